@@ -1,0 +1,86 @@
+"""Entry point: the commands, and how errors are told.
+
+Command modules import heavy packages inside their functions, so that `centerx --help` stays instant and the
+torch-free install can run every command that needs no torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from centerx.cli import bench, data, demo, doctor, evaluate, export, predict, train
+from centerx.errors import InputError
+
+app = typer.Typer(
+    name="centerx",
+    help="Train, distil, merge and ship CenterNet object detectors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("export")(export.export)
+app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
+app.add_typer(data.app, name="data")
+
+INTERRUPTED = 130  # what typer returns for Ctrl-C
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
+    try:
+        status = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}, check the path, its permissions and the free space")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in EXTRAS:
+            raise
+        _fail(f"this needs the package {error.name!r}, run `pip install 'centerx[{EXTRAS[error.name.split('.')[0]]}]'`")
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # anything but a usage error of the command line is our fault
+            raise
+        _fail(f"{error.format_message().rstrip('.')}, see `centerx --help`")
+    if status == INTERRUPTED:
+        _fail("interrupted; what was already written is kept")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+# Which extra brings a package that the core install lacks.
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "lightning": "train",
+    "timm": "train",
+    "omegaconf": "train",
+    "safetensors": "train",
+    "faster_coco_eval": "train",
+    "matplotlib": "train",
+    "tensorboard": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxslim": "export",
+    "sklearn": "demo",
+    "supervision": "supervision",
+}
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

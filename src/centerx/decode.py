@@ -1,0 +1,58 @@
+"""HeadOutputs -> Detections, inside the graph: peaks by comparison, top-k, boxes. No NMS."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from centerx.types import Detections, HeadOutputs
+
+
+def peaks(heatmap: Tensor) -> Tensor:
+    """(B, C, h, w) -> bool, True at the maxima of each 3x3 neighbourhood.
+
+    Among equal neighbours the first in reading order wins, so a plateau (saturated scores in half precision)
+    yields one peak and not one per cell. Only comparisons: exact in every precision.
+    """
+    padded = F.pad(heatmap, (1, 1, 1, 1), value=float("-inf"))
+    left, right = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
+    rows = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 2:]), padded[..., 1:-1])
+    earlier = torch.maximum(rows[..., :-2, :], left)
+    later = torch.maximum(rows[..., 2:, :], right)
+    return (heatmap > earlier) & (heatmap >= later)
+
+
+class Decode(nn.Module):
+    """Decode the maps of a CenterNet.
+
+    Args:
+        top_k: the most detections of one picture.
+        stride: pixels per cell.
+    """
+
+    def __init__(self, top_k: int, stride: int) -> None:
+        super().__init__()
+        self.top_k = top_k
+        self.stride = stride
+
+    def forward(self, outputs: HeadOutputs, input_hw: tuple[int, int]) -> Detections:
+        """Return the best `top_k` peaks of all classes together, boxes clipped to the (height, width) input."""
+        heatmap = outputs.heatmap.float()
+        batch, classes, height, width = heatmap.shape
+        cells = height * width
+        logits = heatmap.masked_fill(~peaks(heatmap), torch.finfo(heatmap.dtype).min)
+        best, flat = logits.reshape(batch, -1).topk(min(self.top_k, classes * cells))
+        labels, cell = flat // cells, flat % cells
+        centre = torch.stack([cell % width, cell // width], dim=-1) + gather_cells(outputs.offset, cell).float()
+        half = gather_cells(outputs.size, cell).float().clamp(min=0) / 2
+        low, high = (centre - half) * self.stride, (centre + half) * self.stride
+        limit = low.new_tensor([input_hw[1], input_hw[0]])
+        boxes = torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=-1)
+        return Detections(boxes, best.sigmoid(), labels)
+
+
+def gather_cells(maps: Tensor, index: Tensor) -> Tensor:
+    """Values of (B, D, h, w) at flat cells (B, K) -> (B, K, D)."""
+    flat = maps.flatten(2)
+    return flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)

@@ -1,0 +1,117 @@
+"""Boxes, and the one 3x3 matrix that moves a picture together with everything drawn on it.
+
+Coordinates are continuous: pixel i covers [i, i + 1], its centre lies at i + 0.5. Torch-free, because the
+runtime letterboxes with the very code that training and evaluation use.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+PAD_VALUE = 114  # grey level of the pixels that a warp brings in from outside the picture
+
+
+class Letterbox(NamedTuple):
+    """A picture scaled to fit the input and placed in its top-left corner; the rest is PAD_VALUE.
+
+    Attributes:
+        scale: input pixels per source pixel.
+        source_hw: height and width of the source picture in pixels.
+    """
+
+    scale: float
+    source_hw: tuple[int, int]
+
+    @classmethod
+    def fit(cls, source_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
+        """Return the largest placement of a `source_hw` picture in an `input_hw` input."""
+        return cls(min(input_hw[0] / source_hw[0], input_hw[1] / source_hw[1]), source_hw)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) float64: source pixels -> input pixels."""
+        return scale_matrix(self.scale, self.scale)
+
+    def to_source(self, boxes: np.ndarray) -> np.ndarray:
+        """Input-pixel xyxy (..., 4) -> source-pixel xyxy, clipped to the picture."""
+        return clip_boxes(boxes / np.float32(self.scale), self.source_hw)
+
+
+def scale_matrix(x: float, y: float) -> np.ndarray:
+    """(3, 3) scaling about the origin."""
+    return np.diag([x, y, 1.0])
+
+
+def shift_matrix(x: float, y: float) -> np.ndarray:
+    """(3, 3) translation."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
+def rotation_matrix(degrees: float) -> np.ndarray:
+    """(3, 3) rotation about the origin; positive turns +x towards +y (clockwise on a screen)."""
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
+def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
+    """Warp (H, W, 3) uint8 by an affine `matrix` in pixels into `output_hw`, bilinear, padded with PAD_VALUE.
+
+    A picture shrunk by 2 or more is first averaged over whole blocks of pixels: bilinear sampling alone would
+    skip pixels and alias.
+    """
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    factor = min(int(1 / max(scale, 1e-6)), min(image.shape[:2]))
+    if factor >= 2:
+        height, width = (max(1, side // factor) for side in image.shape[:2])
+        matrix = matrix @ scale_matrix(image.shape[1] / width, image.shape[0] / height)
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    on_indices = shift_matrix(-0.5, -0.5) @ matrix @ shift_matrix(0.5, 0.5)  # OpenCV counts pixel centres
+    return cv2.warpAffine(
+        image,
+        on_indices[:2],
+        (output_hw[1], output_hw[0]),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(PAD_VALUE,) * 3,
+    )
+
+
+def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Move xyxy (N, 4) by `matrix`; a rotated box becomes the upright box around its four corners."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    moved = corners @ matrix[:2, :2].T + matrix[:2, 2]
+    return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).astype(boxes.dtype)
+
+
+def clip_boxes(boxes: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Clip xyxy (..., 4) to a picture of `image_hw`."""
+    height, width = image_hw
+    return np.clip(boxes, 0, np.array([width, height, width, height], dtype=boxes.dtype))
+
+
+def box_area(boxes: np.ndarray) -> np.ndarray:
+    """Areas of xyxy (..., 4); 0 where a box is inverted."""
+    return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
+
+
+def xyxy_to_xywh(boxes: np.ndarray) -> np.ndarray:
+    """Corners (..., 4) -> left, top, width, height."""
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
+    """Left, top, width, height (..., 4) -> corners."""
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of xyxy (N, 4) with (M, 4) -> (N, M); 0 where both are empty."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    overlap = np.prod(np.maximum(high - low, 0), axis=-1)
+    union = box_area(first)[:, None] + box_area(second)[None] - overlap
+    return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0)

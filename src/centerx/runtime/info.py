@@ -1,0 +1,52 @@
+"""What a model file says of itself; the same keys in ONNX and safetensors metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from centerx.errors import InputError
+from centerx.geometry import PAD_VALUE
+
+LETTERBOX = {"resize": "fit", "place": "top-left", "pad_value": PAD_VALUE, "filter": "bilinear, area below half size"}
+
+
+class ModelInfo(NamedTuple):
+    """What a user of a model file must know.
+
+    Attributes:
+        class_names: the name of each label.
+        input_hw: height and width of the input in pixels.
+        stride: pixels per cell of the output grid.
+    """
+
+    class_names: tuple[str, ...]
+    input_hw: tuple[int, int]
+    stride: int
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the strings to store: `class_names`, `input_size` (height, width), `stride`, `letterbox`."""
+        return {
+            "producer": "centerx",
+            "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
+            "input_size": json.dumps(list(self.input_hw)),
+            "stride": str(self.stride),
+            "letterbox": json.dumps(LETTERBOX),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:
+        """Read the strings of `to_metadata`; `where` is the file that errors name.
+
+        Raises:
+            InputError: a key is missing or malformed: the file is not one of this project.
+        """
+        try:
+            height, width = json.loads(metadata["input_size"])
+            names = tuple(json.loads(metadata["class_names"]))
+            return cls(names, (int(height), int(width)), int(metadata["stride"]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{where}: not a centerX model, its metadata lacks {error}; export it with `centerx export`"
+            ) from None
