@@ -49,6 +49,7 @@ class Batch(NamedTuple):
         annotated: (B, C) bool.
         letterboxes: how each picture was placed; None where augmentation chose the placement.
         image_ids: B ids.
+        skipped: what was wrong with pictures that could not be read and were replaced.
     """
 
     images: Tensor
@@ -58,6 +59,7 @@ class Batch(NamedTuple):
     annotated: Tensor
     letterboxes: list[Letterbox | None]
     image_ids: list[int | str]
+    skipped: list[str]
 
 
 class CenterTargets(NamedTuple):

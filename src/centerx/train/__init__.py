@@ -1,0 +1,1 @@
+"""Training: a LightningModule that only connects, and the callbacks of a run."""

@@ -1,0 +1,310 @@
+"""The only file that turns a configuration into objects."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from centerx.config import Config, dump_config, parse_text
+from centerx.config.schema import DataEntry
+from centerx.data.augment import ColourTransform, RandomAffine
+from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, collate
+from centerx.data.dataset import Dataset
+from centerx.data.read import read_dataset
+from centerx.data.source import SampleSource, check_class_names, union_of_classes
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.losses import CenterCriterion
+from centerx.model_file import read_model, save_model
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
+from centerx.models.norm import synchronise_batch_norms
+from centerx.runtime.info import ModelInfo
+from centerx.targets import center_targets
+from centerx.train.evaluation import Evaluation
+from centerx.train.memory import keep_freed_memory
+from centerx.train.module import CenterNetModule
+from centerx.train.optim import build_optimizer, build_schedule
+from centerx.train.pictures import compare_with_truth
+from centerx.train.processes import Processes
+from centerx.train.progress import BrokenImages, TrainProgress
+from centerx.train.record import KeepModels, RunRecord
+from centerx.types import Batch, Detections
+
+
+class Run(NamedTuple):
+    """A training run, ready to start.
+
+    Attributes:
+        config: resolved: class names filled in.
+        trainer, module, batches: what `trainer.fit` takes.
+        evaluation: of the validation data; None where the configuration has none.
+    """
+
+    config: Config
+    trainer: L.Trainer
+    module: CenterNetModule
+    batches: DataLoader[Batch]
+    evaluation: Evaluation | None
+
+
+def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
+    """Read the data sets of some entries."""
+    return [
+        read_dataset(
+            Path(entry.path),
+            split=entry.split,
+            classes=entry.classes,
+            images=Path(entry.images) if entry.images else None,
+            format=entry.format,
+        )
+        for entry in entries
+    ]
+
+
+def build_model(config: Config) -> CenterNet:
+    """Return the network, freshly initialised; `config.classes` must be set."""
+    assert config.classes is not None
+    model = config.model
+    backbone = Backbone(model.backbone, model.pretrained)
+    width = model.neck.channels
+    neck: FpnNeck | DeconvNeck
+    if model.neck.type == "deconv":
+        neck = DeconvNeck(backbone.channels, width if isinstance(width, tuple) else (width,) * 3)
+    elif isinstance(width, tuple):
+        raise InputError("model.neck.channels: an fpn neck has one width, not a list")
+    else:
+        neck = FpnNeck(backbone.channels, width)
+    return CenterNet(backbone, neck, CenterHead(neck.out_channels, len(config.classes), model.head_channels))
+
+
+def build_detector(config: Config) -> Detector:
+    """Return network and decoder."""
+    return Detector(build_model(config), config.model.top_k)
+
+
+def model_info(config: Config) -> ModelInfo:
+    """Return what a model file says of itself."""
+    assert config.classes is not None
+    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride)
+
+
+def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
+    """Read a model file of this project.
+
+    Raises:
+        InputError: the file is missing, corrupt, or its weights do not fit its configuration.
+    """
+    state, info, text = read_model(path)
+    config = parse_text(text, f"{path} (its configuration)")
+    config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
+    detector = build_detector(config)
+    load_weights(detector, state, path)
+    return detector.eval(), info
+
+
+def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
+    """Load weights, naming the first tensor that does not fit."""
+    own = detector.model.state_dict()
+    wrong = sorted(own.keys() ^ state.keys()) + [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if wrong:
+        raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
+    detector.model.load_state_dict(state)
+
+
+def build_run(config: Config, folder: Path) -> Run:
+    """Read the data and make everything that a training run needs.
+
+    Args:
+        config: of the run.
+        folder: where it leaves its files; made where missing.
+
+    Raises:
+        InputError: anything in the configuration or the data is wrong.
+    """
+    train = config.train
+    train_data, val_data = build_datasets(config.data.train), build_datasets(config.data.val)
+    if not train_data:
+        raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
+    config = resolve_classes(config, train_data)
+    assert config.classes is not None
+    check_class_names(config.classes, train_data)
+    source = SampleSource(train_data, config.classes)
+    if not any(len(entry.record.labels) for entry in source.entries):
+        raise InputError(f"data.train: no boxes of {', '.join(config.classes)} on any of {len(source)} pictures")
+
+    processes = Processes.detect(train.device)
+    if train.batch_size % processes.world:
+        raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
+    if processes.device == "cpu":
+        keep_freed_memory()
+    prepare_folder(folder, config)
+
+    torch.manual_seed(train.seed)
+    detector = build_detector(config)
+    if train.init is not None:
+        load_weights(detector, read_model(Path(train.init))[0], Path(train.init))
+    if train.channels_last:
+        detector.to(memory_format=torch.channels_last)
+    if processes.world > 1 and train.sync_bn:
+        detector = synchronise_batch_norms(detector)
+
+    sampler = EpochBatches(len(source), train.batch_size, train.seed, processes.rank, processes.world)
+    evaluation = build_evaluation(config, val_data, folder, processes) if val_data else None
+    module = build_module(config, detector, total_steps=len(sampler) * train.epochs)
+    batches = DataLoader(
+        build_train_pictures(config, source),
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=config.data.workers,
+        persistent_workers=config.data.workers > 0,
+    )
+    save = partial(save_named, folder, config)
+    callbacks: list[Callback] = [BrokenImages(fail=config.data.broken_images == "fail")]
+    callbacks += [evaluation] if evaluation else []
+    callbacks += [KeepModels(save, evaluation), RunRecord(folder, evaluation), TrainProgress(evaluation)]
+    return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
+
+
+def resolve_classes(config: Config, datasets: Sequence[Dataset]) -> Config:
+    """Fill in the class names from the data where the configuration leaves them out."""
+    if config.classes is not None:
+        return config
+    names = union_of_classes(datasets)
+    if not names:
+        raise InputError("classes: the training data labels no classes, add labelled data")
+    return config.model_copy(update={"classes": names})
+
+
+def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
+    """Return the augmented pictures."""
+    augment = config.augment
+    affine = RandomAffine(
+        config.data.input_size,
+        flip=augment.flip,
+        flip_vertical=augment.flip_vertical,
+        scale=augment.scale,
+        aspect=augment.aspect,
+        shift=augment.shift,
+        rotate=augment.rotate,
+        min_visible=augment.min_visible,
+    )
+    return TrainPictures(source, affine, ColourTransform(augment.colour), augment.mosaic, config.train.seed)
+
+
+def build_module(config: Config, detector: Detector, total_steps: int) -> CenterNetModule:
+    """Return the training module for a run of `total_steps`."""
+    assert config.classes is not None
+    train, loss = config.train, config.loss
+    optimizer = build_optimizer(
+        detector, train.optimizer.name, train.optimizer.lr, train.optimizer.weight_decay, train.optimizer.momentum
+    )
+    schedule = build_schedule(
+        train.schedule.name,
+        total_steps,
+        warmup=train.schedule.warmup,
+        steps=train.schedule.steps,
+        gamma=train.schedule.gamma,
+        delay=train.schedule.delay,
+        final=train.schedule.final,
+    )
+    assign = partial(
+        center_targets, num_classes=len(config.classes), stride=CenterNet.stride, min_overlap=loss.min_overlap
+    )
+    criterion = CenterCriterion(heatmap=loss.heatmap, size=loss.size, offset=loss.offset)
+    return CenterNetModule(detector, assign, criterion, optimizer, schedule, train.ema)
+
+
+def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:
+    """Return the evaluation during training, and its picture `val.png`."""
+    assert config.classes is not None
+    source = SampleSource(val_data, config.classes)
+    pictures = EvalPictures(source, config.data.input_size)
+    batches = DataLoader(
+        pictures,
+        batch_size=config.train.batch_size,
+        sampler=range(processes.rank, len(pictures), processes.world),
+        collate_fn=collate,
+        num_workers=config.data.workers,
+    )
+
+    def draw(found: dict[int, Detections]) -> None:
+        compare_with_truth(folder / "val.png", source, found)
+
+    return Evaluation(source, batches, config.train.val_every, draw)
+
+
+def build_trainer(config: Config, folder: Path, callbacks: list[Callback], processes: Processes) -> L.Trainer:
+    """Return Lightning's trainer: quiet, its checkpoints in `last.ckpt`."""
+    train = config.train
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    last = ModelCheckpoint(folder, filename="last", every_n_epochs=1, enable_version_counter=False)
+    return L.Trainer(
+        accelerator=processes.device,
+        devices=processes.local_world,
+        num_nodes=processes.world // processes.local_world,
+        strategy="ddp" if processes.world > 1 else "auto",
+        precision="bf16-mixed" if processes.use_bf16(train.precision) else "32-true",
+        max_epochs=train.epochs,
+        gradient_clip_val=train.clip_norm or None,
+        callbacks=[*callbacks, last],
+        logger=TensorBoardLogger(folder, name="", version=""),
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        deterministic=False,
+    )
+
+
+def prepare_folder(folder: Path, config: Config) -> None:
+    """Make the run folder and write the resolved configuration into it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write the run folder ({error.strerror}), choose another with --out") from None
+
+
+def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:
+    """Write `name`.safetensors into the run folder."""
+    save_model(folder / f"{name}.safetensors", detector, model_info(config), dump_config(config))
+
+
+class TorchSession:
+    """A model file run by torch, in float32 on the CPU: the runtime's interface.
+
+    Args:
+        path: a `.safetensors` model file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.detector, self.info = load_detector(path)
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> Detections:
+        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels."""
+        boxes, scores, labels, _ = self.detector(torch.from_numpy(images))
+        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
+
+
+def open_session(path: Path) -> TorchSession:
+    """What the runtime calls for `.safetensors` files."""
+    return TorchSession(path)

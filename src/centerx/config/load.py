@@ -1,0 +1,143 @@
+"""YAML files -> Config: `base:` inheritance, presets by name, dotted overrides, errors that name the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+
+from centerx.config.schema import Config
+from centerx.errors import InputError, nearest
+
+PRESETS = Path(__file__).resolve().parents[1] / "presets"
+MAX_DEPTH = 16
+
+
+def preset_names() -> list[str]:
+    """Return the names of the shipped configurations."""
+    return sorted(str(path.relative_to(PRESETS).with_suffix("")) for path in PRESETS.rglob("*.yaml"))
+
+
+def load_config(config: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration.
+
+    Args:
+        config: a YAML file, or the name of a shipped preset such as `bccd_nano`.
+        overrides: `dotted.key=value`, values in YAML.
+
+    Raises:
+        InputError: the file is missing or malformed, a key is unknown or a value is wrong.
+    """
+    path = find_config(config)
+    tree = _merge(_read_with_bases(path, ()), _parse_overrides(overrides))
+    return parse_config(tree, path)
+
+
+def parse_config(tree: Any, where: object) -> Config:
+    """Validate a tree of plain values; `where` is what errors name."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_explain(error)}") from None
+
+
+def parse_text(text: str, where: object) -> Config:
+    """Read what `dump_config` wrote.
+
+    Raises:
+        InputError: it is no configuration.
+    """
+    try:
+        return parse_config(yaml.safe_load(text), where)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: not readable as YAML ({' '.join(str(error).split())})") from None
+
+
+def dump_config(config: Config) -> str:
+    """Return YAML that `load_config` reads back to the same configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def find_config(config: str | Path, beside: Path | None = None) -> Path:
+    """Return the file of a path or preset name; a relative path may also start at the folder `beside`."""
+    name = str(config)
+    for candidate in [Path(name), *([beside / name] if beside else []), PRESETS / f"{name}.yaml"]:
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"{name}: no such configuration file or preset{nearest(name, preset_names())}, "
+                     f"presets: {', '.join(preset_names())}")  # fmt: skip
+
+
+def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> Any:
+    if path.resolve() in seen or len(seen) > MAX_DEPTH:
+        raise InputError(f"{path}: `base` leads back to itself, remove the circle")
+    tree = _read_yaml(path)
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    if not isinstance(base, str):
+        raise InputError(f"{path}: base must name one file or preset, not {base!r}")
+    return _merge(_read_with_bases(find_config(base, path.parent), (*seen, path.resolve())), tree)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file, give a YAML configuration") from None
+    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a configuration is a mapping of keys, not {type(tree).__name__}")
+    return tree  # type: ignore[return-value]
+
+
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    for item in overrides:
+        if not re.match(r"[\w.]+=", item):
+            raise InputError(f"{item!r}: an override is written key=value, such as train.epochs=40")
+    try:
+        tree = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=False)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{' '.join(overrides)}: not readable ({' '.join(str(error).split())})") from None
+    return tree  # type: ignore[return-value]
+
+
+def _merge(base: Any, change: Any) -> Any:
+    """Mappings merge key by key; anything else is replaced."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    return base | {key: _merge(base[key], value) if key in base else value for key, value in change.items()}
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if isinstance(part, int) or not part[:1].isupper()]
+    key = ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        parents, name = path[:-1], str(path[-1])
+        return f"unknown key {key!r}{nearest(name, _known_keys(parents))}, see docs/config.md"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = f" (got {first['input']!r})" if key and not isinstance(first["input"], dict) else ""
+    return f"{key + ': ' if key else ''}{message}{shown}, see docs/config.md"
+
+
+def _known_keys(parents: Sequence[int | str]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in parents:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _section(model.model_fields[part].annotation) or model
+    return list(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section inside an annotation such as tuple[DataEntry, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part))), None)

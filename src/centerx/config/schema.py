@@ -1,0 +1,178 @@
+"""Every key of a configuration: its type, default and meaning. Strict and frozen; derived values are properties."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+def as_list(value: Any) -> Any:
+    """One entry where a list of entries is due."""
+    return [value] if isinstance(value, (str, dict)) else value
+
+
+def as_pair(value: Any) -> Any:
+    """One side of a square."""
+    return (value, value) if isinstance(value, int) else value
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataEntry(Section):
+    """One data set."""
+
+    path: str = Field(description="file or folder; relative paths start where the command runs")
+    split: str | None = Field(None, description="which split of the data set to read")
+    classes: tuple[str, ...] | None = Field(
+        None, description="read only these classes; only these count as labelled, the others are unsupervised"
+    )
+    images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
+    format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
+Entries = Annotated[tuple[DataEntry, ...], BeforeValidator(as_list)]
+
+
+class DataConfig(Section):
+    """Where pictures come from and what size the network sees."""
+
+    train: Entries = Field((), description="data sets to train on")
+    val: Entries = Field((), description="data sets to evaluate on while training")
+    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair)] = Field(
+        (512, 512), description="height and width of the input in pixels, multiples of 32"
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
+    broken_images: Literal["skip", "fail"] = Field(
+        "skip", description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)"
+    )
+
+    @model_validator(mode="after")
+    def _multiple_of_32(self) -> DataConfig:
+        if any(side % 32 for side in self.input_size):
+            raise ValueError(f"input_size {list(self.input_size)} must be multiples of 32")
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes of training pictures. Geometry is one affine matrix, applied once."""
+
+    flip: Probability = Field(0.5, description="probability of a left-right flip")
+    flip_vertical: Probability = Field(0.0, description="probability of an upside-down flip")
+    scale: tuple[Positive, Positive] = Field((0.7, 1.4), description="range of the zoom, relative to the whole picture fitting")
+    aspect: NonNegative = Field(0.0, description="largest relative change of width against height")
+    shift: NonNegative = Field(0.1, description="largest shift, relative to the input's sides")
+    rotate: NonNegative = Field(0.0, description="largest rotation in degrees")
+    min_visible: Probability = Field(
+        0.3, description="an object of which less than this share stays inside the input is ignored, not trained"
+    )
+    mosaic: Probability = Field(0.0, description="probability of four pictures in one")
+    colour: tuple[dict[str, dict[str, Any]], ...] = Field(
+        ({"ColorJitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}},),
+        description="torchvision.transforms.v2 transforms by name, with their arguments, applied in order",
+    )
+
+
+class NeckConfig(Section):
+    """From backbone features to one map of stride 4."""
+
+    type: Literal["fpn", "deconv"] = Field("fpn", description="fpn: light top-down pyramid; deconv: the article's")
+    channels: Count | tuple[Count, ...] = Field(
+        64, description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]"
+    )
+
+
+class ModelConfig(Section):
+    """The network."""
+
+    backbone: str = Field("resnet18", description="any timm model that gives feature maps, by its timm name")
+    pretrained: bool | str = Field(
+        False, description="true: timm's own weights (downloads); a path: a local checkpoint of the backbone"
+    )
+    neck: NeckConfig = NeckConfig()
+    head_channels: Count = Field(64, description="width of the hidden layer of each branch")
+    top_k: Count = Field(100, description="the most detections of one picture")
+
+
+class LossConfig(Section):
+    """Weights and shapes of the loss terms."""
+
+    heatmap: NonNegative = Field(1.0, description="weight of the focal loss on the heatmap")
+    size: NonNegative = Field(0.1, description="weight of the L1 loss on width and height")
+    offset: NonNegative = Field(1.0, description="weight of the L1 loss on the centre offset")
+    min_overlap: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.3, description="IoU that a box shifted by the Gaussian's radius keeps; corrected formula"
+    )
+
+
+class OptimizerConfig(Section):
+    """How weights move."""
+
+    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="optimiser")
+    lr: Positive = Field(1e-3, description="peak learning rate")
+    weight_decay: NonNegative = Field(0.05, description="weight decay; not applied to norms and biases")
+    momentum: Probability = Field(0.9, description="SGD's momentum, Adam's first beta")
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves; all times are shares of the run."""
+
+    name: Literal["cosine", "multistep", "delayed_cosine"] = Field("cosine", description="shape after the warm-up")
+    warmup: Probability = Field(0.03, description="share of the run with a linearly rising rate")
+    steps: tuple[Probability, ...] = Field((0.7, 0.9), description="multistep: shares of the run at which the rate falls")
+    gamma: Probability = Field(0.1, description="multistep: factor of each fall")
+    delay: Probability = Field(0.5, description="delayed_cosine: share of the run at the peak rate before the cosine")
+    final: Probability = Field(0.01, description="rate at the end, relative to the peak")
+
+
+class TrainConfig(Section):
+    """One training run."""
+
+    epochs: Count = Field(100, description="passes over the training data")
+    batch_size: Count = Field(8, description="pictures a step, over all processes together")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="all randomness derives from it")
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.998, description="decay of the moving average of weights that is evaluated and saved; 0: none"
+    )
+    clip_norm: NonNegative = Field(10.0, description="largest norm of the gradient; 0: no clipping")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
+    channels_last: bool = Field(True, description="memory layout with channels innermost, faster in convolutions")
+    sync_bn: bool = Field(True, description="with several processes, batch norms see the whole batch")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    val_every: Count = Field(10, description="epochs between evaluations; the last epoch is always evaluated")
+    init: str | None = Field(None, description="model file whose weights to start from")
+
+
+class Config(Section):
+    """A whole run."""
+
+    classes: tuple[str, ...] | None = Field(
+        None, description="the model's class names, in order; without it, all that the training data declares"
+    )
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _unique_classes(self) -> Config:
+        if self.classes is not None and (not self.classes or len(set(self.classes)) != len(self.classes)):
+            raise ValueError("classes must be a list of different names")
+        return self

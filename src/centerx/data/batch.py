@@ -1,0 +1,173 @@
+"""Samples -> batches: what a DataLoader needs, deterministic in (seed, epoch, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler
+
+from centerx.data.augment import ColourTransform, RandomAffine, mosaic
+from centerx.data.source import SampleSource
+from centerx.errors import InputError
+from centerx.geometry import Letterbox, transform_boxes, warp_image
+from centerx.types import Batch, Sample
+
+Key = tuple[int, int]  # epoch, index
+
+
+class TrainPictures(TorchDataset[Batch]):
+    """Augmented pictures, keyed by (epoch, index): the same key gives the same sample on any worker, at any time.
+
+    Args:
+        source: the samples.
+        affine: geometry. colour: colour. mosaic_probability: of four pictures in one.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        source: SampleSource,
+        affine: RandomAffine,
+        colour: ColourTransform,
+        mosaic_probability: float,
+        seed: int,
+    ) -> None:
+        self.source = source
+        self.affine, self.colour = affine, colour
+        self.mosaic_probability = mosaic_probability
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key) -> Batch:
+        """Return a batch of one. An unreadable picture is replaced by the next one and named in `skipped`."""
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        skipped: list[str] = []
+        try:
+            sample = self._warped(index, rng, skipped)
+            if rng.random() < self.mosaic_probability:
+                others = rng.integers(len(self.source), size=3)
+                sample = mosaic([sample, *(self._warped(int(other), rng, skipped) for other in others)], rng)
+        except LookupError:
+            return empty_batch(self.affine.output_hw, len(self.source.class_names))._replace(skipped=skipped)
+        sample = sample._replace(image=self.colour(sample.image, rng))
+        return to_batch(sample, None, skipped)
+
+    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str]) -> Sample:
+        return self.affine(self._read(index, skipped), rng)
+
+    def _read(self, index: int, skipped: list[str]) -> Sample:
+        for attempt in range(len(self.source)):
+            try:
+                return self.source.sample((index + attempt) % len(self.source))
+            except InputError as error:
+                skipped.append(str(error))
+        raise LookupError("not one picture can be read")
+
+
+class EvalPictures(TorchDataset[Batch]):
+    """Letterboxed pictures in order, exactly as prediction prepares them.
+
+    Args:
+        source: the samples.
+        input_hw: height and width of the input.
+    """
+
+    def __init__(self, source: SampleSource, input_hw: tuple[int, int]) -> None:
+        self.source = source
+        self.input_hw = input_hw
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch of one; an unreadable picture is an empty batch that names it."""
+        try:
+            sample = self.source.sample(index)
+        except InputError as error:
+            return empty_batch(self.input_hw, len(self.source.class_names))._replace(skipped=[str(error)])
+        hw = sample.image.shape[0], sample.image.shape[1]
+        letterbox = Letterbox.fit(hw, self.input_hw)
+        placed = sample._replace(
+            image=warp_image(sample.image, letterbox.matrix, self.input_hw),
+            boxes=transform_boxes(sample.boxes, letterbox.matrix),
+            image_id=index,
+        )
+        return to_batch(placed, letterbox, [])
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """This process's share of each shuffled global batch.
+
+    The pictures left over after the last full batch sit out the epoch; a data set smaller than a batch is one batch.
+
+    Args:
+        size: pictures in the data set.
+        batch_size: of all processes together.
+        seed: of the run.
+        rank, world: this process, and how many there are.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.seed = size, seed
+        self.batch_size = max(min(batch_size, size - size % world), world)
+        self.rank, self.world = rank, world
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> EpochBatches:
+        """Where Lightning looks for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration yields."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(self.size // self.batch_size, 1)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
+        order = np.resize(order, max(self.size, self.batch_size))
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            mine = order[start : start + self.batch_size][self.rank :: self.world]
+            yield [(self.epoch, int(index)) for index in mine]
+
+
+def to_batch(sample: Sample, letterbox: Letterbox | None, skipped: list[str]) -> Batch:
+    """A sample -> a batch of one."""
+    return Batch(
+        images=torch.from_numpy(sample.image)[None].permute(0, 3, 1, 2),
+        boxes=[torch.from_numpy(sample.boxes)],
+        labels=[torch.from_numpy(sample.labels)],
+        ignore=[torch.from_numpy(sample.ignore)],
+        annotated=torch.from_numpy(sample.annotated)[None],
+        letterboxes=[letterbox],
+        image_ids=[sample.image_id],
+        skipped=skipped,
+    )
+
+
+def empty_batch(input_hw: tuple[int, int], num_classes: int) -> Batch:
+    """A batch of no pictures."""
+    images = torch.zeros((0, 3, *input_hw), dtype=torch.uint8)
+    return Batch(images, [], [], [], torch.zeros((0, num_classes), dtype=torch.bool), [], [], [])
+
+
+def collate(batches: Sequence[Batch]) -> Batch:
+    """Join batches. Images stay channels-last in memory, as they were decoded."""
+    return Batch(
+        images=torch.cat([batch.images.permute(0, 2, 3, 1) for batch in batches]).permute(0, 3, 1, 2),
+        boxes=[boxes for batch in batches for boxes in batch.boxes],
+        labels=[labels for batch in batches for labels in batch.labels],
+        ignore=[ignore for batch in batches for ignore in batch.ignore],
+        annotated=torch.cat([batch.annotated for batch in batches]),
+        letterboxes=[letterbox for batch in batches for letterbox in batch.letterboxes],
+        image_ids=[image_id for batch in batches for image_id in batch.image_ids],
+        skipped=[message for batch in batches for message in batch.skipped],
+    )

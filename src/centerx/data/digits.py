@@ -1,0 +1,292 @@
+"""Scenes of real handwritten digits on textured backgrounds, with exact boxes: the data of `centerx demo`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from centerx.errors import InputError
+from centerx.geometry import rotation_matrix, scale_matrix, shift_matrix, xyxy_to_xywh
+
+Split = Literal["train", "val"]
+
+CLASS_NAMES = tuple("0123456789")
+SPLITS: tuple[Split, ...] = ("train", "val")
+HELD_OUT = 0.2  # the last scans, for `val` only; consecutive ones share a writer, so most hands are new there
+EMPTY_SHARE = 0.05  # scenes without a digit
+DIGITS = (3, 8)  # fewest and most digits of the other scenes
+SIZES = (22, 64)  # height of a digit in pixels
+MAX_HIDDEN = 0.15  # share of a digit's ink that others may cover
+MIN_CONTRAST = 0.35  # OKLab lightness between a digit and its background
+TONES = (0.34, 0.95)  # lightness of digits
+INK_LEVEL = 0.5  # grey level of a scan at which ink begins, once sharpened
+PLACES = 30  # positions tried before a digit is left out
+MARGIN = 10  # pixels around the picture while painting, so that shadows may cross its border
+MIN_SIDE = 96  # pixels; the largest digit fits, slanted too
+
+
+class Glyphs(NamedTuple):
+    """Scanned digits.
+
+    Attributes:
+        ink: (G, 8, 8) float32 in [0, 1], 1 the darkest ink.
+        labels: (G,) int64, 0 to 9.
+    """
+
+    ink: np.ndarray
+    labels: np.ndarray
+
+
+class Scene(NamedTuple):
+    """A rendered picture.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        boxes: (N, 4) float64 xyxy pixels, tight around the visible ink: the pixels that a digit covers by
+            half or more and no later digit does.
+        labels: (N,) int64, the digit.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+
+
+def load_glyphs(split: Split) -> Glyphs:
+    """Return the handwritten digits of a split; no digit is in both.
+
+    Raises:
+        ModuleNotFoundError: without the extra `centerx[demo]`.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    first_held_out = round(len(digits.target) * (1 - HELD_OUT))
+    chosen = slice(first_held_out, None) if split == "val" else slice(first_held_out)
+    return Glyphs(digits.images[chosen].astype(np.float32) / 16, digits.target[chosen].astype(np.int64))
+
+
+def write_digit_scenes(
+    folder: Path,
+    count: int,
+    seed: int,
+    split: Split,
+    image_hw: tuple[int, int] = (192, 192),
+    classes: Sequence[str] | None = None,
+) -> Path:
+    """Write `count` scenes and their COCO annotations; scene i depends on (seed, split, i, image_hw) alone.
+
+    Args:
+        folder: receives `<split>.json` and the pictures `<split>/000000.jpg` and on; created where missing.
+        count: how many scenes.
+        seed: of all randomness, at least 0.
+        split: whose handwritten digits appear.
+        image_hw: height and width in pixels, at least MIN_SIDE.
+        classes: annotate only these of CLASS_NAMES; the pictures still show the others.
+
+    Returns:
+        The json file.
+
+    Raises:
+        InputError: an unknown class or split, or a picture too small.
+    """
+    names = CLASS_NAMES if classes is None else tuple(classes)
+    _check(split, image_hw, names)
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    scenes = iterate_scenes(count, seed, split, image_hw)
+    console = Console(stderr=True)
+    bar = track(scenes, f"digit scenes, {split}", count, console=console, disable=not console.is_terminal)
+    for i, scene in enumerate(bar):
+        name = f"{split}/{i:06d}.jpg"
+        Image.fromarray(scene.image).save(folder / name, quality=95, subsampling=0)
+        images.append({"id": i + 1, "file_name": name, "height": image_hw[0], "width": image_hw[1]})
+        annotations += [
+            {"image_id": i + 1, "category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            for label, box in zip(scene.labels.tolist(), xyxy_to_xywh(scene.boxes).tolist(), strict=True)
+            if CLASS_NAMES[label] in names
+        ]
+    content = {
+        "images": images,
+        "annotations": [{"id": k} | annotation for k, annotation in enumerate(annotations, start=1)],
+        "categories": [{"id": CLASS_NAMES.index(name) + 1, "name": name} for name in names],
+    }
+    path = folder / f"{split}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def iterate_scenes(count: int, seed: int, split: Split, image_hw: tuple[int, int]) -> Iterator[Scene]:
+    """Render scenes 0 to `count` - 1 of a split."""
+    glyphs = load_glyphs(split)
+    for i in range(count):
+        yield render_scene(np.random.default_rng([seed, SPLITS.index(split), i]), glyphs, image_hw)
+
+
+def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, int] = (192, 192)) -> Scene:
+    """Paint a background and, where they find a place, 3 to 8 digits on it; rarely none.
+
+    Later digits lie on top of earlier ones; none is hidden by more than MAX_HIDDEN of its ink.
+
+    Args:
+        rng: source of all randomness.
+        glyphs: the handwritten digits to draw from.
+        image_hw: height and width in pixels, at least MIN_SIDE.
+    """
+    height, width = image_hw
+    ground = 0.24 + 0.7 * rng.beta(0.6, 0.6)  # lightness: paper or blackboard more often than between
+    light = rng.integers(-2, 3, size=2)  # down and right, where every shadow of the scene falls
+    canvas = paint_background(rng, (height + 2 * MARGIN, width + 2 * MARGIN), ground)
+    owner = np.zeros(image_hw, dtype=np.uint8)  # the digit, counted from 1, whose ink a pixel shows
+    areas, labels = [0], []
+    for pick in rng.integers(len(glyphs.labels), size=_num_digits(rng)):
+        cover = draw_glyph(rng, glyphs.ink[pick])
+        ink = cover[MARGIN:-MARGIN, MARGIN:-MARGIN] >= 0.5
+        place = find_place(rng, ink, owner, np.array(areas))
+        if place is None:
+            continue
+        top, left = place
+        areas.append(int(ink.sum()))
+        labels.append(int(glyphs.labels[pick]))
+        owner[top : top + ink.shape[0], left : left + ink.shape[1]][ink] = len(labels)
+        window = canvas[top : top + cover.shape[0], left : left + cover.shape[1]]
+        paint_digit(rng, window, cover, ground, light)
+    image = canvas[MARGIN:-MARGIN, MARGIN:-MARGIN] + _grain(rng, image_hw)
+    boxes = [cv2.boundingRect((owner == k).astype(np.uint8)) for k in range(1, len(areas))]
+    left_top, size = np.split(np.array(boxes, dtype=np.float64).reshape(-1, 4), 2, axis=1)
+    return Scene(
+        np.clip(image, 0, 255).astype(np.uint8),
+        np.concatenate([left_top, left_top + size], axis=1),
+        np.array(labels, dtype=np.int64),
+    )
+
+
+def draw_glyph(rng: np.random.Generator, ink: np.ndarray) -> np.ndarray:
+    """Enlarge an (8, 8) scan to a random size, width and slant.
+
+    The scan is sharpened (thick pens close the loops of 6 and 9) and interpolated bicubically; its contour at
+    INK_LEVEL becomes an edge one and a half pixels wide.
+
+    Returns:
+        (h, w) float32 in [0, 1], how much of each pixel the digit covers, with MARGIN empty pixels around.
+    """
+    zoom = np.exp(rng.uniform(*np.log(SIZES))) / 8
+    turn = rotation_matrix(rng.uniform(-12, 12)) @ scale_matrix(zoom * rng.uniform(0.85, 1.15), zoom)
+    side = int(12 * zoom)
+    matrix = shift_matrix(side / 2, side / 2) @ turn @ shift_matrix(-3.5, -3.5)  # about the scan's middle
+    sharp = 2 * ink - cv2.GaussianBlur(ink, (0, 0), 1, borderType=cv2.BORDER_CONSTANT)
+    smooth = cv2.warpAffine(sharp, matrix[:2], (side, side), flags=cv2.INTER_CUBIC)
+    cover = np.clip(0.5 + (smooth - INK_LEVEL) * zoom / 1.5, 0, 1)
+    left, top, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
+    return np.pad(cover[top : top + height, left : left + width], MARGIN)
+
+
+def find_place(
+    rng: np.random.Generator, ink: np.ndarray, owner: np.ndarray, areas: np.ndarray
+) -> tuple[int, int] | None:
+    """Return a random (top, left) at which `ink` leaves every digit visible enough, or None.
+
+    Args:
+        rng: source of positions.
+        ink: (h, w) bool.
+        owner: (H, W) uint8; which digit a pixel shows, 0 none.
+        areas: (D + 1,) pixels of ink of each digit when it was alone; 0 for digit 0, which is none.
+    """
+    height, width = ink.shape
+    visible = np.bincount(owner.ravel(), minlength=len(areas))
+    corners = rng.integers(0, np.subtract(owner.shape, ink.shape) + 1, size=(PLACES, 2))
+    for top, left in corners.tolist():
+        covered = np.bincount(owner[top : top + height, left : left + width][ink], minlength=len(areas))
+        if np.all(visible - covered >= (1 - MAX_HIDDEN) * areas):
+            return top, left
+    return None
+
+
+def paint_background(rng: np.random.Generator, image_hw: tuple[int, int], lightness: float) -> np.ndarray:
+    """(H, W, 3) float32 RGB in [0, 255]: a gradient, clouds and soft stripes in neighbouring tones."""
+    height, width = image_hw
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(max(image_hw))
+    angles = rng.uniform(0, 2 * np.pi, size=2).astype(np.float32)
+    clouds = sum(_noise(rng, image_hw, cells) / cells for cells in (3, 6, 12)) * 2
+    along, across = (np.cos(angle) * x + np.sin(angle) * y for angle in angles)
+    stripes = np.sin(2 * np.pi * (rng.uniform(2, 9) * across + rng.uniform(0, 1.2) * clouds))
+    gradient, cloudy, striped = rng.dirichlet([0.8, 0.8, 0.5]).astype(np.float32)
+    field = gradient * 2 * along + cloudy * clouds * 2 + striped * stripes * 0.35
+    low, high = float(field.min()), float(field.max())
+    shade = ((field - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+    spread, hue, turn = rng.uniform(0.03, 0.08), rng.uniform(0, 2 * np.pi), rng.uniform(-1.5, 1.5)
+    tones = oklch_to_rgb(
+        np.linspace(lightness - spread, lightness + spread, 256),
+        np.linspace(rng.uniform(0.02, 0.12), rng.uniform(0.02, 0.12), 256),
+        np.linspace(hue, hue + turn, 256),
+    )
+    return tones.astype(np.float32)[shade]
+
+
+def paint_digit(
+    rng: np.random.Generator, canvas: np.ndarray, cover: np.ndarray, ground: float, light: np.ndarray
+) -> None:
+    """Paint a digit and its shadow into `canvas` (h, w, 3), in a tone that stands out from `ground`."""
+    darker, lighter = np.clip([ground - MIN_CONTRAST - TONES[0], TONES[1] - ground - MIN_CONTRAST], 0, None)
+    reach = rng.uniform(-darker, lighter)
+    lightness = ground + reach + np.copysign(MIN_CONTRAST, reach)
+    hue, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(0.06, 0.2)
+    rows = np.linspace(0, 1, len(cover))
+    fill = oklch_to_rgb(lightness + 0.05 * (0.5 - rows), np.full(len(rows), chroma), hue + 0.5 * rows)
+    shadow = np.roll(cv2.GaussianBlur(cover, (0, 0), MARGIN / 4), light, axis=(0, 1))
+    canvas *= 1 - 0.5 * shadow[:, :, None]
+    canvas += cover[:, :, None] * (fill.astype(np.float32)[:, None] - canvas)
+
+
+def oklch_to_rgb(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> np.ndarray:
+    """Perceptual lightness [0, 1], chroma and hue in radians, each (N,) -> (N, 3) sRGB in [0, 255].
+
+    OKLab (Ottosson 2020): equal steps of lightness look equal in every hue, so it can measure contrast.
+    """
+    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
+    to_cones = [
+        [1, 0.3963377774, 0.2158037573],
+        [1, -0.1055613458, -0.0638541728],
+        [1, -0.0894841775, -1.2914855480],
+    ]
+    to_linear = [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+    linear = np.clip((lab @ np.transpose(to_cones)) ** 3 @ np.transpose(to_linear), 0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _noise(rng: np.random.Generator, image_hw: tuple[int, int], cells: int) -> np.ndarray:
+    """(H, W) float32: a random grid of `cells` x `cells` levels in [-1, 1], interpolated bicubically."""
+    grid = rng.uniform(-1, 1, size=(cells, cells)).astype(np.float32)
+    return cv2.resize(grid, (image_hw[1], image_hw[0]), interpolation=cv2.INTER_CUBIC)
+
+
+def _grain(rng: np.random.Generator, image_hw: tuple[int, int]) -> np.ndarray:
+    """(H, W, 1) float32: noise of a random strength, in grey levels."""
+    return rng.standard_normal((*image_hw, 1), dtype=np.float32) * rng.uniform(0, 4)
+
+
+def _num_digits(rng: np.random.Generator) -> int:
+    return 0 if rng.random() < EMPTY_SHARE else int(rng.integers(DIGITS[0], DIGITS[1] + 1))
+
+
+def _check(split: str, image_hw: tuple[int, int], names: Sequence[str]) -> None:
+    if split not in SPLITS:
+        raise InputError(f"{split!r}: no such split of the digit scenes, choose {' or '.join(SPLITS)}")
+    if min(image_hw) < MIN_SIDE:
+        raise InputError(f"{image_hw}: digit scenes need at least {MIN_SIDE} pixels a side")
+    unknown = [name for name in names if name not in CLASS_NAMES]
+    if unknown or len(set(names)) != len(names):
+        raise InputError(f"{', '.join(names)}: classes of the digit scenes are different names among 0 to 9")

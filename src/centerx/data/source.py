@@ -1,0 +1,96 @@
+"""Several data sets seen as one list of samples in the model's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from centerx.data.dataset import Dataset, Record
+from centerx.errors import InputError, nearest
+from centerx.images import read_image
+from centerx.types import Sample
+
+
+class Entry(NamedTuple):
+    """A picture, its labels in the model's classes.
+
+    Attributes:
+        record: the picture; `labels` index the model's classes, boxes of other classes are left out.
+        annotated: (C,) bool.
+    """
+
+    record: Record
+    annotated: np.ndarray
+
+
+class SampleSource:
+    """Pictures of several data sets by index.
+
+    Args:
+        datasets: what to join.
+        class_names: the model's classes; names decide, and classes of the data that the model lacks are left out.
+
+    Raises:
+        InputError: there are no pictures.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], class_names: Sequence[str]) -> None:
+        self.class_names = tuple(class_names)
+        self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names)]
+        if not self.entries:
+            raise InputError(f"{', '.join(str(d.path) for d in datasets) or 'data'}: no pictures")
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def sample(self, index: int) -> Sample:
+        """Read one picture.
+
+        Raises:
+            InputError: its file cannot be read.
+        """
+        record, annotated = self.entries[index]
+        return Sample(
+            read_image(record.image),
+            record.boxes.astype(np.float32),
+            record.labels,
+            record.ignore,
+            annotated,
+            record.image_id,
+        )
+
+
+def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
+    """Class names of all data sets, in order of first appearance."""
+    return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
+
+
+def check_class_names(class_names: Sequence[str], datasets: Sequence[Dataset]) -> None:
+    """Raise where the model has a class that no data set labels.
+
+    Raises:
+        InputError: names the class, the nearest and all known ones.
+    """
+    known = union_of_classes(datasets)
+    for name in class_names:
+        if name not in known:
+            raise InputError(
+                f"classes: {name!r} is labelled in none of {', '.join(str(d.path) for d in datasets)}"
+                f"{nearest(name, known)}; labelled there: {', '.join(known) or 'nothing'}"
+            )
+
+
+def _entries(dataset: Dataset, class_names: tuple[str, ...]) -> list[Entry]:
+    ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
+    annotated = np.array([name in dataset.class_names for name in class_names])
+    return [Entry(_relabel(record, ours), annotated) for record in dataset.records]
+
+
+def _relabel(record: Record, ours: np.ndarray) -> Record:
+    labels = ours[record.labels] if len(record.labels) else record.labels
+    keep = labels >= 0
+    return record._replace(
+        boxes=record.boxes[keep], labels=labels[keep], ignore=record.ignore[keep], area=record.area[keep]
+    )

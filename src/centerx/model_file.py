@@ -1,0 +1,51 @@
+"""One safetensors file is the model: weights, and in its metadata the class names and the configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.runtime.info import ModelInfo
+
+CONFIG_KEY = "config"
+
+
+def save_model(path: Path, detector: Detector, info: ModelInfo, config: str) -> None:
+    """Write a model file, whole or not at all.
+
+    Args:
+        path: the file.
+        detector: whose weights to store, in float32 as they are.
+        info: class names, input size and stride.
+        config: the resolved configuration as YAML.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in detector.model.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, metadata=info.to_metadata() | {CONFIG_KEY: config})
+    os.replace(partial, path)
+
+
+def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
+    """Return a model file's weights, its description and its configuration as YAML.
+
+    Raises:
+        InputError: the file is missing, corrupt or not a model of this project.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as error:
+        raise InputError(f"{path}: corrupt or not a safetensors file ({error})") from None
+    info = ModelInfo.from_metadata(metadata, path)
+    if CONFIG_KEY not in metadata:
+        raise InputError(f"{path}: not a centerX model, its metadata lacks the configuration")
+    return state, info, metadata[CONFIG_KEY]

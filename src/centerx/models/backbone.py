@@ -1,0 +1,88 @@
+"""Any timm model that gives feature maps."""
+
+from __future__ import annotations
+
+from functools import partial
+from pickle import UnpicklingError
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from torch import Tensor, nn
+
+from centerx.errors import InputError, nearest
+
+
+class Backbone(nn.Module):
+    """uint8 RGB pixels -> feature maps of strides 4, 8, 16 and 32, finest first.
+
+    Normalisation (the timm model's own mean and standard deviation) happens inside.
+
+    Args:
+        name: a timm model name.
+        pretrained: True for timm's weights (downloaded), a path for a local checkpoint, False for none.
+
+    Attributes:
+        channels: of each map. strides: of each map.
+
+    Raises:
+        InputError: the name is unknown, gives no feature maps, or the weights do not fit.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, pretrained: bool | str = False) -> None:
+        super().__init__()
+        self.net = _create(name, pretrained)
+        info = self.net.feature_info
+        self.channels: list[int] = list(info.channels())
+        self.strides: list[int] = list(info.reduction())
+        for key in ("mean", "std"):  # part of the state, so that a model file carries its own normalisation
+            value = torch.tensor(self.net.pretrained_cfg[key]) * 255
+            self.register_buffer(key, value.view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) uint8 -> one (B, channels[i], H / strides[i], W / strides[i]) a stage."""
+        return self.net((images.to(self.mean.dtype) - self.mean) / self.std)
+
+
+def _create(name: str, pretrained: bool | str) -> Any:
+    known = timm.list_models()
+    if name.split(".")[0] not in known:
+        raise InputError(
+            f"model.backbone: unknown timm model {name!r}{nearest(name, known)}, `timm.list_models()` lists them"
+        )
+    try:
+        info = timm.create_model(name, features_only=True, pretrained=False).feature_info
+    except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
+        raise InputError(
+            f"model.backbone: {name!r} gives no feature maps ({error}), choose a convolutional model"
+        ) from None
+    wanted = {stride: index for index, stride in enumerate(info.reduction()) if stride >= 4}
+    if list(wanted) != [4, 8, 16, 32]:
+        raise InputError(f"model.backbone: {name!r} has maps of strides {list(wanted)}, 4, 8, 16 and 32 are needed")
+    build = partial(timm.create_model, name, features_only=True, out_indices=tuple(wanted.values()))
+    if not isinstance(pretrained, str):
+        return build(pretrained=pretrained)
+    _check_weights(name, pretrained)
+    return build(pretrained=True, pretrained_cfg_overlay={"file": pretrained, "hf_hub_id": None, "url": ""})
+
+
+def _check_weights(name: str, path: str) -> None:
+    """Raise unless the local checkpoint holds every tensor of the timm model's body; timm itself would not tell."""
+    try:
+        state = load_state_dict(path, weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"model.pretrained: {path}: no such file") from None
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, SafetensorError) as error:
+        raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({error})") from None
+    body = timm.create_model(name, num_classes=0, pretrained=False).state_dict()
+    wrong = [key for key, value in body.items() if key not in state or state[key].shape != value.shape]
+    if wrong:
+        raise InputError(
+            f"model.pretrained: {path} does not fit {name}: {len(wrong)} of {len(body)} tensors are missing or of "
+            f"another shape, the first is {wrong[0]!r}"
+        )

@@ -1,0 +1,98 @@
+"""The LightningModule: it connects model, targets, criterion and optimiser, and does nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.losses import CenterCriterion
+from centerx.types import Batch, CenterTargets
+
+
+class CenterNetModule(L.LightningModule):
+    """One step of training, and the moving average of the weights.
+
+    Args:
+        detector: what is trained.
+        assign: a batch to its targets.
+        criterion: outputs and targets to loss terms.
+        optimizer: made from the detector's parameters.
+        schedule: step to factor of the learning rate.
+        ema_decay: of the moving average; 0 for none.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        assign: Callable[[Batch], CenterTargets],
+        criterion: CenterCriterion,
+        optimizer: torch.optim.Optimizer,
+        schedule: Callable[[int], float],
+        ema_decay: float,
+    ) -> None:
+        super().__init__()
+        self.detector = detector
+        self.assign = assign
+        self.criterion = criterion
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.average = AveragedModel(detector, multi_avg_fn=ema(ema_decay), use_buffers=True) if ema_decay else None
+        if self.average is not None:
+            self.average.requires_grad_(False)
+
+    @property
+    def deployed(self) -> Detector:
+        """The detector to evaluate and save."""
+        return self.average.module if self.average is not None else self.detector  # type: ignore[return-value]
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the scalar loss of this process's share of the batch."""
+        targets = self.assign(batch)
+        terms = self.criterion(self.detector.model(batch.images), targets)
+        loss = self.criterion.total(terms)
+        self._require_finite(loss)
+        figures = {f"train/{name}": term.detach() for name, term in {"loss": loss, **terms}.items()}
+        self.log_dict(
+            figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images)
+        )
+        return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Move the average."""
+        if self.average is not None:
+            self.average.update_parameters(self.detector)
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """Return optimiser and per-step schedule."""
+        scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.schedule)
+        return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _require_finite(self, loss: Tensor) -> None:
+        if not math.isfinite(value := loss.item()):
+            raise InputError(
+                f"the loss became {value} at epoch {self.current_epoch}, step {self.global_step}: lower "
+                "train.optimizer.lr or train.clip_norm; the run folder keeps the weights before it"
+            )
+
+
+def ema(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Exponential moving average whose memory grows from the start of the run up to `decay`.
+
+    Without growth the random initial weights would stay in the average for 1 / (1 - decay) steps.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+        else:
+            torch._foreach_copy_(averaged, current)
+
+    return update

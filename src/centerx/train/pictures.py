@@ -1,0 +1,30 @@
+"""val.png: ground truth beside detections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from centerx.data.source import SampleSource
+from centerx.draw import contact_sheet, draw_boxes, save_image
+from centerx.errors import InputError
+from centerx.types import Detections
+
+PAIRS = 6
+SCORE = 0.3
+
+
+def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detections]) -> None:
+    """Draw a few pictures, evenly spread over the data: truth on the left, detections on the right."""
+    shown = sorted(found)
+    cells: list[np.ndarray] = []
+    for index in [shown[i] for i in np.linspace(0, len(shown) - 1, min(PAIRS, len(shown))).astype(int)]:
+        try:
+            sample = source.sample(index)
+        except InputError:
+            continue
+        best = found[index].above(SCORE)
+        cells.append(draw_boxes(sample.image, sample.boxes, sample.labels, source.class_names))
+        cells.append(draw_boxes(sample.image, best.boxes, best.labels, source.class_names, best.scores))
+    save_image(path, contact_sheet(cells, columns=4, cell_hw=(300, 400)))

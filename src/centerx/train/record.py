@@ -1,0 +1,115 @@
+"""What a run leaves behind: model files, metrics.csv with one row an epoch, and curves.png."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from centerx.detector import Detector
+from centerx.train.evaluation import Evaluation
+from centerx.train.module import CenterNetModule
+
+Row = dict[str, float]
+
+
+class KeepModels(L.Callback):
+    """Writes `last` after every epoch and `best` where the evaluation improved, or always where there is none.
+
+    Args:
+        save: called with the detector to deploy and 'last' or 'best'.
+        evaluation: which runs before this.
+    """
+
+    def __init__(self, save: Callable[[Detector, str], None], evaluation: Evaluation | None) -> None:
+        self.save = save
+        self.evaluation = evaluation
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write what is due."""
+        if not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, CenterNetModule)
+        self.save(pl_module.deployed, "last")
+        if self.evaluation is None or self.evaluation.improved:
+            self.save(pl_module.deployed, "best")
+
+
+class RunRecord(L.Callback):
+    """Writes metrics.csv and curves.png; the rows travel in the checkpoint, so a resume goes on.
+
+    Args:
+        folder: of the run.
+        evaluation: which runs before this.
+    """
+
+    def __init__(self, folder: Path, evaluation: Evaluation | None) -> None:
+        self.folder = folder
+        self.evaluation = evaluation
+        self.rows: list[Row] = []
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        """Start the clock of the epoch."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add the epoch's row."""
+        if not trainer.is_global_zero:
+            return
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "step": trainer.global_step,
+                "seconds": round(time.perf_counter() - self._started, 3),
+                "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                **{name: float(value) for name, value in trainer.callback_metrics.items()},
+                **(self.evaluation.figures if self.evaluation else {}),
+            }
+        )
+        for logger in trainer.loggers:
+            logger.log_metrics(self.rows[-1], step=trainer.current_epoch + 1)
+        write_csv(self.folder / "metrics.csv", self.rows)
+        if len(self.rows) % 10 == 0 or trainer.current_epoch + 1 == trainer.max_epochs:
+            draw_curves(self.folder / "curves.png", self.rows)
+
+
+def write_csv(path: Path, rows: list[Row]) -> None:
+    """Write rows whose columns may differ; missing cells are empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_curves(path: Path, rows: list[Row]) -> None:
+    """Draw loss terms, learning rate and AP over epochs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    panels = {"loss terms": "train/", "learning rate": "lr", "AP": "val/AP"}
+    for axis, (title, prefix) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+        names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
+        for name in names:
+            points = [(row["epoch"], row[name]) for row in rows if name in row]
+            axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else None)
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        if len(names) > 1:
+            axis.legend(fontsize=8)
+        if prefix == "train/":
+            axis.set_yscale("log")
+    figure.savefig(path, dpi=110)
