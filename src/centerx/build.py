@@ -157,7 +157,7 @@ def build_run(config: Config, folder: Path) -> Run:
     if train.channels_last:
         detector.to(memory_format=torch.channels_last)
     if processes.world > 1 and train.sync_bn:
-        detector = synchronise_batch_norms(detector)
+        synchronise_batch_norms(detector)
 
     sampler = EpochBatches(len(source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, val_data, folder, processes) if val_data else None
@@ -207,7 +207,11 @@ def build_module(config: Config, detector: Detector, total_steps: int) -> Center
     assert config.classes is not None
     train, loss = config.train, config.loss
     optimizer = build_optimizer(
-        detector, train.optimizer.name, train.optimizer.lr, train.optimizer.weight_decay, train.optimizer.momentum
+        detector,
+        train.optimizer.name,
+        train.optimizer.lr,
+        train.optimizer.weight_decay,
+        train.optimizer.momentum,
     )
     schedule = build_schedule(
         train.schedule.name,
@@ -219,7 +223,11 @@ def build_module(config: Config, detector: Detector, total_steps: int) -> Center
         final=train.schedule.final,
     )
     assign = partial(
-        center_targets, num_classes=len(config.classes), stride=CenterNet.stride, min_overlap=loss.min_overlap
+        center_targets,
+        num_classes=len(config.classes),
+        stride=CenterNet.stride,
+        min_overlap=loss.min_overlap,
+        reach=loss.reach,
     )
     criterion = CenterCriterion(heatmap=loss.heatmap, size=loss.size, offset=loss.offset)
     return CenterNetModule(detector, assign, criterion, optimizer, schedule, train.ema)
@@ -280,7 +288,9 @@ def prepare_folder(folder: Path, config: Config) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{folder}: cannot write the run folder ({error.strerror}), choose another with --out") from None
+        raise InputError(
+            f"{folder}: cannot write the run folder ({error.strerror}), choose another with --out"
+        ) from None
 
 
 def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:

@@ -63,8 +63,8 @@ def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
     A picture shrunk by 2 or more is first averaged over whole blocks of pixels: bilinear sampling alone would
     skip pixels and alias.
     """
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    factor = min(int(1 / max(scale, 1e-6)), min(image.shape[:2]))
+    scale = float(np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])))
+    factor = min(int(1 / max(scale, 1e-6) + 1e-6), min(image.shape[:2]))  # rounding must not make 8 into 7
     if factor >= 2:
         height, width = (max(1, side // factor) for side in image.shape[:2])
         matrix = matrix @ scale_matrix(image.shape[1] / width, image.shape[0] / height)

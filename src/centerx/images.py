@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from centerx.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
 EXIF_ORIENTATION = 0x0112
+UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anything else is upright already
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -34,7 +43,9 @@ def read_image(path: Path) -> np.ndarray:
 
 def to_rgb(image: Image.Image) -> np.ndarray:
     """A loaded Pillow image -> (H, W, 3) uint8 RGB with its EXIF orientation applied."""
-    upright = ImageOps.exif_transpose(image)
+    # Not ImageOps.exif_transpose: it writes the whole EXIF anew and fails on a broken tag elsewhere.
+    orientation = image.getexif().get(EXIF_ORIENTATION)
+    upright = image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
     if upright.mode.startswith("I") or upright.mode == "F":
         grey = np.asarray(upright, dtype=np.float64)
         if upright.mode.startswith("I;16") or grey.max(initial=0) > 255:
@@ -53,7 +64,8 @@ def image_hw(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+            # Of a TIFF, Pillow gives the upright size and later the upright pixels by itself.
+            turned = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     except FileNotFoundError:
         raise InputError(f"{path}: no such image file, check the path") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

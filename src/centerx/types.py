@@ -63,20 +63,23 @@ class Batch(NamedTuple):
 
 
 class CenterTargets(NamedTuple):
-    """What a CenterNet should answer for a batch; K is the most objects on one of its pictures.
+    """What a CenterNet should answer for a batch.
+
+    K is the most places on one of its pictures where size and offset are asked for: the centre cell of each object,
+    and its neighbours where the targets reach that far. It is no cap.
 
     Attributes:
         heatmap: (B, C, h, w) float32 in [0, 1], exactly 1 at the centre cell of an object.
         weight: (B, C, h, w) float32; 0 where a class is unsupervised or an ignored object lies.
         index: (B, K) int64 flat cell y * w + x.
         size: (B, K, 2) float32 width and height in cells.
-        offset: (B, K, 2) float32 in [0, 1): the centre inside its cell, x then y.
+        offset: (B, K, 2) float32: from the cell to the object's centre, x then y, in cells; [0, 1) at the centre cell.
         valid: (B, K) bool; False in the padding slots.
     """
 
     heatmap: Tensor
     weight: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # the name tuple.index is of no use here
     size: Tensor
     offset: Tensor
     valid: Tensor

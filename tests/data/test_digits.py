@@ -161,11 +161,7 @@ def test_classes_restrict_annotations_not_ids(tmp_path):
     assert some["images"] == everything["images"]
 
     def boxes(content, ids):
-        return [
-            (a["image_id"], a["category_id"], a["bbox"])
-            for a in content["annotations"]
-            if a["category_id"] in ids
-        ]
+        return [(a["image_id"], a["category_id"], a["bbox"]) for a in content["annotations"] if a["category_id"] in ids]
 
     kept = [category["id"] for category in some["categories"]]
     assert boxes(some, range(99)) == boxes(everything, kept) != []

@@ -58,7 +58,8 @@ class DataConfig(Section):
     )
     workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
     broken_images: Literal["skip", "fail"] = Field(
-        "skip", description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)"
+        "skip",
+        description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)",
     )
 
     @model_validator(mode="after")
@@ -73,12 +74,15 @@ class AugmentConfig(Section):
 
     flip: Probability = Field(0.5, description="probability of a left-right flip")
     flip_vertical: Probability = Field(0.0, description="probability of an upside-down flip")
-    scale: tuple[Positive, Positive] = Field((0.7, 1.4), description="range of the zoom, relative to the whole picture fitting")
+    scale: tuple[Positive, Positive] = Field(
+        (0.7, 1.4), description="range of the zoom, relative to the whole picture fitting"
+    )
     aspect: NonNegative = Field(0.0, description="largest relative change of width against height")
     shift: NonNegative = Field(0.1, description="largest shift, relative to the input's sides")
     rotate: NonNegative = Field(0.0, description="largest rotation in degrees")
     min_visible: Probability = Field(
-        0.3, description="an object of which less than this share stays inside the input is ignored, not trained"
+        0.3,
+        description="an object of which less than this share stays inside the input is ignored, not trained",
     )
     mosaic: Probability = Field(0.0, description="probability of four pictures in one")
     colour: tuple[dict[str, dict[str, Any]], ...] = Field(
@@ -92,7 +96,8 @@ class NeckConfig(Section):
 
     type: Literal["fpn", "deconv"] = Field("fpn", description="fpn: light top-down pyramid; deconv: the article's")
     channels: Count | tuple[Count, ...] = Field(
-        64, description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]"
+        64,
+        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]",
     )
 
 
@@ -117,6 +122,9 @@ class LossConfig(Section):
     min_overlap: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.3, description="IoU that a box shifted by the Gaussian's radius keeps; corrected formula"
     )
+    reach: Annotated[int, Field(ge=0)] = Field(
+        1, description="size and offset are learned at cells up to this far from the centre cell; 0: there alone"
+    )
 
 
 class OptimizerConfig(Section):
@@ -133,7 +141,9 @@ class ScheduleConfig(Section):
 
     name: Literal["cosine", "multistep", "delayed_cosine"] = Field("cosine", description="shape after the warm-up")
     warmup: Probability = Field(0.03, description="share of the run with a linearly rising rate")
-    steps: tuple[Probability, ...] = Field((0.7, 0.9), description="multistep: shares of the run at which the rate falls")
+    steps: tuple[Probability, ...] = Field(
+        (0.7, 0.9), description="multistep: shares of the run at which the rate falls"
+    )
     gamma: Probability = Field(0.1, description="multistep: factor of each fall")
     delay: Probability = Field(0.5, description="delayed_cosine: share of the run at the peak rate before the cosine")
     final: Probability = Field(0.01, description="rate at the end, relative to the peak")

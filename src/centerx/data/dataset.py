@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -62,3 +63,38 @@ class Dataset(NamedTuple):
     category_ids: tuple[int, ...]
     records: list[Record]
     problems: list[Problem]
+
+
+class RecordBuilder:
+    """Collects one picture's boxes while a reader goes through its file, setting the unusable ones aside.
+
+    Args:
+        image: the picture's file. image_id: its id.
+        problems: where to report.
+    """
+
+    def __init__(self, image: Path, image_id: int | str, problems: list[Problem]) -> None:
+        self.image, self.image_id, self.problems = image, image_id, problems
+        self.rows: list[tuple[list[float], int, bool, float]] = []
+
+    def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
+        """Add a box, unless it is not finite or has no area; that is a problem of the record at `where`."""
+        width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
+        if not all(map(math.isfinite, xyxy)):
+            self.problems.append(Problem(where, f"box {xyxy} is not finite", "skipped"))
+        elif width <= 0 or height <= 0:
+            self.problems.append(Problem(where, f"box of {width:g} x {height:g} pixels has no area", "skipped"))
+        else:
+            self.rows.append((xyxy, label, ignore, width * height if area is None else area))
+
+    def build(self) -> Record:
+        """Return the record."""
+        boxes, labels, ignore, area = zip(*self.rows, strict=True) if self.rows else ((), (), (), ())
+        return Record(
+            self.image,
+            self.image_id,
+            np.array(boxes, dtype=np.float64).reshape(-1, 4),
+            np.array(labels, dtype=np.int64),
+            np.array(ignore, dtype=bool),
+            np.array(area, dtype=np.float64),
+        )

@@ -43,9 +43,7 @@ class Metrics(NamedTuple):
     images: int
 
 
-def coco_metrics(
-    entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]
-) -> Metrics:
+def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]) -> Metrics:
     """Evaluate detections in source pixels, one `Detections` an entry.
 
     Ignored objects are treated as COCO treats crowds: neither found nor missed. Detections of a class that a
@@ -60,7 +58,7 @@ def coco_metrics(
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
     per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
     figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
-    return Metrics(*figures, per_class=per_class, images=len(entries))
+    return Metrics(*figures, per_class, len(entries))  # type: ignore[arg-type]  # twelve figures
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -97,7 +95,5 @@ def _results(entries: Sequence[Entry], detections: Sequence[Detections]) -> list
         known = entry.annotated[found.labels]
         boxes = xyxy_to_xywh(np.asarray(found.boxes, dtype=np.float64))[known].tolist()
         for box, score, label in zip(boxes, found.scores[known], found.labels[known], strict=True):
-            results.append(
-                {"image_id": image_id, "category_id": int(label) + 1, "bbox": box, "score": float(score)}
-            )
+            results.append({"image_id": image_id, "category_id": int(label) + 1, "bbox": box, "score": float(score)})
     return results

@@ -27,7 +27,9 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
     try:
         image = np.array([image_of[row["image_id"]] for row in rows], dtype=np.int64)
     except KeyError as error:
-        raise InputError(f"{path}: image id {error} is not in {dataset.path}, evaluate the data it was made on") from None
+        raise InputError(
+            f"{path}: image id {error} is not in {dataset.path}, evaluate the data it was made on"
+        ) from None
     boxes = xywh_to_xyxy(np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4))
     scores = np.array([row["score"] for row in rows], dtype=np.float64)
     labels = np.array([label_of[row["category_id"]] for row in rows], dtype=np.int64)

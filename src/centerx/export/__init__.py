@@ -1,0 +1,5 @@
+"""Trained detectors -> files that other runtimes execute."""
+
+from centerx.export.registry import FORMATS, export_model
+
+__all__ = ["FORMATS", "export_model"]

@@ -21,14 +21,17 @@ class CenterCriterion:
         self.weights = {"heatmap": heatmap, "size": size, "offset": offset}
 
     def __call__(self, outputs: HeadOutputs, targets: CenterTargets) -> dict[str, Tensor]:
-        """Return each term raw (before its weight), divided by the number of objects in the whole batch."""
-        objects = mean_over_processes(targets.valid.sum().float()).clamp(min=1)
-        terms = {
-            "heatmap": heatmap_focal(outputs.heatmap, targets.heatmap, targets.weight),
-            "size": l1_at_centers(outputs.size, targets.index, targets.size, targets.valid),
-            "offset": l1_at_centers(outputs.offset, targets.index, targets.offset, targets.valid),
+        """Return each term raw, before its weight: a mean over the whole batch, of all processes.
+
+        The heatmap's divisor is the number of positive cells, that of size and offset the number of their places.
+        """
+        objects = mean_over_processes((targets.heatmap == 1).sum().float()).clamp(min=1)
+        places = mean_over_processes(targets.valid.sum().float()).clamp(min=1)
+        return {
+            "heatmap": heatmap_focal(outputs.heatmap, targets.heatmap, targets.weight) / objects,
+            "size": l1_at_centers(outputs.size, targets.index, targets.size, targets.valid) / places,
+            "offset": l1_at_centers(outputs.offset, targets.index, targets.offset, targets.valid) / places,
         }
-        return {name: term / objects for name, term in terms.items()}
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """Return the scalar to minimise."""

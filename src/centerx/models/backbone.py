@@ -56,12 +56,12 @@ def _create(name: str, pretrained: bool | str) -> Any:
             f"model.backbone: unknown timm model {name!r}{nearest(name, known)}, `timm.list_models()` lists them"
         )
     try:
-        info = timm.create_model(name, features_only=True, pretrained=False).feature_info
+        probe: Any = timm.create_model(name, features_only=True, pretrained=False)
     except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
         raise InputError(
             f"model.backbone: {name!r} gives no feature maps ({error}), choose a convolutional model"
         ) from None
-    wanted = {stride: index for index, stride in enumerate(info.reduction()) if stride >= 4}
+    wanted = {stride: index for index, stride in enumerate(probe.feature_info.reduction()) if stride >= 4}
     if list(wanted) != [4, 8, 16, 32]:
         raise InputError(f"model.backbone: {name!r} has maps of strides {list(wanted)}, 4, 8, 16 and 32 are needed")
     build = partial(timm.create_model, name, features_only=True, out_indices=tuple(wanted.values()))

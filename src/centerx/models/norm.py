@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 
@@ -19,7 +20,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> the same, normalised."""
         if not self.training:
-            return super().forward(x)
+            return nn.BatchNorm2d.forward(self, x)
         with torch.autocast(x.device.type, enabled=False):
             return self._normalise(x.float()).to(x.dtype)
 
@@ -43,6 +44,20 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance, momentum)
 
 
+class GlobalBatchNormAct2d(GlobalBatchNorm2d, BatchNormAct2d):
+    """The same for timm's batch norm that ends with an activation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same, normalised and activated."""
+        return self.act(self.drop(super().forward(x)))
+
+
+REPLACEMENT: dict[type, type[GlobalBatchNorm2d]] = {
+    nn.BatchNorm2d: GlobalBatchNorm2d,
+    BatchNormAct2d: GlobalBatchNormAct2d,
+}
+
+
 class SumOverProcesses(torch.autograd.Function):
     """all_reduce whose gradient is all_reduced too: every process's loss depends on every process's input."""
 
@@ -61,9 +76,7 @@ class SumOverProcesses(torch.autograd.Function):
         return gradient
 
 
-def synchronise_batch_norms(module: nn.Module) -> nn.Module:
-    """Replace every BatchNorm2d below `module`, weights kept, subclasses with an activation inside included."""
+def synchronise_batch_norms(module: nn.Module) -> None:
+    """Turn every batch norm below `module` into one over all processes, in place; weights and state stay."""
     for child in module.modules():
-        if isinstance(child, nn.BatchNorm2d) and type(child).forward is nn.BatchNorm2d.forward:
-            child.__class__ = GlobalBatchNorm2d
-    return module
+        child.__class__ = REPLACEMENT.get(type(child), type(child))

@@ -9,7 +9,12 @@ from typing import NamedTuple
 from centerx.errors import InputError
 from centerx.geometry import PAD_VALUE
 
-LETTERBOX = {"resize": "fit", "place": "top-left", "pad_value": PAD_VALUE, "filter": "bilinear, area below half size"}
+LETTERBOX = {
+    "resize": "fit",
+    "place": "top-left",
+    "pad_value": PAD_VALUE,
+    "filter": "bilinear, area below half size",
+}
 
 
 class ModelInfo(NamedTuple):

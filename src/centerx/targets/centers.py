@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ def gaussian_radius(size: Tensor, min_overlap: float) -> Tensor:
     return torch.minimum(torch.minimum(same_way, inwards), outwards)
 
 
-def center_targets(batch: Batch, num_classes: int, stride: int, min_overlap: float) -> CenterTargets:
+def center_targets(batch: Batch, num_classes: int, stride: int, min_overlap: float, reach: int = 0) -> CenterTargets:
     """Render the targets of a batch.
 
     Every object is a Gaussian splat of its class's channel around its centre cell, the maximum where splats
@@ -50,6 +52,8 @@ def center_targets(batch: Batch, num_classes: int, stride: int, min_overlap: flo
         num_classes: C.
         stride: pixels per cell.
         min_overlap: see `gaussian_radius`.
+        reach: size and offset are also asked for at the cells up to so far from the centre cell, so that a peak that
+            lies a cell beside the truth still carries the right box; 0 is the paper's centre cell alone.
     """
     device = batch.images.device
     height, width = (side // stride for side in batch.images.shape[-2:])
@@ -73,15 +77,28 @@ def center_targets(batch: Batch, num_classes: int, stride: int, min_overlap: flo
     erase(weight, image[masked], labels[masked], boxes[masked])
     weight.masked_fill_(heatmap == 1, 1.0)
 
-    slots = int(torch.bincount(image[use], minlength=len(counts)).max()) if len(counts) else 0
-    slot = position_in_group(image[use])
-    index = torch.zeros(len(counts), slots, dtype=torch.int64, device=device)
-    sizes, offsets = boxes.new_zeros(len(counts), slots, 2), boxes.new_zeros(len(counts), slots, 2)
-    valid = torch.zeros(len(counts), slots, dtype=torch.bool, device=device)
-    at = (image[use], slot)
-    index[at] = (cell[use, 1] * width + cell[use, 0]).long()
-    sizes[at], offsets[at], valid[at] = size[use], (centre - cell)[use], True
-    return CenterTargets(heatmap, weight, index, sizes, offsets, valid)
+    return CenterTargets(heatmap, weight, *slots(image[use], centre[use], cell[use], size[use], heatmap.shape, reach))
+
+
+def slots(
+    image: Tensor, centre: Tensor, cell: Tensor, size: Tensor, shape: Sequence[int], reach: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Index, size, offset and valid of CenterTargets for N objects sorted by picture, (B, C, h, w) the map's shape."""
+    steps = torch.arange(-reach, reach + 1, device=cell.device, dtype=cell.dtype)
+    around = torch.cartesian_prod(steps, steps).view(-1, 2)
+    cells = (cell[:, None] + around).flatten(0, 1)
+    image, centre, size = (each.repeat_interleave(len(around), dim=0) for each in (image, centre, size))
+    inside = ((cells >= 0) & (cells < cells.new_tensor([shape[3], shape[2]]))).all(dim=1)
+    image, centre, size, cells = image[inside], centre[inside], size[inside], cells[inside]
+
+    room = int(torch.bincount(image, minlength=shape[0]).max()) if shape[0] else 0
+    at = (image, position_in_group(image))
+    index = torch.zeros(shape[0], room, dtype=torch.int64, device=cell.device)
+    sizes, offsets = size.new_zeros(shape[0], room, 2), size.new_zeros(shape[0], room, 2)
+    valid = torch.zeros(shape[0], room, dtype=torch.bool, device=cell.device)
+    index[at] = (cells[:, 1] * shape[3] + cells[:, 0]).long()
+    sizes[at], offsets[at], valid[at] = size, centre - cells, True
+    return index, sizes, offsets, valid
 
 
 def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor) -> None:

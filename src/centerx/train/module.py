@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -59,9 +60,7 @@ class CenterNetModule(L.LightningModule):
         loss = self.criterion.total(terms)
         self._require_finite(loss)
         figures = {f"train/{name}": term.detach() for name, term in {"loss": loss, **terms}.items()}
-        self.log_dict(
-            figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images)
-        )
+        self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images))
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -69,7 +68,7 @@ class CenterNetModule(L.LightningModule):
         if self.average is not None:
             self.average.update_parameters(self.detector)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return optimiser and per-step schedule."""
         scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.schedule)
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -82,14 +81,17 @@ class CenterNetModule(L.LightningModule):
             )
 
 
-def ema(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def ema(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential moving average whose memory grows from the start of the run up to `decay`.
 
     Without growth the random initial weights would stay in the average for 1 / (1 - decay) steps.
     """
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
         else:

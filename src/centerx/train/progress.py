@@ -7,7 +7,14 @@ import time
 from typing import Any
 
 import lightning as L
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from centerx.errors import InputError
 from centerx.train.evaluation import Evaluation
@@ -67,10 +74,14 @@ class TrainProgress(L.Callback):
         ap = f"  AP {evaluated['val/AP']:.3f}" if evaluated else ""
         note = f"{terms}{ap}  {speed:.1f} steps/s"
         if self._bar is not None:
-            self._bar.update(self._task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", note=note)
+            self._bar.update(
+                self._task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", note=note
+            )
             return
         done = trainer.current_epoch + 1 - self._first_epoch
-        left = (time.perf_counter() - self._run_started) / done * ((trainer.max_epochs or 1) - trainer.current_epoch - 1)
+        left = (
+            (time.perf_counter() - self._run_started) / done * ((trainer.max_epochs or 1) - trainer.current_epoch - 1)
+        )
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {note}  {left:.0f} s left", flush=True)
 
     def teardown(self, *_: object, **__: object) -> None:

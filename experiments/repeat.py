@@ -1,0 +1,95 @@
+"""Train configurations with several seeds and write mean and spread of what the *last* model reaches.
+
+    python experiments/repeat.py bccd_r18 --seeds 0 1 2 --out runs/repeat
+
+The last model, never the best: the best is chosen on the pictures that measure it. Finished runs are kept and not
+repeated. Writes OUT/CONFIG/summary.csv and prints it as a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import statistics
+from pathlib import Path
+
+from centerx.build import build_run
+from centerx.config import load_config
+
+Figures = dict[str, float]
+
+
+def train_once(config: str, overrides: list[str], folder: Path) -> Figures:
+    """Train, unless the run is finished already; return the last epoch's figures and the minutes spent."""
+    settings = load_config(config, overrides)
+    rows = read_rows(folder / "metrics.csv")
+    if len(rows) < settings.train.epochs:
+        run = build_run(settings, folder)
+        checkpoint = folder / "last.ckpt"
+        run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint if rows and checkpoint.is_file() else None)
+        if run.trainer.interrupted:
+            raise KeyboardInterrupt
+        rows = read_rows(folder / "metrics.csv")
+    figures = {name[4:]: float(value) for name, value in rows[-1].items() if name.startswith("val/")}
+    return figures | {"minutes": sum(float(row["seconds"]) for row in rows) / 60}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv; none where it is missing."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def summarise(runs: list[Figures]) -> dict[str, tuple[float, float]]:
+    """Mean and sample standard deviation of each figure."""
+    return {
+        name: (statistics.mean(run[name] for run in runs), statistics.stdev([run[name] for run in runs]) if len(runs) > 1 else 0.0)
+        for name in runs[0]
+    }  # fmt: skip
+
+
+def machine() -> str:
+    """Processor and core count of this machine."""
+    cores = len([line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")])
+    name = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                 if line.startswith("model name")), platform.processor())  # fmt: skip
+    return f"{name}, {cores} cores"
+
+
+def write_table(path: Path, rows: dict[str, dict[str, tuple[float, float]]], seeds: list[int]) -> None:
+    """Write one CSV row per (row name, figure) and print the same as Markdown, means with standard deviations."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", "figure", "mean", "std", "seeds", "machine"])
+        for row, figures in rows.items():
+            for name, (mean, std) in figures.items():
+                writer.writerow([row, name, f"{mean:.4f}", f"{std:.4f}", " ".join(map(str, seeds)), machine()])
+    columns = list(next(iter(rows.values())))
+    print("| | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for row, figures in rows.items():
+        cells = [
+            f"{mean:.1f}" if name == "minutes" else f"{mean:.3f} ± {std:.3f}" for name, (mean, std) in figures.items()
+        ]
+        print(f"| {row} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config")
+    parser.add_argument("overrides", nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/repeat"))
+    args = parser.parse_args()
+    folder = args.out / Path(args.config).stem
+    runs = [
+        train_once(args.config, [*args.overrides, f"train.seed={seed}"], folder / f"seed{seed}") for seed in args.seeds
+    ]
+    write_table(folder / "summary.csv", {Path(args.config).stem: summarise(runs)}, args.seeds)
+
+
+if __name__ == "__main__":
+    main()

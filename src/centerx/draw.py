@@ -1,0 +1,114 @@
+"""Boxes on pictures, and many pictures on one sheet."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from centerx.errors import InputError
+
+GOLDEN = 0.61803398875  # steps of hue that never come close to each other
+PAPER = (250, 250, 250)
+INK = (40, 40, 40)
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """A stable RGB colour for a class index."""
+    hue = (0.58 + label * GOLDEN) % 1.0
+    red, green, blue = colorsys.hls_to_rgb(hue, 0.48 if label % 2 else 0.56, 0.85)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def draw_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw labelled boxes on a copy of (H, W, 3) uint8 RGB; line and text scale with the picture.
+
+    Args:
+        image: the picture; not changed.
+        boxes: (N, 4) xyxy pixels. labels: (N,). scores: (N,), shown behind the name where given.
+        class_names: by label.
+    """
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas)
+    side = min(image.shape[:2])
+    width = max(1, round(side / 200))
+    font = ImageFont.load_default(size=max(9, round(side / 32)))
+    for row in reversed(range(len(boxes))):  # the best on top
+        label = int(labels[row])
+        colour = class_colour(label)
+        pen.rectangle([float(value) for value in boxes[row]], outline=colour, width=width)
+        text = class_names[label] + ("" if scores is None else f" {float(scores[row]):.2f}")
+        _draw_tag(pen, (float(boxes[row][0]), float(boxes[row][1])), text, font, colour, canvas.size)
+    return np.asarray(canvas)
+
+
+def contact_sheet(
+    images: Sequence[np.ndarray],
+    columns: int,
+    cell_hw: tuple[int, int],
+    captions: Sequence[str] | None = None,
+    gap: int = 8,
+) -> np.ndarray:
+    """Place pictures, each scaled to fit a cell, on a light sheet.
+
+    Args:
+        images: (H, W, 3) uint8 RGB, any sizes.
+        columns: of the sheet. cell_hw: height and width of a cell in pixels. gap: between cells.
+        captions: a line below each picture.
+    """
+    height, width = cell_hw
+    foot = 18 if captions else 0
+    rows = max(1, -(-len(images) // columns))
+    columns = max(1, min(columns, len(images)))
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + foot + gap) + gap), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for position, image in enumerate(images):
+        picture = Image.fromarray(image)
+        scale = min(height / picture.height, width / picture.width)
+        picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+        left = gap + position % columns * (width + gap)
+        top = gap + position // columns * (height + foot + gap)
+        sheet.paste(picture, (left + (width - picture.width) // 2, top + (height - picture.height) // 2))
+        if captions:
+            pen.text((left, top + height + 2), captions[position], fill=INK, font=ImageFont.load_default(size=12))
+    return np.asarray(sheet)
+
+
+def save_image(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB; the suffix chooses the format; missing folders are made.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot write the picture ({error}), choose another place") from None
+
+
+def _draw_tag(
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[float, float],
+    text: str,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    colour: tuple[int, int, int],
+    canvas_wh: tuple[int, int],
+) -> None:
+    """Text on a plate of the class's colour, above the box or inside it, never outside the picture."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    width, height = right - left + 4, bottom - top + 4
+    x = min(max(corner[0], 0), max(canvas_wh[0] - width, 0))
+    y = corner[1] - height if corner[1] >= height else corner[1]
+    pen.rectangle([x, y, x + width, y + height], fill=colour)
+    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 150
+    pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0) if bright else (255, 255, 255), font=font)

@@ -1,0 +1,53 @@
+"""ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+from centerx.errors import InputError
+from centerx.runtime.info import ModelInfo
+from centerx.types import Detections
+
+OUTPUTS = ("boxes", "scores", "labels")
+LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
+               errors.NotImplemented, errors.RuntimeException)  # fmt: skip
+
+
+class OnnxSession:
+    """An ONNX file with outputs `boxes`, `scores` and `labels`, on the CPU.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: it is corrupt or not a detector exported by this project.
+    """
+
+    def __init__(self, path: Path) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except LOAD_ERRORS as error:
+            raise InputError(f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]})") from None
+        self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, path)
+        outputs = {output.name for output in self.session.get_outputs()}
+        if not set(OUTPUTS) <= outputs:
+            raise InputError(
+                f"{path}: gives {', '.join(sorted(outputs))}, but {', '.join(OUTPUTS)} are needed: "
+                "export it with --outputs detections"
+            )
+
+    def __call__(self, images: np.ndarray) -> Detections:
+        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
+        boxes, scores, labels = self.session.run(OUTPUTS, {"images": images})
+        return Detections(boxes, scores, labels, self.info.class_names)
+
+
+def open_session(path: Path) -> OnnxSession:
+    """Load an ONNX file."""
+    return OnnxSession(path)

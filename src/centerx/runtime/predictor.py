@@ -1,0 +1,60 @@
+"""Pictures of any size in, boxes in their own pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from centerx.errors import InputError
+from centerx.geometry import Letterbox, warp_image
+from centerx.images import read_image
+from centerx.runtime.session import Session
+from centerx.types import Detections
+
+Picture = str | Path | np.ndarray
+
+
+class Predictor:
+    """A detector for pictures.
+
+    Args:
+        session: the loaded model.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.class_names = session.info.class_names
+
+    def __call__(self, picture: Picture) -> Detections:
+        """Find the objects of one picture.
+
+        Args:
+            picture: a file, or (H, W, 3) uint8 RGB.
+
+        Returns:
+            Boxes in the picture's pixels, clipped to it, best first.
+
+        Raises:
+            InputError: the picture cannot be read or is of another shape or type.
+        """
+        return self.predict_batch([picture])[0]
+
+    def predict_batch(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """Find the objects of several pictures, of any sizes, in one call of the network."""
+        if not pictures:
+            return []
+        images, letterboxes = zip(*(self._prepare(picture) for picture in pictures), strict=True)
+        found = self.session(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
+        return [
+            Detections(letterbox.to_source(boxes), scores, labels, self.class_names)
+            for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)
+        ]
+
+    def _prepare(self, picture: Picture) -> tuple[np.ndarray, Letterbox]:
+        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise InputError(f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.session.info.input_hw)
+        return warp_image(image, letterbox.matrix, self.session.info.input_hw), letterbox

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from centerx.config import Config, dump_config, load_config, parse_text, preset_names
+from centerx.errors import InputError
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_base_merges_key_by_key_and_lists_are_replaced(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "train: {epochs: 7, seed: 3}\naugment: {scale: [0.5, 2.0]}\n")
+    write(tmp_path, "b.yaml", "base: a.yaml\ntrain: {epochs: 8}\n")
+    config = load_config(write(tmp_path, "c.yaml", "base: b.yaml\naugment: {scale: [1.0, 1.5]}\n"), ["train.seed=5"])
+    assert (config.train.epochs, config.train.seed, config.augment.scale) == (8, 5, (1.0, 1.5))
+
+
+def test_base_may_name_a_preset(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "mine.yaml", "base: nano\nclasses: [cat]\n"))
+    assert config.model == load_config("nano").model
+    assert config.classes == ("cat",)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.epoch=3", "unknown key 'train.epoch' (did you mean 'epochs'?)"),
+        ("trian.epochs=3", "unknown key 'trian' (did you mean 'train'?)"),
+        ("train.epochs=0", "train.epochs: Input should be greater than 0 (got 0)"),
+        ("train.epochs=many", "train.epochs"),
+        ("data.input_size=[200,300]", "multiples of 32"),
+        ("data.train=[{path: x, clases: [a]}]", "(did you mean 'classes'?)"),
+        ("data.train=[{split: val}]", "data.train.0.path"),
+        ("classes=[a,a]", "different names"),
+        ("model.neck.type=bifpn", "model.neck.type"),
+        ("nonsense", "key=value"),
+        ("data={", "not readable"),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_config("nano", [override])
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("base: self.yaml\n", "circle"),
+        ("base: [a, b]\n", "one file"),
+        ("a: [1\n", "not readable as YAML"),
+        ("- 1\n", "mapping"),
+        ("train: {epochs: 3}\ntrain: {epochs: 4}\n", "not readable as YAML"),
+        ("x: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
+    ],
+)
+def test_a_malformed_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_config(write(tmp_path, "self.yaml", text))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_config_lists_the_presets() -> None:
+    with pytest.raises(InputError, match="did you mean 'bccd_nano'"):
+        load_config("bcd_nano")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_dump_and_parse_round_trip(name: str) -> None:
+    config = load_config(name)
+    assert parse_text(dump_config(config), name) == config
+
+
+def test_a_configuration_never_changes() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().train.epochs = 3  # type: ignore[misc]
+
+
+def test_one_entry_stands_for_a_list_and_a_path_for_an_entry() -> None:
+    config = load_config("nano", ["data.train=some/folder", "data.val={path: other, split: val}"])
+    assert config.data.train[0].path == "some/folder"
+    assert config.data.val[0].split == "val"

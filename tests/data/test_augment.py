@@ -1,0 +1,323 @@
+"""Augmentation: pixels and boxes move together, cut objects have a fate, randomness comes from the key alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from centerx.data.augment import ColourTransform, RandomAffine, mosaic, warp_sample  # noqa: E402
+from centerx.data.batch import TrainPictures  # noqa: E402
+from centerx.errors import InputError  # noqa: E402
+from centerx.geometry import PAD_VALUE, shift_matrix  # noqa: E402
+from centerx.types import Sample  # noqa: E402
+
+MIDDLE_GREY = 128  # where a white object on black or on padding ends after interpolation
+
+
+def make_sample(boxes=(), labels=None, ignore=None, image=None, image_hw=(80, 120), annotated=(True, True)) -> Sample:
+    rng = np.random.default_rng(0)
+    return Sample(
+        image=rng.integers(0, 256, (*image_hw, 3), dtype=np.uint8) if image is None else image,
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        labels=np.array([0] * len(boxes) if labels is None else labels, np.int64),
+        ignore=np.array([False] * len(boxes) if ignore is None else ignore, bool),
+        annotated=np.array(annotated),
+        image_id=7,
+    )
+
+
+def white_on_black(box: list[int], image_hw=(80, 120)) -> Sample:
+    image = np.zeros((*image_hw, 3), np.uint8)
+    image[box[1] : box[3], box[0] : box[2]] = 255
+    return make_sample([box], image=image)
+
+
+def seen_box(image: np.ndarray) -> np.ndarray | None:
+    y, x = np.nonzero(image[:, :, 0] >= MIDDLE_GREY)
+    return np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float) if len(x) else None
+
+
+def check_types(sample: Sample, image_hw: tuple[int, int]) -> None:
+    assert sample.image.shape == (*image_hw, 3)
+    assert sample.image.dtype == np.uint8
+    assert sample.boxes.dtype == np.float32
+    assert sample.labels.dtype == np.int64
+    assert sample.ignore.dtype == sample.annotated.dtype == bool
+    assert sample.boxes.shape == (len(sample.labels), 4) == (len(sample.ignore), 4)
+
+
+def same(first: Sample, second: Sample) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+# Geometry
+
+
+@pytest.mark.parametrize("direction", ["flip", "flip_vertical"])
+@pytest.mark.parametrize("image_hw", [(80, 120), (81, 37)])
+def test_flipping_twice_changes_nothing(direction, image_hw):
+    sample = make_sample([(3, 5, 30, 22), (10, 0, 37, 80)], labels=[1, 0], image_hw=image_hw)
+    affine = RandomAffine(image_hw, **{direction: 1.0})
+    once = affine(sample, np.random.default_rng(0))
+    twice = affine(once, np.random.default_rng(1))
+    assert not np.array_equal(once.image, sample.image)
+    assert same(twice, sample)
+
+
+def test_flips_by_hand():
+    sample = make_sample([(3, 5, 30, 22)])
+    flipped = RandomAffine((80, 120), flip=1.0)(sample, np.random.default_rng(0))
+    assert np.array_equal(flipped.image, sample.image[:, ::-1])
+    assert flipped.boxes.tolist() == [[90, 5, 117, 22]]
+    flipped = RandomAffine((80, 120), flip_vertical=1.0)(sample, np.random.default_rng(0))
+    assert np.array_equal(flipped.image, sample.image[::-1])
+    assert flipped.boxes.tolist() == [[3, 58, 30, 75]]
+
+
+def test_without_randomness_the_picture_fits_in_the_middle():
+    white = make_sample([(0, 0, 50, 100)], image=np.full((100, 50, 3), 255, np.uint8))
+    placed = RandomAffine((64, 64))(white, np.random.default_rng(0))
+    assert placed.boxes[0].tolist() == pytest.approx([16, 0, 48, 64])
+    assert np.all(placed.image[:, 17:47] == 255)
+    assert np.all(placed.image[:, :15] == PAD_VALUE)
+    assert np.all(placed.image[:, 49:] == PAD_VALUE)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    output_hw=st.tuples(st.integers(2, 6), st.integers(2, 6)),
+    left=st.integers(4, 70),
+    top=st.integers(4, 40),
+    width=st.integers(24, 46),
+    height=st.integers(24, 36),
+    scale=st.floats(0.4, 3),
+)
+def test_a_box_follows_its_pixels(seed, output_hw, left, top, width, height, scale):
+    output_hw = (output_hw[0] * 32, output_hw[1] * 32)
+    affine = RandomAffine(output_hw, 0.5, 0.5, scale=(scale * 0.8, scale * 1.2), aspect=0.4, shift=0.4)
+    moved = affine(white_on_black([left, top, left + width, top + height]), np.random.default_rng(seed))
+    check_types(moved, output_hw)
+    seen = seen_box(moved.image)
+    if len(moved.boxes):
+        x1, y1, x2, y2 = moved.boxes[0].astype(float)
+        assert 0 <= x1 <= x2 <= output_hw[1]
+        assert 0 <= y1 <= y2 <= output_hw[0]
+        if min(x2 - x1, y2 - y1) >= 2:
+            assert np.abs(seen - [x1, y1, x2, y2]).max() <= 1
+    else:
+        assert seen is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.5, 2))
+def test_a_turned_object_stays_in_its_box(seed, scale):
+    affine = RandomAffine((128, 160), 0.5, 0.5, scale=(scale, scale), aspect=0.2, shift=0.1, rotate=180)
+    moved = affine(white_on_black([40, 20, 80, 60]), np.random.default_rng(seed))
+    seen = seen_box(moved.image)
+    assert seen is not None
+    assert np.all(seen[:2] >= moved.boxes[0, :2] - 1)
+    assert np.all(seen[2:] <= moved.boxes[0, 2:] + 1)
+    if moved.boxes[0].min() > 1 and np.all(moved.boxes[0, 2:] < [159, 127]):  # whole: tight as well
+        assert np.abs(seen - moved.boxes[0]).max() <= 1 + 1.5 * scale
+
+
+@pytest.mark.parametrize("option", ["scale", "aspect", "shift", "rotate"])
+def test_every_option_changes_something_and_differs_by_seed(option):
+    value = {"scale": (0.5, 2.0), "aspect": 0.5, "shift": 0.3, "rotate": 45.0}[option]
+    affine = RandomAffine((80, 120), **{option: value})
+    matrices = [affine.matrix((80, 120), np.random.default_rng(seed)) for seed in range(5)]
+    assert len({matrix.round(6).tobytes() for matrix in matrices}) == 5
+
+
+def test_the_zoom_covers_its_range_and_no_more():
+    affine = RandomAffine((80, 120), scale=(0.5, 2.0))
+    zooms = np.array([affine.matrix((40, 60), np.random.default_rng(seed))[0, 0] for seed in range(400)]) / 2
+    assert 0.5 <= zooms.min() < 0.55
+    assert 1.8 < zooms.max() <= 2.0
+    assert 0.4 < np.mean(zooms < 1) < 0.6  # log-uniform: as often smaller as larger
+
+
+def test_aspect_stretches_one_way_and_keeps_the_area():
+    affine = RandomAffine((80, 120), aspect=0.5)
+    x, y = np.array([np.diag(affine.matrix((80, 120), np.random.default_rng(seed)))[:2] for seed in range(200)]).T
+    assert x * y == pytest.approx(np.ones(200))
+    assert 1 / 1.5 <= (x / y).min() < 0.7
+    assert 1.45 < (x / y).max() <= 1.5
+
+
+# Fates
+
+
+def test_the_fate_of_cut_objects():
+    boxes = [
+        (70, 10, 90, 30),  # 15 of 20 pixels stay: kept, clipped
+        (60, 10, 80, 30),  # 5 of 20 stay: ignored
+        (0, 0, 20, 20),  # wholly outside: gone
+        (80, 40, 100, 60),  # whole, but ignored before
+    ]
+    sample = make_sample(boxes, labels=[0, 1, 0, 1], ignore=[False, False, False, True])
+    moved = warp_sample(sample, shift_matrix(-75, 0), (80, 120), min_visible=0.3)
+    assert moved.boxes.tolist() == [[0, 10, 15, 30], [0, 10, 5, 30], [5, 40, 25, 60]]
+    assert moved.labels.tolist() == [0, 1, 1]
+    assert moved.ignore.tolist() == [False, True, True]
+    assert moved.annotated.tolist() == [True, True]
+    assert moved.image_id == 7
+
+
+@pytest.mark.parametrize(("min_visible", "ignored"), [(0.0, False), (0.24, False), (0.26, True), (1.0, True)])
+def test_min_visible_is_a_share_of_the_area(min_visible, ignored):
+    sample = make_sample([(60, 60, 80, 80)])  # half of the width and half of the height stay
+    moved = warp_sample(sample, shift_matrix(-70, -70), (80, 120), min_visible)
+    assert moved.boxes.tolist() == [[0, 0, 10, 10]]
+    assert moved.ignore.tolist() == [ignored]
+
+
+def test_pictures_without_objects():
+    affine = RandomAffine((64, 96), 0.5, 0.5, (0.5, 2.0), 0.3, 0.2, 30.0)
+    moved = affine(make_sample(), np.random.default_rng(0))
+    check_types(moved, (64, 96))
+    check_types(mosaic([moved] * 4, np.random.default_rng(0)), (64, 96))
+
+
+def test_samples_are_not_edited():
+    sample, untouched = (make_sample([(3, 5, 30, 22), (50, 10, 118, 79)]) for _ in range(2))
+    RandomAffine((64, 64), 0.5, 0.5, (0.5, 2.0), 0.3, 0.5, 30.0)(sample, np.random.default_rng(3))
+    mosaic([sample] * 4, np.random.default_rng(0))
+    ColourTransform([{"ColorJitter": {"brightness": 0.9}}])(sample.image, np.random.default_rng(0))
+    assert same(sample, untouched)
+
+
+# Mosaic
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_mosaic_boxes_lie_on_their_pixels(seed):
+    rng = np.random.default_rng(seed)
+    samples = []
+    for label in range(4):
+        image = np.zeros((80, 120, 3), np.uint8)
+        x, y = rng.integers(5, 70), rng.integers(5, 40)
+        image[y : y + 30, x : x + 40] = 60 * (label + 1)
+        samples.append(make_sample([(x, y, x + 40, y + 30)], labels=[label], image=image))
+    joined = mosaic(samples, rng)
+    check_types(joined, (80, 120))
+    for label in range(4):
+        y, x = np.nonzero(joined.image[:, :, 0] == 60 * (label + 1))
+        boxes = joined.boxes[joined.labels == label]
+        assert len(boxes) == (len(x) > 0)
+        if len(boxes):
+            assert boxes[0].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+
+
+def test_mosaic_uses_all_four_pictures():
+    samples = [make_sample(image=np.full((80, 120, 3), 50 * k, np.uint8)) for k in range(1, 5)]
+    for seed in range(5):
+        image = mosaic(samples, np.random.default_rng(seed)).image
+        assert np.unique(image).tolist() == [50, 100, 150, 200]
+        assert [int(image[y, x, 0]) for y in (0, -1) for x in (0, -1)] == [50, 100, 150, 200]
+
+
+def test_mosaic_trusts_only_what_all_four_annotate():
+    rows = [(True, True, True), (True, True, False), (True, False, True), (True, True, True)]
+    joined = mosaic([make_sample(annotated=row) for row in rows], np.random.default_rng(0))
+    assert joined.annotated.tolist() == [True, False, False]
+
+
+def test_mosaic_keeps_ignored_objects_ignored():
+    sample = make_sample([(0, 0, 120, 80)], ignore=[True])
+    assert mosaic([sample] * 4, np.random.default_rng(0)).ignore.tolist() == [True] * 4
+
+
+# Colour
+
+JITTER = [{"ColorJitter": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.1}}]
+
+
+def test_colour_depends_on_the_generator_alone():
+    image = make_sample().image
+    colour = ColourTransform(JITTER)
+    first = colour(image, np.random.default_rng(1))
+    torch.manual_seed(99)
+    state = torch.get_rng_state()
+    again = colour(image, np.random.default_rng(1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, colour(image, np.random.default_rng(2)))
+    assert first.shape == image.shape
+    assert first.dtype == np.uint8
+    assert first.flags.c_contiguous
+
+
+def test_no_colour_is_the_picture_itself():
+    image = make_sample().image
+    assert np.array_equal(ColourTransform([])(image, np.random.default_rng(0)), image)
+
+
+def test_colour_keeps_channels_in_order():
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[:, :, 0] = 200
+    grey = ColourTransform([{"Grayscale": {"num_output_channels": 3}}])(red, np.random.default_rng(0))
+    assert np.abs(grey.astype(int) - round(0.299 * 200)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("transforms", "named"),
+    [
+        ([{"ColourJitter": {}}], "ColorJitter"),
+        ([{"functional": {}}], "functional"),
+        ([{"ColorJitter": {"brightnes": 1}}], "brightnes"),
+        ([{"ColorJitter": {"hue": 3}}], "ColorJitter"),
+    ],
+)
+def test_bad_colour_transforms_are_named(transforms, named):
+    with pytest.raises(InputError, match=named):
+        ColourTransform(transforms)
+
+
+# Randomness
+
+
+class Source:
+    """Five entries that show `different` noise pictures."""
+
+    class_names = ("a", "b")
+
+    def __init__(self, different: int) -> None:
+        self.different = different
+
+    def __len__(self) -> int:
+        return 5
+
+    def sample(self, index: int) -> Sample:
+        shown = index % self.different
+        image = np.random.default_rng(shown).integers(0, 256, (80, 120, 3), dtype=np.uint8)
+        return make_sample([(10 * shown, 10, 10 * shown + 40, 60)], image=image)
+
+
+def train_pictures(seed: int = 0, different: int = 5) -> TrainPictures:
+    affine = RandomAffine((64, 96), 0.5, 0.5, (0.5, 2.0), 0.3, 0.2, 10.0)
+    return TrainPictures(Source(different), affine, ColourTransform(JITTER), mosaic_probability=0.5, seed=seed)
+
+
+def contents(batch) -> list[np.ndarray]:
+    return [t.numpy() for t in (batch.images, *batch.boxes, *batch.labels, *batch.ignore, batch.annotated)]
+
+
+def test_the_same_key_gives_the_same_sample_whatever_came_before():
+    pictures, others = train_pictures(), train_pictures()
+    keys = [(epoch, index) for epoch in range(4) for index in range(5)]
+    before = {key: contents(pictures[key]) for key in keys}
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    for key in reversed(keys):
+        for first, second in zip(before[key], contents(others[key]), strict=True):
+            assert np.array_equal(first, second)
+
+
+def test_another_epoch_index_or_seed_gives_another_sample():
+    images = [train_pictures(seed, different=1)[epoch, 0].images for seed in range(3) for epoch in range(3)]
+    images += [train_pictures(different=1)[0, index].images for index in range(1, 5)]
+    assert len({image.numpy().tobytes() for image in images}) == len(images)

@@ -1,0 +1,94 @@
+"""The whole label loss: divisor, weights, and batches that ask for little or nothing."""
+
+import pytest
+import torch
+
+from centerx.losses import CenterCriterion
+from centerx.losses.heatmap import heatmap_focal
+from centerx.targets import center_targets
+from centerx.types import Batch, CenterTargets, HeadOutputs
+
+
+def make_targets(boxes: list[list[list[float]]], annotated: list[list[bool]]) -> CenterTargets:
+    """Boxes of class 0 on 32 x 32 pictures, with two classes."""
+    rows = [torch.tensor(some).reshape(-1, 4) for some in boxes]
+    batch = Batch(
+        images=torch.zeros((len(rows), 3, 32, 32), dtype=torch.uint8),
+        boxes=rows,
+        labels=[torch.zeros(len(row), dtype=torch.long) for row in rows],
+        ignore=[torch.zeros(len(row), dtype=torch.bool) for row in rows],
+        annotated=torch.tensor(annotated),
+        letterboxes=[None] * len(rows),
+        image_ids=list(range(len(rows))),
+        skipped=[],
+    )
+    return center_targets(batch, num_classes=2, stride=4, min_overlap=0.3)
+
+
+def make_outputs(pictures: int, value: float = 0.5, dtype: torch.dtype = torch.float32) -> HeadOutputs:
+    return HeadOutputs(*(torch.full((pictures, n, 8, 8), value, dtype=dtype).requires_grad_(True) for n in (2, 2, 2)))
+
+
+CRITERION = CenterCriterion(heatmap=1.0, size=0.1, offset=1.0)
+BOTH = [True, True]
+
+
+def test_terms_by_hand():
+    """Three objects, their sizes 2, 4 and 2 cells a side, centres on cell corners; the network says 0.5 everywhere."""
+    targets = make_targets([[[4, 4, 12, 12], [8, 8, 24, 24]], [[20, 20, 28, 28]]], [BOTH, BOTH])
+    outputs = make_outputs(2)
+    terms = CRITERION(outputs, targets)
+    assert terms["size"].item() == pytest.approx((1.5 + 3.5 + 1.5) / 3)
+    assert terms["offset"].item() == pytest.approx(0.5)
+    focal = heatmap_focal(outputs.heatmap, targets.heatmap, targets.weight)
+    assert terms["heatmap"].item() == pytest.approx(focal.item() / 3)
+    total = terms["heatmap"].item() + 0.1 * terms["size"].item() + terms["offset"].item()
+    assert CRITERION.total(terms).item() == pytest.approx(total)
+
+
+def test_the_divisor_is_the_batch_not_the_picture():
+    """Padding and the split over pictures do not matter: four objects on one picture or on four cost the same."""
+    four = [[4.0, 4, 12, 12], [20, 4, 28, 12], [4, 20, 12, 28], [20, 20, 28, 28]]
+    together = make_targets([four, [], [], []], [BOTH] * 4)
+    apart = make_targets([[box] for box in four], [BOTH] * 4)
+    outputs = make_outputs(4)
+    first, second = CRITERION(outputs, together), CRITERION(outputs, apart)
+    for name in ("size", "offset", "heatmap"):
+        assert first[name].item() == pytest.approx(second[name].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("value", [-30.0, 0.0, 30.0])
+@pytest.mark.parametrize("annotated", [BOTH, [False, False]])
+def test_batches_without_objects_stay_finite(dtype, value, annotated):
+    outputs = make_outputs(2, value, dtype)
+    loss = CRITERION.total(CRITERION(outputs, make_targets([[], []], [annotated] * 2)))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert loss.shape == ()
+    for maps in outputs:
+        assert torch.isfinite(maps.grad).all()
+    if not any(annotated):
+        assert loss.item() == 0
+        assert outputs.heatmap.grad.abs().max() == 0
+
+
+def test_unannotated_channels_get_exactly_no_gradient():
+    objects = [[4.0, 4, 12, 12], [16, 16, 28, 28]]
+    outputs = make_outputs(2, value=5.0)
+    targets = make_targets([objects, objects], [[True, False], [False, True]])
+    CRITERION.total(CRITERION(outputs, targets)).backward()
+    silent = torch.stack([outputs.heatmap.grad[0, 1], outputs.heatmap.grad[1, 0]])
+    assert torch.all(silent == 0)
+    assert outputs.heatmap.grad[0, 0].abs().min() > 0
+    assert outputs.size.grad[0].abs().max() > 0
+    assert outputs.size.grad[1].abs().max() == outputs.offset.grad[1].abs().max() == 0
+
+
+def test_a_weight_of_zero_removes_a_term():
+    targets = make_targets([[[4, 4, 12, 12]]], [BOTH])
+    outputs = make_outputs(1, value=3.0)
+    criterion = CenterCriterion(heatmap=0.0, size=1.0, offset=0.0)
+    criterion.total(criterion(outputs, targets)).backward()
+    assert outputs.heatmap.grad.abs().max() == outputs.offset.grad.abs().max() == 0
+    assert outputs.size.grad.abs().max() > 0

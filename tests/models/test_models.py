@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from centerx.errors import InputError
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
+from centerx.models.neck import bilinear_init
+
+
+@pytest.mark.parametrize("name", ["resnet18", "regnetx_002", "mobilenetv3_small_100", "convnext_atto"])
+@pytest.mark.parametrize("neck", ["fpn", "deconv"])
+def test_maps_are_a_quarter_of_any_input(name: str, neck: str) -> None:
+    backbone = Backbone(name)
+    body = FpnNeck(backbone.channels, 16) if neck == "fpn" else DeconvNeck(backbone.channels, (32, 24, 16))
+    model = CenterNet(backbone, body, CenterHead(16, 5, 8))
+    out = model(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
+    assert [tuple(each.shape) for each in out] == [(2, 5, 16, 24), (2, 2, 16, 24), (2, 2, 16, 24)]
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    """Data parallel training hangs or fails on parameters without one."""
+    for name in ("resnet18", "regnetx_002", "mobilenetv3_small_100"):
+        backbone = Backbone(name)
+        model = CenterNet(backbone, FpnNeck(backbone.channels, 16), CenterHead(16, 2, 8))
+        sum(each.square().sum() for each in model(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))).backward()
+        assert [key for key, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_pixels_are_normalised_inside() -> None:
+    backbone = Backbone("regnetx_002")
+    seen = []
+    backbone.net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    backbone(torch.full((1, 3, 64, 64), 124, dtype=torch.uint8))
+    expected = (124 / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(seen[0][0, :, 5, 5], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_an_untrained_heatmap_expects_objects_at_a_tenth() -> None:
+    heatmap = CenterHead(16, 3, 8)(torch.randn(1, 16, 8, 8)).heatmap.sigmoid()
+    torch.testing.assert_close(heatmap, torch.full_like(heatmap, 0.1), atol=0.01, rtol=0)
+
+
+def test_transposed_convolutions_start_as_upsampling_of_every_channel() -> None:
+    up = torch.nn.ConvTranspose2d(6, 6, 4, stride=2, padding=1, bias=False)
+    bilinear_init(up)
+    ramp = torch.arange(8.0).expand(1, 6, 8, 8)
+    expected = torch.nn.functional.interpolate(ramp, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(up(ramp)[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2])
+
+
+@pytest.mark.parametrize("name", ["resnet81", "vit_tiny_patch16_224"])
+def test_an_unusable_backbone_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=name):
+        Backbone(name)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
+def test_local_pretrained_weights_arrive(tmp_path: Path, name: str, suffix: str) -> None:
+    torch.manual_seed(1)
+    donor = timm.create_model(name, num_classes=7)
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(donor.state_dict(), path)
+    else:
+        from safetensors.torch import save_file
+
+        save_file(donor.state_dict(), path)
+    torch.manual_seed(2)
+    backbone = Backbone(name, str(path)).eval()
+    image = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    expected = donor.eval().forward_features((image - backbone.mean) / backbone.std)
+    torch.testing.assert_close(backbone(image)[-1], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(timm.create_model("resnet18").state_dict(), path)
+    with pytest.raises(InputError, match="does not fit regnetx_002"):
+        Backbone("regnetx_002", str(path))
+    path.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        Backbone("resnet18", str(path))

@@ -1,0 +1,32 @@
+"""Two processes under torchrun compute what one computes on the same global batch."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+
+def test_two_processes_give_what_one_gives(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "train.precision=fp32", "train.epochs=2", "train.optimizer.lr=0.0005"]
+    command = ["-m", "centerx", "train", "nano", *overrides, "--out"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29541"]
+    for launcher, name in (([sys.executable], "one"), (torchrun, "two")):
+        subprocess.run([*launcher, *command, str(tmp_path / name)], check=True, env=environment, capture_output=True)
+
+    tables = []
+    for name in ("one", "two"):
+        with (tmp_path / name / "metrics.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    for one, two in zip(*tables, strict=True):
+        assert one["step"] == two["step"]
+        for key in ("train/loss", "train/heatmap", "train/size", "train/offset"):
+            assert float(two[key]) == pytest.approx(float(one[key]), rel=2e-3)
+    one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(two[key].float(), value.float(), rtol=0.02, atol=0.02)

@@ -1,0 +1,179 @@
+"""Whole runs, small: what a user finds in the run folder, and what must never change a result."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from centerx.build import Run, build_run, load_detector
+from centerx.config import load_config, preset_names
+from centerx.errors import InputError
+
+
+def train(overrides: list[str], folder: Path, preset: str = "nano", resume: bool = False) -> Run:
+    run = build_run(load_config(preset, overrides), folder)
+    run.trainer.fit(run.module, run.batches, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
+    return run
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder: Path) -> list[float]:
+    return [float(row["train/loss"]) for row in rows(folder)]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_builds_and_trains_a_step(name: str, small_overrides: list[str], tmp_path: Path) -> None:
+    config = load_config(name, [*small_overrides, "train.batch_size=2"])
+    run = build_run(config, tmp_path)
+    before = {key: value.clone() for key, value in run.module.detector.state_dict().items()}
+    run.trainer.fit_loop.epoch_loop.max_steps = 1
+    run.trainer.fit(run.module, run.batches)
+    after = run.module.detector.state_dict()
+    assert run.trainer.global_step == 1
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
+    run = train([*small_overrides, "train.epochs=2", "train.val_every=1"], tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {
+        "config.yaml", "best.safetensors", "last.safetensors", "last.ckpt", "metrics.csv", "val.png", "curves.png",
+    } <= names  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    table = rows(tmp_path)
+    assert [row["epoch"] for row in table] == ["1", "2"]
+    assert {"train/loss", "train/heatmap", "train/size", "train/offset", "val/AP", "lr", "seconds"} <= table[0].keys()
+
+    resolved = load_config(tmp_path / "config.yaml")
+    assert resolved.classes == tuple("0123456789")
+    detector, info = load_detector(tmp_path / "last.safetensors")
+    assert info.class_names == resolved.classes
+    for key, value in run.module.deployed.model.state_dict().items():
+        torch.testing.assert_close(detector.model.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> None:
+    tree = json.loads(scenes.read_text())
+    tree["images"] = tree["images"][:10]
+    kept = {image["id"] for image in tree["images"]}
+    tree["annotations"] = [a for a in tree["annotations"] if a["image_id"] in kept]
+    ten = scenes.with_name("ten.json")
+    ten.write_text(json.dumps(tree))
+    overrides = [
+        f"data.train=[{ten}]", f"data.val=[{ten}]", "data.input_size=96", "data.workers=0", "train.batch_size=5",
+        "train.epochs=100", "train.val_every=100", "train.ema=0.9", "augment.flip=0", "augment.shift=0",
+        "augment.scale=[1.0,1.0]", "augment.colour=[]", "train.optimizer.lr=0.003",
+    ]  # fmt: skip
+    run = train(overrides, tmp_path)
+    assert run.evaluation is not None
+    assert run.evaluation.figures["val/AP"] > 0.8
+
+
+def test_resume_continues_as_if_nothing_had_happened(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "train.epochs=3", "train.precision=fp32", "train.val_every=3"]
+    train(overrides, tmp_path / "whole")
+
+    run = build_run(load_config("nano", overrides), tmp_path / "cut")
+    run.trainer.fit_loop.max_epochs = 2  # stops early; the schedule still spans three epochs
+    run.trainer.fit(run.module, run.batches)
+    assert len(rows(tmp_path / "cut")) == 2
+    train(overrides, tmp_path / "cut", resume=True)
+
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    whole, cut = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "cut"))
+    for key in whole:
+        torch.testing.assert_close(cut[key], whole[key], rtol=0, atol=0)
+
+
+def test_the_number_of_workers_changes_nothing(small_overrides: list[str], tmp_path: Path) -> None:
+    for workers in (0, 2):
+        overrides = [*small_overrides, f"data.workers={workers}", "augment.mosaic=0.5", "train.val_every=9"]
+        train(overrides, tmp_path / str(workers))
+    assert losses(tmp_path / "0") == losses(tmp_path / "2")
+
+
+def broken_scenes(scenes: Path, folder: Path, broken: int) -> Path:
+    """A copy of the scenes in which some pictures are cut short."""
+    shutil.copytree(scenes.parent, folder)
+    pictures = sorted((folder / "train").iterdir())
+    for picture in pictures[:broken]:
+        picture.write_bytes(picture.read_bytes()[:500])
+    return folder / scenes.name
+
+
+def test_a_broken_picture_is_named_and_does_not_end_the_run(
+    scenes: Path, small_overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = broken_scenes(scenes, tmp_path / "data", 2)
+    overrides = [*small_overrides, f"data.train=[{data}]", f"data.val=[{data}]"]
+    run = train(overrides, tmp_path / "run")
+    told = capsys.readouterr().err
+    assert "000000.jpg" in told
+    assert "2 unreadable pictures were left out" in told
+    assert run.evaluation is not None
+    assert run.evaluation.metrics is not None
+    assert run.evaluation.metrics.images == 22
+
+    with pytest.raises(InputError, match=r"00000\d.jpg"):
+        train([*overrides, "data.broken_images=fail"], tmp_path / "strict")
+
+
+def test_only_broken_pictures_end_the_run(scenes: Path, small_overrides: list[str], tmp_path: Path) -> None:
+    data = broken_scenes(scenes, tmp_path / "data", 24)
+    with pytest.raises(InputError, match="not one picture"):
+        train([*small_overrides, f"data.train=[{data}]", "data.val=[]"], tmp_path / "run")
+
+
+def test_an_infinite_loss_is_told_and_the_last_model_kept(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e18",
+                 "train.clip_norm=0", "train.precision=fp32"]  # fmt: skip
+    with pytest.raises(InputError, match=r"the loss became (nan|inf) at epoch \d+, step \d+: lower train.optimizer.lr"):
+        train(overrides, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("data.train=[]", "no data set to train on"),
+        ("data.train=[nowhere.json]", "nowhere.json"),
+        ("classes=['0', cat]", "'cat' is labelled in none of"),
+        ("train.device=cuda", "no CUDA device"),
+        ("model.backbone=resnet81", "did you mean"),
+        ("augment.colour=[{ColourJitter: {}}]", "did you mean 'ColorJitter'"),
+        ("augment.colour=[{ColorJitter: {brightnes: 1}}]", "augment.colour.ColorJitter"),
+        ("train.init=nowhere.safetensors", "nowhere.safetensors"),
+    ],
+)
+def test_what_is_wrong_is_said_before_training(
+    override: str, says: str, small_overrides: list[str], tmp_path: Path
+) -> None:
+    if override == "train.device=cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(InputError) as error:
+        build_run(load_config("nano", [*small_overrides, override]), tmp_path)
+    assert says in str(error.value)
+
+
+def test_data_without_boxes_is_refused(scenes: Path, small_overrides: list[str], tmp_path: Path) -> None:
+    tree = json.loads(scenes.read_text()) | {"annotations": []}
+    empty = scenes.with_name("empty.json")
+    empty.write_text(json.dumps(tree))
+    with pytest.raises(InputError, match="no boxes of"):
+        build_run(load_config("nano", [*small_overrides, f"data.train=[{empty}]"]), tmp_path)
+
+
+def test_starting_from_an_earlier_model(small_overrides: list[str], tmp_path: Path) -> None:
+    train(small_overrides, tmp_path / "first")
+    weights = tmp_path / "first" / "last.safetensors"
+    run = build_run(load_config("nano", [*small_overrides, f"train.init={weights}"]), tmp_path / "second")
+    for key, value in load_file(weights).items():
+        np.testing.assert_array_equal(run.module.detector.model.state_dict()[key].numpy(), value.numpy())
