@@ -13,10 +13,10 @@ import argparse
 import json
 from pathlib import Path
 
-from repeat import summarise, train_once, write_table
-
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
+
+from repeat import summarise, train_once, write_table
 
 CLASSES = ["RBC", "WBC", "Platelets"]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import platform
 import statistics
 from pathlib import Path
 
+from centerx.bench import machine
 from centerx.build import build_run
 from centerx.config import load_config
 
@@ -45,18 +45,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def summarise(runs: list[Figures]) -> dict[str, tuple[float, float]]:
     """Mean and sample standard deviation of each figure."""
-    return {
-        name: (statistics.mean(run[name] for run in runs), statistics.stdev([run[name] for run in runs]) if len(runs) > 1 else 0.0)
-        for name in runs[0]
-    }  # fmt: skip
-
-
-def machine() -> str:
-    """Processor and core count of this machine."""
-    cores = len([line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")])
-    name = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                 if line.startswith("model name")), platform.processor())  # fmt: skip
-    return f"{name}, {cores} cores"
+    spread = statistics.stdev if len(runs) > 1 else lambda _: 0.0
+    return {name: (statistics.mean(values), spread(values)) for name in runs[0] if (values := [r[name] for r in runs])}
 
 
 def write_table(path: Path, rows: dict[str, dict[str, tuple[float, float]]], seeds: list[int]) -> None:

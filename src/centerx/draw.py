@@ -14,6 +14,7 @@ from centerx.errors import InputError
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
 PAPER = (250, 250, 250)
 INK = (40, 40, 40)
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -30,7 +31,7 @@ def draw_boxes(
     class_names: Sequence[str],
     scores: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw labelled boxes on a copy of (H, W, 3) uint8 RGB; line and text scale with the picture.
+    """Draw labelled boxes on a copy of (H, W, 3) uint8 RGB, names over all lines; both scale with the picture.
 
     Args:
         image: the picture; not changed.
@@ -40,14 +41,19 @@ def draw_boxes(
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
     side = min(image.shape[:2])
-    width = max(1, round(side / 200))
-    font = ImageFont.load_default(size=max(9, round(side / 32)))
-    for row in reversed(range(len(boxes))):  # the best on top
+    width = max(2, round(side / 200))
+    font = ImageFont.load_default(size=max(10, round(side / 32)))
+    best_last = list(reversed(range(len(boxes))))
+    for row in best_last:
+        left, top, right, bottom = map(float, boxes[row])
+        # Pillow counts the last pixel in: the box that ends at 10 covers pixel 9.
+        corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
+        pen.rectangle(corners, outline=class_colour(int(labels[row])), width=width)
+    for row in best_last:
         label = int(labels[row])
-        colour = class_colour(label)
-        pen.rectangle([float(value) for value in boxes[row]], outline=colour, width=width)
         text = class_names[label] + ("" if scores is None else f" {float(scores[row]):.2f}")
-        _draw_tag(pen, (float(boxes[row][0]), float(boxes[row][1])), text, font, colour, canvas.size)
+        corner = float(boxes[row][0]), float(boxes[row][1])
+        _draw_tag(pen, corner, text, font, class_colour(label), canvas.size)
     return np.asarray(canvas)
 
 
@@ -71,6 +77,7 @@ def contact_sheet(
     columns = max(1, min(columns, len(images)))
     sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + foot + gap) + gap), PAPER)
     pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=12)
     for position, image in enumerate(images):
         picture = Image.fromarray(image)
         scale = min(height / picture.height, width / picture.width)
@@ -79,7 +86,7 @@ def contact_sheet(
         top = gap + position // columns * (height + foot + gap)
         sheet.paste(picture, (left + (width - picture.width) // 2, top + (height - picture.height) // 2))
         if captions:
-            pen.text((left, top + height + 2), captions[position], fill=INK, font=ImageFont.load_default(size=12))
+            pen.text((left, top + height + 2), _shorten(captions[position], width, font), fill=INK, font=font)
     return np.asarray(sheet)
 
 
@@ -96,19 +103,30 @@ def save_image(path: Path, image: np.ndarray) -> None:
         raise InputError(f"{path}: cannot write the picture ({error}), choose another place") from None
 
 
+def _shorten(text: str, width: int, font: Font) -> str:
+    """Take letters from the middle of a line until it fits, which leaves the start and the end of a file name."""
+    short = text
+    for kept in range(len(text) - 1, 0, -1):
+        if font.getlength(short) <= width:
+            break
+        short = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+    return short
+
+
 def _draw_tag(
     pen: ImageDraw.ImageDraw,
     corner: tuple[float, float],
     text: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: Font,
     colour: tuple[int, int, int],
     canvas_wh: tuple[int, int],
 ) -> None:
     """Text on a plate of the class's colour, above the box or inside it, never outside the picture."""
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    left, _, right, _ = pen.textbbox((0, 0), text, font=font)
+    _, top, _, bottom = pen.textbbox((0, 0), "Ag", font=font)  # the same height for every text
     width, height = right - left + 4, bottom - top + 4
     x = min(max(corner[0], 0), max(canvas_wh[0] - width, 0))
-    y = corner[1] - height if corner[1] >= height else corner[1]
-    pen.rectangle([x, y, x + width, y + height], fill=colour)
+    y = corner[1] - height if corner[1] >= height else min(max(corner[1], 0), max(canvas_wh[1] - height, 0))
+    pen.rectangle([x, y, x + width - 1, y + height - 1], fill=colour)
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 150
     pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0) if bright else (255, 255, 255), font=font)

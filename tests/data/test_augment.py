@@ -259,7 +259,7 @@ def test_no_colour_is_the_picture_itself():
 def test_colour_keeps_channels_in_order():
     red = np.zeros((8, 8, 3), np.uint8)
     red[:, :, 0] = 200
-    grey = ColourTransform([{"Grayscale": {"num_output_channels": 3}}])(red, np.random.default_rng(0))
+    grey = ColourTransform([{"RandomGrayscale": {"p": 1.0}}])(red, np.random.default_rng(0))
     assert np.abs(grey.astype(int) - round(0.299 * 200)).max() <= 1
 
 
@@ -268,6 +268,8 @@ def test_colour_keeps_channels_in_order():
     [
         ([{"ColourJitter": {}}], "ColorJitter"),
         ([{"functional": {}}], "functional"),
+        ([{"RandomHorizontalFlip": {"p": 1.0}}], "no colour transform"),
+        ([{"Grayscale": {}}], "no colour transform"),
         ([{"ColorJitter": {"brightnes": 1}}], "brightnes"),
         ([{"ColorJitter": {"hue": 3}}], "ColorJitter"),
     ],

@@ -204,6 +204,49 @@ def test_the_batch_is_left_alone_and_a_second_call_agrees():
     assert torch.equal(batch.annotated, untouched.annotated)
 
 
+# Reach
+
+
+def test_reach_asks_for_the_box_at_the_neighbouring_cells_by_hand():
+    batch = make_batch([[(10, 17, 22, 27, 0)]])  # centre (16, 22) pixels = (4, 5.5) cells
+    targets = center_targets(batch, 3, STRIDE, OVERLAP, reach=1)
+    cells = [(x, y) for y in (4, 5, 6) for x in (3, 4, 5)]
+    offsets = {16 * y + x: [4 - x, 5.5 - y] for x, y in cells}
+    assert dict(zip(targets.index[0].tolist(), targets.offset[0].tolist(), strict=True)) == offsets
+    assert targets.size[0].tolist() == [[3, 2.5]] * 9
+    assert targets.valid.tolist() == [[True] * 9]
+
+
+@pytest.mark.parametrize(("box", "places"), [((0, 0, 4, 4), 4), ((60, 60, 64, 64), 4), ((0, 0, 6, 64), 6)])
+def test_reach_stops_at_the_border(box, places):
+    targets = center_targets(make_batch([[(*box, 0)]]), 3, STRIDE, OVERLAP, reach=1)
+    assert int(targets.valid.sum()) == places
+    assert len(targets.index[0].unique()) == places
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), reach=st.integers(0, 3))
+def test_every_place_leads_to_its_box(seed, reach):
+    """At each place index, size and offset spell one of the picture's boxes; each box has its centre cell's place."""
+    pictures = random_pictures(seed, count=2, objects=5, input_hw=(64, 96))
+    batch = make_batch(pictures, input_hw=(64, 96))
+    targets = center_targets(batch, 3, STRIDE, OVERLAP, reach)
+    plain = center_targets(batch, 3, STRIDE, OVERLAP, 0)
+    assert torch.equal(targets.heatmap, plain.heatmap)
+    assert torch.equal(targets.weight, plain.weight)
+    for k, picture in enumerate(pictures):
+        index = targets.index[k, targets.valid[k]]
+        cells = torch.stack([index % 24, index // 24], dim=1)
+        centres = cells + targets.offset[k, targets.valid[k]]
+        half = targets.size[k, targets.valid[k]] / 2
+        spelt = torch.cat([centres - half, centres + half], dim=1) * STRIDE
+        distance = (spelt[:, None] - torch.tensor(picture)[None, :, :4]).abs().amax(dim=2)
+        assert distance.amin(dim=1).max() < 1e-3
+        at_home = ((centres >= cells) & (centres < cells + 1)).all(dim=1)
+        assert (distance[at_home].amin(dim=0) < 1e-3).all()
+        assert (targets.offset[k].abs() < reach + 1).all()
+
+
 # Weight
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-TRAIN_SCENES, VAL_SCENES = 600, 200
+TRAIN_SCENES, VAL_SCENES = 1000, 200
+SCENE_HW = (160, 160)
 SHOWN = 12
 SCORE = 0.3
 
@@ -26,12 +27,12 @@ def demo(
     from centerx.data.read import read_dataset
     from centerx.evaluate.api import evaluate_model
     from centerx.evaluate.table import metrics_table
-    from centerx.export.onnx import export_onnx
+    from centerx.export import export_model
 
     started = time.perf_counter()
     print(f"1/4  painting {TRAIN_SCENES} scenes to learn from and {VAL_SCENES} to be judged by")
-    train_data = write_digit_scenes(out / "train", TRAIN_SCENES, seed, "train")
-    val_data = write_digit_scenes(out / "val", VAL_SCENES, seed, "val")
+    train_data = write_digit_scenes(out / "train", TRAIN_SCENES, seed, "train", SCENE_HW)
+    val_data = write_digit_scenes(out / "val", VAL_SCENES, seed, "val", SCENE_HW)
 
     print("2/4  training")
     overrides = [f"data.train=[{json.dumps(str(train_data))}]", f"train.seed={seed}"]
@@ -43,7 +44,7 @@ def demo(
     print("3/4  exporting to ONNX")
     onnx = out / "digits.onnx"
     detector, info = load_detector(out / "run" / "last.safetensors")
-    export_onnx(detector, info, onnx, info.input_hw)
+    export_model(detector, info, onnx, "onnx")
 
     print("4/4  finding digits on held-out scenes with the exported file, without torch")
     dataset = read_dataset(val_data)
@@ -52,7 +53,7 @@ def demo(
     metrics_table(metrics)
 
     seconds = time.perf_counter() - started
-    report = {
+    report: dict[str, Any] = {
         "AP": metrics.AP,
         "seconds": seconds,
         "teachers": {},

@@ -26,10 +26,8 @@ def evaluate(
 
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
-    if model.suffix == ".json":
-        metrics = evaluate_results(model, dataset)
-    else:
-        metrics = evaluate_model(model, dataset, batch)
+    is_results = model.suffix == ".json"
+    metrics = evaluate_results(model, dataset) if is_results else evaluate_model(model, dataset, batch)
     metrics_table(metrics)
     if json_file is not None:
         json_file.write_text(json.dumps(metrics._asdict(), indent=2) + "\n", encoding="utf-8")

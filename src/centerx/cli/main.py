@@ -12,12 +12,12 @@ from typing import NoReturn
 import typer
 
 from centerx.cli import bench, data, demo, doctor, evaluate, export, predict, train
+from centerx.cli.extras import EXTRAS
 from centerx.errors import InputError
 
 app = typer.Typer(
     name="centerx",
     help="Train, distil, merge and ship CenterNet object detectors.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -37,7 +37,7 @@ INTERRUPTED = 130  # what typer returns for Ctrl-C
 def main() -> NoReturn:
     """Run the command line; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
     try:
-        status = app(standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -56,25 +56,6 @@ def main() -> NoReturn:
     if status == INTERRUPTED:
         _fail("interrupted; what was already written is kept")
     sys.exit(status if isinstance(status, int) else 0)
-
-
-# Which extra brings a package that the core install lacks.
-EXTRAS = {
-    "torch": "train",
-    "torchvision": "train",
-    "lightning": "train",
-    "timm": "train",
-    "omegaconf": "train",
-    "safetensors": "train",
-    "faster_coco_eval": "train",
-    "matplotlib": "train",
-    "tensorboard": "train",
-    "onnx": "export",
-    "onnxscript": "export",
-    "onnxslim": "export",
-    "sklearn": "demo",
-    "supervision": "supervision",
-}
 
 
 def _fail(message: str) -> NoReturn:

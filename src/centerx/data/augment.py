@@ -86,10 +86,11 @@ def warp_sample(sample: Sample, matrix: np.ndarray, output_hw: tuple[int, int], 
     )
 
 
-def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
+def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: float = 0.3) -> Sample:
     """Four samples of one size (H, W) around a random point of one picture of the same size.
 
     Each contributes a window of itself at full scale. A class counts as annotated only where it is in all four.
+    `min_visible` is that of `RandomAffine`.
     """
     height, width = samples[0].image.shape[:2]
     middle = np.array([width, height]) * rng.uniform(0.3, 0.7, size=2)
@@ -101,7 +102,7 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
     ):
         hw = (bottom - top, right - left)
         corner = (rng.random(2) * (width - hw[1], height - hw[0])).astype(int)
-        part = warp_sample(sample, shift_matrix(-float(corner[0]), -float(corner[1])), hw, 0.3)
+        part = warp_sample(sample, shift_matrix(-float(corner[0]), -float(corner[1])), hw, min_visible)
         image[top:bottom, left:right] = part.image
         parts.append(part._replace(boxes=part.boxes + np.array([left, top, left, top], dtype=part.boxes.dtype)))
     return Sample(
@@ -139,11 +140,23 @@ class ColourTransform:
         return np.ascontiguousarray(tensor.permute(1, 2, 0).numpy())
 
 
+# Transforms that recolour and never move or drop a pixel: those would leave the boxes behind.
+COLOUR_TRANSFORMS = frozenset(
+    {"AugMix", "ColorJitter", "GaussianBlur", "GaussianNoise", "JPEG", "RandomAdjustSharpness", "RandomAutocontrast",
+     "RandomChannelPermutation", "RandomEqualize", "RandomGrayscale", "RandomInvert", "RandomPhotometricDistort",
+     "RandomPosterize", "RandomSolarize"}
+)  # fmt: skip
+
+
 def _transform(name: str, options: dict[str, Any]) -> v2.Transform:
-    kind = getattr(v2, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, v2.Transform)):
-        raise InputError(f"augment.colour: torchvision v2 has no transform {name!r}{nearest(name, dir(v2))}")
+    if name not in COLOUR_TRANSFORMS:
+        raise InputError(
+            f"augment.colour: {name!r} is no colour transform of torchvision v2{nearest(name, COLOUR_TRANSFORMS)}, "
+            f"known: {', '.join(sorted(COLOUR_TRANSFORMS))}"
+        )
     try:
-        return kind(**options)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"augment.colour.{name}: {error}") from None
+        transform: v2.Transform = getattr(v2, name)(**options)
+        transform(torch.zeros(3, 8, 8, dtype=torch.uint8))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"augment.colour.{name}: {' '.join(str(error).split())}") from None
+    return transform

@@ -52,7 +52,8 @@ class TrainPictures(TorchDataset[Batch]):
             sample = self._warped(index, rng, skipped)
             if rng.random() < self.mosaic_probability:
                 others = rng.integers(len(self.source), size=3)
-                sample = mosaic([sample, *(self._warped(int(other), rng, skipped) for other in others)], rng)
+                parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
+                sample = mosaic(parts, rng, self.affine.min_visible)
         except LookupError:
             return empty_batch(self.affine.output_hw, len(self.source.class_names))._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))

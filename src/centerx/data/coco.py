@@ -3,142 +3,196 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from centerx.data.dataset import Dataset, Problem, Record, RecordBuilder
+from centerx.data.dataset import Dataset, Problem, RecordBuilder, parent_folder
 from centerx.errors import InputError, nearest
 
+# Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
+PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
 PROBE = 50  # file names by which the folder of the pictures is recognised
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a json file, or a folder with `annotations/*.json`."""
-    return path.suffix == ".json" or any((path / "annotations").glob("*.json"))
+    """Whether this is a json file, or a folder that holds COCO's."""
+    return path.suffix.lower() == ".json" if path.is_file() else bool(_files(path))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read a file, or the file of `split` in a folder's `annotations`.
+    """Read a file, or the file of `split` in a folder.
 
     Crowds and annotations with `ignore` become ignored objects; the object's own area is kept. Boxes without area are
     skipped. An image without annotations is a picture without objects.
     """
-    file = path if path.suffix == ".json" else _choose(path, split)
+    file = path if path.is_file() else _choose(path, split)
     problems: list[Problem] = []
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
+        tree = json.loads(file.read_bytes())
+        unlike = _unlike_coco(tree)
     except (ValueError, RecursionError) as error:
-        return _fatal(path, f"{file}", f"malformed JSON ({error})")
-    if not isinstance(tree, dict) or not all(isinstance(tree.get(k), list) for k in ("images", "categories")):
-        return _fatal(
-            path, f"{file}", "not a COCO data set: a mapping with images, annotations and categories is needed"
-        )
+        unlike = f"malformed JSON ({error})"
+    if unlike:
+        return Dataset(path, "coco", (), (), [], [Problem(str(file), unlike, "fatal")])
     names, category_ids, label_of = _categories(tree["categories"], file, problems)
-    builders: dict[int | str, RecordBuilder] = {}
-    folder = images or _find_pictures(file, tree["images"])
-    for image in tree["images"]:
-        where = f"{file}: image {image.get('id') if isinstance(image, dict) else image!r}"
-        if not isinstance(image, dict) or not isinstance(image.get("file_name"), str) or not _is_id(image.get("id")):
-            problems.append(Problem(where, "has no id or no file_name", "skipped"))
-        elif image["id"] in builders:
-            problems.append(Problem(where, "its id is taken by an earlier image", "skipped"))
-        else:
-            builders[image["id"]] = RecordBuilder(folder / image["file_name"], image["id"], problems)
-    for number, annotation in enumerate(tree.get("annotations") or []):
-        _add(annotation, f"{file}: annotation {_id_of(annotation, number)}", builders, label_of, problems)
+    builders = _pictures(tree["images"], file, images, problems)
+    seen: set[int | str] = set()
+    repeated = []
+    for number, annotation in enumerate(tree.get("annotations", [])):
+        if not isinstance(annotation, dict):
+            problems.append(Problem(f"{file}: annotation number {number}", "is not a mapping", "skipped"))
+            continue
+        own_id = annotation.get("id")
+        where = f"{file}: annotation {f'number {number}' if own_id is None else own_id}"
+        if _is_id(own_id):
+            if own_id in seen:
+                repeated.append(own_id)
+            seen.add(own_id)
+        _add(annotation, where, builders, label_of, problems)
+    if repeated:
+        what = f"{len(repeated)} annotations repeat the id of another (the first is {repeated[0]!r}), all are used"
+        problems.append(Problem(str(file), what, "fixed"))
     return Dataset(path, "coco", names, category_ids, [builder.build() for builder in builders.values()], problems)
 
 
-def _add(
-    annotation: Any,
-    where: str,
-    builders: dict[int | str, RecordBuilder],
-    label_of: dict[int | str, int],
-    problems: list[Problem],
-) -> None:
-    if not isinstance(annotation, dict):
-        problems.append(Problem(where, "is not a mapping", "skipped"))
-        return
-    builder = builders.get(annotation.get("image_id"))  # type: ignore[arg-type]
-    label = label_of.get(annotation.get("category_id"))  # type: ignore[arg-type]
-    box = annotation.get("bbox")
-    if builder is None:
-        problems.append(
-            Problem(where, f"names the image {annotation.get('image_id')!r}, which is not there", "skipped")
-        )
-    elif label is None:
-        what = f"names the category {annotation.get('category_id')!r}, which is not there"
-        problems.append(Problem(where, what, "skipped"))
-    elif not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
-        problems.append(Problem(where, f"bbox must be four numbers, not {box!r}", "skipped"))
-    else:
-        x, y, width, height = map(float, box)
-        ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore"))
-        area = annotation.get("area")
-        area = float(area) if isinstance(area, int | float) else None
-        builder.add(where, [x, y, x + width, y + height], label, ignore, area)
+def _unlike_coco(tree: Any) -> str:
+    """What makes this json another thing than a COCO data set, or nothing."""
+    if isinstance(tree, list):
+        results = bool(tree) and isinstance(tree[0], dict) and "score" in tree[0]
+        return "a list of detections, not a data set" if results else "not a COCO data set but a list"
+    if isinstance(tree, dict) and all(isinstance(tree.get(key), list) for key in ("images", "categories")):
+        return "" if isinstance(tree.get("annotations", []), list) else "its annotations are not a list"
+    return "not a COCO data set: a mapping with lists of images, annotations and categories is needed"
 
 
 def _categories(
     categories: list[Any], file: Path, problems: list[Problem]
 ) -> tuple[tuple[str, ...], tuple[int, ...], dict[int | str, int]]:
     """Names, their first ids, and the label of every id; ids that share a name are one class."""
-    names: list[str] = []
-    ids: list[int] = []
+    ids: dict[str, int] = {}
     label_of: dict[int | str, int] = {}
     for category in categories:
         if not isinstance(category, dict) or not _is_id(category.get("id")) or "name" not in category:
             problems.append(Problem(f"{file}: category {category!r}", "has no id or no name", "skipped"))
             continue
-        name = str(category["name"])
-        if name in names:
-            problems.append(
-                Problem(f"{file}: category {category['id']}", f"repeats the name {name!r}, merged", "fixed")
-            )
+        own_id, name = category["id"], str(category["name"])
+        where = f"{file}: category {own_id}"
+        if own_id in label_of:
+            problems.append(Problem(where, f"{name!r}: its id is taken by an earlier category", "skipped"))
+            continue
+        if name in ids:
+            problems.append(Problem(where, f"repeats the name {name!r}, merged", "fixed"))
+        ids.setdefault(name, own_id)
+        label_of[own_id] = list(ids).index(name)
+    return tuple(ids), tuple(ids.values()), label_of
+
+
+def _pictures(
+    images: list[Any], file: Path, folder: Path | None, problems: list[Problem]
+) -> dict[int | str, RecordBuilder]:
+    names = [image["file_name"] for image in images if isinstance(image, dict) and _is_name(image.get("file_name"))]
+    folder = folder or _find_folder(file, names[:PROBE])
+    builders: dict[int | str, RecordBuilder] = {}
+    for image in images:
+        if not isinstance(image, dict) or not _is_id(image.get("id")) or not _is_name(image.get("file_name")):
+            own_id = image.get("id") if isinstance(image, dict) else image
+            problems.append(Problem(f"{file}: image {own_id!r}", "has no id or no file_name", "skipped"))
+        elif image["id"] in builders:
+            what = f"{image['file_name']}: its id is taken by an earlier image"
+            problems.append(Problem(f"{file}: image {image['id']}", what, "skipped"))
         else:
-            names.append(name)
-            ids.append(category["id"])
-        label_of[category["id"]] = names.index(name)
-    return tuple(names), tuple(ids), label_of
+            picture = folder / image["file_name"].replace("\\", "/")
+            builders[image["id"]] = RecordBuilder(picture, image["id"], problems, _declared_hw(image))
+    return builders
+
+
+def _declared_hw(image: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = image.get("height"), image.get("width")
+    return (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None
+
+
+def _add(
+    annotation: dict[str, Any],
+    where: str,
+    builders: dict[int | str, RecordBuilder],
+    label_of: dict[int | str, int],
+    problems: list[Problem],
+) -> None:
+    image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
+    if not _is_id(image) or image not in builders:
+        problems.append(Problem(where, f"names the image {image!r}, which is not there", "skipped"))
+    elif not _is_id(category) or category not in label_of:
+        problems.append(Problem(where, f"names the category {category!r}, which is not there", "skipped"))
+    elif not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        problems.append(Problem(where, f"bbox must be four numbers, not {box!r}", "skipped"))
+    else:
+        x, y, width, height = map(float, box)
+        ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore"))
+        area = annotation.get("area")
+        own_area = float(area) if _is_number(area) else None
+        builders[image].add(where, [x, y, x + width, y + height], label_of[category], ignore, own_area)
+
+
+def _files(folder: Path) -> list[Path]:
+    """COCO's json files of a folder, those of boxes if there are others."""
+    for place in PLACES:
+        files = [file for file in sorted(folder.glob(place)) if place != "*.json" or _mentions_coco(file)]
+        if files:
+            return [file for file in files if not re.search("keypoints|captions", file.name)] or files
+    return []
+
+
+def _mentions_coco(file: Path) -> bool:
+    """Whether a json beside other files is likely meant to be COCO, without reading it as JSON."""
+    content = file.read_bytes()
+    return "coco" in file.name or all(key in content for key in (b'"images"', b'"annotations"', b'"categories"'))
 
 
 def _choose(folder: Path, split: str | None) -> Path:
-    files = sorted((folder / "annotations").glob("*.json"))
-    files = [file for file in files if "keypoints" not in file.name and "captions" not in file.name] or files
+    files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _files(folder)}
+    known = {name.removeprefix("annotations/"): file for name, file in files.items()}
+    chosen = list(known)
     if split is not None:
-        chosen = [file for file in files if split in _words(file)] or [file for file in files if split in file.stem]
-    else:
-        chosen = files
+        chosen = [name for name in known if split in re.split(r"[/_.-]", name)] or [n for n in known if split in n]
     if len(chosen) == 1:
-        return chosen[0]
-    known = [file.stem for file in files]
+        return known[chosen[0]]
     if not chosen:
-        raise InputError(f"{folder}: no split {split!r}{nearest(split or '', known)}, there are {', '.join(known)}")
-    raise InputError(f"{folder}: which of {', '.join(file.stem for file in chosen)}? name one with split, or its file")
+        close = nearest(split or "", known)
+        raise InputError(f"{folder}: no split {split!r}{close}, there are: {', '.join(known)}")
+    raise InputError(f"{folder}: which of {', '.join(chosen)}? name one with split, or its file")
 
 
-def _words(file: Path) -> list[str]:
-    return file.stem.replace("-", "_").split("_")
+def _find_folder(file: Path, names: list[str]) -> Path:
+    """The folder near the json that holds most of these pictures; of several, the one named like the json."""
+    home = file.parent
+    roots = [home, parent_folder(home)]
+    roots += [folder for root in roots for folder in _folders(root)]
+    roots.append(parent_folder(parent_folder(home)) / "images")
+    roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
+
+    def likelihood(root: Path) -> tuple[int, bool]:
+        return sum(os.path.isfile(root / name.replace("\\", "/")) for name in names), root.name in file.stem
+
+    return max(roots, key=likelihood)
 
 
-def _find_pictures(file: Path, images: Sequence[Any]) -> Path:
-    """The folder near the json that holds most of the first pictures named in it."""
-    names = [image["file_name"] for image in images[:PROBE] if isinstance(image, dict) and "file_name" in image]
-    roots = [file.parent, file.parent.parent]
-    roots += [folder for root in roots for folder in sorted(root.iterdir()) if folder.is_dir()]
-    roots += [folder for root in roots[2:] if root.name == "images" for folder in sorted(root.iterdir())]
-    return max(roots, key=lambda root: sum((root / name).is_file() for name in names))
+def _folders(root: Path) -> Iterable[Path]:
+    try:
+        return sorted(each for each in root.iterdir() if os.path.isdir(each))
+    except OSError:  # neighbours that may not be read hold none of ours
+        return ()
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: Any) -> TypeGuard[int | str]:
     return isinstance(value, int | str)
 
 
-def _id_of(annotation: Any, number: int) -> str:
-    return str(annotation["id"]) if isinstance(annotation, dict) and "id" in annotation else f"number {number}"
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
-def _fatal(path: Path, where: str, what: str) -> Dataset:
-    records: list[Record] = []
-    return Dataset(path, "coco", (), (), records, [Problem(where, what, "fatal")])
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)

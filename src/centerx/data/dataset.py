@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from centerx.errors import InputError
+from centerx.images import image_hw
+
+OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding or counting from 1
 Fate = Literal["fixed", "skipped", "fatal"]
 
 
@@ -35,6 +41,7 @@ class Record(NamedTuple):
         labels: (N,) int64 into `Dataset.class_names`.
         ignore: (N,) bool; crowds and difficult objects.
         area: (N,) float64 square pixels; the object's own where the format gives it (COCO), else the box's.
+        declared_hw: the picture's height and width as the data set states them, None where it does not.
     """
 
     image: Path
@@ -43,6 +50,7 @@ class Record(NamedTuple):
     labels: np.ndarray
     ignore: np.ndarray
     area: np.ndarray
+    declared_hw: tuple[int, int] | None = None
 
 
 class Dataset(NamedTuple):
@@ -65,27 +73,50 @@ class Dataset(NamedTuple):
     problems: list[Problem]
 
 
+Track = Callable[[Sequence[Record]], Iterable[Record]]  # passes records on and shows how far it is
+
+
 class RecordBuilder:
     """Collects one picture's boxes while a reader goes through its file, setting the unusable ones aside.
 
     Args:
         image: the picture's file. image_id: its id.
         problems: where to report.
+        declared_hw: the picture's height and width as the data set states them.
     """
 
-    def __init__(self, image: Path, image_id: int | str, problems: list[Problem]) -> None:
-        self.image, self.image_id, self.problems = image, image_id, problems
+    def __init__(
+        self,
+        image: Path,
+        image_id: int | str,
+        problems: list[Problem],
+        declared_hw: tuple[int, int] | None = None,
+    ) -> None:
+        self.image, self.image_id, self.problems, self.declared_hw = image, image_id, problems, declared_hw
         self.rows: list[tuple[list[float], int, bool, float]] = []
 
     def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
-        """Add a box, unless it is not finite or has no area; that is a problem of the record at `where`."""
-        width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
+        """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
+
+        Args:
+            where: file, with line or id.
+            xyxy: corners in pixels. label: into `Dataset.class_names`. ignore: crowd or difficult.
+            area: the object's own, in square pixels; the box's without it.
+        """
         if not all(map(math.isfinite, xyxy)):
             self.problems.append(Problem(where, f"box {xyxy} is not finite", "skipped"))
-        elif width <= 0 or height <= 0:
+            return
+        width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
+        if width <= 0 or height <= 0:
             self.problems.append(Problem(where, f"box of {width:g} x {height:g} pixels has no area", "skipped"))
-        else:
-            self.rows.append((xyxy, label, ignore, width * height if area is None else area))
+            return
+        if _overhang(xyxy, self.declared_hw) > OVERHANG:
+            inside = self._clip(where, xyxy)
+            if inside is None:
+                return
+            xyxy = inside
+        own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
+        self.rows.append((xyxy, label, ignore, own))
 
     def build(self) -> Record:
         """Return the record."""
@@ -97,4 +128,42 @@ class RecordBuilder:
             np.array(labels, dtype=np.int64),
             np.array(ignore, dtype=bool),
             np.array(area, dtype=np.float64),
+            self.declared_hw,
         )
+
+    def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
+        """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
+        try:
+            hw: tuple[int, int] | None = image_hw(self.image)
+        except InputError:
+            hw = self.declared_hw
+        if hw is None or _overhang(xyxy, hw) <= OVERHANG:
+            return xyxy
+        limit = (hw[1], hw[0], hw[1], hw[0])
+        inside = [min(max(value, 0.0), float(side)) for value, side in zip(xyxy, limit, strict=True)]
+        box = " ".join(f"{value:g}" for value in xyxy)
+        if inside[0] >= inside[2] or inside[1] >= inside[3]:
+            self.problems.append(Problem(where, f"box {box} lies outside its {hw[1]} x {hw[0]} picture", "skipped"))
+            return None
+        self.problems.append(Problem(where, f"box {box} leaves its {hw[1]} x {hw[0]} picture, clipped", "fixed"))
+        return inside
+
+
+def relabel(record: Record, new_label: np.ndarray) -> Record:
+    """Replace each label l by `new_label[l]`; boxes whose new label is -1 are left out."""
+    labels = new_label[record.labels]
+    keep = labels >= 0
+    return record._replace(
+        boxes=record.boxes[keep], labels=labels[keep], ignore=record.ignore[keep], area=record.area[keep]
+    )
+
+
+def parent_folder(path: Path) -> Path:
+    """The folder above, relative where `path` is; `Path.parent` of `.` is itself."""
+    return Path(os.path.normpath(path / ".."))
+
+
+def _overhang(xyxy: list[float], hw: tuple[int, int] | None) -> float:
+    """By how many pixels a box leaves the picture at its worst side; without a size, only left and top count."""
+    over = max(-xyxy[0], -xyxy[1])
+    return over if hw is None else max(over, xyxy[2] - hw[1], xyxy[3] - hw[0])

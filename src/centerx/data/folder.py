@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from centerx.data.dataset import Dataset, RecordBuilder
+from centerx.errors import InputError
 from centerx.images import list_images
 
 
@@ -15,7 +16,10 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Take every image below the folder, or below its `split`; no class counts as annotated."""
-    root = path / split if split else path
-    found = list_images(images or root)
-    records = [RecordBuilder(image, str(image.relative_to(images or root)), []).build() for image in found]
+    root = images or path
+    if split is not None:
+        root = root / split
+        if not root.is_dir():
+            raise InputError(f"{path}: no split {split!r}, there is no such folder in it")
+    records = [RecordBuilder(image, image.relative_to(root).as_posix(), []).build() for image in list_images(root)]
     return Dataset(path, "folder", (), (), records, [])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from centerx.data.dataset import Dataset
+from centerx.data.dataset import Dataset, relabel
 from centerx.errors import InputError, nearest
 
 # Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
@@ -59,19 +60,15 @@ def scan_dataset(
         InputError: the path, the format or the split does not exist.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder, check the path (relative ones start where the command runs)")
-    if images is not None and not Path(images).is_dir():
-        raise InputError(f"{images}: no such folder of images")
-    name = format or next((name for name, module in FORMATS.items() if import_module(module).recognises(path)), None)
-    if name is None:
-        raise InputError(f"{path}: not a data set of a known format ({', '.join(FORMATS)}), name it with format")
-    if name not in FORMATS:
-        raise InputError(f"format: unknown data format {name!r}{nearest(name, FORMATS)}, known: {', '.join(FORMATS)}")
-    reader = import_module(FORMATS[name])
-    if not reader.recognises(path):
-        raise InputError(f"{path}: not a data set in the format {name!r}")
-    dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
+    try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder, check it (relative ones start where the command runs)")
+        if images is not None and not Path(images).is_dir():
+            raise InputError(f"{images}: no such folder of images")
+        reader = _choose_reader(path, format)
+        dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
     return dataset
 
 
@@ -88,14 +85,23 @@ def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
                 f"{dataset.path}: no class {name!r}{nearest(name, known)}, there are: {', '.join(known) or 'none'}"
             )
     new_label = np.array([classes.index(name) if name in classes else -1 for name in known], dtype=np.int64)
-    records = []
-    for record in dataset.records:
-        labels = new_label[record.labels]
-        keep = labels >= 0
-        records.append(
-            record._replace(
-                boxes=record.boxes[keep], labels=labels[keep], ignore=record.ignore[keep], area=record.area[keep]
-            )
-        )
+    records = [relabel(record, new_label) for record in dataset.records]
     ids = tuple(dataset.category_ids[known.index(name)] for name in classes)
     return dataset._replace(class_names=tuple(classes), category_ids=ids, records=records)
+
+
+def _choose_reader(path: Path, format: str | None) -> ModuleType:
+    if format is None:
+        readers = map(import_module, FORMATS.values())
+        found = next((reader for reader in readers if reader.recognises(path)), None)
+        if found is None:
+            raise InputError(f"{path}: not a data set of a known format ({', '.join(FORMATS)})")
+        return found
+    if format not in FORMATS:
+        raise InputError(
+            f"format: unknown data format {format!r}{nearest(format, FORMATS)}, known: {', '.join(FORMATS)}"
+        )
+    reader = import_module(FORMATS[format])
+    if not reader.recognises(path):
+        raise InputError(f"{path}: not a data set in the format {format!r}, leave the format out or check the path")
+    return reader

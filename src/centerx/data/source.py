@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record
+from centerx.data.dataset import Dataset, Record, relabel
 from centerx.errors import InputError, nearest
 from centerx.images import read_image
 from centerx.types import Sample
@@ -85,12 +85,4 @@ def check_class_names(class_names: Sequence[str], datasets: Sequence[Dataset]) -
 def _entries(dataset: Dataset, class_names: tuple[str, ...]) -> list[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
     annotated = np.array([name in dataset.class_names for name in class_names])
-    return [Entry(_relabel(record, ours), annotated) for record in dataset.records]
-
-
-def _relabel(record: Record, ours: np.ndarray) -> Record:
-    labels = ours[record.labels] if len(record.labels) else record.labels
-    keep = labels >= 0
-    return record._replace(
-        boxes=record.boxes[keep], labels=labels[keep], ignore=record.ignore[keep], area=record.area[keep]
-    )
+    return [Entry(relabel(record, ours), annotated) for record in dataset.records]

@@ -6,104 +6,167 @@ corners, not VOC2007's counting from 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder
+from centerx.data.dataset import Dataset, Problem, RecordBuilder, parent_folder
 from centerx.errors import InputError, nearest
 from centerx.images import SUFFIXES
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+LABEL_MAP = "labelmap.txt"  # classes in order, as CVAT writes them: `name:colour:parts:actions`
+BACKGROUND = "background"
+
+
+class _Object(NamedTuple):
+    name: str
+    xyxy: list[float] | None
+    difficult: bool
+
+
+class _Annotation(NamedTuple):
+    file: Path
+    picture: str
+    hw: tuple[int, int] | None
+    objects: list[_Object]
 
 
 def recognises(path: Path) -> bool:
     """Whether the folder, or a folder in it, holds xml files."""
-    return path.is_dir() and _annotations(path) is not None
+    return path.is_dir() and bool(_annotation_folders(path))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Read `Annotations` (or whichever folder holds the xml files), all or those of `ImageSets/Main/<split>.txt`.
 
-    Difficult objects become ignored ones. The classes are those found in all files, not only in the split's.
+    Difficult objects become ignored ones. The classes are those of `labelmap.txt`, then those found in all files, not
+    only in the split's.
     """
-    folder = _annotations(path)
-    assert folder is not None
+    folder = _choose_folder(path, split)
     problems: list[Problem] = []
-    files = sorted(folder.glob("*.xml"))
-    chosen = None if split is None else _split_names(path, split)
-    found = {}
-    for file in files:
-        try:
-            found[file.stem] = (file, parse(file).getroot())
-        except (ParseError, DefusedXmlException, ValueError) as error:
-            problems.append(Problem(str(file), f"malformed XML ({error})", "fatal"))
-    objects = [(name, node) for name, (_, root) in found.items() for node in root.iter("object")]
-    names = tuple(sorted({_text(node, "name") for _, node in objects} - {""}))
-    folders = [images] if images else [path / "JPEGImages", path / "images", folder, folder.parent, path / "Images",
-                                       folder.parent / "images", folder.parent.parent / "images"]  # fmt: skip
-    index = _index([each for each in folders if each.is_dir()])
+    parsed = [_parse(file, problems) for file in sorted(folder.glob("*.xml"))]
+    annotations = {annotation.file.stem: annotation for annotation in parsed if annotation}
+    names = _class_names(path, annotations.values())
+    whole = split is None or folder == path / split
+    chosen = list(annotations) if whole else _split_names(path, str(split), folder)
+    pictures = _Pictures(path, folder, images)
     records = []
-    for name in found if chosen is None else chosen:
-        if name not in found:
-            if not (folder / f"{name}.xml").is_file():
+    for name in chosen:
+        annotation = annotations.get(name)
+        if not annotation:
+            if not (folder / f"{name}.xml").is_file():  # else it is fatal already
                 problems.append(Problem(f"{path}: split {split}", f"{name}: no such xml file", "skipped"))
             continue
-        file, root = found[name]
-        builder = RecordBuilder(_picture(index, folders[0], _text(root, "filename"), name), name, problems)
-        for number, node in enumerate(root.iter("object"), start=1):
-            _add(builder, f"{file}: object {number}", node, names)
+        builder = RecordBuilder(pictures.find(annotation.picture, name), name, problems, annotation.hw)
+        for number, each in enumerate(annotation.objects, start=1):
+            where = f"{annotation.file}: object {number}"
+            if not each.name:
+                problems.append(Problem(where, "has no name", "skipped"))
+            elif each.xyxy is None:
+                problems.append(Problem(where, "has no bndbox of four numbers", "skipped"))
+            else:
+                builder.add(where, each.xyxy, names.index(each.name), each.difficult)
         records.append(builder.build())
     return Dataset(path, "voc", names, tuple(range(1, len(names) + 1)), records, problems)
 
 
-def _add(builder: RecordBuilder, where: str, node: Any, names: tuple[str, ...]) -> None:
-    name, box = _text(node, "name"), node.find("bndbox")
+class _Pictures:
+    """Where the pictures of the xml files are: the first folder that holds one wins."""
+
+    def __init__(self, path: Path, folder: Path, images: Path | None) -> None:
+        above = parent_folder(path)
+        near = [path / "JPEGImages", path / "images", path / "Images", folder, parent_folder(folder)]
+        near += [each / name for each in (above, parent_folder(above)) for name in ("JPEGImages", "images")]
+        self.folders = [images] if images else near
+        self.index: dict[str, Path] = {}
+        for place in self.folders:
+            for picture in sorted(place.iterdir()) if place.is_dir() else ():
+                if picture.suffix.lower() in SUFFIXES:
+                    self.index.setdefault(picture.name, picture)
+                    self.index.setdefault(picture.stem, picture)
+
+    def find(self, named: str, stem: str) -> Path:
+        """Return the picture an xml names, or that has the name of the xml; where it should be if there is none."""
+        file_name = Path(named.replace("\\", "/")).name
+        return self.index.get(file_name) or self.index.get(stem) or self.folders[0] / (file_name or f"{stem}.jpg")
+
+
+def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
     try:
-        xyxy = [float(_text(box, corner)) for corner in CORNERS]
+        root = parse(file).getroot()
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        problems.append(Problem(str(file), f"malformed XML ({error})", "fatal"))
+        return None
+    if root.tag != "annotation":
+        problems.append(Problem(str(file), f"not Pascal VOC: <annotation> is needed, not <{root.tag}>", "fatal"))
+        return None
+    objects = [
+        _Object(_text(node, "name"), _corners(node.find("bndbox")), _text(node, "difficult").lower() in ("1", "true"))
+        for node in root.findall("object")
+    ]
+    size = root.find("size")
+    height, width = _number(size, "height"), _number(size, "width")
+    hw = (int(height), int(width)) if height and width and 1 <= height < 1e9 and 1 <= width < 1e9 else None
+    return _Annotation(file, _text(root, "filename"), hw, objects)
+
+
+def _corners(box: Any) -> list[float] | None:
+    corners = [_number(box, corner) for corner in CORNERS]
+    return None if None in corners else corners  # type: ignore[return-value]
+
+
+def _number(node: Any, tag: str) -> float | None:
+    try:
+        return float(_text(node, tag))
     except ValueError:
-        builder.problems.append(Problem(where, "has no bndbox of four numbers", "skipped"))
-        return
-    if not name:
-        builder.problems.append(Problem(where, "has no name", "skipped"))
-        return
-    builder.add(where, xyxy, names.index(name), ignore=_text(node, "difficult") == "1")
-
-
-def _annotations(path: Path) -> Path | None:
-    candidates = [path / "Annotations", path, *sorted(p for p in path.iterdir() if p.is_dir())] if path.is_dir() else []
-    return next((folder for folder in candidates if any(folder.glob("*.xml"))), None)
-
-
-def _split_names(path: Path, split: str) -> list[str]:
-    folder = path / "ImageSets" / "Main"
-    file = folder / f"{split}.txt"
-    if not file.is_file():
-        known = sorted(each.stem for each in folder.glob("*.txt"))
-        raise InputError(f"{path}: no split {split!r}{nearest(split, known)}, there are: {', '.join(known) or 'none'}")
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return [line.split()[0] for line in lines if line.strip()]
-
-
-def _index(folders: list[Path]) -> dict[str, Path]:
-    """Pictures by file name and by stem, the first folder's first."""
-    index: dict[str, Path] = {}
-    for folder in folders:
-        for picture in sorted(folder.iterdir()):
-            if picture.suffix.lower() in SUFFIXES:
-                index.setdefault(picture.name, picture)
-                index.setdefault(picture.stem, picture)
-    return index
-
-
-def _picture(index: dict[str, Path], folder: Path, file_name: str, stem: str) -> Path:
-    named = Path(file_name.replace("\\", "/")).name
-    return index.get(named) or index.get(stem) or folder / (named or f"{stem}.jpg")
+        return None
 
 
 def _text(node: Any, tag: str) -> str:
     child = node.find(tag) if node is not None else None
     return (child.text or "").strip() if child is not None else ""
+
+
+def _class_names(path: Path, annotations: Iterable[_Annotation]) -> tuple[str, ...]:
+    found = {each.name for annotation in annotations for each in annotation.objects} - {""}
+    file = path / LABEL_MAP
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    declared = [line.rsplit(":", 3)[0] for line in lines if line.strip() and not line.startswith("# label:")]
+    declared = [name for name in declared if name != BACKGROUND or name in found]
+    return tuple(dict.fromkeys([*declared, *sorted(found)]))
+
+
+def _annotation_folders(path: Path) -> list[Path]:
+    """The folder of the xml files, or the several sub-folders that hold some."""
+    for folder in (path / "Annotations", path):
+        if any(folder.glob("*.xml")):
+            return [folder]
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and any(folder.glob("*.xml")))
+
+
+def _choose_folder(path: Path, split: str | None) -> Path:
+    folders = _annotation_folders(path)
+    if len(folders) == 1:
+        return folders[0]
+    named = [folder for folder in folders if folder.name == split]
+    if not named:
+        raise InputError(f"{path}: which of {', '.join(folder.name for folder in folders)}? name one with split")
+    return named[0]
+
+
+def _split_names(path: Path, split: str, folder: Path) -> list[str]:
+    """The names in a split's list, which may have a column for the presence of a class."""
+    home = path if (path / "ImageSets").is_dir() else parent_folder(folder)
+    lists = home / "ImageSets" / "Main"
+    file = lists / f"{split}.txt"
+    if not file.is_file():
+        known = sorted(each.stem for each in lists.glob("*.txt"))
+        raise InputError(f"{path}: no split {split!r}{nearest(split, known)}, there are: {', '.join(known) or 'none'}")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    names = [line if (folder / f"{line}.xml").is_file() else line.split()[0] for line in lines if line]
+    return list(dict.fromkeys(names))

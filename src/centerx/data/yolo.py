@@ -1,153 +1,290 @@
-"""YOLO: one txt a picture, each line a class index and a box relative to the picture's size."""
+"""YOLO: one txt a picture, each line a class number and a box relative to the picture's size."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import yaml
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder
+from centerx.data.dataset import Dataset, Problem, RecordBuilder, parent_folder
 from centerx.errors import InputError, nearest
-from centerx.images import SUFFIXES, image_hw, list_images
+from centerx.images import image_hw, list_images
 
+YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 NAME_FILES = ("classes.txt", "obj.names", "*.names")
-SPLITS = ("train", "val", "test")
-SLACK = 1e-3  # relative coordinates may leave [0, 1] by so much through rounding
+SPLITS = ("train", "val", "valid", "test")
+NO_SPLITS = ("path", "names", "download")
+OTHER_NAME = {"val": "valid", "valid": "val"}
+
+
+class _Listing(NamedTuple):
+    """What there is to read: class names by number, and pictures, each with the place of its label file."""
+
+    names: dict[int, str]
+    pictures: list[tuple[Path, Path]]
+    has_keypoints: bool = False
+
+
+class _Row(NamedTuple):
+    where: str
+    number: int
+    values: list[float]
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a data.yaml, a folder with one, or a folder with class names and label files."""
-    return path.suffix in (".yaml", ".yml") or (path.is_dir() and (_yaml(path) or _names_file(path)) is not None)
+    """Whether this is a data.yaml, a folder with one, or a folder of label files with class names or `labels`."""
+    if path.is_file():
+        return path.suffix.lower() in (".yaml", ".yml")
+    return _first(path, YAML_FILES) is not None or _has_names(path) or _is_bare(path)
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read a split of a `data.yaml`, or a folder of pictures and label files with a file of class names.
+    """Read a split of a `data.yaml`, or a folder of pictures and label files.
 
-    Polygons become the box around them. A picture without a label file has no objects.
+    Polygons become the box around them. A picture without a label file has no objects. Without class names the
+    classes are called by their numbers.
     """
-    file = path if path.is_file() else _yaml(path)
-    if file is not None:
-        names, pictures = _from_yaml(file, split)
-    else:
-        names_file = _names_file(path)
-        assert names_file is not None
-        names = tuple(line.strip() for line in names_file.read_text(encoding="utf-8").splitlines() if line.strip())
-        pictures = _from_folder(path, split, images)
+    file = path if path.is_file() else _first(path, YAML_FILES)
+    listing = _from_yaml(file, split, images) if file else _from_folder(path, split, images)
+    if listing.pictures and not any(label_file.is_file() for _, label_file in listing.pictures):
+        first = listing.pictures[0]
+        raise InputError(f"{path}: none of the pictures has a label file, {first[0]} should have {first[1]}")
     problems: list[Problem] = []
+    rows = [_rows(label_file, problems) for _, label_file in listing.pictures]
+    names = listing.names
+    if not names:
+        count = 1 + max((row.number for some in rows for row in some), default=-1)
+        names = {number: str(number) for number in range(count)}
+        problems.append(Problem(str(path), f"no class names: the {count} classes are called by number", "fixed"))
+    class_names = tuple(dict.fromkeys(names.values()))
+    label_of = {number: class_names.index(name) for number, name in names.items()}
+    ids = {name: number for number, name in reversed(names.items())}  # of numbers that share a name, the first
+    home = path.parent if path.is_file() else path
     records = []
-    for picture, label_file in pictures:
-        builder = RecordBuilder(picture, picture.name if file is None else str(picture), problems)
-        if label_file is not None and label_file.is_file():
-            _add_lines(builder, label_file, len(names))
+    for (picture, label_file), some in zip(listing.pictures, rows, strict=True):
+        image_id = picture.relative_to(home).as_posix() if picture.is_relative_to(home) else str(picture)
+        builder = RecordBuilder(picture, image_id, problems)
+        if some:
+            _add_rows(builder, label_file, some, label_of, listing.has_keypoints)
         records.append(builder.build())
-    return Dataset(path, "yolo", names, tuple(range(len(names))), records, problems)
+    return Dataset(path, "yolo", class_names, tuple(ids[name] for name in class_names), records, problems)
 
 
-def _add_lines(builder: RecordBuilder, file: Path, num_classes: int) -> None:
-    lines = [
-        (n, line.split()) for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if line.strip()
-    ]
-    if not lines:
-        return
-    try:
-        height, width = image_hw(builder.image)
-    except InputError as error:
-        builder.problems.append(Problem(str(file), f"its picture's size is unknown: {error}", "skipped"))
-        return
-    for number, words in lines:
-        where = f"{file}:{number}"
-        try:
-            label, values = int(words[0]), [float(word) for word in words[1:]]
-        except ValueError:
-            builder.problems.append(Problem(where, f"not numbers: {' '.join(words)}", "skipped"))
-            continue
-        if not 0 <= label < num_classes:
-            builder.problems.append(Problem(where, f"class {label} of {num_classes}", "skipped"))
-        elif len(values) != 4 and (len(values) < 6 or len(values) % 2):
-            builder.problems.append(Problem(where, f"{len(values)} coordinates, 4 are needed", "skipped"))
-        else:
-            _add_box(builder, where, label, values, width, height)
+def load_yaml(file: Path) -> dict[Any, Any]:
+    """Read a data.yaml as it stands.
 
-
-def _add_box(builder: RecordBuilder, where: str, label: int, values: list[float], width: int, height: int) -> None:
-    if len(values) == 4:
-        x, y, w, h = values
-        box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
-    else:
-        box = [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
-    if min(box) < -SLACK or max(box) > 1 + SLACK:
-        builder.problems.append(Problem(where, f"reaches outside the picture: {values}, clipped", "fixed"))
-        box = [min(max(value, 0.0), 1.0) for value in box]
-    builder.add(where, [box[0] * width, box[1] * height, box[2] * width, box[3] * height], label)
-
-
-def _from_yaml(file: Path, split: str | None) -> tuple[tuple[str, ...], list[tuple[Path, Path | None]]]:
+    Raises:
+        InputError: it is not YAML, or not a mapping.
+    """
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(tree, dict) or "names" not in tree:
-        raise InputError(f"{file}: not a YOLO data set, `names` is missing")
-    there = [name for name in SPLITS if tree.get(name)]
-    if split is None and len(there) != 1:
-        raise InputError(f"{file}: which split of {', '.join(there) or 'none'}? name one with split")
-    wanted = split or there[0]
-    if wanted not in there:
-        raise InputError(f"{file}: no split {wanted!r}{nearest(wanted, there)}, there are: {', '.join(there)}")
-    names = tree["names"]
-    names = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
-    root = file.parent / str(tree.get("path") or "")
-    sources = tree[wanted] if isinstance(tree[wanted], list) else [tree[wanted]]
-    pictures = [picture for source in sources for picture in _pictures(_resolve(file, root, str(source)))]
-    return tuple(map(str, names)), [(picture, _label_file(picture)) for picture in pictures]
+        raise InputError(f"{file}: malformed YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{file}: not a YOLO data set, a mapping with `names` and splits is needed")
+    return tree
 
 
-def _resolve(file: Path, root: Path, source: str) -> Path:
-    for candidate in (root / source, file.parent / source, file.parent / source.removeprefix("../")):
-        if candidate.exists():
-            return candidate
-    raise InputError(f"{file}: {source}: no such file or folder")
+def _rows(file: Path, problems: list[Problem]) -> list[_Row]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    except UnicodeDecodeError:
+        problems.append(Problem(str(file), "not a text file", "fatal"))
+        return []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        try:
+            if words:
+                rows.append(_Row(f"{file}:{number}", int(words[0]), [float(word) for word in words[1:]]))
+        except ValueError:
+            problems.append(Problem(f"{file}:{number}", f"not numbers: {line.strip()}", "skipped"))
+    return rows
 
 
-def _pictures(source: Path) -> list[Path]:
-    if source.is_dir():
-        return list_images(source)
-    return [source.parent / line.strip() for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _add_rows(
+    builder: RecordBuilder, file: Path, rows: Sequence[_Row], label_of: dict[int, int], has_keypoints: bool
+) -> None:
+    try:
+        height, width = builder.declared_hw = image_hw(builder.image)
+    except InputError as error:
+        builder.problems.append(Problem(str(file), f"its picture's size is unknown ({error})", "skipped"))
+        return
+    for where, number, values in rows:
+        box = _relative_box(values[:4] if has_keypoints else values)
+        if number not in label_of:
+            what = f"class {number} is none of {', '.join(map(str, sorted(label_of)))}"
+            builder.problems.append(Problem(where, what, "skipped"))
+        elif box is None:
+            builder.problems.append(Problem(where, f"{len(values)} coordinates, 4 are needed", "skipped"))
+        else:
+            xyxy = [value * side for value, side in zip(box, (width, height) * 2, strict=True)]
+            builder.add(where, xyxy, label_of[number])
+
+
+def _relative_box(values: Sequence[float]) -> list[float] | None:
+    """Corners of a centre and a size, or of the points of a polygon."""
+    if len(values) == 4:
+        x, y, width, height = values
+        return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    if len(values) >= 6 and len(values) % 2 == 0:
+        return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
+    return None
+
+
+def _from_yaml(file: Path, split: str | None, images: Path | None) -> _Listing:
+    tree = load_yaml(file)
+    roots = [file.parent / str(tree.get("path") or ""), file.parent]
+    if images:
+        labelled = _with_labels(file.parent, images, _split_pictures(file.parent, images, split))
+    else:
+        places = [_place(file, source, roots) for source in _sources(file, tree, roots, split)]
+        pictures = [picture for place in places for picture in _pictures(place, roots)]
+        labelled = [(picture, _label_file(picture)) for picture in pictures]
+    return _Listing(_names(file, tree), labelled, has_keypoints="kpt_shape" in tree)
+
+
+def _names(file: Path, tree: dict[Any, Any]) -> dict[int, str]:
+    names: Any = tree.get("names")
+    count = tree.get("nc")
+    if names is None and isinstance(count, int):
+        names = list(range(count))
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    try:
+        return {int(number): str(names[number]) for number in sorted(names)}
+    except (TypeError, ValueError):
+        raise InputError(f"{file}: not a YOLO data set, `names` must list the classes, not {names!r}") from None
+
+
+def _sources(file: Path, tree: dict[Any, Any], roots: Sequence[Path], split: str | None) -> list[str]:
+    """The folders and lists of a split; other splits than the usual ones are known by what is there."""
+    known: dict[str, list[str]] = {}
+    for key, value in tree.items():
+        sources = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        if key in NO_SPLITS or not sources or not all(isinstance(each, str) for each in sources):
+            continue
+        if key in SPLITS or _locate(sources[0], roots, least=2):
+            known[str(key)] = sources
+    there = ", ".join(known) or "none"
+    if split is None and len(known) != 1:
+        raise InputError(f"{file}: which split of {there}? name one with split")
+    wanted = next(iter(known)) if split is None else split if split in known else OTHER_NAME.get(split, split)
+    if wanted not in known:
+        raise InputError(f"{file}: no split {split!r}{nearest(wanted, known)}, there are: {there}")
+    return known[wanted]
+
+
+def _place(file: Path, source: str, roots: Sequence[Path]) -> Path:
+    found = _locate(source, roots, least=2)
+    if found is None:
+        raise InputError(f"{file}: {source}: no such file or folder, correct `path` or the split")
+    return found
+
+
+def _pictures(place: Path, roots: Sequence[Path]) -> list[Path]:
+    if place.is_dir():
+        return list_images(place)
+    return [_locate(name, [place.parent, *roots], least=1) or place.parent / name for name in _lines(place)]
+
+
+def _locate(name: str, roots: Sequence[Path], least: int) -> Path | None:
+    """Find what a data set names by a path of the machine it was made on: leading parts may have to go.
+
+    Args:
+        name: as written. roots: where it may lie.
+        least: of its last parts to keep, so that `train/images` is not taken for any other `images`.
+    """
+    tails = [name, *_tails(name, least)]
+    return next((root / tail for tail in tails for root in roots if os.path.exists(root / tail)), None)
+
+
+def _tails(name: str, least: int) -> list[str]:
+    """`a/b/c` -> a/b/c, b/c, c, but no shorter than `least` parts."""
+    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
+    return ["/".join(parts[start:]) for start in range(max(1, len(parts) - least + 1))]
 
 
 def _label_file(picture: Path) -> Path:
     """`.../images/.../a.jpg` -> `.../labels/.../a.txt`, or beside the picture."""
-    parts = list(picture.parts)
-    for at in range(len(parts) - 2, -1, -1):
-        if parts[at] == "images":
-            return Path(*parts[:at], "labels", *parts[at + 1 :]).with_suffix(".txt")
-    return picture.with_suffix(".txt")
+    beside = picture.with_suffix(".txt")
+    folders = picture.parent.parts
+    if "images" not in folders:
+        return beside
+    at = len(folders) - 1 - folders[::-1].index("images")
+    apart = Path(*folders[:at], "labels", *folders[at + 1 :], beside.name)
+    return beside if beside.is_file() and not apart.is_file() else apart
 
 
-def _from_folder(path: Path, split: str | None, images: Path | None) -> list[tuple[Path, Path | None]]:
-    """Pictures and label files matched by stem, wherever below the folder they lie."""
-    root = images or next((f for f in (path / "images", path) if any(_below(f, SUFFIXES))), None)
-    root = root or next((f for f in (path.parent / "images", path.parent.parent / "images") if f.is_dir()), path)
-    if split is not None:
-        if not (root / split).is_dir():
-            raise InputError(f"{path}: no split {split!r}, {root} has no such folder")
-        root = root / split
-    labels = {file.stem: file for file in _below(path, {".txt"})}
-    pictures = list_images(root)
-    if not any(picture.stem in labels for picture in pictures):
-        raise InputError(f"{path}: no label file matches a picture of {root}, name their folder with images")
-    return [(picture, labels.get(picture.stem)) for picture in pictures]
+def _from_folder(path: Path, split: str | None, images: Path | None) -> _Listing:
+    """Pictures and label files by equal relative path or, failing that, equal name."""
+    above = parent_folder(path)
+    near = [path / "images", path, above / "images", parent_folder(above) / "images"]
+    root = images or next((folder for folder in near if list_images(folder)), path)
+    names_file = _first(path, NAME_FILES)
+    lines = _text(names_file).splitlines() if names_file else []
+    names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+    return _Listing(names, _with_labels(path, root, _split_pictures(path, root, split)))
 
 
-def _below(folder: Path, suffixes: Any) -> list[Path]:
-    return [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in suffixes] if folder.is_dir() else []
+def _split_pictures(path: Path, root: Path, split: str | None) -> list[Path]:
+    if split is None or (root / split).is_dir():
+        return list_images(root / (split or ""))
+    listed = path / f"{split}.txt"
+    if not listed.is_file():
+        raise InputError(f"{path}: no split {split!r}, there is neither a folder {root / split} nor a list {listed}")
+    found: dict[str, Path] = {}
+    for picture in list_images(root):
+        found[picture.relative_to(root).as_posix()] = picture
+        found.setdefault(picture.name, picture)
+    return [
+        next((found[tail] for tail in _tails(name, least=1) if tail in found), root / name) for name in _lines(listed)
+    ]
 
 
-def _yaml(folder: Path) -> Path | None:
-    return next((file for name in ("data.yaml", "data.yml", "dataset.yaml") if (file := folder / name).is_file()), None)
+def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple[Path, Path]]:
+    base = path / "labels" if (path / "labels").is_dir() else path
+    named: dict[str, list[Path]] = {}
+    for file in sorted(base.rglob("*.txt")):
+        named.setdefault(file.stem, []).append(file)
+    labelled = []
+    for picture in pictures:
+        places = [_label_file(picture)]
+        if picture.is_relative_to(root):
+            places.append((base / picture.relative_to(root)).with_suffix(".txt"))
+        choice = next((place for place in places if place.is_file()), None)
+        if choice is None:
+            choice, *others = named.get(picture.stem, places[:1])
+            if others:
+                raise InputError(f"{path}: {choice} and {others[0]} may both belong to {picture}, give its own folder")
+        labelled.append((picture, choice))
+    return labelled
 
 
-def _names_file(folder: Path) -> Path | None:
-    found = [file for pattern in NAME_FILES for file in sorted(folder.glob(pattern))]
-    return found[0] if found and any(file.suffix == ".txt" for file in folder.rglob("*.txt")) else None
+def _has_names(path: Path) -> bool:
+    names_file = _first(path, NAME_FILES)
+    return names_file is not None and any(file != names_file for file in path.rglob("*.txt"))
+
+
+def _is_bare(path: Path) -> bool:
+    folders = path / "images", path / "labels"
+    return (
+        all(folder.is_dir() for folder in folders)
+        and any(folders[1].rglob("*.txt"))
+        and not (path / "Annotations").is_dir()
+    )
+
+
+def _first(folder: Path, patterns: Sequence[str]) -> Path | None:
+    return next((file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()), None)
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.strip() for line in _text(file).splitlines() if line.strip()]
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")

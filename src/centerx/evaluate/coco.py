@@ -58,7 +58,7 @@ def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], cla
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
     per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
     figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
-    return Metrics(*figures, per_class, len(entries))  # type: ignore[arg-type]  # twelve figures
+    return Metrics(*figures, per_class, len(entries))  # type: ignore[call-arg, arg-type]  # twelve figures
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -25,8 +25,8 @@ class CenterCriterion:
 
         The heatmap's divisor is the number of positive cells, that of size and offset the number of their places.
         """
-        objects = mean_over_processes((targets.heatmap == 1).sum().float()).clamp(min=1)
-        places = mean_over_processes(targets.valid.sum().float()).clamp(min=1)
+        objects = share_of_total((targets.heatmap == 1).sum())
+        places = share_of_total(targets.valid.sum())
         return {
             "heatmap": heatmap_focal(outputs.heatmap, targets.heatmap, targets.weight) / objects,
             "size": l1_at_centers(outputs.size, targets.index, targets.size, targets.valid) / places,
@@ -38,10 +38,14 @@ class CenterCriterion:
         return sum((self.weights[name] * term for name, term in terms.items()), start=next(iter(terms.values())) * 0)
 
 
-def mean_over_processes(value: Tensor) -> Tensor:
-    """Average over data-parallel processes; gradients are averaged too, so sums over it are those of one process."""
-    if dist.is_available() and dist.is_initialized():
-        value = value.clone()
-        dist.all_reduce(value)
-        value /= dist.get_world_size()
-    return value
+def share_of_total(count: Tensor) -> Tensor:
+    """The total over data-parallel processes, at least 1, divided by their number.
+
+    Data parallel training averages gradients over processes, so sums divided by this give the gradient of the whole
+    batch's mean.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return count.clamp(min=1)
+    total = count.clone()
+    dist.all_reduce(total)
+    return total.clamp(min=1) / dist.get_world_size()

@@ -1,0 +1,51 @@
+# Each target sets up what it needs in .venv; a second call installs nothing.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+NEEDS := pyproject.toml constraints.txt
+
+.PHONY: help setup demo test lint bench docs experiments clean
+
+help:           ## list the targets
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/dev.stamp  ## install everything for development into .venv
+
+demo: $(VENV)/demo.stamp  ## train, export and run a small detector on scenes of handwritten digits
+	$(BIN)/centerx demo --out demo
+
+test: $(VENV)/dev.stamp   ## run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+
+lint: $(VENV)/dev.stamp   ## check style, types and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell src tests docs experiments benchmarks *.md
+
+bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
+	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema
+	$(BIN)/python docs/generate.py
+
+experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
+	$(BIN)/python experiments/repeat.py bccd_r18
+	$(BIN)/python experiments/repeat.py facemask_nano
+	$(BIN)/python experiments/partial_labels.py
+
+clean:          ## remove .venv and what the targets made
+	rm -rf $(VENV) demo runs build
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 is needed, name one with PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/dev.stamp: $(NEEDS) | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/demo.stamp: $(NEEDS) | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@

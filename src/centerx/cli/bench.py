@@ -1,0 +1,45 @@
+"""`centerx bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from centerx.errors import InputError
+
+
+def bench(
+    models: Annotated[list[Path], typer.Argument(help="model files of any backend")],
+    batch: Annotated[str, typer.Option(help="pictures a call, several separated by commas")] = "1,8",
+    runs: Annotated[int, typer.Option(min=1, help="calls of each, taken in turn")] = 20,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="write the rows here")] = None,
+) -> None:
+    """Measure latency and throughput of models, side by side."""
+    import csv
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from centerx.bench import Timing, bench_models
+
+    try:
+        batches = [int(text) for text in batch.split(",")]
+    except ValueError:
+        raise InputError(f"--batch: {batch!r} is not a list of numbers, such as 1,8") from None
+    if min(batches) < 1:
+        raise InputError(f"--batch: {batch}: at least one picture a call")
+    rows = bench_models(models, batches, runs)
+    table = Table(title=rows[0].machine)
+    for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):
+        table.add_column(column, justify="left" if column in ("model", "backend") else "right")
+    for row in rows:
+        cells = (row.model, f"{row.backend} {row.version}", f"{row.height}x{row.width}", str(row.batch))
+        table.add_row(*cells, f"{row.ms:.1f}", f"{row.pictures_per_second:.1f}")
+    Console().print(table)
+    if csv_file is not None:
+        with csv_file.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(Timing._fields)
+            writer.writerows(rows)

@@ -1,0 +1,181 @@
+"""`centerx data`: check, convert, show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from centerx.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from centerx.data.dataset import Dataset, Problem, Record, Track
+
+app = typer.Typer(help="Check, convert and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+Data = Annotated[Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, folder of images")]
+Split = Annotated[str | None, typer.Option(help="which part of it")]
+Classes = Annotated[str | None, typer.Option(help="only these, separated by commas")]
+Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
+Format = Annotated[str | None, typer.Option(help="coco, yolo, voc or folder, where it cannot be recognised")]
+
+COLOURS = {"fixed": typer.colors.GREEN, "skipped": typer.colors.YELLOW, "fatal": typer.colors.RED}
+COLUMNS = 4
+CELL_HW = 300, 400
+
+
+@app.command("check")
+def check(
+    data: Data,
+    split: Split = None,
+    classes: Classes = None,
+    images: Images = None,
+    format: Format = None,
+) -> None:
+    """List every problem of a data set and what becomes of it, then count the classes."""
+    from centerx.data.check import picture_problems
+    from centerx.data.read import scan_dataset, select_classes
+
+    dataset = scan_dataset(data, split=split, images=images, format=format)
+    if classes is not None and dataset.class_names:
+        dataset = select_classes(dataset, _names(classes))
+    fatal = _tell(dataset.problems)
+    if not fatal:
+        if not dataset.records:
+            raise InputError(f"{data}: no pictures there, check the path{' and the split' if split else ''}")
+        fatal = _tell(picture_problems(dataset, _track("reading pictures")))
+        _summarise(dataset)
+    if fatal:
+        raise InputError(f"{data}: {fatal} fatal problem{'s' if fatal > 1 else ''}, listed above as fatal")
+
+
+@app.command("convert")
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="the data set to read")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="the folder to write")],
+    to: Annotated[str, typer.Option(help="coco, yolo or voc")],
+    split: Split = None,
+    classes: Classes = None,
+    images: Images = None,
+    format: Format = None,
+) -> None:
+    """Write a data set in another format, pictures included; what cannot be said there is told."""
+    from centerx.data.read import read_dataset
+    from centerx.data.write import WRITERS
+
+    if to not in WRITERS:
+        raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
+    if target.resolve() == source.resolve():
+        raise InputError(f"{target}: is the data set itself, choose another folder")
+    wanted = _names(classes) if classes is not None else None
+    dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format)
+    _tell(dataset.problems)
+    written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"))
+    _tell(written.problems)
+    print(f"{_plural(written.pictures, 'picture')} as {to} in {target}, split {split or 'train'}")
+
+
+@app.command("show")
+def show(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="the picture to write")] = Path("data.png"),
+    count: Annotated[int, typer.Option(min=1, help="how many pictures")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="of the choice")] = 0,
+    split: Split = None,
+    classes: Classes = None,
+    images: Images = None,
+    format: Format = None,
+) -> None:
+    """Draw some pictures with their boxes on one sheet, chosen at random."""
+    import numpy as np
+
+    from centerx.data.read import read_dataset
+    from centerx.draw import contact_sheet, save_image
+
+    wanted = _names(classes) if classes is not None else None
+    dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
+    cells: list[np.ndarray] = []
+    captions: list[str] = []
+    for index in np.random.default_rng(seed).permutation(len(dataset.records)):
+        record = dataset.records[index]
+        try:
+            cells.append(_drawn(record, dataset.class_names))
+        except InputError as error:
+            print(f"warning: skipped: {error}", file=sys.stderr)
+            continue
+        captions.append(f"{record.image.name}   {_plural(len(record.labels), 'object')}")
+        if len(cells) == count:
+            break
+    if not cells:
+        raise InputError(f"{data}: not one picture can be read, see `centerx data check`")
+    save_image(out, contact_sheet(cells, COLUMNS, CELL_HW, captions))
+    print(f"{_plural(len(cells), 'picture')} of {len(dataset.records)} drawn in {out}")
+
+
+def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
+    """The picture at the size of a cell, so that lines and text have one width on the whole sheet."""
+    names = [*class_names, *(f"{name} (ignored)" for name in class_names)]
+    labels = record.labels + len(class_names) * record.ignore
+    import numpy as np
+    from PIL import Image
+
+    from centerx.draw import draw_boxes
+    from centerx.images import read_image
+
+    image = read_image(record.image)
+    scale = min(CELL_HW[0] / image.shape[0], CELL_HW[1] / image.shape[1])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return draw_boxes(small, record.boxes * scale, labels, names)
+
+
+def _summarise(dataset: Dataset) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from centerx.data.check import count_classes
+
+    counts = count_classes(dataset)
+    empty = sum(not len(record.labels) for record in dataset.records)
+    ignored = sum(count.ignored for count in counts)
+    print(f"{dataset.path}, read as {dataset.format}")
+    print(
+        f"{_plural(len(dataset.records), 'picture')}, {empty} without objects, {_plural(ignored, 'ignored box', 'es')}"
+    )
+    if counts:
+        table = Table()
+        for column in ("class", "boxes", "ignored", "pictures"):
+            table.add_column(column, justify="left" if column == "class" else "right")
+        for count in counts:
+            table.add_row(Text(count.name), str(count.boxes), str(count.ignored), str(count.images))
+        Console().print(table)
+
+
+def _tell(problems: Iterable[Problem]) -> int:
+    """Print problems and return how many are fatal."""
+    fatal = 0
+    for problem in problems:
+        fatal += problem.fate == "fatal"
+        typer.echo(f"{typer.style(f'{problem.fate:8}', COLOURS[problem.fate])}{problem.where}: {problem.what}")
+    return fatal
+
+
+def _track(what: str) -> Track:
+    from rich.progress import track
+
+    return partial(track, description=what, disable=not sys.stdout.isatty(), transient=True)
+
+
+def _names(classes: str) -> list[str]:
+    return [name.strip() for name in classes.split(",") if name.strip()]
+
+
+def _plural(count: int, noun: str, ending: str = "s") -> str:
+    return f"{count} {noun}{'' if count == 1 else ending}"

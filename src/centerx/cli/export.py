@@ -1,0 +1,55 @@
+"""`centerx export`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from centerx.errors import InputError
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="a model file of a run, such as best.safetensors")],
+    format: Annotated[str, typer.Option(help="onnx; several separated by commas")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="folder of the exported files; beside the model without it")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="input HxW in pixels, such as 320x416; the trained one without it")
+    ] = None,
+    outputs: Annotated[str, typer.Option(help="detections, or maps with all but the peaks suppressed")] = "detections",
+    precision: Annotated[str, typer.Option(help="fp32")] = "fp32",
+) -> None:
+    """Turn a model into a file for another runtime, and compare the two before calling it done."""
+    from centerx.build import load_detector
+    from centerx.export import FORMATS, export_model
+    from centerx.export.parity import verify
+
+    detector, info = load_detector(model)
+    if size is not None:
+        info = info._replace(input_hw=parse_size(size))
+    for name in format.split(","):
+        folder = out or model.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = FORMATS[name].suffix if name in FORMATS else ""
+        path = folder / f"{model.stem}{'-maps' if outputs == 'maps' else ''}{suffix}"
+        export_model(detector, info, path, name, outputs, precision)
+        told = verify(detector, path) if outputs == "detections" else "maps"
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB  {told}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'320x416' -> (320, 416): height, width.
+
+    Raises:
+        InputError: not of this form, or not multiples of 32.
+    """
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise InputError(f"--size: {text!r} is not HxW, such as 320x416")
+    height, width = int(match[1]), int(match[2])
+    if not height or not width or height % 32 or width % 32:
+        raise InputError(f"--size: {text} must be multiples of 32, such as {max(32, round(height / 32) * 32)}x"
+                         f"{max(32, round(width / 32) * 32)}")  # fmt: skip
+    return height, width

@@ -1,0 +1,60 @@
+"""What reading alone does not show: pictures that cannot be used, and how much there is of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from centerx.data.dataset import Dataset, Problem, Track
+from centerx.errors import InputError
+from centerx.images import read_image
+
+
+class ClassCount(NamedTuple):
+    """How much there is of a class.
+
+    Attributes:
+        name: of the class. boxes: that train. ignored: crowds and difficult ones. images: with any of them.
+    """
+
+    name: str
+    boxes: int
+    ignored: int
+    images: int
+
+
+def picture_problems(dataset: Dataset, track: Track = iter) -> Iterator[Problem]:
+    """Decode every picture and yield what is wrong with it; where none can be read, that is fatal.
+
+    Args:
+        dataset: to check. track: shows progress.
+    """
+    usable = 0
+    for record in track(dataset.records):
+        try:
+            height, width = read_image(record.image).shape[:2]
+        except InputError as error:
+            what = str(error).removeprefix(f"{record.image}: ")
+            yield Problem(str(record.image), f"{what}; boxes on it: {len(record.labels)}", "skipped")
+            continue
+        usable += 1
+        if record.declared_hw is not None and record.declared_hw != (height, width):
+            declared = f"{record.declared_hw[1]} x {record.declared_hw[0]}"
+            what = f"is {width} x {height} pixels, not {declared} as declared; its boxes are taken as they stand"
+            yield Problem(str(record.image), what, "fixed")
+    if not usable:
+        yield Problem(str(dataset.path), f"none of its {len(dataset.records)} pictures can be read", "fatal")
+
+
+def count_classes(dataset: Dataset) -> list[ClassCount]:
+    """Count boxes and pictures of each class, in the data set's order."""
+    num_classes = len(dataset.class_names)
+    boxes, ignored, images = np.zeros((3, num_classes), dtype=np.int64)
+    for record in dataset.records:
+        boxes += np.bincount(record.labels[~record.ignore], minlength=num_classes)
+        ignored += np.bincount(record.labels[record.ignore], minlength=num_classes)
+        images[np.unique(record.labels)] += 1
+    rows = zip(dataset.class_names, boxes.tolist(), ignored.tolist(), images.tolist(), strict=True)
+    return [ClassCount(*row) for row in rows]

@@ -1,0 +1,241 @@
+"""A data set -> files of another format, pictures included, which `read_dataset` recognises and reads back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+import numpy as np
+import yaml
+
+from centerx.data.dataset import Dataset, Problem, Record, Track
+from centerx.data.yolo import load_yaml
+from centerx.errors import InputError
+from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
+from centerx.images import image_hw
+
+
+class Written(NamedTuple):
+    """The outcome of writing.
+
+    Attributes:
+        pictures: how many were copied. problems: what could not be written.
+    """
+
+    pictures: int
+    problems: list[Problem]
+
+
+class _Copy(NamedTuple):
+    """A record, the name of its picture in the written data set, and the picture's height and width if known."""
+
+    record: Record
+    name: str
+    hw: tuple[int, int] | None
+
+
+def coco_tree(dataset: Dataset) -> dict[str, Any]:
+    """A data set as COCO's mapping of images, categories and annotations; the pictures stay where they are.
+
+    `file_name` is relative to the folder that holds all pictures: the one to give as `images` when reading it back.
+    Ignored objects become crowds. Width and height are the picture's own, or the declared ones where it is missing.
+    """
+    paths = [record.image.absolute() for record in dataset.records]
+    home = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    names = [path.relative_to(home).as_posix() for path in paths]
+    return _coco(dataset, [_Copy(each, name, _hw(each)) for each, name in zip(dataset.records, names, strict=True)])
+
+
+def write_coco(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
+    """Write `annotations/instances_<split>.json` and the pictures in `<split>`.
+
+    Args:
+        dataset: what to write. folder: made where missing. split: its name there.
+        track: shows progress.
+
+    Raises:
+        InputError: the folder has this split already, or no picture can be read.
+    """
+    file = folder / "annotations" / f"instances_{split}.json"
+    _check_free(split, file, folder / split)
+    copies, problems = _copy_pictures(track(dataset.records), folder / split)
+    tree = _coco(dataset, [copy._replace(name=f"{split}/{copy.name}") for copy in copies])
+    _write_text(file, json.dumps(tree, ensure_ascii=False))
+    return Written(len(copies), problems)
+
+
+def write_yolo(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
+    """Write `images/<split>`, `labels/<split>` and an entry in `data.yaml`.
+
+    The format has no word for ignored objects: they are left out. Boxes end at the border of the picture. Otherwise
+    as `write_coco`.
+
+    Raises:
+        InputError: the folder has this split already, or splits of other classes.
+    """
+    pictures, labels = (folder / kind / split for kind in ("images", "labels"))
+    _check_free(split, pictures)
+    file = folder / "data.yaml"
+    names = dict(enumerate(dataset.class_names))
+    tree = load_yaml(file) if file.exists() else {"names": names}
+    if tree.get("names") != names:
+        raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
+    copies, problems = _copy_pictures(track(dataset.records), pictures)
+    for copy in copies:
+        lines = "".join(f"{line}\n" for line in _yolo_lines(copy, problems))
+        _write_text((labels / copy.name).with_suffix(".txt"), lines)
+    tree[split] = f"images/{split}"
+    _write_text(file, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+    return Written(len(copies), problems)
+
+
+def write_voc(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
+    """Write `Annotations`, `JPEGImages`, `ImageSets/Main/<split>.txt` and the classes in order as `labelmap.txt`.
+
+    Ignored objects become difficult ones. Otherwise as `write_coco`.
+
+    Raises:
+        InputError: the folder has this split already, or splits of other classes.
+    """
+    listed = folder / "ImageSets" / "Main" / f"{split}.txt"
+    _check_free(split, listed)
+    file = folder / "labelmap.txt"
+    label_map = "".join(
+        f"{line}\n" for line in ("# label:color_rgb:parts:actions", *map("{}:::".format, dataset.class_names))
+    )
+    if file.exists() and file.read_bytes() != label_map.encode():
+        raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
+    copies, problems = _copy_pictures(track(dataset.records), folder / "JPEGImages")
+    for copy in copies:
+        tree = _voc(copy, dataset.class_names)
+        indent(tree)
+        _write_text(folder / "Annotations" / f"{Path(copy.name).stem}.xml", tostring(tree, encoding="unicode"))
+    _write_text(file, label_map)
+    _write_text(listed, "".join(f"{Path(copy.name).stem}\n" for copy in copies))
+    return Written(len(copies), problems)
+
+
+WRITERS: dict[str, Callable[[Dataset, Path, str, Track], Written]] = {
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "voc": write_voc,
+}
+
+
+def _check_free(split: str, *places: Path) -> None:
+    if Path(split).name != split:
+        raise InputError(f"split: {split!r} cannot be part of a file name, choose another name")
+    for place in places:
+        if place.exists():
+            raise InputError(f"{place}: is there already, choose another folder or split, or remove it")
+
+
+def _copy_pictures(records: Iterable[Record], folder: Path) -> tuple[list[_Copy], list[Problem]]:
+    """Copy pictures into one folder; names are unique there even without their suffixes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = {file.stem.casefold() for file in folder.iterdir()}
+    copies, problems = [], []
+    for record in records:
+        try:
+            hw = image_hw(record.image)
+        except InputError as error:
+            what = str(error).removeprefix(f"{record.image}: ")
+            problems.append(Problem(str(record.image), f"{what}; left out", "skipped"))
+            continue
+        name = _free_name(record.image, taken)
+        taken.add(Path(name).stem.casefold())
+        shutil.copyfile(record.image, folder / name)
+        copies.append(_Copy(record, name, hw))
+    if not copies:
+        raise InputError(f"{folder}: nothing to write, none of the {len(problems)} pictures can be read")
+    return copies, problems
+
+
+def _free_name(image: Path, taken: set[str]) -> str:
+    """The picture's own name, or one with its folder's name or a number."""
+    name, number = image.name, 1
+    if image.stem.casefold() in taken and image.parent.name:
+        name = f"{image.parent.name}_{image.name}"
+    stem = Path(name).stem
+    while Path(name).stem.casefold() in taken:
+        number += 1
+        name = f"{stem}_{number}{image.suffix}"
+    return name
+
+
+def _hw(record: Record) -> tuple[int, int] | None:
+    try:
+        return image_hw(record.image)
+    except InputError:
+        return record.declared_hw
+
+
+def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
+    ids = [copy.record.image_id for copy in copies]
+    if len(set(ids)) < len(ids):
+        ids = list(range(1, len(ids) + 1))
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (record, name, hw) in zip(ids, copies, strict=True):
+        images.append({"id": image_id, "file_name": name})
+        if hw is not None:
+            images[-1] |= {"width": hw[1], "height": hw[0]}
+        rows = zip(xyxy_to_xywh(record.boxes).tolist(), record.labels, record.ignore, record.area.tolist(), strict=True)
+        for box, label, ignore, area in rows:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": dataset.category_ids[label],
+                    "bbox": box,
+                    "area": area,
+                    "iscrowd": int(ignore),
+                }
+            )
+    categories = [{"id": i, "name": n} for i, n in zip(dataset.category_ids, dataset.class_names, strict=True)]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
+    record, _, hw = copy
+    assert hw is not None
+    boxes = clip_boxes(record.boxes, hw)
+    keep = ~record.ignore & (box_area(boxes) > 0)
+    if not keep.all():
+        what = f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out, ignored or outside the picture"
+        problems.append(Problem(str(record.image), what, "skipped"))
+    relative = boxes[keep] / np.array([hw[1], hw[0], hw[1], hw[0]])
+    centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
+    rows = np.concatenate([centres, sizes], axis=1).tolist()
+    return [
+        f"{label} " + " ".join(f"{v:.8f}" for v in row) for label, row in zip(record.labels[keep], rows, strict=True)
+    ]
+
+
+def _voc(copy: _Copy, class_names: Sequence[str]) -> Element:
+    record, name, hw = copy
+    assert hw is not None
+    root = Element("annotation")
+    _add(root, {"folder": "JPEGImages", "filename": name})
+    _add(SubElement(root, "size"), {"width": hw[1], "height": hw[0], "depth": 3})
+    for box, label, ignore in zip(record.boxes.tolist(), record.labels, record.ignore, strict=True):
+        node = SubElement(root, "object")
+        _add(node, {"name": class_names[label], "difficult": int(ignore)})
+        corners = (int(value) if value.is_integer() else value for value in box)
+        _add(SubElement(node, "bndbox"), dict(zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)))
+    return root
+
+
+def _add(node: Element, texts: dict[str, Any]) -> None:
+    for tag, text in texts.items():
+        SubElement(node, tag).text = str(text)
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")

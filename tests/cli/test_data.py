@@ -1,0 +1,176 @@
+"""`centerx data` as a user runs it: what is printed, what is written, how it ends."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from centerx.cli.main import main
+from centerx.data.read import read_dataset
+from centerx.images import read_image
+from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_voc, write_yolo
+
+
+@pytest.fixture
+def centerx(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command line; return status, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["centerx", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return run
+
+
+def table(out: str) -> dict[str, list[int]]:
+    """The rows of the table of classes: boxes, ignored, pictures."""
+    rows = [re.split(r"\s*│\s*", line.strip("│ \n")) for line in out.splitlines() if line.startswith("│")]
+    return {name: [int(number) for number in numbers] for name, *numbers in rows}
+
+
+def test_check_counts_real_data_and_names_its_dirt(centerx, shared_data: Path) -> None:
+    status, out, err = centerx("data", "check", shared_data / "bccd")
+    assert (status, err) == (0, "")
+    problems = [line for line in out.splitlines() if line.startswith("skipped")]
+    assert len(problems) == 2
+    assert re.search(r"BloodImage_00338\.xml: object 13: .* has no area$", problems[0])
+    assert re.search(r"BloodImage_00343\.xml: object 4: .* has no area$", problems[1])
+    assert "364 pictures, 0 without objects, 0 ignored boxes" in out
+    assert {name: row[0] for name, row in table(out).items()} == {"Platelets": 361, "RBC": 4153, "WBC": 372}
+
+
+def test_check_names_a_truncated_picture_and_survives_nonsense_exif(centerx, shared_data: Path) -> None:
+    status, out, err = centerx("data", "check", shared_data / "fixtures" / "dirty")
+    assert (status, err) == (0, "")
+    problems = [line for line in out.splitlines() if "skipped" in line or "fixed" in line or "fatal" in line]
+    assert len(problems) == 1
+    assert problems[0].startswith("skipped ")
+    assert "00090.jpg: not a readable image" in problems[0]
+    assert table(out) == {"kangaroo": [8, 0, 3]}
+
+
+def test_check_takes_split_and_classes(centerx, shared_data: Path) -> None:
+    data = shared_data / "bccd"
+    status, out, _ = centerx("data", "check", data, "--split", "test", "--classes", "WBC, RBC")
+    assert status == 0
+    assert "72 pictures" in out
+    assert list(table(out)) == ["WBC", "RBC"]
+    status, out, err = centerx("data", "check", data, "--classes", "RCB")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert "did you mean 'RBC'" in err
+
+
+def test_check_counts_crowds_and_empty_pictures(centerx, tmp_path: Path) -> None:
+    images = [
+        coco_image(1, "a.png"),
+        coco_image(2, "b.png"),
+        coco_image(3, "gone.png"),
+        coco_image(4, "c.png", width=41),
+    ]
+    for name in "abc":
+        write_picture(tmp_path / f"{name}.png")
+    annotations = [coco_annotation(1), coco_annotation(2, iscrowd=1), coco_annotation(3, image_id=3)]
+    names = [{"id": 1, "name": "[red]cat"}, {"id": 2, "name": "dog"}]
+    file = write_coco(tmp_path / "a.json", images=images, annotations=annotations, categories=names)
+    status, out, err = centerx("data", "check", file)
+    assert (status, err) == (0, "")
+    assert "4 pictures, 2 without objects, 1 ignored box\n" in out
+    assert table(out) == {"[red]cat": [2, 1, 2], "dog": [0, 0, 0]}
+    assert re.search(r"^skipped .*gone\.png: no such image file.*boxes on it: 1$", out, re.MULTILINE)
+    assert re.search(r"^fixed .*c\.png: is 40 x 30 pixels, not 41 x 30", out, re.MULTILINE)
+
+
+def test_check_ends_with_2_on_a_fatal_problem(centerx, tmp_path: Path) -> None:
+    write_voc(tmp_path / "voc" / "a.xml", ("cat", (1, 2, 3, 4)))
+    for name in ("b", "c"):
+        (tmp_path / "voc" / f"{name}.xml").write_text("<annotation>")
+    status, out, err = centerx("data", "check", tmp_path / "voc")
+    assert status == 2
+    assert len(re.findall(r"^fatal .*: malformed XML", out, re.MULTILINE)) == 2
+    assert err == f"error: {tmp_path / 'voc'}: 2 fatal problems, listed above as fatal\n"
+    (tmp_path / "bad.json").write_bytes(bytes(range(256)))
+    status, out, err = centerx("data", "check", tmp_path / "bad.json")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "malformed JSON" in out
+
+
+def test_check_ends_with_2_where_there_are_no_pictures_or_none_is_readable(centerx, tmp_path: Path) -> None:
+    status, _, err = centerx("data", "check", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "no pictures there" in err
+    (tmp_path / "a.jpg").write_text("x")
+    status, out, err = centerx("data", "check", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "none of its 1 pictures can be read" in out
+
+
+@pytest.mark.parametrize("to", ["coco", "yolo", "voc"])
+def test_convert(centerx, tmp_path: Path, to: str) -> None:
+    source = write_yolo(tmp_path / "source", a="1 0.5 0.5 0.25 0.5\n", b="")
+    status, out, err = centerx("data", "convert", source, tmp_path / "target", "--to", to)
+    assert (status, err) == (0, "")
+    assert out == f"2 pictures as {to} in {tmp_path / 'target'}, split train\n"
+    back = read_dataset(tmp_path / "target")
+    assert (back.format, back.class_names) == (to, ("cat", "dog"))
+    assert [record.boxes.tolist() for record in back.records] == [[[15, 7.5, 25, 22.5]], []]
+    status, out, _ = centerx("data", "check", tmp_path / "target")
+    assert status == 0
+    assert "2 pictures, 1 without objects" in out
+
+
+def test_convert_tells_what_is_lost(centerx, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(1, iscrowd=1), coco_annotation(2, bbox=[])])
+    status, out, _ = centerx("data", "convert", file, tmp_path / "target", "--to", "yolo", "--split", "val")
+    assert status == 0
+    assert "split val" in out
+    assert re.search(r"^skipped .*annotation 2: bbox must be four numbers", out, re.MULTILINE)
+    assert re.search(r"^skipped .*a\.png: 1 of 1 objects are left out", out, re.MULTILINE)
+
+
+def test_convert_refuses(centerx, tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "source", a="0 0.5 0.5 0.5 0.5\n")
+    status, _, err = centerx("data", "convert", source, tmp_path / "x", "--to", "yollo")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "did you mean 'yolo'" in err
+    status, _, err = centerx("data", "convert", source, tmp_path / "source" / "." / "", "--to", "voc")
+    assert status == 2
+    assert "is the data set itself" in err
+    (tmp_path / "file").write_text("")
+    status, _, err = centerx("data", "convert", source, tmp_path / "file" / "x", "--to", "voc")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("error: ")
+
+
+def test_show_draws_a_sheet_that_the_seed_decides(centerx, shared_data: Path, tmp_path: Path) -> None:
+    def sheet(name: str, *options: object):
+        status, _, err = centerx("data", "show", shared_data / "bccd", "--out", tmp_path / name, "--count", 5, *options)
+        assert (status, err) == (0, "")
+        return read_image(tmp_path / name)
+
+    first = sheet("a.png")
+    assert (first == sheet("b.png")).all()
+    assert (first != sheet("c.png", "--seed", 1)).any()
+
+
+def test_show_leaves_out_what_cannot_be_read(centerx, shared_data: Path, tmp_path: Path) -> None:
+    status, out, err = centerx("data", "show", shared_data / "fixtures" / "dirty", "--out", tmp_path / "a.png")
+    assert status == 0
+    assert out.startswith("2 pictures of 3 drawn in ")
+    assert err.startswith("warning: skipped: ")
+    assert "00090.jpg" in err
+
+
+def test_the_commands_need_no_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import centerx.cli.data, centerx.data.check, centerx.data.read, centerx.data.write, centerx.draw\n"
+        "import centerx.data.coco, centerx.data.voc, centerx.data.yolo, centerx.data.folder, centerx.data.source"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

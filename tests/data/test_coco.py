@@ -1,0 +1,243 @@
+"""COCO: what ids, categories, crowds, dirt and places of files become."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from centerx.data.read import read_dataset, scan_dataset
+from centerx.errors import InputError
+from tests.data.handmade import coco_annotation, coco_image, fates, write_coco, write_picture
+
+
+@pytest.mark.parametrize("image_id", [0, 7, 2**40, "a/b", ""])
+@pytest.mark.parametrize("annotation_id", [0, 2**40, "x", None])
+def test_any_id_counts(tmp_path: Path, image_id: int | str, annotation_id: int | str | None) -> None:
+    annotation = coco_annotation(annotation_id, image_id=image_id)
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=[coco_image(image_id)], annotations=[annotation]))
+    assert dataset.problems == []
+    assert dataset.records[0].image_id == image_id
+    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22]]
+
+
+def test_annotation_id_0_and_category_id_0_of_real_data(shared_data: Path) -> None:
+    dataset = read_dataset(shared_data / "facemask", split="val")
+    counts = np.bincount(np.concatenate([record.labels for record in dataset.records]), minlength=3)
+    assert dict(zip(dataset.class_names, counts.tolist(), strict=True)) == {
+        "with_mask": 741,
+        "without_mask": 156,
+        "mask_weared_incorrect": 18,
+    }
+    assert sum(len(record.labels) for record in dataset.records) == 741 + 156 + 18
+    assert all(record.image.is_file() for record in dataset.records)
+
+
+def test_labels_are_positions_of_names_whatever_the_category_ids(tmp_path: Path) -> None:
+    categories = [{"id": 90, "name": "dog"}, {"id": "c", "name": "cat"}]
+    annotations = [coco_annotation(1, category_id="c"), coco_annotation(2, category_id=90)]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
+    assert dataset.class_names == ("dog", "cat")
+    assert dataset.category_ids == (90, "c")
+    assert dataset.records[0].labels.tolist() == [1, 0]
+
+
+def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "cat"}]
+    annotations = [coco_annotation(i, category_id=i) for i in (1, 2, 3)]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.records[0].labels.tolist() == [0, 1, 0]
+    assert fates(dataset) == ["fixed"]
+
+
+def test_crowds_and_ignored_objects_are_ignored_and_keep_their_area(tmp_path: Path) -> None:
+    annotations = [
+        coco_annotation(1, area=33.0),
+        coco_annotation(2, iscrowd=1, area=44),
+        coco_annotation(3, ignore=1),
+        coco_annotation(4, iscrowd=0, area=-1),
+    ]
+    record = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations)).records[0]
+    assert record.ignore.tolist() == [False, True, True, False]
+    assert record.area.tolist() == [33, 44, 200, 200]
+
+
+def test_crowds_of_real_data(shared_data: Path) -> None:
+    dataset = read_dataset(shared_data / "fixtures" / "cocoeval" / "instances_val2014_100.json")
+    assert sum(int(record.ignore.sum()) for record in dataset.records) == 9
+    assert sum(len(record.labels) for record in dataset.records) == 839
+
+
+def test_pictures_without_annotations_stay(tmp_path: Path) -> None:
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=[]))
+    assert [record.boxes.shape for record in dataset.records] == [(0, 4)]
+
+
+BAD_ANNOTATIONS = {
+    "not a mapping": 5,
+    "no bbox": coco_annotation(2, bbox=None),
+    "three numbers": coco_annotation(2, bbox=[1, 2, 3]),
+    "texts": coco_annotation(2, bbox=["1", "2", "3", "4"]),
+    "no area": coco_annotation(2, bbox=[1, 2, 0, 5]),
+    "negative": coco_annotation(2, bbox=[10, 10, -3, 5]),
+    "not a number": coco_annotation(2, bbox=[float("nan"), 2, 3, 5]),
+    "infinite": coco_annotation(2, bbox=[1, 2, float("inf"), 5]),
+    "too long for a float": coco_annotation(2, bbox=[1, 2, 10**400, 5]),
+    "unknown image": coco_annotation(2, image_id=99),
+    "image id of another type": coco_annotation(2, image_id="1"),
+    "unhashable image id": coco_annotation(2, image_id=[1]),
+    "unknown category": coco_annotation(2, category_id=99),
+    "unhashable category id": coco_annotation(2, category_id={"a": 1}),
+    "outside the picture": coco_annotation(2, bbox=[100, 2, 5, 5]),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ANNOTATIONS.values(), ids=BAD_ANNOTATIONS.keys())
+def test_a_bad_annotation_is_skipped_and_named(tmp_path: Path, bad: object) -> None:
+    file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(1), bad])
+    dataset = read_dataset(file)
+    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22]]
+    assert fates(dataset) == ["skipped"]
+    assert dataset.problems[0].where.startswith(f"{file}: annotation ")
+
+
+@pytest.mark.parametrize(
+    "bad", [None, {}, {"id": 2}, {"file_name": "b.png"}, coco_image([2], "b.png"), coco_image(2, 3)]
+)
+def test_a_bad_image_is_skipped(tmp_path: Path, bad: object) -> None:
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=[bad, coco_image()]))
+    assert [record.image_id for record in dataset.records] == [1]
+    assert fates(dataset) == ["skipped"]
+
+
+@pytest.mark.parametrize("own_id", [0, 5, "x"])
+def test_repeated_ids(tmp_path: Path, own_id: int | str) -> None:
+    file = write_coco(
+        tmp_path / "a.json",
+        images=[coco_image(1, "a.png"), coco_image(1, "b.png")],
+        categories=[{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}],
+        annotations=[coco_annotation(own_id), coco_annotation(own_id, bbox=[3, 3, 4, 4])],
+    )
+    dataset = read_dataset(file)
+    assert [record.image.name for record in dataset.records] == ["a.png"]
+    assert dataset.class_names == ("cat",)
+    assert len(dataset.records[0].boxes) == 2, "an annotation's id means nothing here: both count"
+    assert sorted(fates(dataset)) == ["fixed", "skipped", "skipped"]
+
+
+def test_a_box_that_leaves_the_picture_is_clipped_beyond_rounding(tmp_path: Path) -> None:
+    boxes = [[-1, 5, 20, 20], [30, 20, 400, 300]]
+    annotations = [coco_annotation(number, bbox=box) for number, box in enumerate(boxes)]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations))
+    assert dataset.records[0].boxes.tolist() == [[-1, 5, 19, 25], [30, 20, 40, 30]]
+    assert fates(dataset) == ["fixed"]
+
+
+def test_the_pictures_own_size_is_believed_over_a_wrong_declared_one(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", (400, 300))
+    annotation = coco_annotation(bbox=[300, 200, 50, 50])
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=[coco_image(width=40)], annotations=[annotation]))
+    assert dataset.records[0].boxes.tolist() == [[300, 200, 350, 250]]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "malformed JSON"),
+        (b'{"images": [', "malformed JSON"),
+        (bytes(range(256)), "malformed JSON"),
+        (b"\x00" * 50, "malformed JSON"),
+        (b"[" * 100_000, "malformed JSON"),
+        (b"[]", "not a COCO data set"),
+        (b"3", "not a COCO data set"),
+        (b'{"shapes": []}', "not a COCO data set"),
+        (b'{"images": {}, "categories": []}', "not a COCO data set"),
+        (b'{"images": [], "categories": [], "annotations": 5}', "annotations are not a list"),
+        (b'[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]', "a list of detections"),
+    ],
+)
+def test_another_file_is_one_fatal_line(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_dataset(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert fates(scan_dataset(file)) == ["fatal"]
+
+
+def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
+    file = write_coco(tmp_path / "a.json")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(read_dataset(file).records) == 1
+
+
+@pytest.mark.parametrize(
+    ("json_place", "picture_place", "file_name"),
+    [
+        ("annotations/instances_train.json", "train/a.png", "a.png"),
+        ("annotations/instances_train.json", "train/a.png", "train/a.png"),
+        ("annotations/instances_train.json", "images/train/a.png", "a.png"),
+        ("train/_annotations.coco.json", "train/a.png", "a.png"),
+        ("a.json", "a.png", "a.png"),
+        ("a.json", "pictures/a.png", "a.png"),
+        ("a.json", "x/y/a.png", "x\\y\\a.png"),
+        ("gts/coco/a.json", "images/a.png", "a.png"),
+    ],
+)
+def test_pictures_are_found_near_the_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, json_place: str, picture_place: str, file_name: str
+) -> None:
+    (tmp_path / "aaa").mkdir()
+    picture = write_picture(tmp_path / picture_place)
+    file = write_coco(tmp_path / json_place, images=[coco_image(1, file_name)])
+    assert read_dataset(file).records[0].image.resolve() == picture
+    monkeypatch.chdir(file.parent)
+    assert read_dataset(file.name).records[0].image.resolve() == picture
+
+
+def test_splits_with_pictures_of_the_same_names_are_told_apart(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_picture(tmp_path / split / "a.png")
+        write_coco(tmp_path / f"{split}.json")
+    for split in ("train", "val"):
+        assert read_dataset(tmp_path / f"{split}.json").records[0].image == tmp_path / split / "a.png"
+
+
+def test_a_folder_of_splits(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        write_picture(tmp_path / split / "a.png")
+        write_coco(tmp_path / split / "_annotations.coco.json")
+        assert read_dataset(tmp_path / split).records[0].image == tmp_path / split / "a.png"
+    assert read_dataset(tmp_path, split="valid").records[0].image == tmp_path / "valid" / "a.png"
+    with pytest.raises(InputError, match=r"which of train/_annotations\.coco, valid/_annotations\.coco"):
+        read_dataset(tmp_path)
+
+
+def test_the_boxes_of_coco_are_chosen_among_its_other_files(shared_data: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(shared_data / "coco_mini")
+    assert len(dataset.class_names) == 80
+    assert sum(len(record.labels) for record in dataset.records) == 739
+    for name in ("instances_train2017", "person_keypoints_train2017", "instances_val2017"):
+        write_coco(tmp_path / "annotations" / f"{name}.json")
+    assert read_dataset(tmp_path, split="val").format == "coco"
+    with pytest.raises(InputError, match=r"no split 'test', there are: instances_train2017, instances_val2017$"):
+        read_dataset(tmp_path, split="test")
+
+
+def test_a_json_beside_pictures_that_is_not_coco_leaves_a_folder_of_images(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    (tmp_path / "report.json").write_text(json.dumps({"AP": 0.5}))
+    assert read_dataset(tmp_path).format == "folder"
+
+
+def test_ten_thousand_pictures_are_read_in_two_seconds(tmp_path: Path) -> None:
+    images = [coco_image(number, f"{number}.jpg") for number in range(10_000)]
+    annotations = [coco_annotation(number, image_id=number % 10_000) for number in range(70_000)]
+    file = write_coco(tmp_path / "a.json", images=images, annotations=annotations)
+    start = time.process_time()
+    dataset = read_dataset(file)
+    assert time.process_time() - start < 2
+    assert sum(len(record.labels) for record in dataset.records) == 70_000

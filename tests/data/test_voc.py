@@ -1,0 +1,145 @@
+"""Pascal VOC: splits, difficult objects, names of pictures and dirt."""
+
+from pathlib import Path
+
+import pytest
+
+from centerx.data.read import read_dataset, scan_dataset
+from centerx.errors import InputError
+from tests.data.handmade import fates, write_picture, write_voc
+
+BOX = (1, 2, 11, 22)
+
+
+def test_splits_and_counts_of_real_data(shared_data: Path) -> None:
+    sizes = {split: len(read_dataset(shared_data / "bccd", split=split).records) for split in ("train", "val", "test")}
+    assert sizes == {"train": 205, "val": 87, "test": 72}
+    whole = read_dataset(shared_data / "bccd")
+    assert whole.class_names == ("Platelets", "RBC", "WBC")
+    assert sum(len(record.labels) for record in whole.records) == 4155 + 372 + 361 - 2
+    assert all(record.image.is_file() for record in whole.records)
+    assert [(Path(problem.where.split(":")[0]).stem, problem.fate) for problem in whole.problems] == [
+        ("BloodImage_00338", "skipped"),
+        ("BloodImage_00343", "skipped"),
+    ]
+
+
+def test_classes_are_those_of_all_files_not_of_the_split(tmp_path: Path) -> None:
+    write_voc(tmp_path / "Annotations" / "a.xml", ("dog", BOX))
+    write_voc(tmp_path / "Annotations" / "b.xml", ("cat", BOX))
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a  1\n\nmissing -1\n")
+    for path in (tmp_path, tmp_path / "Annotations"):
+        dataset = read_dataset(path, split="train")
+        assert dataset.class_names == ("cat", "dog")
+        assert [record.image_id for record in dataset.records] == ["a"]
+        assert fates(dataset) == ["skipped"]
+    with pytest.raises(InputError, match=r"no split 'trai' \(did you mean 'train'\?\), there are: train"):
+        read_dataset(tmp_path, split="trai")
+
+
+@pytest.mark.parametrize(("text", "ignored"), [("0", False), ("1", True), ("", False), (" 1 ", True)])
+def test_difficult_objects_are_ignored(tmp_path: Path, text: str, ignored: bool) -> None:
+    write_voc(tmp_path / "a.xml", ("dog", BOX), extra=f"<difficult>{text}</difficult>")
+    record = read_dataset(tmp_path).records[0]
+    assert record.ignore.tolist() == [ignored]
+    assert record.boxes.tolist() == [list(BOX)]
+    assert record.area.tolist() == [200]
+
+
+def test_difficult_objects_of_real_data(shared_data: Path) -> None:
+    dataset = read_dataset(shared_data / "voc_formats" / "gts" / "pascalvoc_format")
+    assert sum(int(record.ignore.sum()) for record in dataset.records) == 38
+    assert all(record.image.is_file() for record in dataset.records)
+
+
+def test_a_label_map_gives_the_order_and_the_classes_without_objects(tmp_path: Path) -> None:
+    write_voc(tmp_path / "Annotations" / "a.xml", ("cat", BOX), ("ox", BOX))
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\nyak:::\ncat:1,2,3::\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_names == ("yak", "cat", "ox")
+    assert dataset.records[0].labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("xml", "named", "picture"),
+    [
+        ("pig.xml", "pig.jpg", "JPEGImages/pig.jpg"),  # a name made of the letters of its suffix
+        ("gp.xml", "", "JPEGImages/gp.jpg"),
+        ("a.b.xml", "a.b.png", "images/a.b.png"),
+        ("a.xml", "C:\\pictures\\a.jpg", "Annotations/a.jpg"),
+        ("a.xml", "other.jpg", "JPEGImages/a.JPG"),
+        ("a.xml", "a", "a.png"),
+    ],
+)
+def test_pictures_are_found_by_name_or_by_the_name_of_the_xml(
+    tmp_path: Path, xml: str, named: str, picture: str
+) -> None:
+    write_voc(tmp_path / "Annotations" / xml, ("dog", BOX), file_name=named)
+    write_picture(tmp_path / picture)
+    assert read_dataset(tmp_path).records[0].image == tmp_path / picture
+
+
+def test_a_missing_picture_is_where_it_should_be(tmp_path: Path) -> None:
+    write_voc(tmp_path / "Annotations" / "a.xml", ("dog", BOX), file_name="a.jpg")
+    assert read_dataset(tmp_path).records[0].image == tmp_path / "JPEGImages" / "a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "box", "fate"),
+    [
+        ("dog", (5, 5, 5, 5), "skipped"),
+        ("dog", (11, 2, 1, 22), "skipped"),
+        ("dog", ("", 2, 11, 22), "skipped"),
+        ("dog", ("nan", 2, 11, 22), "skipped"),
+        ("dog", ("x", 2, 11, 22), "skipped"),
+        ("", BOX, "skipped"),
+        ("dog", (100, 100, 110, 110), "skipped"),
+        ("dog", (1, 2, 11, 220), "fixed"),
+    ],
+)
+def test_a_bad_object_is_named_with_its_number(tmp_path: Path, name: str, box: tuple[object, ...], fate: str) -> None:
+    file = write_voc(tmp_path / "a.xml", ("dog", BOX), (name, box))
+    dataset = read_dataset(tmp_path)
+    assert [(problem.where, problem.fate) for problem in dataset.problems] == [(f"{file}: object 2", fate)]
+    assert dataset.records[0].boxes[0].tolist() == list(BOX)
+    assert dataset.records[0].boxes[1:].tolist() == ([] if fate == "skipped" else [[1, 2, 11, 30]])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<annotation><object>",
+        bytes(range(256)),
+        b"<annotations/>",
+        b'<?xml version="1.0" encoding="nonsense"?><annotation/>',
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>',
+    ],
+)
+def test_a_file_that_is_not_an_annotation_is_fatal(tmp_path: Path, content: bytes) -> None:
+    write_voc(tmp_path / "a.xml", ("dog", BOX))
+    (tmp_path / "bad.xml").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.xml") as caught:
+        read_dataset(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert fates(scan_dataset(tmp_path)) == ["fatal"]
+
+
+def test_sub_folders_are_splits(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        write_voc(tmp_path / split / f"{split}.xml", ("dog", BOX), file_name=f"{split}.png")
+        write_picture(tmp_path / split / f"{split}.png")
+    dataset = read_dataset(tmp_path, split="valid")
+    assert [record.image for record in dataset.records] == [tmp_path / "valid" / "valid.png"]
+    with pytest.raises(InputError, match="which of train, valid"):
+        read_dataset(tmp_path)
+
+
+def test_the_parts_of_an_object_are_not_objects(tmp_path: Path) -> None:
+    part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
+    write_voc(tmp_path / "a.xml", ("person", BOX), extra=part)
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_names == ("person",)
+    assert dataset.records[0].boxes.tolist() == [list(BOX)]

@@ -1,0 +1,224 @@
+"""What is written is recognised, and reads back to the same pictures, classes and objects."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from centerx.data.dataset import Dataset, Record
+from centerx.data.read import read_dataset
+from centerx.data.write import WRITERS, coco_tree, write_voc, write_yolo
+from centerx.errors import InputError
+from tests.data.handmade import assert_same_objects, fates, write_coco, write_picture
+
+WIDTH, HEIGHT = 40, 30
+TOLERANCE = {"coco": 1e-9, "voc": 0, "yolo": 1e-6}  # pixels; YOLO's figures have eight decimals
+
+
+def record_of(image: Path, image_id: int | str, objects: list[tuple[Any, int, bool]]) -> Record:
+    boxes = np.array([box for box, _, _ in objects], dtype=np.float64).reshape(-1, 4)
+    labels = np.array([label for _, label, _ in objects], dtype=np.int64)
+    ignore = np.array([ignored for _, _, ignored in objects], dtype=bool)
+    return Record(image, image_id, boxes, labels, ignore, (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def dataset_of(folder: Path, *objects: list[tuple[Any, int, bool]], names: tuple[str, ...] = ("ox", "cat")) -> Dataset:
+    """A data set in memory whose pictures lie in folders of their own."""
+    pictures = [write_picture(folder / f"{n}" / f"pig{n}.jpg", (WIDTH, HEIGHT)) for n in range(len(objects))]
+    records = [record_of(picture, i, some) for i, (picture, some) in enumerate(zip(pictures, objects, strict=True))]
+    return Dataset(folder, "memory", names, tuple(range(len(names))), records, [])
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
+    x, y = draw(st.floats(0, WIDTH - 0.5)), draw(st.floats(0, HEIGHT - 0.5))
+    return x, y, draw(st.floats(x + 0.25, WIDTH)), draw(st.floats(y + 0.25, HEIGHT))
+
+
+@pytest.mark.parametrize("to", WRITERS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pictures=st.lists(
+        st.lists(st.tuples(boxes(), st.integers(0, 1), st.booleans()), max_size=4), min_size=1, max_size=3
+    )
+)
+def test_any_boxes_come_back(tmp_path_factory: pytest.TempPathFactory, to: str, pictures: list[Any]) -> None:
+    folder = tmp_path_factory.mktemp("written")
+    dataset = dataset_of(folder / "source", *pictures)
+    written = WRITERS[to](dataset, folder / "target", "train")
+    back = read_dataset(folder / "target", split="train")
+    assert back.format == to
+    assert back.problems == []
+    assert back.class_names == dataset.class_names
+    assert written.pictures == len(back.records) == len(pictures)
+    for record, objects in zip(back.records, pictures, strict=True):
+        kept = [each for each in objects if to != "yolo" or not each[2]]
+        expected = np.array([box for box, _, _ in kept]).reshape(-1, 4)
+        np.testing.assert_allclose(record.boxes, expected, atol=TOLERANCE[to], rtol=0)
+        assert record.labels.tolist() == [label for _, label, _ in kept]
+        assert record.ignore.tolist() == [ignored for _, _, ignored in kept]
+
+
+@pytest.mark.parametrize("order", [("coco", "yolo", "voc"), ("yolo", "voc", "coco"), ("voc", "coco", "yolo")])
+def test_real_data_goes_through_all_formats(shared_data: Path, tmp_path: Path, order: tuple[str, ...]) -> None:
+    start = read_dataset(shared_data / "voc_formats" / "gts" / "coco_format_v2")
+    dataset = start
+    for to in order:
+        WRITERS[to](dataset, tmp_path / to, "val")
+        dataset = read_dataset(tmp_path / to, split="val")
+        assert dataset.problems == []
+        assert dataset.class_names == start.class_names
+        assert_same_objects(dataset, start, tolerance=1e-5)
+    copies = {record.image.name: record.image.read_bytes() for record in dataset.records}
+    assert copies == {record.image.name: record.image.read_bytes() for record in start.records}
+
+
+def test_difficult_objects_stay_difficult_and_crowds_stay_crowds(shared_data: Path, tmp_path: Path) -> None:
+    start = read_dataset(shared_data / "voc_formats" / "gts" / "pascalvoc_format")
+    for to in ("coco", "voc"):
+        WRITERS[to](start, tmp_path / to, "train")
+        back = read_dataset(tmp_path / to)
+        assert_same_objects(back, start, tolerance=1e-9)
+        ignored = {record.image.name: record.ignore.tolist() for record in back.records}
+        assert ignored == {record.image.name: record.ignore.tolist() for record in start.records}
+
+
+def test_yolo_tells_what_it_has_no_word_for(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "source", [((1, 2, 3, 4), 0, True), ((5, 6, 7, 8), 1, False)], [])
+    written = write_yolo(dataset, tmp_path / "target", "train")
+    assert [(p.where, p.fate) for p in written.problems] == [(str(dataset.records[0].image), "skipped")]
+    assert written.problems[0].what.startswith("1 of 2 objects are left out")
+    assert [len(record.labels) for record in read_dataset(tmp_path / "target").records] == [1, 0]
+
+
+def test_yolo_boxes_end_at_the_border(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "source", [((-1, -1, 41, 31), 0, False), ((40, 5, 41, 6), 0, False)])
+    assert len(write_yolo(dataset, tmp_path / "target", "train").problems) == 1
+    lines = (tmp_path / "target" / "labels" / "train" / "pig0.txt").read_text().splitlines()
+    assert lines == ["0 0.50000000 0.50000000 1.00000000 1.00000000"]
+
+
+def test_pictures_of_equal_names_keep_their_own_pixels_and_boxes(tmp_path: Path) -> None:
+    greys = (10, 20, 30, 40)
+    places = ("a/x.png", "b/x.png", "b_x.png", "b/X.bmp")
+    records = [
+        record_of(write_picture(tmp_path / "source" / place, grey=grey), grey, [((0, 0, grey / 2, 9), 0, False)])
+        for place, grey in zip(places, greys, strict=True)
+    ]
+    dataset = Dataset(tmp_path / "source", "memory", ("ox",), (0,), records, [])
+    for to, write in WRITERS.items():
+        write(dataset, tmp_path / to, "train")
+        back = read_dataset(tmp_path / to)
+        found = {int(np.asarray(Image.open(r.image))[0, 0]): r.boxes[:, 2].tolist() for r in back.records}
+        assert found.keys() == set(greys)
+        for grey, right in found.items():
+            assert right == pytest.approx([grey / 2])
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_two_splits_with_the_same_names_in_one_folder(tmp_path: Path, to: str) -> None:
+    for grey, split in ((50, "train"), (200, "val")):
+        picture = write_picture(tmp_path / split / "a.png", grey=grey)
+        record = record_of(picture, 1, [((0, 0, grey / 10, 9), 0, False)])
+        WRITERS[to](Dataset(tmp_path, "memory", ("ox",), (0,), [record], []), tmp_path / to, split)
+    for grey, split in ((50, "train"), (200, "val")):
+        (record,) = read_dataset(tmp_path / to, split=split).records
+        assert np.asarray(Image.open(record.image))[0, 0] == grey
+        assert record.boxes[0, 2] == pytest.approx(grey / 10)
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_nothing_is_overwritten(tmp_path: Path, to: str) -> None:
+    dataset = dataset_of(tmp_path / "source", [((1, 2, 3, 4), 0, False)])
+    WRITERS[to](dataset, tmp_path / "target", "train")
+    with pytest.raises(InputError, match="is there already"):
+        WRITERS[to](dataset, tmp_path / "target", "train")
+    with pytest.raises(InputError, match="cannot be part of a file name"):
+        WRITERS[to](dataset, tmp_path / "target", "../train")
+
+
+@pytest.mark.parametrize("write", [write_yolo, write_voc])
+def test_splits_of_other_classes_do_not_mix(tmp_path: Path, write: Any) -> None:
+    write(dataset_of(tmp_path / "a", [], names=("ox", "cat")), tmp_path / "target", "train")
+    with pytest.raises(InputError, match="its classes differ"):
+        write(dataset_of(tmp_path / "b", [], names=("cat", "ox")), tmp_path / "target", "val")
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_class_names_that_need_care(tmp_path: Path, to: str) -> None:
+    names = ("yes", "1", "a: b", "<ox> & 'cat'", "猫", "hair drier", "background", "no objects")
+    objects = [((1, 2, 3 + label, 4), label, False) for label in range(len(names) - 1)]
+    WRITERS[to](dataset_of(tmp_path / "source", objects, names=names), tmp_path / "target", "train")
+    back = read_dataset(tmp_path / "target")
+    assert back.class_names == names
+    assert back.records[0].labels.tolist() == list(range(len(names) - 1))
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_boxes_of_turned_pictures_are_those_of_the_upright_ones(shared_data: Path, tmp_path: Path, to: str) -> None:
+    records = [
+        record_of(path, path.stem, [((100, 5, 500, 50), 0, False)])
+        for path in (shared_data / "fixtures/exif").glob("*.jpg")
+    ]
+    WRITERS[to](Dataset(tmp_path, "memory", ("ox",), (0,), records, []), tmp_path / "target", "train")
+    back = read_dataset(tmp_path / "target")
+    assert back.problems == []
+    for record in back.records:
+        np.testing.assert_allclose(record.boxes, [[100, 5, 500, 50]], atol=1e-5)
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_unreadable_pictures_are_left_out_and_told(tmp_path: Path, to: str) -> None:
+    dataset = dataset_of(tmp_path / "source", [((1, 2, 3, 4), 0, False)], [])
+    dataset.records[1].image.write_text("not a picture")
+    written = WRITERS[to](dataset, tmp_path / "target", "train")
+    assert (written.pictures, fates(dataset._replace(problems=written.problems))) == (1, ["skipped"])
+    assert len(read_dataset(tmp_path / "target").records) == 1
+    dataset.records[0].image.unlink()
+    with pytest.raises(InputError, match="none of the 2 pictures can be read"):
+        WRITERS[to](dataset, tmp_path / "other", "train")
+
+
+def test_a_coco_tree_reads_back_with_the_folder_of_the_pictures(shared_data: Path, tmp_path: Path) -> None:
+    start = read_dataset(shared_data / "bccd", split="val")
+    file = write_coco(tmp_path / "a.json", **coco_tree(start))
+    back = read_dataset(file, images=shared_data / "bccd" / "JPEGImages")
+    assert back.problems == []
+    assert_same_objects(back, start, tolerance=1e-9)
+    assert [r.image for r in back.records] == [r.image for r in start.records]
+    assert {r.declared_hw for r in back.records} == {(480, 640)}
+    assert [r.image_id for r in back.records] == [r.image_id for r in start.records]
+
+
+def test_a_coco_tree_keeps_ids_where_they_are_unique(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, [((1, 2, 3, 4), 1, False)], [])._replace(category_ids=(0, 90))
+    tree = coco_tree(dataset)
+    assert [image["file_name"] for image in tree["images"]] == ["0/pig0.jpg", "1/pig1.jpg"]
+    assert [category["id"] for category in tree["categories"]] == [0, 90]
+    assert tree["annotations"][0]["category_id"] == 90
+    twins = dataset._replace(records=[record._replace(image_id="x") for record in dataset.records])
+    assert [image["id"] for image in coco_tree(twins)["images"]] == [1, 2]
+    assert coco_tree(dataset._replace(records=[]))["images"] == []
+
+
+def test_other_programs_understand_the_files(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    from pycocotools.coco import COCO
+
+    start = read_dataset(shared_data / "bccd", split="val")
+    WRITERS["coco"](start, tmp_path / "coco", "val")
+    judge = COCO(tmp_path / "coco" / "annotations" / "instances_val.json")
+    assert len(judge.getImgIds()) == 87
+    assert len(judge.getAnnIds(catIds=judge.getCatIds(["RBC"]))) == sum(
+        int((record.labels == start.class_names.index("RBC")).sum()) for record in start.records
+    )
+    WRITERS["yolo"](start, tmp_path / "yolo", "val")
+    assert yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text()) == {
+        "names": {0: "Platelets", 1: "RBC", 2: "WBC"},
+        "val": "images/val",
+    }

@@ -1,0 +1,202 @@
+"""YOLO: the ways to say where pictures and classes are, and what a line can hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from centerx.data.read import read_dataset, scan_dataset
+from centerx.errors import InputError
+from tests.data.handmade import fates, write_picture, write_yolo
+
+LINE = "1 0.5 0.5 0.25 0.5\n"  # of a 40 x 30 picture: 15 7.5 25 22.5
+BOX = [15, 7.5, 25, 22.5]
+
+
+def test_a_line_is_relative_to_the_upright_picture(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 30 x 40, turned it is 40 x 30
+    Image.new("RGB", (30, 40)).save(folder / "images" / "a.png", exif=exif)
+    record = read_dataset(folder).records[0]
+    assert record.boxes.tolist() == [BOX]
+    assert record.labels.tolist() == [1]
+    assert record.image_id == "images/a.png"
+
+
+@pytest.mark.parametrize(
+    "names", ["[cat, dog]", "{0: cat, 1: dog}", "{1: dog, 0: cat}", "\n- cat\n- dog", "{0: cat, 1: dog, 7: cat}"]
+)
+def test_class_names(tmp_path: Path, names: str) -> None:
+    dataset = read_dataset(write_yolo(tmp_path, f"names: {names}\ntrain: images\n", a=LINE))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.category_ids == (0, 1)
+    assert dataset.records[0].labels.tolist() == [1]
+
+
+def test_numbers_of_classes_may_have_gaps(tmp_path: Path) -> None:
+    yaml_text = "names: {3: dog, 1: cat}\ntrain: images\n"
+    dataset = read_dataset(write_yolo(tmp_path, yaml_text, a="3 .5 .5 .1 .1\n1 .5 .5 .1 .1\n2 .5 .5 .1 .1"))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.records[0].labels.tolist() == [1, 0]
+    assert fates(dataset) == ["skipped"]
+
+
+def test_names_of_numbers_and_no_names_at_all(tmp_path: Path) -> None:
+    assert read_dataset(write_yolo(tmp_path / "a", "names: [0, yes]\ntrain: images", a="")).class_names == ("0", "True")
+    assert read_dataset(write_yolo(tmp_path / "b", "nc: 3\ntrain: images", a=LINE)).class_names == ("0", "1", "2")
+    bare = read_dataset(write_yolo(tmp_path / "c", None, a=LINE))
+    assert bare.class_names == ("0", "1")
+    assert fates(bare) == ["fixed"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "images/train",
+        "./images/train",
+        "../images/train",
+        "/content/x/images/train",
+        "C:\\x\\images\\train",
+        "[images/train]",
+        "train.txt",
+    ],
+)
+@pytest.mark.parametrize("root", ["", "path: .\n", "path: /content/elsewhere\n"])
+def test_pictures_of_a_yaml(tmp_path: Path, source: str, root: str) -> None:
+    picture = write_picture(tmp_path / "images" / "train" / "a.png")
+    write_picture(tmp_path / "images" / "val" / "b.png")
+    labels = tmp_path / "labels" / "train"
+    labels.mkdir(parents=True)
+    (labels / "a.txt").write_text(LINE)
+    (tmp_path / "train.txt").write_text("./images/train/a.png\n\n")
+    (tmp_path / "data.yaml").write_text(f"{root}names: [cat, dog]\ntrain: {source}\nval: images/val\nlicense: MIT\n")
+    for path in (tmp_path, tmp_path / "data.yaml"):
+        dataset = read_dataset(path, split="train")
+        assert [record.image.resolve() for record in dataset.records] == [picture]
+        assert dataset.records[0].boxes.tolist() == [BOX]
+
+
+def test_a_last_part_alone_is_not_taken_for_the_folder(tmp_path: Path) -> None:
+    write_yolo(tmp_path, "names: [cat, dog]\nval: ../valid/images\n", a=LINE)
+    with pytest.raises(InputError, match=r"\.\./valid/images: no such file or folder"):
+        read_dataset(tmp_path)
+
+
+def test_splits(tmp_path: Path) -> None:
+    write_yolo(tmp_path, "names: [cat, dog]\ntrain: images\nval: images\nextra: images\ndownload: x.sh", a=LINE)
+    for split in ("train", "val", "valid", "extra"):
+        assert len(read_dataset(tmp_path, split=split).records) == 1
+    with pytest.raises(InputError, match="which split of train, val, extra"):
+        read_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"no split 'tset'.*there are: train, val, extra"):
+        read_dataset(tmp_path, split="tset")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "- a", "train: images", "names: 5\ntrain: images", "names: {a: b}\ntrain: images", "names: [", "\x01"],
+)
+def test_a_bad_yaml_is_one_line(tmp_path: Path, text: str) -> None:
+    write_yolo(tmp_path, text, a=LINE)
+    with pytest.raises(InputError, match=r"data\.yaml") as caught:
+        read_dataset(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_binary_junk_is_one_line(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE, b=LINE)
+    (folder / "labels" / "b.txt").write_bytes(bytes(range(256)))
+    with pytest.raises(InputError, match=r"b\.txt: not a text file"):
+        read_dataset(folder)
+    assert fates(scan_dataset(folder)) == ["fatal"]
+    (folder / "data.yaml").write_bytes(bytes(range(256)))
+    with pytest.raises(InputError, match=r"data\.yaml: malformed YAML"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "boxes", "fate"),
+    [
+        ("1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8", [[4, 6, 20, 24]], None),  # a polygon
+        ("1 0.5 0.5 2 0.5", [[0, 7.5, 40, 22.5]], "fixed"),
+        ("1 0.5 0.5 0 0.5", [], "skipped"),
+        ("1 2.5 0.5 0.1 0.1", [], "skipped"),
+        ("1 0.5 0.5 0.5", [], "skipped"),
+        ("1 0.5 0.5 0.5 0.5 0.9", [], "skipped"),
+        ("1", [], "skipped"),
+        ("dog 0.5 0.5 0.5 0.5", [], "skipped"),
+        ("1 nan 0.5 0.5 0.5", [], "skipped"),
+        ("1 0.5 0.5 inf 0.5", [], "skipped"),
+        ("2 0.5 0.5 0.5 0.5", [], "skipped"),
+        ("-1 0.5 0.5 0.5 0.5", [], "skipped"),
+    ],
+)
+def test_lines(tmp_path: Path, line: str, boxes: list[list[float]], fate: str | None) -> None:
+    folder = write_yolo(tmp_path, a=f"{LINE}\n{line}\n")
+    dataset = read_dataset(folder)
+    assert dataset.records[0].boxes[0].tolist() == BOX
+    np.testing.assert_allclose(dataset.records[0].boxes[1:], np.reshape(boxes, (-1, 4)))
+    where = f"{folder / 'labels' / 'a.txt'}:3"
+    assert [(problem.where, problem.fate) for problem in dataset.problems] == ([(where, fate)] if fate else [])
+
+
+def test_keypoints_behind_a_box_are_no_polygon(tmp_path: Path) -> None:
+    line = LINE.strip() + " 0.1 0.1 2 0.9 0.9 2\n"
+    dataset = read_dataset(write_yolo(tmp_path, "names: [cat, dog]\nkpt_shape: [2, 3]\ntrain: images\n", a=line))
+    assert dataset.records[0].boxes.tolist() == [BOX]
+
+
+def test_pictures_without_label_files_have_no_objects(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE, b="")
+    write_picture(folder / "images" / "c.png")
+    assert [len(record.labels) for record in read_dataset(folder).records] == [1, 0, 0]
+
+
+def test_labels_nowhere_are_an_error_not_a_data_set_of_background(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE)
+    (folder / "labels" / "a.txt").unlink()
+    with pytest.raises(InputError, match="none of the pictures has a label file"):
+        read_dataset(folder)
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat, dog]\ntrain: list.txt", a=LINE, b=LINE)
+    (folder / "images" / "b.png").unlink()
+    (folder / "list.txt").write_text("images/a.png\nimages/b.png\n")
+    dataset = read_dataset(folder)
+    assert [record.image.name for record in dataset.records] == ["a.png", "b.png"]
+    assert [(problem.where, problem.fate) for problem in dataset.problems] == [
+        (str(folder / "labels" / "b.txt"), "skipped")
+    ]
+
+
+def test_darknet_lists_name_pictures_that_lie_elsewhere(shared_data: Path) -> None:
+    folder = shared_data / "voc_formats" / "gts" / "yolo_format"
+    listed = read_dataset(folder, split="train")
+    assert len(listed.records) == 100
+    assert {record.image for record in listed.records} == {record.image for record in read_dataset(folder).records}
+    with pytest.raises(InputError, match="no split 'test'"):
+        read_dataset(folder, split="test")
+
+
+def test_a_folder_with_a_file_of_names(tmp_path: Path) -> None:
+    for split, line in (("train", LINE), ("val", "0 0.5 0.5 0.25 0.5\n")):
+        write_picture(tmp_path / "images" / split / "pig.jpg")
+        labels = tmp_path / "labels" / split
+        labels.mkdir(parents=True)
+        (labels / "pig.txt").write_text(line)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n\n")
+    assert [record.labels.tolist() for record in read_dataset(tmp_path).records] == [[1], [0]]
+    assert [record.labels.tolist() for record in read_dataset(tmp_path, split="val").records] == [[0]]
+
+
+def test_label_files_of_one_name_are_not_guessed(tmp_path: Path) -> None:
+    write_picture(tmp_path / "pictures" / "a.png")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text(LINE)
+    with pytest.raises(InputError, match="may both belong to"):
+        read_dataset(tmp_path)
