@@ -35,8 +35,9 @@ def export(
         suffix = FORMATS[name].suffix if name in FORMATS else ""
         path = folder / f"{model.stem}{'-maps' if outputs == 'maps' else ''}{suffix}"
         export_model(detector, info, path, name, outputs, precision)
-        told = verify(detector, path) if outputs == "detections" else "maps"
-        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB  {told}")
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, input {info.input_hw[0]}x{info.input_hw[1]}, {outputs}")
+        if outputs == "detections":
+            print(f"checked against the model: {verify(detector, path)}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

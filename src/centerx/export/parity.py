@@ -32,6 +32,15 @@ class Difference(NamedTuple):
     unmatched: int
     matched: int
 
+    def or_worse(self, other: Difference) -> Difference:
+        """Join with the difference of another picture."""
+        return Difference(
+            max(self.box, other.box),
+            max(self.score, other.score),
+            max(self.unmatched, other.unmatched),
+            self.matched + other.matched,
+        )
+
     @property
     def small(self) -> bool:
         """Whether the two are the same for all purposes."""
@@ -80,10 +89,7 @@ def verify(detector: Detector, path: Path) -> str:
         for row in range(batch):
             one = Detections(ours.boxes[row].numpy(), ours.scores[row].numpy(), ours.labels[row].numpy())
             other = Detections(theirs.boxes[row], theirs.scores[row], theirs.labels[row])
-            now = difference(one, other)
-            worst = Difference(
-                *(max(pair) for pair in zip(worst[:3], now[:3], strict=True)), worst.matched + now.matched
-            )
+            worst = worst.or_worse(difference(one, other))
     told = f"{worst.matched} detections, boxes within {worst.box:.4f} pixels, scores within {worst.score:.1e} of torch"
     if not worst.small:
         raise RuntimeError(f"{path}: the exported file differs from the model: {told}, {worst.unmatched} unmatched")
