@@ -1,6 +1,7 @@
 # Each target sets up what it needs in .venv; a second call installs nothing.
+CHECK := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+	$$p -c '$(CHECK)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
@@ -27,7 +28,7 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema
+docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema, check the links of all pages
 	$(BIN)/python docs/generate.py
 
 experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
@@ -35,17 +36,20 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
 	$(BIN)/python experiments/repeat.py facemask_nano
 	$(BIN)/python experiments/partial_labels.py
 
-clean:          ## remove .venv and what the targets made
-	rm -rf $(VENV) demo runs build
+clean:          ## remove .venv and the demo, not runs
+	rm -rf $(VENV) demo build
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 is needed, name one with PYTHON=..." >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(CHECK)' || \
+		{ echo "error: Python 3.11 to 3.13 is needed, name one such as PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) cannot make .venv, see above" >&2; exit 2; }
 
 $(VENV)/dev.stamp: $(NEEDS) | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "installing for development into $(VENV), some minutes"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/demo.stamp: $(NEEDS) | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@echo "installing into $(VENV), some minutes"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@

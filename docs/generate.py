@@ -1,14 +1,24 @@
-"""Write docs/config.md from the schema: every key with its type, default and meaning."""
+"""Write docs/config.md from the schema, and check that every link between the pages leads somewhere.
+
+python docs/generate.py
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from centerx.config.schema import Config, DataEntry
 
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "config.md"
 HEAD = """# Configuration
 
 Written by `make docs` from `src/centerx/config/schema.py`. A YAML file holds these keys; `base:` names another file or
@@ -18,13 +28,24 @@ preset to start from, and `key=value` on the command line has the last word. Unk
 """
 
 
-def sections(model: type[BaseModel], prefix: str) -> list[tuple[str, type[BaseModel]]]:
+def render() -> str:
+    """The whole page."""
+    tables = [table(prefix, model) for prefix, model in sections(Config, "")]
+    return "\n\n".join([HEAD.rstrip(), *tables, table("data.train[].", DataEntry)]) + "\n"
+
+
+def sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """The model and every section below it, with the dotted prefix of its keys."""
-    found = [(prefix, model)]
+    yield prefix, model
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += sections(field.annotation, f"{prefix}{name}.")
-    return found
+        if (section := section_of(field)) is not None:
+            yield from sections(section, f"{prefix}{name}.")
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The section that a field holds; None where it holds a value."""
+    annotation = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def table(prefix: str, model: type[BaseModel]) -> str:
@@ -32,38 +53,56 @@ def table(prefix: str, model: type[BaseModel]) -> str:
     lines = [f"## {prefix.rstrip('.') or 'top level'}", "", (model.__doc__ or "").strip(), ""]
     lines += ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
-        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        if section_of(field) is None:
             default = "required" if field.is_required() else f"`{shown(field.default)}`"
-            choices = [str(each) for each in get_args(field.annotation) if isinstance(each, str)]
-            extra = f" ({', '.join(choices)})" if choices else ""
+            choices = ", ".join(f"`{each}`" for each in get_args(field.annotation) if isinstance(each, str))
+            extra = f" ({choices})" if choices else ""
             lines.append(f"| `{prefix}{name}` | {default} | {field.description}{extra} |")
     return "\n".join(lines)
 
 
 def shown(value: Any) -> str:
     """A default as one writes it in YAML."""
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    return (
-        {None: "null", True: "true", False: "false"}[value]
-        if value is None or value is True or value is False
-        else str(value)
-    )
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def render() -> str:
-    """The whole page."""
-    parts = [table(prefix, model) for prefix, model in sections(Config, "") if any_leaf(model)]
-    return "\n\n".join([HEAD.rstrip(), *parts, table("data.train[].", DataEntry)]) + "\n"
+def pages() -> list[Path]:
+    """Every Markdown page of the project."""
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def any_leaf(model: type[BaseModel]) -> bool:
-    """Whether the section has keys of its own."""
-    return any(
-        not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel))
-        for field in model.model_fields.values()
-    )
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def broken_links(page: Path) -> list[str]:
+    """Relative links and pictures of a page that lead to no file, or to no heading of theirs."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    relative = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    return [target for target in relative if not leads_somewhere(page, target)]
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    """Whether a link such as `docs/train.md#the-run-folder` has its file and its heading."""
+    place, _, anchor = target.partition("#")
+    file = page.parent / place if place else page
+    return file.exists() and (not anchor or anchor in anchors(file))
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def main() -> None:
+    """Write the page; end with status 1 and a list where links are broken."""
+    PAGE.write_text(render(), encoding="utf-8")
+    broken = [f"{page.relative_to(ROOT)}: {link}" for page in pages() for link in broken_links(page)]
+    if broken:
+        sys.exit("links that lead nowhere:\n" + "\n".join(broken))
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("config.md").write_text(render(), encoding="utf-8")
+    main()

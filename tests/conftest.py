@@ -35,3 +35,58 @@ def small_overrides(scenes: Path) -> list[str]:
         "train.batch_size=4",
         "train.epochs=1",
     ]
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file, untrained, whose maps have structure: scores from 0 to 1, boxes of many sizes."""
+    import torch
+
+    from centerx.build import build_detector, save_named
+    from centerx.config import load_config
+    from centerx.export.parity import painted
+
+    config = load_config("nano", ["classes=[red, green, blue]", "data.input_size=[96,128]", "model.top_k=60"])
+    torch.manual_seed(0)
+    detector = build_detector(config)
+    for norm in detector.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.momentum = None  # the statistics become those of what it sees now
+    with torch.no_grad():
+        out = detector.train().model(torch.from_numpy(painted(8, (96, 128))))
+        # heatmap logits around -3 and apart by 3, sides of about 6 and 3 cells, centres all over the cell
+        for maps, last, mean, std in zip(
+            out,
+            (detector.model.head.heatmap[-1], detector.model.head.size[-1], detector.model.head.offset[-1]),
+            (-3.0, 6.0, 0.5),
+            (3.0, 3.0, 0.3),
+            strict=True,
+        ):
+            scale = std / maps.std((0, 2, 3))
+            last.bias.copy_(mean + (last.bias - maps.mean((0, 2, 3))) * scale)
+            last.weight.mul_(scale[:, None, None, None])
+    folder = tmp_path_factory.mktemp("model")
+    save_named(folder, config, detector.eval(), "model")
+    return folder / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def onnx_file(model_file: Path) -> Path:
+    """The same model as ONNX."""
+    from centerx.build import load_detector
+    from centerx.export import export_model
+
+    path = model_file.with_suffix(".onnx")
+    export_model(*load_detector(model_file), path, "onnx")
+    return path
+
+
+@pytest.fixture(scope="session")
+def maps_file(model_file: Path) -> Path:
+    """The same model as ONNX that ends at the maps."""
+    from centerx.build import load_detector
+    from centerx.export import export_model
+
+    path = model_file.with_name("model-maps.onnx")
+    export_model(*load_detector(model_file), path, "onnx", "maps")
+    return path

@@ -12,8 +12,9 @@ from centerx.types import Detections, HeadOutputs
 def peaks(heatmap: Tensor) -> Tensor:
     """(B, C, h, w) -> bool, True at the maxima of each 3x3 neighbourhood.
 
-    Among equal neighbours the first in reading order wins, so a plateau (saturated scores in half precision)
-    yields one peak and not one per cell. Only comparisons: exact in every precision.
+    Among equal neighbours the first in reading order wins: two cells that touch are never both peaks, and a plateau
+    (half precision has many) yields one, a ragged one a few, not one per cell. Only comparisons: exact in every
+    precision.
     """
     padded = F.pad(heatmap, (1, 1, 1, 1), value=float("-inf"))
     left, right = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
@@ -37,12 +38,15 @@ class Decode(nn.Module):
         self.stride = stride
 
     def forward(self, outputs: HeadOutputs, input_hw: tuple[int, int]) -> Detections:
-        """Return the best `top_k` peaks of all classes together, boxes clipped to the (height, width) input."""
+        """Return the best `top_k` peaks of all classes together, boxes clipped to the (height, width) input.
+
+        Places for which there is no peak score 0.
+        """
         heatmap = outputs.heatmap.float()
         batch, classes, height, width = heatmap.shape
         cells = height * width
-        logits = heatmap.masked_fill(~peaks(heatmap), torch.finfo(heatmap.dtype).min)
-        best, flat = logits.reshape(batch, -1).topk(min(self.top_k, classes * cells))
+        candidates = torch.where(peaks(heatmap), heatmap, torch.finfo(heatmap.dtype).min)
+        best, flat = candidates.reshape(batch, -1).topk(min(self.top_k, classes * cells))
         labels, cell = flat // cells, flat % cells
         centre = torch.stack([cell % width, cell // width], dim=-1) + gather_cells(outputs.offset, cell).float()
         half = gather_cells(outputs.size, cell).float().clamp(min=0) / 2

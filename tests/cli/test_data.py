@@ -7,24 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from centerx.cli.main import main
 from centerx.data.read import read_dataset
 from centerx.images import read_image
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_voc, write_yolo
-
-
-@pytest.fixture
-def centerx(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run the command line; return status, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["centerx", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run
 
 
 def table(out: str) -> dict[str, list[int]]:
@@ -60,10 +45,19 @@ def test_check_takes_split_and_classes(centerx, shared_data: Path) -> None:
     assert status == 0
     assert "72 pictures" in out
     assert list(table(out)) == ["WBC", "RBC"]
+    status, out, _ = centerx("data", "check", data, "--split", "test", "--classes", "WBC", "--classes", "Platelets,RBC")
+    assert (status, list(table(out))) == (0, ["WBC", "Platelets", "RBC"])
     status, out, err = centerx("data", "check", data, "--classes", "RCB")
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
     assert "did you mean 'RBC'" in err
+
+
+@pytest.mark.parametrize("classes", ["cat", "", ","])
+def test_check_refuses_classes_that_are_not_there(centerx, tmp_path: Path, classes: str) -> None:
+    write_picture(tmp_path / "a.png")
+    status, out, err = centerx("data", "check", tmp_path, "--classes", classes)
+    assert (status, out, err.count("\n")) == (2, "", 1)
 
 
 def test_check_counts_crowds_and_empty_pictures(centerx, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_overlaps_happen_and_hide_little(monkeypatch, glyphs):
 def test_ink_stands_out_at_the_edges_of_its_box(glyphs):
     """Seen in the finished picture: a lone digit's colour begins where its box does, give or take a pixel."""
     errors = []
-    for seed in range(40):
+    for seed in range(100):
         scene = render_scene(np.random.default_rng(seed), glyphs)
         image = scene.image.astype(float)
         around = scene.boxes + np.array([-5, -5, 5, 5])
@@ -96,23 +96,24 @@ def test_every_scan_is_in_one_split_only():
     from sklearn.datasets import load_digits
 
     train, val = load_glyphs("train"), load_glyphs("val")
-    scans = np.concatenate([train.ink, val.ink])
-    assert np.array_equal(scans * 16, load_digits().images)
-    assert np.array_equal(np.concatenate([train.labels, val.labels]), load_digits().target)
-    assert 300 < len(val.labels) < 400
+    everything = load_digits()
+    for kept, those in ((val, slice(4, None, 5)), (train, np.arange(len(everything.target)) % 5 != 4)):
+        assert np.array_equal(kept.ink * 16, everything.images[those])
+        assert np.array_equal(kept.labels, everything.target[those])
+    assert len(val.labels) + len(train.labels) == len(everything.target)
     assert set(val.labels.tolist()) == set(range(10))
     assert not {scan.tobytes() for scan in train.ink} & {scan.tobytes() for scan in val.ink}
 
 
-def test_scenes_hold_three_to_eight_digits_or_none():
+def test_scenes_hold_two_to_five_digits_or_none():
     counts = np.bincount([len(scene.labels) for scene in iterate_scenes(300, 0, "train", (192, 192))])
-    assert len(counts) == 9
-    assert counts[3:].min() > 20
+    assert len(counts) == 6
+    assert counts[2:].min() > 40
     assert 3 <= counts[0] <= 30
-    assert counts[1:3].sum() <= 3  # a full picture
+    assert counts[1] <= 3  # a full picture
 
 
-@pytest.mark.parametrize("image_hw", [(96, 96), (128, 320)])
+@pytest.mark.parametrize("image_hw", [(64, 64), (128, 320)])
 def test_boxes_lie_inside_pictures_of_other_shapes(image_hw):
     for scene in iterate_scenes(30, 0, "val", image_hw):
         assert scene.image.shape == (*image_hw, 3)
@@ -174,7 +175,7 @@ def test_classes_restrict_annotations_not_ids(tmp_path):
     ("options", "named"),
     [
         ({"split": "test"}, "test"),
-        ({"image_hw": (64, 192)}, "96"),
+        ({"image_hw": (63, 192)}, "64"),
         ({"classes": ("3", "ten")}, "ten"),
         ({"classes": ("3", "3")}, "3"),
     ],

@@ -90,6 +90,15 @@ def test_a_wrong_class_is_named_with_the_nearest(shared_data: Path) -> None:
         read_dataset(shared_data / "fixtures" / "exif", classes=["cat"])
 
 
+def test_a_class_named_twice_is_one_and_no_name_is_an_error(tmp_path: Path) -> None:
+    file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(0)])
+    dataset = read_dataset(file, classes=["cat", "cat"])
+    assert dataset.class_names == ("cat",)
+    assert dataset.records[0].labels.tolist() == [0]
+    with pytest.raises(InputError, match="classes names none"):
+        read_dataset(file, classes=[])
+
+
 def test_wrong_requests(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
     (tmp_path / "empty").mkdir()

@@ -81,6 +81,17 @@ def test_pictures_are_found_by_name_or_by_the_name_of_the_xml(
     assert read_dataset(tmp_path).records[0].image == tmp_path / picture
 
 
+def test_the_folder_of_the_xml_files_stands_for_the_data_set(tmp_path: Path) -> None:
+    root = tmp_path / "a" / "b" / "voc"
+    picture = write_picture(tmp_path / "a" / "images" / "pig.jpg")
+    write_voc(root / "Annotations" / "pig.xml", ("ox", BOX), ("cat", BOX), file_name="pig.jpg")
+    (root / "labelmap.txt").write_text("ox:::\ncat:::\n")
+    for path in (root, root / "Annotations"):
+        dataset = read_dataset(path)
+        assert (dataset.path, dataset.class_names) == (path, ("ox", "cat"))
+        assert dataset.records[0].image == picture
+
+
 def test_a_missing_picture_is_where_it_should_be(tmp_path: Path) -> None:
     write_voc(tmp_path / "Annotations" / "a.xml", ("dog", BOX), file_name="a.jpg")
     assert read_dataset(tmp_path).records[0].image == tmp_path / "JPEGImages" / "a.jpg"

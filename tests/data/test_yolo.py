@@ -51,6 +51,15 @@ def test_names_of_numbers_and_no_names_at_all(tmp_path: Path) -> None:
     assert fates(bare) == ["fixed"]
 
 
+def test_a_slip_in_a_number_does_not_make_millions_of_classes(tmp_path: Path) -> None:
+    dataset = read_dataset(write_yolo(tmp_path / "a", None, a=f"{LINE}1700000000 .5 .5 .1 .1\n{10**20} .5 .5 .1 .1"))
+    assert dataset.class_names == ("0", "1")
+    assert dataset.records[0].boxes.tolist() == [BOX]
+    assert sorted(fates(dataset)) == ["fixed", "skipped", "skipped"]
+    with pytest.raises(InputError, match="`names` must list the classes"):
+        read_dataset(write_yolo(tmp_path / "b", "nc: 1000000000000\ntrain: images", a=LINE))
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -103,6 +112,9 @@ def test_a_bad_yaml_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"data\.yaml") as caught:
         read_dataset(tmp_path)
     assert "\n" not in str(caught.value)
+    assert [(problem.where, problem.fate) for problem in scan_dataset(tmp_path).problems] == [
+        (str(tmp_path / "data.yaml"), "fatal")
+    ]
 
 
 def test_binary_junk_is_one_line(tmp_path: Path) -> None:
@@ -159,6 +171,8 @@ def test_labels_nowhere_are_an_error_not_a_data_set_of_background(tmp_path: Path
     (folder / "labels" / "a.txt").unlink()
     with pytest.raises(InputError, match="none of the pictures has a label file"):
         read_dataset(folder)
+    scanned = scan_dataset(folder)
+    assert (scanned.format, scanned.records, fates(scanned)) == ("yolo", [], ["fatal"])
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ app = typer.Typer(help="Check, convert and look at data sets.", no_args_is_help=
 
 Data = Annotated[Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, folder of images")]
 Split = Annotated[str | None, typer.Option(help="which part of it")]
-Classes = Annotated[str | None, typer.Option(help="only these, separated by commas")]
+Classes = Annotated[list[str] | None, typer.Option(help="only these; separate by commas, or repeat the option")]
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
 Format = Annotated[str | None, typer.Option(help="coco, yolo, voc or folder, where it cannot be recognised")]
 
@@ -43,7 +43,7 @@ def check(
     from centerx.data.read import scan_dataset, select_classes
 
     dataset = scan_dataset(data, split=split, images=images, format=format)
-    if classes is not None and dataset.class_names:
+    if classes and all(problem.fate != "fatal" for problem in dataset.problems):
         dataset = select_classes(dataset, _names(classes))
     fatal = _tell(dataset.problems)
     if not fatal:
@@ -73,7 +73,7 @@ def convert(
         raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is the data set itself, choose another folder")
-    wanted = _names(classes) if classes is not None else None
+    wanted = _names(classes) if classes else None
     dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format)
     _tell(dataset.problems)
     written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"))
@@ -98,7 +98,7 @@ def show(
     from centerx.data.read import read_dataset
     from centerx.draw import contact_sheet, save_image
 
-    wanted = _names(classes) if classes is not None else None
+    wanted = _names(classes) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
     cells: list[np.ndarray] = []
     captions: list[str] = []
@@ -120,14 +120,14 @@ def show(
 
 def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
     """The picture at the size of a cell, so that lines and text have one width on the whole sheet."""
-    names = [*class_names, *(f"{name} (ignored)" for name in class_names)]
-    labels = record.labels + len(class_names) * record.ignore
     import numpy as np
     from PIL import Image
 
     from centerx.draw import draw_boxes
     from centerx.images import read_image
 
+    names = [*class_names, *(f"{name} (ignored)" for name in class_names)]
+    labels = record.labels + len(class_names) * record.ignore
     image = read_image(record.image)
     scale = min(CELL_HW[0] / image.shape[0], CELL_HW[1] / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -168,13 +168,13 @@ def _tell(problems: Iterable[Problem]) -> int:
 
 
 def _track(what: str) -> Track:
-    from rich.progress import track
+    from centerx.progress import track
 
-    return partial(track, description=what, disable=not sys.stdout.isatty(), transient=True)
+    return partial(track, what=what)
 
 
-def _names(classes: str) -> list[str]:
-    return [name.strip() for name in classes.split(",") if name.strip()]
+def _names(classes: list[str]) -> list[str]:
+    return [name.strip() for text in classes for name in text.split(",") if name.strip()]
 
 
 def _plural(count: int, noun: str, ending: str = "s") -> str:

@@ -4,56 +4,60 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
-
-CORE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "typer")
-OPTIONAL = {
-    "train": ("torch", "torchvision", "timm", "lightning", "omegaconf", "safetensors", "faster-coco-eval"),
-    "export": ("onnx", "onnxscript", "onnxslim"),
-    "demo": ("scikit-learn",),
-    "supervision": ("supervision",),
-}
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
 
 
 def doctor() -> None:
     """Tell what is installed and what works on this machine."""
     print(f"centerx {version('centerx')}, Python {platform.python_version()}, {platform.platform()}")
     print(f"{os.cpu_count()} processor cores")
-    for package in CORE:
-        print(f"  {package} {_version(package)}")
-    for extra, packages in OPTIONAL.items():
-        missing = [package for package in packages if _version(package) == "missing"]
+    for extra, packages in _packages().items():
+        missing = [package for package in packages if _version(package) is None]
         if missing:
-            print(f"{extra}: {', '.join(missing)} missing, run `pip install 'centerx[{extra}]'`")
+            install = f"centerx[{extra}]" if extra else "centerx"
+            print(f"{extra or 'core'}: {', '.join(missing)} missing, run `pip install '{install}'`")
         else:
-            print(f"{extra}: " + ", ".join(f"{package} {_version(package)}" for package in packages))
-    print(f"onnxruntime: {_onnxruntime()}")
-    if _version("torch") != "missing":
-        print(f"torch: {_torch()}")
+            print(f"{extra or 'core'}: " + ", ".join(f"{package} {_version(package)}" for package in packages))
+    print(f"prediction: {_onnxruntime()}")
+    print(f"training: {_torch()}")
 
 
-def _version(package: str) -> str:
+def _packages() -> dict[str, list[str]]:
+    """What this package declares to need, by extra; '' is the core."""
+    packages: dict[str, list[str]] = {}
+    for line in requires("centerx") or []:
+        name, extra = re.match(r"[\w.-]+", line), re.search(r"extra == ['\"](\w+)", line)
+        assert name is not None
+        if name[0] != "centerx":
+            packages.setdefault(extra[1] if extra else "", []).append(name[0])
+    return packages
+
+
+def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "missing"
+        return None
 
 
 def _onnxruntime() -> str:
-    import onnxruntime
-
-    return "runs on " + ", ".join(
-        name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()
-    )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return f"no, {error}"
+    providers = (name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return f"with ONNX Runtime on {', '.join(providers)}"
 
 
 def _torch() -> str:
-    import torch
+    try:
+        import torch
 
-    from centerx.train.processes import Processes
-
+        from centerx.train.processes import Processes
+    except (ImportError, OSError) as error:  # OSError: torch is there, a library of the device is not
+        return f"no, {error}"
     processes = Processes.detect("auto")
     device = torch.cuda.get_device_name() if processes.device == "cuda" else "the CPU"
-    return (
-        f"trains on {device} in {'bf16' if processes.use_bf16('auto') else 'fp32'}, {torch.get_num_threads()} threads"
-    )
+    precision = "bf16" if processes.use_bf16("auto") else "fp32"
+    return f"on {device} in {precision}, {torch.get_num_threads()} threads"

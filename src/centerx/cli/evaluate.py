@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from centerx.errors import InputError
+
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="a model file, an exported file, or a COCO results json")],
@@ -26,6 +28,10 @@ def evaluate(
 
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
+    if not any(len(record.labels) for record in dataset.records):
+        raise InputError(f"{data}: no boxes on any of {len(dataset.records)} pictures, nothing to evaluate against")
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
     is_results = model.suffix == ".json"
     metrics = evaluate_results(model, dataset) if is_results else evaluate_model(model, dataset, batch)
     metrics_table(metrics)

@@ -22,18 +22,20 @@ def export(
     precision: Annotated[str, typer.Option(help="fp32")] = "fp32",
 ) -> None:
     """Turn a model into a file for another runtime, and compare the two before calling it done."""
+    from centerx.export.registry import export_model, find_format
+
+    formats = {name: find_format(name, outputs, precision) for name in map(str.strip, format.split(","))}
+    input_hw = parse_size(size) if size is not None else None
+
     from centerx.build import load_detector
-    from centerx.export import FORMATS, export_model
     from centerx.export.parity import verify
 
     detector, info = load_detector(model)
-    if size is not None:
-        info = info._replace(input_hw=parse_size(size))
-    for name in format.split(","):
-        folder = out or model.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        suffix = FORMATS[name].suffix if name in FORMATS else ""
-        path = folder / f"{model.stem}{'-maps' if outputs == 'maps' else ''}{suffix}"
+    info = info._replace(input_hw=input_hw or info.input_hw)
+    folder = out or model.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, entry in formats.items():
+        path = folder / f"{model.stem}{'-maps' if outputs == 'maps' else ''}{entry.suffix}"
         export_model(detector, info, path, name, outputs, precision)
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, input {info.input_hw[0]}x{info.input_hw[1]}, {outputs}")
         if outputs == "detections":
@@ -51,6 +53,6 @@ def parse_size(text: str) -> tuple[int, int]:
         raise InputError(f"--size: {text!r} is not HxW, such as 320x416")
     height, width = int(match[1]), int(match[2])
     if not height or not width or height % 32 or width % 32:
-        raise InputError(f"--size: {text} must be multiples of 32, such as {max(32, round(height / 32) * 32)}x"
-                         f"{max(32, round(width / 32) * 32)}")  # fmt: skip
+        close = "x".join(str(max(32, round(side / 32) * 32)) for side in (height, width))
+        raise InputError(f"--size: {text} must be multiples of 32, such as {close}")
     return height, width

@@ -29,7 +29,7 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
-app.add_typer(data.app, name="data")
+app.add_typer(data.app, name="data", no_args_is_help=False)
 
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
@@ -37,13 +37,14 @@ INTERRUPTED = 130  # what typer returns for Ctrl-C
 def main() -> NoReturn:
     """Run the command line; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
     try:
-        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False)
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         status = INTERRUPTED
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        path = error.filename2 or error.filename  # of a copy the target, which is what cannot be written
+        where = f"{path}: " if path else ""
         _fail(f"{where}{error.strerror or error}, check the path, its permissions and the free space")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in EXTRAS:
@@ -52,7 +53,9 @@ def main() -> NoReturn:
     except Exception as error:
         if not hasattr(error, "format_message"):  # anything but a usage error of the command line is our fault
             raise
-        _fail(f"{error.format_message().rstrip('.')}, see `centerx --help`")
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "centerx"
+        _fail(f"{error.format_message().rstrip('.?')}, see `{command} --help`")
     if status == INTERRUPTED:
         _fail("interrupted; what was already written is kept")
     sys.exit(status if isinstance(status, int) else 0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,63 +30,70 @@ def predict(
     json_file: Annotated[Path | None, typer.Option("--json", help="write all detections here")] = None,
 ) -> None:
     """Find objects on pictures and videos."""
-    from rich.progress import track
-
+    from centerx.progress import track
     from centerx.runtime import load
-    from centerx.runtime.sources import find_sources, unique_names
+    from centerx.runtime.sources import find_sources, output_files
 
     found = find_sources(sources)
+    targets = output_files(found, out) if out is not None else [None] * len(found)
     predictor = load(model)
-    entries: list[dict[str, Any]] = []
-    failed = 0
-    work = list(zip(found, unique_names(found), strict=True))
-    for source, name in track(work, "predicting", disable=not sys.stdout.isatty(), transient=True):
-        target = out / name if out is not None else None
-        try:
-            for entry in (
-                _video(predictor, source, score, target)
-                if source.is_video
-                else _image(predictor, source, score, target)
-            ):
-                entries.append(entry)
-                if json_file is None and out is None:
-                    _tell(entry)
-        except InputError as error:
-            failed += 1
-            print(f"warning: skipped: {error}", file=sys.stderr)
-    if failed == len(found):
-        raise InputError(f"none of {failed} sources can be read, see the warnings above")
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(entries, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    entries: list[dict[str, Any]] = []
+    unreadable: list[str] = []
+    work = list(zip(found, targets, strict=True))
+    for source, target in track(work, "predicting"):
+        for entry in _detect(predictor, source, score, target, unreadable):
+            entries.append(entry)
+            if json_file is None and out is None:
+                _tell(entry)
+    if not entries:
+        raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
+    if json_file is not None:
+        rows = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+        json_file.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
     objects = sum(len(entry["detections"]) for entry in entries)
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
-    print(f"{objects} objects on {len(entries)} pictures{where}{f', {failed} sources skipped' if failed else ''}")
+    skipped = f", {len(unreadable)} sources skipped" if unreadable else ""
+    print(f"{objects} objects on {len(entries)} pictures{where}{skipped}")
 
 
-def _image(predictor: Predictor, source: Source, score: float, target: Path | None) -> Iterator[dict[str, Any]]:
+def _detect(
+    predictor: Predictor, source: Source, score: float, target: Path | None, unreadable: list[str]
+) -> Iterator[dict[str, Any]]:
+    """The `--json` entry of each frame of a source, after drawing it into `target`."""
+    from centerx.draw import draw_boxes
+
+    with _drawing(source, target) as draw:
+        for number, image in enumerate(_readable(source, unreadable)):
+            found = predictor(image).above(score)
+            if draw is not None:
+                draw(draw_boxes(image, found.boxes, found.labels, found.class_names, found.scores))
+            yield describe(str(source.path), image, found) | ({"frame": number} if source.is_video else {})
+
+
+def _readable(source: Source, unreadable: list[str]) -> Iterator[np.ndarray]:
+    """The frames of a source; what cannot be read is told and noted, and the work goes on."""
+    try:
+        yield from source.frames()
+    except InputError as error:
+        unreadable.append(str(error))
+        print(f"warning: skipped: {error}", file=sys.stderr)
+
+
+@contextmanager
+def _drawing(source: Source, target: Path | None) -> Iterator[Callable[[np.ndarray], None] | None]:
+    """What takes the drawn frames of a source."""
     from centerx.draw import save_image
-    from centerx.images import read_image
+    from centerx.runtime.sources import VideoFile
 
-    image = read_image(source.path)
-    detections = predictor(image).above(score)
-    if target is not None:
-        save_image(target, _drawn(image, detections))
-    yield describe(str(source.path), image, detections)
-
-
-def _video(predictor: Predictor, source: Source, score: float, target: Path | None) -> Iterator[dict[str, Any]]:
-    from centerx.runtime.sources import Video, VideoFile
-
-    video = Video(source.path)
-    file = VideoFile(target.with_suffix(".mp4"), video.frames_per_second) if target is not None else None
-    for number, frame in enumerate(video):
-        detections = predictor(frame).above(score)
-        if file is not None:
-            file.add(_drawn(frame, detections))
-        yield describe(str(source.path), frame, detections) | {"frame": number}
-    if file is not None:
-        file.close()
+    if target is None:
+        yield None
+    elif source.is_video:
+        with closing(VideoFile(target, like=source.path)) as file:
+            yield file.add
+    else:
+        yield partial(save_image, target)
 
 
 def describe(name: str, image: np.ndarray, detections: Detections) -> dict[str, Any]:
@@ -98,12 +107,6 @@ def describe(name: str, image: np.ndarray, detections: Detections) -> dict[str, 
             for box, score, label in zip(detections.boxes, detections.scores, detections.labels, strict=True)
         ],
     }
-
-
-def _drawn(image: np.ndarray, found: Detections) -> np.ndarray:
-    from centerx.draw import draw_boxes
-
-    return draw_boxes(image, found.boxes, found.labels, found.class_names, found.scores)
 
 
 def _tell(entry: dict[str, Any]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from centerx.errors import InputError
+
+if TYPE_CHECKING:
+    from centerx.build import Run
 
 
 def train(
@@ -26,11 +30,47 @@ def train(
     if resume and not checkpoint.is_file():
         raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
     run = build_run(load_config(config, overrides or []), folder)
-    run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint if resume else None, weights_only=True)
+    fit(run, checkpoint if resume else None)
     if not run.trainer.is_global_zero:
         return
-    if run.trainer.interrupted:
-        raise KeyboardInterrupt
     if run.evaluation and run.evaluation.metrics:
         metrics_table(run.evaluation.metrics)
     print(f"model: {folder / 'best.safetensors'}")
+
+
+def fit(run: Run, checkpoint: Path | None = None) -> None:
+    """Train, going on from a checkpoint where one is given.
+
+    Raises:
+        InputError: the checkpoint is corrupt or of another network.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    from centerx.data.batch import EpochBatches
+
+    if checkpoint is not None:
+        # Lightning tells the sampler its epoch only after the workers have fetched their first batches.
+        assert isinstance(run.batches.batch_sampler, EpochBatches)
+        run.batches.batch_sampler.set_epoch(next_epoch(checkpoint, run))
+    try:
+        run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
+        raise KeyboardInterrupt from None
+
+
+def next_epoch(checkpoint: Path, run: Run) -> int:
+    """Return the epoch, counted from 0, that a run resumed from a checkpoint begins with.
+
+    Raises:
+        InputError: the file is corrupt, or of another network.
+    """
+    import torch
+
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = {name: value.shape for name, value in content["state_dict"].items()}
+        epoch = int(content["epoch"])
+    except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
+        raise InputError(f"{checkpoint}: corrupt or not a checkpoint, train anew without --resume") from None
+    if shapes != {name: value.shape for name, value in run.module.state_dict().items()}:
+        raise InputError(f"{checkpoint}: is of another network, resume with the configuration it was trained with")
+    return epoch + 1

@@ -36,15 +36,15 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = find_config(config)
     tree = _merge(_read_with_bases(path, ()), _parse_overrides(overrides))
-    return parse_config(tree, path)
+    return parse_config(tree, path, overrides)
 
 
-def parse_config(tree: Any, where: object) -> Config:
-    """Validate a tree of plain values; `where` is what errors name."""
+def parse_config(tree: Any, where: object, overrides: Sequence[str] = ()) -> Config:
+    """Validate a tree of plain values; errors name the override that is wrong, or `where`."""
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error)}") from None
+        raise InputError(f"{_culprit(error, overrides) or where}: {_explain(error)}") from None
 
 
 def parse_text(text: str, where: object) -> Config:
@@ -67,9 +67,11 @@ def dump_config(config: Config) -> str:
 def find_config(config: str | Path, beside: Path | None = None) -> Path:
     """Return the file of a path or preset name; a relative path may also start at the folder `beside`."""
     name = str(config)
-    for candidate in [Path(name), *([beside / name] if beside else []), PRESETS / f"{name}.yaml"]:
+    for candidate in [Path(name), *([beside / name] if beside else [])]:
         if candidate.is_file():
             return candidate
+    if name in preset_names():
+        return PRESETS / f"{name}.yaml"
     raise InputError(f"{name}: no such configuration file or preset{nearest(name, preset_names())}, "
                      f"presets: {', '.join(preset_names())}")  # fmt: skip
 
@@ -99,14 +101,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
     for item in overrides:
         if not re.match(r"[\w.]+=", item):
             raise InputError(f"{item!r}: an override is written key=value, such as train.epochs=40")
-    try:
-        tree = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{' '.join(overrides)}: not readable ({' '.join(str(error).split())})") from None
-    return tree  # type: ignore[return-value]
+        try:
+            change = OmegaConf.to_container(OmegaConf.from_dotlist([item]), resolve=False)
+        except (yaml.YAMLError, OmegaConfBaseException) as error:
+            raise InputError(f"{item}: not readable ({' '.join(str(error).split())})") from None
+        tree = _merge(tree, change)
+    return tree
 
 
 def _merge(base: Any, change: Any) -> Any:
@@ -114,6 +118,13 @@ def _merge(base: Any, change: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(change, dict)):
         return change
     return base | {key: _merge(base[key], value) if key in base else value for key, value in change.items()}
+
+
+def _culprit(error: ValidationError, overrides: Sequence[str]) -> str | None:
+    """The override that set the wrong key, the last one as in the configuration itself."""
+    path = [str(part) for part in error.errors()[0]["loc"]]
+    keys = {item: item.split("=")[0].split(".") for item in reversed(overrides)}
+    return next((item for item, key in keys.items() if key == path[: len(key)]), None)
 
 
 def _explain(error: ValidationError) -> str:

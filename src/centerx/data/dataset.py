@@ -73,6 +73,18 @@ class Dataset(NamedTuple):
     problems: list[Problem]
 
 
+class UnusableData(InputError):
+    """The data itself leaves nothing to read; scanning makes a fatal problem of it.
+
+    Args:
+        where: file. what: is wrong there.
+    """
+
+    def __init__(self, where: Path, what: str) -> None:
+        super().__init__(f"{where}: {what}")
+        self.problem = Problem(str(where), what, "fatal")
+
+
 Track = Callable[[Sequence[Record]], Iterable[Record]]  # passes records on and shows how far it is
 
 

@@ -20,17 +20,17 @@ Split = Literal["train", "val"]
 
 CLASS_NAMES = tuple("0123456789")
 SPLITS: tuple[Split, ...] = ("train", "val")
-HELD_OUT = 0.2  # the last scans, for `val` only; consecutive ones share a writer, so most hands are new there
+HELD_OUT = 5  # every fifth scan is for `val` only
 EMPTY_SHARE = 0.05  # scenes without a digit
 DIGITS = (2, 5)  # fewest and most digits of the other scenes
-SIZES = (32, 76)  # height of a digit in pixels
-MAX_HIDDEN = 0.15  # share of a digit's ink that others may cover
+SIZES = (0.28, 0.55)  # height of a digit, relative to the shorter side of the scene
+MAX_HIDDEN = 0.1  # share of a digit's ink that others may cover
 MIN_CONTRAST = 0.35  # OKLab lightness between a digit and its background
 TONES = (0.34, 0.95)  # lightness of digits
 INK_LEVEL = 0.5  # grey level of a scan at which ink begins, once sharpened
 PLACES = 30  # positions tried before a digit is left out
 MARGIN = 10  # pixels around the picture while painting, so that shadows may cross its border
-MIN_SIDE = 96  # pixels; the largest digit fits, slanted too
+MIN_SIDE = 64  # pixels; smaller digits would not be legible
 
 
 class Glyphs(NamedTuple):
@@ -69,8 +69,8 @@ def load_glyphs(split: Split) -> Glyphs:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    first_held_out = round(len(digits.target) * (1 - HELD_OUT))
-    chosen = slice(first_held_out, None) if split == "val" else slice(first_held_out)
+    held_out = np.arange(len(digits.target)) % HELD_OUT == HELD_OUT - 1
+    chosen = held_out if split == "val" else ~held_out
     return Glyphs(digits.images[chosen].astype(np.float32) / 16, digits.target[chosen].astype(np.int64))
 
 
@@ -133,7 +133,7 @@ def iterate_scenes(count: int, seed: int, split: Split, image_hw: tuple[int, int
 
 
 def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, int] = (192, 192)) -> Scene:
-    """Paint a background and, where they find a place, 3 to 8 digits on it; rarely none.
+    """Paint a background and, where they find a place, 2 to 5 digits on it; rarely none.
 
     Later digits lie on top of earlier ones; none is hidden by more than MAX_HIDDEN of its ink.
 
@@ -149,7 +149,7 @@ def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, 
     owner = np.zeros(image_hw, dtype=np.uint8)  # the digit, counted from 1, whose ink a pixel shows
     areas, labels = [0], []
     for pick in rng.integers(len(glyphs.labels), size=_num_digits(rng)):
-        cover = draw_glyph(rng, glyphs.ink[pick])
+        cover = draw_glyph(rng, glyphs.ink[pick], min(image_hw))
         ink = cover[MARGIN:-MARGIN, MARGIN:-MARGIN] >= 0.5
         place = find_place(rng, ink, owner, np.array(areas))
         if place is None:
@@ -170,8 +170,8 @@ def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, 
     )
 
 
-def draw_glyph(rng: np.random.Generator, ink: np.ndarray) -> np.ndarray:
-    """Enlarge an (8, 8) scan to a random size, width and slant.
+def draw_glyph(rng: np.random.Generator, ink: np.ndarray, scene_side: int) -> np.ndarray:
+    """Enlarge an (8, 8) scan to a random size, width and slant, for a scene of `scene_side` pixels.
 
     The scan is sharpened (thick pens close the loops of 6 and 9) and interpolated bicubically; its contour at
     INK_LEVEL becomes an edge one and a half pixels wide.
@@ -179,7 +179,7 @@ def draw_glyph(rng: np.random.Generator, ink: np.ndarray) -> np.ndarray:
     Returns:
         (h, w) float32 in [0, 1], how much of each pixel the digit covers, with MARGIN empty pixels around.
     """
-    zoom = np.exp(rng.uniform(*np.log(SIZES))) / 8
+    zoom = np.exp(rng.uniform(*np.log(SIZES))) * scene_side / 8
     turn = rotation_matrix(rng.uniform(-12, 12)) @ scale_matrix(zoom * rng.uniform(0.85, 1.15), zoom)
     side = int(12 * zoom)
     matrix = shift_matrix(side / 2, side / 2) @ turn @ shift_matrix(-3.5, -3.5)  # about the scan's middle

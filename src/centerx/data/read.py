@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, relabel
+from centerx.data.dataset import Dataset, UnusableData, relabel
 from centerx.errors import InputError, nearest
 
 # Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
@@ -65,8 +64,11 @@ def scan_dataset(
             raise InputError(f"{path}: no such file or folder, check it (relative ones start where the command runs)")
         if images is not None and not Path(images).is_dir():
             raise InputError(f"{images}: no such folder of images")
-        reader = _choose_reader(path, format)
+        format = _choose_format(path, format)
+        reader = import_module(FORMATS[format])
         dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
+    except UnusableData as error:
+        return Dataset(path, str(format), (), (), [], [error.problem])
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
     return dataset
@@ -76,9 +78,12 @@ def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     """Keep only some classes, in the order given; pictures without them stay.
 
     Raises:
-        InputError: a class that the data lacks.
+        InputError: a class that the data lacks, or none is named.
     """
     known = dataset.class_names
+    classes = list(dict.fromkeys(classes))  # one named twice would be a class without objects
+    if not classes:
+        raise InputError(f"{dataset.path}: classes names none, leave it out to read all")
     for name in classes:
         if name not in known:
             raise InputError(
@@ -90,10 +95,9 @@ def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     return dataset._replace(class_names=tuple(classes), category_ids=ids, records=records)
 
 
-def _choose_reader(path: Path, format: str | None) -> ModuleType:
+def _choose_format(path: Path, format: str | None) -> str:
     if format is None:
-        readers = map(import_module, FORMATS.values())
-        found = next((reader for reader in readers if reader.recognises(path)), None)
+        found = next((name for name in FORMATS if _recognised(path, name)), None)
         if found is None:
             raise InputError(f"{path}: not a data set of a known format ({', '.join(FORMATS)})")
         return found
@@ -101,7 +105,10 @@ def _choose_reader(path: Path, format: str | None) -> ModuleType:
         raise InputError(
             f"format: unknown data format {format!r}{nearest(format, FORMATS)}, known: {', '.join(FORMATS)}"
         )
-    reader = import_module(FORMATS[format])
-    if not reader.recognises(path):
+    if not _recognised(path, format):
         raise InputError(f"{path}: not a data set in the format {format!r}, leave the format out or check the path")
-    return reader
+    return format
+
+
+def _recognised(path: Path, format: str) -> bool:
+    return bool(import_module(FORMATS[format]).recognises(path))

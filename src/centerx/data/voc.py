@@ -21,6 +21,7 @@ from centerx.images import SUFFIXES
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LABEL_MAP = "labelmap.txt"  # classes in order, as CVAT writes them: `name:colour:parts:actions`
 BACKGROUND = "background"
+ANNOTATIONS = "Annotations"
 
 
 class _Object(NamedTuple):
@@ -48,13 +49,14 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     only in the split's.
     """
     folder = _choose_folder(path, split)
+    root = parent_folder(path) if path.name == ANNOTATIONS else path  # what belongs to the xml files lies beside them
     problems: list[Problem] = []
     parsed = [_parse(file, problems) for file in sorted(folder.glob("*.xml"))]
     annotations = {annotation.file.stem: annotation for annotation in parsed if annotation}
-    names = _class_names(path, annotations.values())
+    names = _class_names(root, annotations.values())
     whole = split is None or folder == path / split
     chosen = list(annotations) if whole else _split_names(path, str(split), folder)
-    pictures = _Pictures(path, folder, images)
+    pictures = _Pictures(root, folder, images)
     records = []
     for name in chosen:
         annotation = annotations.get(name)
@@ -143,7 +145,7 @@ def _class_names(path: Path, annotations: Iterable[_Annotation]) -> tuple[str, .
 
 def _annotation_folders(path: Path) -> list[Path]:
     """The folder of the xml files, or the several sub-folders that hold some."""
-    for folder in (path / "Annotations", path):
+    for folder in (path / ANNOTATIONS, path):
         if any(folder.glob("*.xml")):
             return [folder]
     return sorted(folder for folder in path.iterdir() if folder.is_dir() and any(folder.glob("*.xml")))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, parent_folder
+from centerx.data.dataset import Dataset, Problem, RecordBuilder, UnusableData, parent_folder
 from centerx.errors import InputError, nearest
 from centerx.images import image_hw, list_images
 
@@ -18,6 +18,7 @@ NAME_FILES = ("classes.txt", "obj.names", "*.names")
 SPLITS = ("train", "val", "valid", "test")
 NO_SPLITS = ("path", "names", "download")
 OTHER_NAME = {"val": "valid", "valid": "val"}
+MOST_CLASSES = 10_000  # where classes are only numbered: a slip in one number must not make millions
 
 
 class _Listing(NamedTuple):
@@ -51,12 +52,13 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     listing = _from_yaml(file, split, images) if file else _from_folder(path, split, images)
     if listing.pictures and not any(label_file.is_file() for _, label_file in listing.pictures):
         first = listing.pictures[0]
-        raise InputError(f"{path}: none of the pictures has a label file, {first[0]} should have {first[1]}")
+        raise UnusableData(path, f"none of the pictures has a label file, {first[0]} should have {first[1]}")
     problems: list[Problem] = []
     rows = [_rows(label_file, problems) for _, label_file in listing.pictures]
     names = listing.names
     if not names:
-        count = 1 + max((row.number for some in rows for row in some), default=-1)
+        numbers = (row.number for some in rows for row in some)
+        count = 1 + max((number for number in numbers if number < MOST_CLASSES), default=-1)
         names = {number: str(number) for number in range(count)}
         problems.append(Problem(str(path), f"no class names: the {count} classes are called by number", "fixed"))
     class_names = tuple(dict.fromkeys(names.values()))
@@ -77,14 +79,14 @@ def load_yaml(file: Path) -> dict[Any, Any]:
     """Read a data.yaml as it stands.
 
     Raises:
-        InputError: it is not YAML, or not a mapping.
+        UnusableData: it is not YAML, or not a mapping.
     """
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: malformed YAML ({' '.join(str(error).split())})") from None
+        raise UnusableData(file, f"malformed YAML ({' '.join(str(error).split())})") from None
     if not isinstance(tree, dict):
-        raise InputError(f"{file}: not a YOLO data set, a mapping with `names` and splits is needed")
+        raise UnusableData(file, "not a YOLO data set, a mapping with `names` and splits is needed")
     return tree
 
 
@@ -116,7 +118,7 @@ def _add_rows(
     for where, number, values in rows:
         box = _relative_box(values[:4] if has_keypoints else values)
         if number not in label_of:
-            what = f"class {number} is none of {', '.join(map(str, sorted(label_of)))}"
+            what = f"class {number} is none of the {len(label_of)} classes"
             builder.problems.append(Problem(where, what, "skipped"))
         elif box is None:
             builder.problems.append(Problem(where, f"{len(values)} coordinates, 4 are needed", "skipped"))
@@ -150,14 +152,14 @@ def _from_yaml(file: Path, split: str | None, images: Path | None) -> _Listing:
 def _names(file: Path, tree: dict[Any, Any]) -> dict[int, str]:
     names: Any = tree.get("names")
     count = tree.get("nc")
-    if names is None and isinstance(count, int):
+    if names is None and isinstance(count, int) and count <= MOST_CLASSES:
         names = list(range(count))
     if isinstance(names, list):
         names = dict(enumerate(names))
     try:
         return {int(number): str(names[number]) for number in sorted(names)}
     except (TypeError, ValueError):
-        raise InputError(f"{file}: not a YOLO data set, `names` must list the classes, not {names!r}") from None
+        raise UnusableData(file, f"not a YOLO data set, `names` must list the classes, not {names!r}") from None
 
 
 def _sources(file: Path, tree: dict[Any, Any], roots: Sequence[Path], split: str | None) -> list[str]:
@@ -181,7 +183,7 @@ def _sources(file: Path, tree: dict[Any, Any], roots: Sequence[Path], split: str
 def _place(file: Path, source: str, roots: Sequence[Path]) -> Path:
     found = _locate(source, roots, least=2)
     if found is None:
-        raise InputError(f"{file}: {source}: no such file or folder, correct `path` or the split")
+        raise UnusableData(file, f"{source}: no such file or folder")
     return found
 
 
@@ -259,7 +261,7 @@ def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple
         if choice is None:
             choice, *others = named.get(picture.stem, places[:1])
             if others:
-                raise InputError(f"{path}: {choice} and {others[0]} may both belong to {picture}, give its own folder")
+                raise UnusableData(path, f"{choice} and {others[0]} may both belong to {picture}")
         labelled.append((picture, choice))
     return labelled
 

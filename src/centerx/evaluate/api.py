@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rich.progress import track
 from torch.utils.data import DataLoader
 
 from centerx.data.batch import EvalPictures, collate
@@ -15,6 +14,7 @@ from centerx.errors import InputError
 from centerx.evaluate.coco import Metrics, coco_metrics
 from centerx.evaluate.results import read_results
 from centerx.evaluate.run import detect_all, evaluate_found
+from centerx.progress import track
 from centerx.runtime import open_session
 from centerx.types import Batch, Detections
 
@@ -41,7 +41,7 @@ def evaluate_model(model: Path, dataset: Dataset, batch_size: int) -> Metrics:
     def detect(batch: Batch) -> Detections:
         return session(batch.images.contiguous().numpy())
 
-    found, broken = detect_all(detect, track(loader, "evaluating", disable=not sys.stdout.isatty(), transient=True))
+    found, broken = detect_all(detect, track(loader, "evaluating"))
     for message in broken:
         print(f"warning: not evaluated: {message}", file=sys.stderr)
     if not found:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import os
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import onnx
@@ -54,11 +56,11 @@ def export_onnx(detector: Detector, info: ModelInfo, path: Path, outputs: str = 
     """Write an ONNX file with a dynamic batch, checked and slimmed.
 
     Args:
-        detector: what to export, in eval mode.
+        detector: what to export; not changed.
         info: goes into the metadata; the graph has its input size.
         path: the file. outputs: `detections` or `maps`.
     """
-    graph = (DetectionsGraph if outputs == "detections" else MapsGraph)(detector).eval()
+    graph = (DetectionsGraph if outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
     images = torch.zeros((2, 3, *info.input_hw), dtype=torch.uint8)
     with quiet():
         program = torch.onnx.export(
@@ -73,9 +75,10 @@ def export_onnx(detector: Detector, info: ModelInfo, path: Path, outputs: str = 
         assert program is not None
         model = onnxslim.slim(program.model_proto)
     del model.metadata_props[:]
+    model.producer_name, model.producer_version = "centerx", version("centerx")
     onnx.helper.set_model_props(model, info.to_metadata() | {"outputs": outputs})
     onnx.checker.check_model(model, full_check=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f"{path.name}.partial")
     onnx.save(model, partial)
     os.replace(partial, path)
 

@@ -53,5 +53,6 @@ class ModelInfo(NamedTuple):
             return cls(names, (int(height), int(width)), int(metadata["stride"]))
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
-                f"{where}: not a centerX model, its metadata lacks {error}; export it with `centerx export`"
+                f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "
+                "make it with `centerx train` or `centerx export`"
             ) from None

@@ -35,6 +35,12 @@ class OnnxSession:
         except LOAD_ERRORS as error:
             raise InputError(f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]})") from None
         self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, path)
+        inputs = [f"{each.name} {each.type} {each.shape[1:]}" for each in self.session.get_inputs()]
+        needed = f"images tensor(uint8) {[3, *self.info.input_hw]}"
+        if inputs != [needed]:
+            raise InputError(
+                f"{path}: takes {', '.join(inputs)} a picture, but {needed} is needed: make it with `centerx export`"
+            )
         outputs = {output.name for output in self.session.get_outputs()}
         if not set(OUTPUTS) <= outputs:
             raise InputError(

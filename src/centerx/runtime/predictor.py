@@ -13,6 +13,7 @@ from centerx.images import read_image
 from centerx.runtime.session import Session
 from centerx.types import Detections
 
+LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 Picture = str | Path | np.ndarray
 
 
@@ -48,7 +49,7 @@ class Predictor:
         images, letterboxes = zip(*(self._prepare(picture) for picture in pictures), strict=True)
         found = self.session(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
         return [
-            Detections(letterbox.to_source(boxes), scores, labels, self.class_names)
+            Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST)
             for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)
         ]
 

@@ -57,9 +57,10 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
     path = Path(path)
     if backend is not None and backend not in BACKENDS:
         raise InputError(f"backend: unknown {backend!r}{nearest(backend, BACKENDS)}, known: {', '.join(BACKENDS)}")
-    fitting = [entry for name, entry in BACKENDS.items() if entry.suffix == path.suffix and backend in (None, name)]
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
+    suffix = path.suffix.lower()
+    fitting = [entry for name, entry in BACKENDS.items() if entry.suffix == suffix and backend in (None, name)]
     if not fitting:
         known = ", ".join(entry.suffix for entry in BACKENDS.values())
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +13,11 @@ import cv2
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.images import SUFFIXES, list_images
+from centerx.images import SUFFIXES, list_images, read_image
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+USUAL_SPEED = 25.0  # frames a second, where a file does not tell
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # as below: what is wrong with a video, we tell ourselves
 
 
 class Source(NamedTuple):
@@ -30,6 +34,17 @@ class Source(NamedTuple):
     def is_video(self) -> bool:
         """Whether the file holds frames."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Every frame as (H, W, 3) uint8 RGB; a picture is one.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        if self.is_video:
+            yield from _video_frames(self.path)
+        else:
+            yield read_image(self.path)
 
 
 def find_sources(arguments: Iterable[str]) -> list[Source]:
@@ -57,64 +72,85 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     return found
 
 
-def unique_names(sources: Iterable[Source]) -> list[Path]:
-    """A relative output name for each source; equal names get a number, so that nothing is overwritten."""
-    taken: set[Path] = set()
-    names = []
-    for source in sources:
-        name, number = source.name, 1
-        while name in taken:
-            number += 1
-            name = source.name.with_stem(f"{source.name.stem}-{number}")
-        taken.add(name)
-        names.append(name)
-    return names
-
-
-class Video:
-    """Frames of a video file as (H, W, 3) uint8 RGB.
+def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
+    """A file below `folder` for the drawing of each source; equal names get a number.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: one of them is a source itself.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._capture = cv2.VideoCapture(str(path))
-        if not self._capture.isOpened():
-            raise InputError(f"{path}: not a video that can be decoded here")
-        self.frames_per_second = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        while True:
-            there, frame = self._capture.read()
-            if not there:
-                break
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        self._capture.release()
+    originals = {source.path.resolve() for source in sources}
+    files: dict[Path, None] = {}  # a set in order
+    for source in sources:
+        suffix = source.name.suffix if source.name.suffix.lower() in SUFFIXES else ".png"
+        name = source.name.with_suffix(".mp4" if source.is_video else suffix)
+        file, number = folder / name, 1
+        while file in files:
+            number += 1
+            file = folder / name.with_stem(f"{name.stem}-{number}")
+        if file.resolve() in originals:
+            raise InputError(f"--out: {file} is one of the sources and would be overwritten, choose another folder")
+        files[file] = None
+    return list(files)
 
 
 class VideoFile:
-    """An mp4 that takes frames; opened by the first one."""
+    """An mp4 that takes frames; opened by the first one.
 
-    def __init__(self, path: Path, frames_per_second: float) -> None:
-        self.path, self.frames_per_second = path, frames_per_second
+    Args:
+        path: the file. like: a video, to run at its speed.
+    """
+
+    def __init__(self, path: Path, like: Path) -> None:
+        self.path, self.like = path, like
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: np.ndarray) -> None:
-        """Append (H, W, 3) uint8 RGB."""
+        """Append (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = (frame.shape[1], frame.shape[0])
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self.path), code, self.frames_per_second, size)
-            if not self._writer.isOpened():
-                raise InputError(f"{self.path}: cannot write the video, choose another --out")
+            self._writer = self._open(frame.shape[1], frame.shape[0])
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
         """Finish the file."""
         if self._writer is not None:
             self._writer.release()
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
+        with _opened(self.like) as video:
+            speed = video.get(cv2.CAP_PROP_FPS)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(self.path), code, speed if speed > 0 else USUAL_SPEED, (width, height))
+        if not writer.isOpened():
+            raise InputError(f"{self.path}: cannot write the video, choose another --out")
+        return writer
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise InputError(f"{path}: not a video that can be decoded here, replace or remove it")
+        yield capture
+    finally:
+        capture.release()
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _video_frames(path: Path) -> Iterator[np.ndarray]:
+    with _opened(path) as capture:
+        there, frame = capture.read()
+        if not there:
+            raise InputError(f"{path}: a video without frames, replace or remove it")
+        while there:
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            there, frame = capture.read()
 
 
 def _videos(folder: Path) -> list[Path]:

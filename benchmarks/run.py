@@ -1,0 +1,34 @@
+"""All benchmarks, in less than five minutes; writes benchmarks/results/bench.csv.
+
+Each module also runs alone, such as `python benchmarks/targets.py`, and then only prints its table.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import inference
+import pipeline
+import targets
+import training
+from rows import Row, show, write
+
+RESULTS = Path(__file__).parent / "results" / "bench.csv"
+
+
+def main() -> None:
+    measured: list[Row] = []
+    # A process for each: what one does to malloc and to threads stays there.
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for module in (pipeline, targets, training, inference):
+            print((module.__doc__ or "").splitlines()[0], flush=True)
+            measured += pool.submit(module.measure).result()
+    show(measured)
+    write(RESULTS, measured)
+    print(f"rows: {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Training step without data: targets, forward, loss, backward, optimiser and moving average, in milliseconds.
+
+Each case runs in a process of its own, `training.py CASE`, that does a step for every line it reads: malloc's
+thresholds cannot be put back.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
+
+import torch
+
+from centerx.bench import median_seconds
+from centerx.build import build_detector, build_module
+from centerx.config import load_config
+from centerx.train.memory import keep_freed_memory
+
+from rows import Row, in_ms, rows, show
+from targets import random_batch
+
+PRESET = "r18"
+BATCH, BOXES, CLASSES = 8, 10, 3
+
+
+class Case(NamedTuple):
+    """How to train.
+
+    Attributes:
+        channels_last: memory layout. bf16: autocast. keep: freed memory, as `centerx train` does on a CPU.
+        side: of the input in pixels.
+    """
+
+    channels_last: bool
+    bf16: bool
+    keep: bool
+    side: int
+
+
+CASES = {
+    "NCHW fp32": Case(channels_last=False, bf16=False, keep=True, side=256),
+    "channels-last fp32": Case(channels_last=True, bf16=False, keep=True, side=256),
+    "channels-last bf16": Case(channels_last=True, bf16=True, keep=True, side=256),
+    "malloc default": Case(channels_last=True, bf16=False, keep=False, side=256),
+    "malloc kept": Case(channels_last=True, bf16=False, keep=True, side=256),
+    "malloc default, 512 px": Case(channels_last=True, bf16=False, keep=False, side=512),
+    "malloc kept, 512 px": Case(channels_last=True, bf16=False, keep=True, side=512),
+}
+# Cases timed in turn with each other, the baseline first, and how many steps of each.
+GROUPS = {
+    ("NCHW fp32", "channels-last fp32", "channels-last bf16"): 11,
+    ("malloc default", "malloc kept"): 11,
+    ("malloc default, 512 px", "malloc kept, 512 px"): 5,
+}
+
+
+def measure() -> list[Row]:
+    """Time every case."""
+    return [row for cases, runs in GROUPS.items() for row in measure_group(cases, runs)]
+
+
+def measure_group(cases: Sequence[str], runs: int) -> list[Row]:
+    """Time some cases in turn."""
+    with ExitStack() as stack:
+        steps = {case: partial(ask, stack.enter_context(start(case))) for case in cases}
+        figure = f"training step, ResNet-18, batch {BATCH}"
+        return rows(figure, in_ms(median_seconds(steps, runs)), "ms", runs, baseline=cases[0])
+
+
+def start(case: str) -> subprocess.Popen[str]:
+    """Start the process of a case; its `with` block ends it."""
+    command = [sys.executable, __file__, case]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+
+def ask(process: subprocess.Popen[str]) -> None:
+    """Have a process do one step."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    if not process.stdout.readline():
+        raise RuntimeError(f"{process.args}: ended, its message is above")
+
+
+def serve(case: Case) -> None:
+    """Do a step for every line that comes in."""
+    if case.keep:
+        keep_freed_memory()
+    step = build_step(case)
+    for _ in sys.stdin:
+        step()
+        print(flush=True)
+
+
+def build_step(case: Case) -> Callable[[], None]:
+    """Return one training step on a batch that stays the same."""
+    config = load_config(PRESET, [f"classes={[str(label) for label in range(CLASSES)]}"])
+    detector = build_detector(config)
+    batch = random_batch(BATCH, BOXES, CLASSES, case.side)
+    if case.channels_last:
+        detector.to(memory_format=torch.channels_last)
+        batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
+    module = build_module(config, detector, total_steps=1000)
+    parameters = list(detector.parameters())
+
+    def step() -> None:
+        targets = module.assign(batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=case.bf16):
+            loss = module.criterion.total(module.criterion(detector.model(batch.images), targets))
+        module.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, config.train.clip_norm)
+        module.optimizer.step()
+        module.on_train_batch_end()
+
+    return step
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        serve(CASES[sys.argv[1]])
+    else:
+        show(measure())

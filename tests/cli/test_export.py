@@ -1,0 +1,58 @@
+"""`centerx export` as a user runs it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from centerx.cli.export import parse_size
+from centerx.errors import InputError
+from centerx.runtime import open_session
+from tests.cli.conftest import CommandLine
+
+
+def test_the_file_lies_beside_the_model_and_is_checked(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copy(model_file, tmp_path / "best.v1.safetensors"))
+    status, out, err = centerx("export", model, "--format", "onnx", "--size", "64x96")
+    assert (status, err) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"best.v1.safetensors", "best.v1.onnx"}
+    first, second = out.splitlines()
+    assert first.startswith(f"{tmp_path / 'best.v1.onnx'}: ")
+    assert first.endswith("input 64x96, detections")
+    assert second.startswith("checked against the model: ")
+    assert open_session(tmp_path / "best.v1.onnx").info.input_hw == (64, 96)
+
+
+def test_maps_go_to_a_name_of_their_own(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
+    status, out, err = centerx("export", model_file, "--outputs", "maps", "--size", "32x64", "--out", tmp_path / "new")
+    assert (status, err) == (0, "")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["model-maps.onnx"]
+    assert out.endswith("input 32x64, maps\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--format", "onnx,caffe"), "unknown 'caffe'"), (("--format", ""), "unknown ''"), (("--outputs", "box"), "maps")],
+)
+def test_a_wrong_option_ends_it_before_anything_is_written(
+    options: tuple[str, str], said: str, centerx: CommandLine, model_file: Path, tmp_path: Path
+) -> None:
+    status, out, err = centerx("export", model_file, "--out", tmp_path / "new", *options)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert said in err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("text", "size"), [("320x416", (320, 416)), ("32x32", (32, 32))])
+def test_sizes_are_height_by_width(text: str, size: tuple[int, int]) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("0x32", "32x32"), ("33x100", "32x96"), ("320", "HxW"), ("ax3", "HxW"), ("-32x32", "HxW"), ("32x32x3", "HxW")],
+)
+def test_sizes_that_are_none(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parse_size(text)

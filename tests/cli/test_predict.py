@@ -1,0 +1,188 @@
+"""`centerx predict` as a user runs it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+import centerx as package
+from centerx.export.parity import painted
+from centerx.images import read_image
+from tests.cli.conftest import CommandLine
+from tests.runtime.test_sources import write_video
+
+SCORE = 0.6
+
+
+def picture(seed: int = 0, hw: tuple[int, int] = (90, 120)) -> np.ndarray:
+    return painted(1, hw, seed)[0].transpose(1, 2, 0).copy()
+
+
+def save(path: Path, image: np.ndarray | None = None, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture() if image is None else image).save(path, **options)
+    return path
+
+
+def read_json(path: Path) -> list[dict[str, Any]]:
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(entries, list)
+    return entries
+
+
+def test_json_is_what_the_design_says(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    file = save(tmp_path / "a.png")
+    status, out, err = centerx("predict", onnx_file, file, "--score", SCORE, "--json", tmp_path / "new" / "a.json")
+    assert (status, err) == (0, "")
+    [entry] = read_json(tmp_path / "new" / "a.json")
+    assert list(entry) == ["image", "width", "height", "detections"]
+    assert (entry["image"], entry["width"], entry["height"]) == (str(file), 120, 90)
+    found = package.load(onnx_file)(file).above(SCORE)
+    assert len(found.scores) > 2
+    expected = [
+        {"label": found.class_names[label], "score": score, "box": box}
+        for box, score, label in zip(found.boxes.tolist(), found.scores.tolist(), found.labels, strict=True)
+    ]
+    assert entry["detections"] == expected
+    assert all(list(each) == ["label", "score", "box"] for each in entry["detections"])
+    assert out.startswith(f"{len(expected)} objects on 1 pictures, listed in ")
+
+
+def test_without_files_to_write_the_detections_are_told(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    file = save(tmp_path / "a.png")
+    status, out, err = centerx("predict", onnx_file, file, "--score", SCORE)
+    found = package.load(onnx_file)(file).above(SCORE)
+    lines = out.splitlines()
+    assert (status, err) == (0, "")
+    assert lines[0] == f"{file}: {len(found.scores)} objects"
+    assert lines[1].split() == [found.class_names[found.labels[0]], f"{found.scores[0]:.2f}",
+                                *(f"{value:.1f}" for value in found.boxes[0])]  # fmt: skip
+    assert len(lines) == len(found.scores) + 2
+
+
+def test_score_bounds(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    file = save(tmp_path / "a.png")
+    assert centerx("predict", onnx_file, file, "--score", 1)[1].splitlines()[0].endswith(": 0 objects")
+    centerx("predict", onnx_file, file, "--score", 0, "--json", tmp_path / "a.json")
+    assert all(each["score"] > 0 for each in read_json(tmp_path / "a.json")[0]["detections"])
+
+
+def test_a_folder_with_every_kind_of_picture(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    """Grey, palette, 16 bits, CMYK, transparent, tiny: all are read; what is broken is named and left out."""
+    folder = tmp_path / "in"
+    rgb = Image.fromarray(picture())
+    folder.mkdir()
+    rgb.save(folder / "rgb.png")
+    rgb.convert("L").save(folder / "grey.png")
+    rgb.convert("P").save(folder / "palette.gif")
+    rgb.convert("RGBA").save(folder / "alpha.png")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
+    Image.new("RGB", (1, 1)).save(folder / "one.bmp")
+    save(folder / "whole.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:1500])
+    (folder / "text.jpg").write_text("hello")
+    (folder / "empty.png").touch()
+    (folder / "text.mp4").write_text("hello")
+    arguments = "--json", tmp_path / "a.json", "--out", tmp_path / "out", "--score", SCORE
+    status, out, err = centerx("predict", onnx_file, folder, *arguments)
+    assert status == 0
+    broken = ["cut.jpg", "empty.png", "text.jpg", "text.mp4"]
+    warnings = err.splitlines()
+    assert len(warnings) == len(broken)
+    for name, line in zip(broken, warnings, strict=True):
+        assert line.startswith(f"warning: skipped: {folder / name}: ")
+    assert out.endswith("4 sources skipped\n")
+    good = sorted(path.name for path in folder.iterdir() if path.name not in broken)
+    entries = {Path(entry["image"]).name: entry for entry in read_json(tmp_path / "a.json")}
+    assert sorted(entries) == good == sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert entries["deep.png"]["detections"] == entries["grey.png"]["detections"] != []
+    assert entries["alpha.png"]["detections"] == entries["rgb.png"]["detections"] != []
+    assert (entries["one.bmp"]["width"], entries["one.bmp"]["height"]) == (1, 1)
+    assert all(0 <= value <= 1 for each in entries["one.bmp"]["detections"] for value in each["box"])
+
+
+def test_nothing_readable_is_an_error(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    status, out, err = centerx("predict", onnx_file, tmp_path, "--json", tmp_path / "a.json")
+    assert (status, out) == (2, "")
+    assert [line.split(":")[0] for line in err.splitlines()] == ["warning", "warning", "error"]
+    assert "none of 2 sources" in err.splitlines()[-1]
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_drawings_keep_apart_what_has_one_name(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    first, second = save(tmp_path / "1" / "a.png"), save(tmp_path / "2" / "a.png", picture(1, (60, 200)))
+    bare = save(tmp_path / "bare", picture(2), format="PNG")
+    out = tmp_path / "deep" / "out"
+    status, *_ = centerx("predict", onnx_file, first, second, tmp_path / "1", bare, "--out", out, "--score", SCORE)
+    assert status == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a-2.png", "a-3.png", "a.png", "bare.png"]
+    assert read_image(out / "a-2.png").shape == (60, 200, 3)
+    assert np.array_equal(read_image(out / "a.png"), read_image(out / "a-3.png"))
+    assert not np.array_equal(read_image(out / "a.png"), read_image(first))  # something is drawn
+
+
+def test_the_pictures_themselves_are_never_overwritten(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    file = save(tmp_path / "a.png")
+    before = file.read_bytes()
+    status, _, err = centerx("predict", onnx_file, tmp_path, "--out", tmp_path)
+    assert status == 2
+    assert err.startswith("error: --out: ")
+    assert file.read_bytes() == before
+
+
+def test_a_pattern(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    for name in ("b1.png", "b2.png", "c1.png"):
+        save(tmp_path / name)
+    centerx("predict", onnx_file, tmp_path / "b*.png", "--json", tmp_path / "a.json")
+    assert [Path(entry["image"]).name for entry in read_json(tmp_path / "a.json")] == ["b1.png", "b2.png"]
+
+
+def test_a_video(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    video = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (120, 90))
+    for seed in range(3):
+        writer.write(picture(seed)[..., ::-1])
+    writer.release()
+    write_video(tmp_path / "v.mp4")
+    arguments = "--json", tmp_path / "a.json", "--out", tmp_path / "out", "--score", SCORE
+    status, out, err = centerx("predict", onnx_file, video, tmp_path / "v.mp4", *arguments)
+    assert (status, err) == (0, "")
+    entries = read_json(tmp_path / "a.json")
+    assert [(Path(entry["image"]).name, entry["frame"]) for entry in entries] == [
+        (name, frame) for name in ("v.avi", "v.mp4") for frame in range(3)
+    ]
+    assert (entries[0]["width"], entries[0]["height"]) == (120, 90)
+    assert entries[0]["detections"] != entries[1]["detections"]
+    assert "objects on 6 pictures" in out
+    for name, size in (("v.mp4", (120, 90)), ("v-2.mp4", (64, 48))):
+        drawn = cv2.VideoCapture(str(tmp_path / "out" / name))
+        assert (drawn.get(cv2.CAP_PROP_FRAME_WIDTH), drawn.get(cv2.CAP_PROP_FRAME_HEIGHT)) == size
+        assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+
+
+def test_exif_boxes_are_in_pixels_of_what_a_viewer_shows(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    upright = save(tmp_path / "upright.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(np.rot90(picture())).save(tmp_path / "turned.png", exif=exif)
+    centerx("predict", onnx_file, upright, tmp_path / "turned.png", "--json", tmp_path / "a.json", "--score", SCORE)
+    first, second = read_json(tmp_path / "a.json")
+    assert (second["width"], second["height"]) == (120, 90)
+    assert first["detections"] == second["detections"] != []
+
+
+def test_real_dirt(centerx: CommandLine, onnx_file: Path, shared_data: Path, tmp_path: Path) -> None:
+    """A truncated JPEG is named; nonsense orientations and CMYK are read."""
+    fixtures = shared_data / "fixtures"
+    status, _, err = centerx("predict", onnx_file, fixtures / "dirty", fixtures / "cmyk", "--json", tmp_path / "a.json")
+    assert status == 0
+    [line] = err.splitlines()
+    assert "00090.jpg" in line
+    names = [Path(entry["image"]).name for entry in read_json(tmp_path / "a.json")]
+    assert names == ["00076.jpg", "00103.jpg", "pil_sample_cmyk.jpg"]

@@ -1,0 +1,40 @@
+"""The ONNX Runtime session as the rest of the runtime sees it."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from centerx.export.parity import painted
+from centerx.runtime import open_session
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_any_batch_best_first(batch: int, onnx_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = open_session(onnx_file)(painted(batch, (96, 128)))
+    assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
+    assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]
+    assert found.class_names == ("red", "green", "blue")
+    assert np.all(np.diff(found.scores, axis=1) <= 0)
+    assert found.scores.max() > 0.5
+    assert set(found.labels.ravel()) == {0, 1, 2}
+    assert np.all((found.boxes >= 0) & (found.boxes <= [128, 96, 128, 96]))
+    assert np.all(found.boxes[..., :2] <= found.boxes[..., 2:])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_rows_do_not_depend_on_their_batch(onnx_file: Path) -> None:
+    session = open_session(onnx_file)
+    images = painted(3, (96, 128))
+    together = session(images)
+    for row in range(3):
+        alone = session(images[row : row + 1])
+        np.testing.assert_allclose(alone.boxes[0], together.boxes[row], atol=1e-3)
+        np.testing.assert_allclose(alone.scores[0], together.scores[row], atol=1e-5)
+
+
+def test_another_size_is_refused(onnx_file: Path) -> None:
+    """A graph whose boxes are clipped to its own input must not take a larger one."""
+    with pytest.raises(ort.capi.onnxruntime_pybind11_state.InvalidArgument):
+        open_session(onnx_file)(painted(1, (128, 128)))

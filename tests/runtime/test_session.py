@@ -1,0 +1,123 @@
+"""Choosing what runs a model file, and what is said of files that are none."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from centerx.build import TorchSession
+from centerx.errors import InputError
+from centerx.runtime import open_session
+from centerx.runtime.info import ModelInfo
+from centerx.runtime.onnx import OnnxSession
+
+
+def test_the_suffix_chooses_the_backend(model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
+    assert isinstance(open_session(model_file), TorchSession)
+    assert isinstance(open_session(str(onnx_file)), OnnxSession)
+    assert isinstance(open_session(onnx_file, "onnxruntime"), OnnxSession)
+    assert isinstance(open_session(shutil.copy(onnx_file, tmp_path / "MODEL.ONNX")), OnnxSession)
+
+
+def test_both_say_the_same_of_the_model(model_file: Path, onnx_file: Path) -> None:
+    info = ModelInfo(class_names=("red", "green", "blue"), input_hw=(96, 128), stride=4)
+    assert open_session(model_file).info == open_session(onnx_file).info == info
+
+
+def test_metadata_survives_any_class_name() -> None:
+    info = ModelInfo(("Thrombozyt, groß", "白血球", 'a "b"', ""), (64, 32), 4)
+    assert ModelInfo.from_metadata(info.to_metadata(), "here") == info
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"), [("onnxrutime", "did you mean 'onnxruntime'"), ("torch", "not a model file of torch")]
+)
+def test_a_backend_that_does_not_fit(backend: str, said: str, onnx_file: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        open_session(onnx_file, backend)
+
+
+def cut(source: Path, path: Path) -> None:
+    path.write_bytes(source.read_bytes()[:100_000])
+
+
+def foreign_onnx(
+    path: Path,
+    metadata: dict[str, str] | None = None,
+    takes: str = "images",
+    kind: int = onnx.TensorProto.UINT8,
+    hw: tuple[int, int] = (32, 32),
+    gives: tuple[str, ...] = ("boxes", "scores", "labels"),
+) -> None:
+    """A graph that hands its input on, under the names of a detector's outputs."""
+    [images, *outputs] = [onnx.helper.make_tensor_value_info(name, kind, ["batch", 3, *hw]) for name in (takes, *gives)]
+    nodes = [onnx.helper.make_node("Identity", [takes], [name]) for name in gives]
+    graph = onnx.helper.make_graph(nodes, "g", [images], outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.helper.set_model_props(model, metadata or {})
+    onnx.save(model, path)
+
+
+def unknown_operator(path: Path) -> None:
+    foreign_onnx(path)
+    model = onnx.load(path)
+    model.graph.node[0].op_type = "NoSuchOperator"
+    onnx.save(model, path)
+
+
+METADATA = ModelInfo(("a",), (32, 32), 4).to_metadata()
+
+# file name -> what makes it from (folder, model file, ONNX file)
+BROKEN: dict[str, Callable[[Path, Path, Path], object]] = {
+    "missing.onnx": lambda path, model, onnx_: None,
+    "folder.onnx": lambda path, model, onnx_: path.mkdir(),
+    "empty.onnx": lambda path, model, onnx_: path.write_bytes(b""),
+    "text.onnx": lambda path, model, onnx_: path.write_text("hello"),
+    "cut.onnx": lambda path, model, onnx_: cut(onnx_, path),
+    "weights.onnx": lambda path, model, onnx_: shutil.copy(model, path),
+    "foreign.onnx": lambda path, model, onnx_: foreign_onnx(path),
+    "malformed.onnx": lambda path, model, onnx_: foreign_onnx(
+        path, {"class_names": "[", "input_size": "[1, 2]", "stride": "4"}
+    ),
+    "other-outputs.onnx": lambda path, model, onnx_: foreign_onnx(path, METADATA, gives=("boxes", "labels")),
+    "other-input.onnx": lambda path, model, onnx_: foreign_onnx(path, METADATA, takes="x"),
+    "other-pixels.onnx": lambda path, model, onnx_: foreign_onnx(path, METADATA, kind=onnx.TensorProto.FLOAT),
+    "other-size.onnx": lambda path, model, onnx_: foreign_onnx(path, METADATA, hw=(32, 64)),
+    "unknown-operator.onnx": lambda path, model, onnx_: unknown_operator(path),
+    "notes.txt": lambda path, model, onnx_: path.write_text("hello"),
+    "bare": lambda path, model, onnx_: shutil.copy(onnx_, path),
+    "missing.safetensors": lambda path, model, onnx_: None,
+    "empty.safetensors": lambda path, model, onnx_: path.write_bytes(b""),
+    "random.safetensors": lambda path, model, onnx_: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+    "cut.safetensors": lambda path, model, onnx_: cut(model, path),
+    "graph.safetensors": lambda path, model, onnx_: shutil.copy(onnx_, path),
+    "foreign.safetensors": lambda path, model, onnx_: save_file({"w": torch.zeros(2)}, path),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_no_model_is_named_in_one_line(
+    name: str, model_file: Path, onnx_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    BROKEN[name](tmp_path / name, model_file, onnx_file)
+    with pytest.raises(InputError) as caught:
+        open_session(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_whole_foreign_detector_is_taken(tmp_path: Path) -> None:
+    """What the broken ones above differ from."""
+    foreign_onnx(tmp_path / "a.onnx", METADATA)
+    assert open_session(tmp_path / "a.onnx").info.input_hw == (32, 32)
+
+
+def test_a_maps_file_says_how_to_get_detections(maps_file: Path) -> None:
+    with pytest.raises(InputError, match="--outputs detections"):
+        open_session(maps_file)

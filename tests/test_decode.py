@@ -1,0 +1,162 @@
+"""Maps -> boxes, against numbers worked out by hand."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from centerx.decode import Decode, peaks
+from centerx.targets import center_targets
+from centerx.types import Batch, HeadOutputs
+
+HALVES = [torch.float32, torch.float16, torch.bfloat16]
+
+
+def peak_cells(rows: list[list[float]], dtype: torch.dtype = torch.float32) -> list[tuple[int, int]]:
+    """(row, column) of each peak."""
+    return [tuple(cell) for cell in peaks(torch.tensor([[rows]], dtype=dtype))[0, 0].nonzero().tolist()]
+
+
+def maps(heatmap: Tensor, size: tuple[float, float] = (2, 2), offset: tuple[float, float] = (0.5, 0.5)) -> HeadOutputs:
+    """A network's answer with the same size and offset everywhere."""
+    shape = heatmap.shape[0], 2, *heatmap.shape[-2:]
+    return HeadOutputs(heatmap, *(torch.tensor(pair)[None, :, None, None].expand(shape) for pair in (size, offset)))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(
+    ("rows", "cells"),
+    [
+        ([[0, 0, 0], [0, 1, 0], [0, 0, 0]], [(1, 1)]),
+        ([[5, 0, 0, 4], [0, 0, 0, 0], [3, 0, 0, 2]], [(0, 0), (0, 3), (2, 0), (2, 3)]),  # corners have fewer neighbours
+        ([[1, 2, 3, 4]], [(0, 3)]),
+        ([[-9]], [(0, 0)]),
+        ([[3, 0, 0], [0, 2, 0], [0, 0, 3]], [(0, 0), (2, 2)]),  # diagonal neighbours count
+        ([[1, 0, 1], [0, 0, 0], [1, 0, 1]], [(0, 0), (0, 2), (2, 0), (2, 2)]),  # equal, but no neighbours
+    ],
+)
+def test_peaks_are_the_maxima_of_their_neighbourhoods(rows, cells, dtype) -> None:
+    assert peak_cells(rows, dtype) == cells
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(("height", "width"), [(1, 2), (2, 1), (2, 2), (3, 3), (1, 9), (9, 1), (5, 7)])
+def test_a_plateau_is_one_peak(height: int, width: int, dtype: torch.dtype) -> None:
+    heatmap = torch.full((1, 2, 12, 13), -4.0, dtype=dtype)
+    heatmap[:, 1, 2 : 2 + height, 3 : 3 + width] = 17.4
+    flat, raised = peaks(heatmap)[0]
+    assert flat.nonzero().tolist() == [[0, 0]]
+    assert raised[2 : 2 + height, 3 : 3 + width].nonzero().tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("diagonal", [[(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (0, 1), (1, 1)]])
+def test_cells_that_touch_at_a_corner_are_one_plateau(diagonal: list[tuple[int, int]]) -> None:
+    heatmap = torch.zeros(1, 1, 2, 2)
+    for row, column in diagonal:
+        heatmap[0, 0, row, column] = 1
+    assert int(peaks(heatmap).sum()) == 1
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_bumps_rounded_to_half_precision_are_one_peak_each(dtype: torch.dtype) -> None:
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(60.0), indexing="ij")
+    bumps = [8.4 - ((x - cx) / 6) ** 2 - ((y - cy) / 4) ** 2 for cx, cy in ((15.3, 20.1), (44.5, 19.5))]
+    heatmap = torch.maximum(*bumps)[None, None].to(dtype)
+    assert int(peaks(heatmap).sum()) == 2
+
+
+def test_peaks_agree_with_a_cell_by_cell_judge() -> None:
+    """Few different values, so that ties are everywhere."""
+    heatmap = torch.randint(0, 4, (2, 3, 9, 8), generator=torch.Generator().manual_seed(0)).float()
+    for image, channel, row, column in itertools.product(*map(range, heatmap.shape)):
+        plane = heatmap[image, channel]
+        around = [
+            (plane[r, c].item(), -r, -c)
+            for r in range(max(row - 1, 0), min(row + 2, 9))
+            for c in range(max(column - 1, 0), min(column + 2, 8))
+        ]
+        expected = max(around) == (plane[row, column].item(), -row, -column)
+        assert peaks(heatmap)[image, channel, row, column].item() is expected
+
+
+def test_two_objects_by_hand() -> None:
+    outputs = maps(torch.full((1, 2, 4, 5), -5.0))
+    outputs.heatmap[0, 1, 2, 3] = 2.0
+    outputs.heatmap[0, 0, 1, 1] = 1.0
+    size, offset = outputs.size.clone(), outputs.offset.clone()
+    size[0, :, 2, 3], offset[0, :, 2, 3] = torch.tensor([1.0, 3.0]), torch.tensor([0.25, 0.5])
+    found = Decode(top_k=2, stride=4)(HeadOutputs(outputs.heatmap, size, offset), (16, 20))
+    # cell (x 3, y 2) + offset = (3.25, 2.5); minus and plus half of (1, 3): (2.75, 1, 3.75, 4), times 4
+    torch.testing.assert_close(found.boxes, torch.tensor([[[11.0, 4, 15, 16], [2, 2, 10, 10]]]))
+    torch.testing.assert_close(found.scores, torch.tensor([[2.0, 1.0]]).sigmoid())
+    assert found.labels.tolist() == [[1, 0]]
+    assert (found.boxes.dtype, found.scores.dtype, found.labels.dtype) == (torch.float32, torch.float32, torch.int64)
+
+
+def test_pictures_of_a_batch_do_not_mix() -> None:
+    heatmap = torch.randn(3, 4, 8, 6, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(2)
+    outputs = HeadOutputs(heatmap, torch.rand(3, 2, 8, 6, generator=generator) * 4, torch.rand(3, 2, 8, 6))
+    decode = Decode(top_k=9, stride=4)
+    together = decode(outputs, (32, 24))
+    assert torch.all(together.scores.diff(dim=1) <= 0)
+    for k in range(3):
+        alone = decode(HeadOutputs(*(each[k : k + 1] for each in outputs)), (32, 24))
+        for one, all_ in zip(alone[:3], together[:3], strict=True):
+            assert torch.equal(one[0], all_[k])
+
+
+def test_k_is_clamped_to_the_grid_and_empty_places_score_zero() -> None:
+    heatmap = torch.full((1, 2, 3, 4), -1.0)
+    heatmap[0, 0, 1, 1] = 3.0
+    found = Decode(top_k=1000, stride=4)(maps(heatmap), (12, 16))
+    assert found.boxes.shape == (1, 2 * 3 * 4, 4)
+    torch.testing.assert_close(found.scores[0, :2], torch.tensor([3.0, -1.0]).sigmoid())  # the other channel is flat
+    assert torch.all(found.scores[0, 2:] == 0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "size", "box"),
+    [
+        ((0, 0), (4, 4), [0, 0, 10, 10]),
+        ((3, 4), (4, 4), [10, 6, 20, 16]),
+        ((1, 2), (50, 50), [0, 0, 20, 16]),
+        ((1, 2), (-3, -3), [10, 6, 10, 6]),  # a negative side is none, not an inverted box
+    ],
+)
+def test_boxes_are_clipped_to_the_input(cell, size, box) -> None:
+    heatmap = torch.full((1, 1, 4, 5), -5.0)
+    heatmap[0, 0, cell[0], cell[1]] = 5.0
+    found = Decode(top_k=1, stride=4)(maps(heatmap, size), (16, 20))
+    assert found.boxes[0, 0].tolist() == box
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_maps_are_decoded_in_full(dtype: torch.dtype) -> None:
+    """A cell of a large map, whose pixels half precision cannot count, keeps its place."""
+    heatmap = torch.full((1, 1, 300, 700), -5.0, dtype=dtype)
+    heatmap[0, 0, 298, 697] = 5.0
+    outputs = HeadOutputs(*(each.to(dtype) for each in maps(heatmap)))
+    found = Decode(top_k=3, stride=4)(outputs, (1200, 2800))
+    assert found.boxes[0, 0].tolist() == [2786, 1190, 2794, 1198]
+    assert (found.boxes.dtype, found.scores.dtype) == (torch.float32, torch.float32)
+
+
+def test_a_peak_beside_the_centre_still_carries_the_right_box() -> None:
+    """What `reach` is for: the targets' maps decode to the same box from the cells around."""
+    box = [37.0, 18.0, 71.0, 45.0]
+    batch = Batch(
+        torch.zeros(1, 3, 64, 96, dtype=torch.uint8), [torch.tensor([box])], [torch.tensor([1])],
+        [torch.tensor([False])], torch.ones(1, 2, dtype=torch.bool), [None], [0], [],
+    )  # fmt: skip
+    targets = center_targets(batch, num_classes=2, stride=4, min_overlap=0.3, reach=1)
+    size, offset = torch.zeros(1, 2, 16 * 24), torch.zeros(1, 2, 16 * 24)
+    size[0, :, targets.index[0]], offset[0, :, targets.index[0]] = targets.size[0].T, targets.offset[0].T
+    assert targets.index.shape == (1, 9)
+    for cell in targets.index[0].tolist():
+        heatmap = torch.full((1, 2, 16 * 24), -9.0)
+        heatmap[0, 1, cell] = 4.0
+        outputs = HeadOutputs(*(each.view(1, 2, 16, 24) for each in (heatmap, size, offset)))
+        found = Decode(top_k=1, stride=4)(outputs, (64, 96))
+        torch.testing.assert_close(found.boxes[0, 0], torch.tensor(box))

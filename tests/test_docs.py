@@ -1,0 +1,189 @@
+"""What the pages say: their commands, configurations, code and links are real."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+
+import centerx
+from centerx.cli.main import app
+from centerx.config import load_config, preset_names
+from centerx.config.load import PRESETS
+from centerx.decode import Decode, peaks
+from centerx.export.parity import painted
+from centerx.geometry import Letterbox, warp_image
+from centerx.types import HeadOutputs
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load_generator() -> ModuleType:
+    """docs/generate.py, which is a script and no part of the package."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = load_generator()
+PAGES: list[Path] = GENERATE.pages()
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    fence = rf"^ *```{language}\n(.*?)^ *```"
+    return re.findall(fence, page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def fenced(language: str) -> list[Any]:
+    """The blocks of all pages as test parameters, named by page and number."""
+    return [
+        pytest.param(block, id=f"{page.stem}-{number}")
+        for page in PAGES
+        for number, block in enumerate(blocks(page, language))
+    ]
+
+
+def shell_lines() -> Iterator[str]:
+    """Each command of a shell block, and the command that each preset opens with."""
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            yield from block.replace("\\\n", " ").splitlines()
+    for preset in sorted(PRESETS.rglob("*.yaml")):
+        yield preset.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+
+
+def centerx_commands() -> list[list[str]]:
+    """The arguments of every `centerx ...` and `python -m centerx ...`."""
+    words = [shlex.split(line, comments=True) for line in shell_lines()]
+    return [line[line.index("centerx") + 1 :] for line in words if "centerx" in line]
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """Parse a command as the command line does, without running it; wrong names and options raise."""
+    command: Any = typer.main.get_command(app)
+    rest = list(arguments)
+    while hasattr(command, "commands"):
+        command = command.commands[rest.pop(0)]
+    with command.make_context(command.name, rest) as context:
+        return dict(context.params)
+
+
+def test_there_are_commands_to_check() -> None:
+    used = {arguments[0] for arguments in centerx_commands()}
+    assert used >= {"train", "eval", "predict", "export", "data", "bench", "demo"}
+
+
+@pytest.mark.parametrize("arguments", centerx_commands(), ids=" ".join)
+def test_command_is_real(arguments: list[str]) -> None:
+    given = parse(arguments)
+    if arguments[0] == "train" and given["config"] in preset_names():
+        load_config(given["config"], given["overrides"] or [])
+
+
+@pytest.mark.parametrize("arguments", [["trian", "nano"], ["train"], ["predict", "a.onnx", "b", "--socre", "1"]])
+def test_a_wrong_command_would_be_seen(arguments: list[str]) -> None:
+    with pytest.raises(Exception, match=r"trian|Missing parameter|No such option"):
+        parse(arguments)
+
+
+@pytest.mark.parametrize("block", fenced("yaml"))
+def test_configuration_is_valid(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(block, encoding="utf-8")
+    assert load_config(path).data.train
+
+
+@pytest.mark.parametrize("block", fenced("python"))
+def test_code_compiles(block: str) -> None:
+    compile(block, "page", "exec")
+
+
+def test_make_targets_exist() -> None:
+    quoted = [each for page in PAGES for each in re.findall(r"`make ([^`]*)`", GENERATE.prose(page))]
+    typed = [line.removeprefix("make ") for line in shell_lines() if line.startswith("make ")]
+    named = {target for line in quoted + typed for target in shlex.split(line, comments=True)}
+    assert {"demo", "test"} <= named <= TARGETS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert GENERATE.broken_links(page) == []
+
+
+def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One\n[a](page.md#one) [b](none.md) ![c](none.png) [d](#two) [e](https://x.org)\n", encoding="utf-8"
+    )
+    assert GENERATE.broken_links(page) == ["none.md", "none.png", "#two"]
+
+
+def test_configuration_page_is_up_to_date() -> None:
+    assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
+
+
+def deploy_code(name: str) -> Any:
+    """A function that docs/deploy.md shows."""
+    block = next(each for each in blocks(ROOT / "docs" / "deploy.md", "python") if f"def {name}(" in each)
+    namespace: dict[str, Any] = {"__name__": "page"}
+    exec(compile(block, "deploy.md", "exec"), namespace)
+    return namespace[name]
+
+
+@pytest.mark.parametrize("source_hw", [(480, 640), (100, 37), (192, 256), (1537, 1023), (2048, 2048), (3, 900)])
+def test_the_letterbox_shown_is_ours(source_hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*source_hw, 3), dtype=np.uint8)
+    placed, scale = deploy_code("letterbox")(image, [192, 256])
+    ours = Letterbox.fit(source_hw, (192, 256))
+    assert scale == ours.scale
+    np.testing.assert_array_equal(placed, warp_image(image, ours.matrix, (192, 256)))
+
+
+def test_the_program_shown_finds_what_we_find(
+    onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("exported").mkdir()
+    shutil.copy(onnx_file, "exported/best.onnx")
+    image = painted(1, (250, 400), seed=1)[0].transpose(1, 2, 0)
+    Image.fromarray(image).save("picture.jpg", format="PNG")  # no loss, and readers go by the content
+    ours = centerx.load("exported/best.onnx")("picture.jpg").above(0.3)
+    deploy_code("main")()
+    lines = capsys.readouterr().out.replace("\n ", " ").splitlines()
+    assert len(lines) == len(ours.scores) > 3
+    for line, box, score, label in zip(lines, ours.boxes, ours.scores, ours.labels, strict=True):
+        name, *numbers = line.replace("[", " ").replace("]", " ").split()
+        assert name == ours.class_names[label]
+        found = np.array(numbers, dtype=float)
+        assert found[0] == pytest.approx(score, abs=1e-6)
+        np.testing.assert_allclose(found[1:].clip(0, [400, 250, 400, 250]), box, atol=0.01)
+
+
+def test_the_decode_shown_is_ours() -> None:
+    rng = torch.Generator().manual_seed(0)
+    maps = HeadOutputs(*(torch.randn(1, channels, 24, 32, generator=rng) for channels in (3, 2, 2)))
+    heatmap = maps.heatmap.sigmoid() * peaks(maps.heatmap)
+    boxes, scores, labels = deploy_code("decode")(heatmap[0].numpy(), maps.offset[0].numpy(), maps.size[0].numpy())
+    best = np.argsort(-scores)
+    ours = Decode(top_k=500, stride=4)(maps, (96, 128))
+    keep = ours.scores[0] >= 0.3
+    assert keep.sum() > 50
+    np.testing.assert_allclose(boxes[best].clip(0, [128, 96, 128, 96]), ours.boxes[0][keep], atol=1e-4)
+    np.testing.assert_allclose(scores[best], ours.scores[0][keep], atol=1e-6)
+    np.testing.assert_array_equal(labels[best], ours.labels[0][keep])

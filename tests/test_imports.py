@@ -1,0 +1,155 @@
+"""The import rule: what each part of the package may use, and which parts live without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import centerx
+
+PACKAGE = Path(centerx.__file__).parent
+
+# Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
+# type checkers count as well. A dotted entry allows that one module of a part.
+SHARED = {"errors", "types", "geometry", "images"}
+MAY_IMPORT = {
+    "errors": set(),
+    "geometry": set(),
+    "progress": set(),
+    "types": {"geometry"},
+    "images": {"errors"},
+    "config": {"errors"},
+    "draw": SHARED,
+    "runtime": SHARED,
+    "data": SHARED,
+    "targets": SHARED,
+    "models": SHARED,
+    "decode": SHARED,
+    "losses": SHARED | {"decode"},
+    "detector": SHARED | {"models", "decode"},
+    "model_file": SHARED | {"detector", "runtime.info"},
+    "evaluate": SHARED | {"data", "progress", "runtime"},
+    "export": SHARED | {"decode", "detector", "runtime"},
+    "bench": SHARED | {"runtime"},
+    "train": SHARED | {"data", "draw", "losses", "detector", "evaluate"},
+    "build": SHARED
+    | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluate", "train", "runtime"},
+    "cli": SHARED
+    | {"config", "data", "draw", "progress", "runtime", "bench", "evaluate", "export", "train", "build", "__init__"},
+    "__init__": {"errors", "types", "runtime"},
+    "__main__": {"cli"},
+}
+
+# Everything else must import where torch is absent.
+NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
+               "evaluate", "export", "train", "build"}  # fmt: skip
+TORCH = {"torch", "torchvision", "lightning", "timm"}
+OUTSIDE = {"benchmarks", "experiments", "tests"}
+
+
+def module_name(path: Path) -> str:
+    """`src/centerx/data/coco.py` -> `data.coco`; a folder's `__init__.py` is the folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Absolute names of all that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative imports hide what is imported"
+            yield from (full_name(node.module or "", alias.name) for alias in node.names)
+
+
+def full_name(module: str, name: str) -> str:
+    """`from module import name` -> the module meant: `module.name` where that is one of ours."""
+    inner = f"{module}.{name}"
+    return inner if inner.removeprefix("centerx.") in SOURCES else module
+
+
+def own_parts(source: str) -> set[str]:
+    """The modules of this package that a file imports, without the leading `centerx.`."""
+    names = {
+        name.removeprefix("centerx").removeprefix(".") for name in imported(source) if name.split(".")[0] == "centerx"
+    }
+    return {name or "__init__" for name in names}
+
+
+def violations(module: str, source: str) -> set[str]:
+    """What a file imports although its part may not."""
+    part = module.split(".")[0]
+    allowed = MAY_IMPORT[part] | {part}
+    return {name for name in own_parts(source) if name.split(".")[0] not in allowed and name not in allowed}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules that a fresh Python imports."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    names = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    return {name.split(".")[0] for name in names}
+
+
+def needs_torch(module: str) -> bool:
+    return any(module == part or module.startswith(f"{part}.") for part in NEEDS_TORCH)
+
+
+def test_every_part_has_its_place() -> None:
+    assert {module.split(".")[0] for module in SOURCES} == set(MAY_IMPORT)
+
+
+def test_the_rule_goes_one_way() -> None:
+    order = {part: {name.split(".")[0] for name in allowed} for part, allowed in MAY_IMPORT.items()}
+    assert list(TopologicalSorter(order).static_order())  # raises where there is a circle
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_only_what_it_may(module: str) -> None:
+    assert not violations(module, SOURCES[module])
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_nothing_from_outside_the_package(module: str) -> None:
+    assert not {name.split(".")[0] for name in imported(SOURCES[module])} & OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "found"),
+    [
+        ("losses.boxes", "from centerx.config.schema import LossConfig", {"config.schema"}),
+        ("losses.boxes", "def f():\n    import centerx.build", {"build"}),
+        ("runtime.onnx", "from centerx import detector", {"detector"}),
+        ("model_file", "from centerx.runtime.predictor import Predictor", {"runtime.predictor"}),
+        ("model_file", "from centerx.runtime.info import ModelInfo", set()),
+        ("cli.predict", "from centerx import load", set()),
+    ],
+)
+def test_the_judge_itself(module: str, source: str, found: set[str]) -> None:
+    assert violations(module, source) == found
+
+
+def test_what_is_said_to_need_torch_exists() -> None:
+    assert all(any(module == part or module.startswith(f"{part}.") for module in SOURCES) for part in NEEDS_TORCH)
+
+
+@pytest.mark.parametrize("arguments", [("-c", "import centerx"), ("-m", "centerx", "--help")], ids=["import", "help"])
+def test_starts_without_anything_heavy(arguments: tuple[str, ...]) -> None:
+    loaded = loaded_by(*arguments)
+    assert "centerx" in loaded
+    assert not loaded & (TORCH | {"cv2", "onnxruntime"})
+
+
+def test_the_torch_free_parts_load_no_torch() -> None:
+    modules = [f"centerx.{module}" for module in SOURCES if not needs_torch(module) and "__" not in module]
+    assert not loaded_by("-c", f"import {', '.join(modules)}") & TORCH
