@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from centerx.errors import InputError
-from centerx.images import EXIF_ORIENTATION, image_hw, list_images, read_image
+from centerx.images import EXIF_ORIENTATION, image_hw, list_images, nonsense_orientation, read_image
 
 HEIGHT, WIDTH = 12, 20
 COLOURS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -125,6 +125,7 @@ def test_orientation_is_applied(tmp_path, orientation, suffix):
     path = tmp_path / f"turned.{suffix}"
     Image.fromarray(np.ascontiguousarray(STORED[orientation](COLOURS))).save(path, exif=exif)
     check_picture(path, COLOURS)
+    assert nonsense_orientation(path) == ""
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -134,6 +135,7 @@ def test_nonsense_orientation_is_upright(tmp_path, orientation):
     path = tmp_path / "picture.png"
     Image.fromarray(COLOURS).save(path, exif=exif)
     check_picture(path, COLOURS)
+    assert nonsense_orientation(path) == str(orientation)
 
 
 def test_a_broken_tag_beside_the_orientation_does_no_harm(tmp_path):

@@ -17,9 +17,10 @@ PACKAGE = Path(centerx.__file__).parent
 
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
-SHARED = {"errors", "types", "geometry", "images"}
+SHARED = {"errors", "files", "types", "geometry", "images"}
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "geometry": set(),
     "progress": set(),
     "types": {"geometry"},

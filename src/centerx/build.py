@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import lightning as L
@@ -38,8 +39,10 @@ from centerx.train.optim import build_optimizer, build_schedule
 from centerx.train.pictures import compare_with_truth
 from centerx.train.processes import Processes
 from centerx.train.progress import BrokenImages, TrainProgress
-from centerx.train.record import KeepModels, RunRecord
+from centerx.train.record import KeepModels, RunRecord, WholeCheckpoints
 from centerx.types import Batch, Detections
+
+ROOM = 1 << 16  # bytes that a run folder must have room for before anything starts
 
 
 class Run(NamedTuple):
@@ -80,9 +83,14 @@ def build_model(config: Config) -> CenterNet:
     width = model.neck.channels
     neck: FpnNeck | DeconvNeck
     if model.neck.type == "deconv":
-        neck = DeconvNeck(backbone.channels, width if isinstance(width, tuple) else (width,) * 3)
+        widths = width if isinstance(width, tuple) else (width,) * 3
+        if len(widths) != 3:
+            raise InputError(
+                f"model.neck.channels: a deconv neck has three stages, not {len(widths)}, list a width each"
+            )
+        neck = DeconvNeck(backbone.channels, widths)
     elif isinstance(width, tuple):
-        raise InputError("model.neck.channels: an fpn neck has one width, not a list")
+        raise InputError("model.neck.channels: an fpn neck has one width, not a list, give a number")
     else:
         neck = FpnNeck(backbone.channels, width)
     return CenterNet(backbone, neck, CenterHead(neck.out_channels, len(config.classes), model.head_channels))
@@ -148,10 +156,11 @@ def build_run(config: Config, folder: Path) -> Run:
         raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
     if processes.device == "cpu":
         keep_freed_memory()
-    prepare_folder(folder, config)
+    prepare_folder(folder)
 
     torch.manual_seed(train.seed)
     detector = build_detector(config)
+    detector.model.backbone.require_maps(config.data.input_size)
     if train.init is not None:
         load_weights(detector, read_model(Path(train.init))[0], Path(train.init))
     if train.channels_last:
@@ -172,7 +181,11 @@ def build_run(config: Config, folder: Path) -> Run:
     save = partial(save_named, folder, config)
     callbacks: list[Callback] = [BrokenImages(fail=config.data.broken_images == "fail")]
     callbacks += [evaluation] if evaluation else []
-    callbacks += [KeepModels(save, evaluation), RunRecord(folder, evaluation), TrainProgress(evaluation)]
+    callbacks += [
+        KeepModels(save, evaluation),
+        RunRecord(folder, dump_config(config), evaluation),
+        TrainProgress(evaluation),
+    ]
     return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
 
 
@@ -267,6 +280,7 @@ def build_trainer(config: Config, folder: Path, callbacks: list[Callback], proce
         max_epochs=train.epochs,
         gradient_clip_val=train.clip_norm or None,
         callbacks=[*callbacks, last],
+        plugins=[WholeCheckpoints()],
         logger=TensorBoardLogger(folder, name="", version=""),
         use_distributed_sampler=False,
         limit_val_batches=0,
@@ -278,15 +292,16 @@ def build_trainer(config: Config, folder: Path, callbacks: list[Callback], proce
     )
 
 
-def prepare_folder(folder: Path, config: Config) -> None:
-    """Make the run folder and write the resolved configuration into it.
+def prepare_folder(folder: Path) -> None:
+    """Make the run folder.
 
     Raises:
         InputError: it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM))
     except OSError as error:
         raise InputError(
             f"{folder}: cannot write the run folder ({error.strerror}), choose another with --out"

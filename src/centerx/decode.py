@@ -47,13 +47,16 @@ class Decode(nn.Module):
         cells = height * width
         candidates = torch.where(peaks(heatmap), heatmap, torch.finfo(heatmap.dtype).min)
         best, flat = candidates.reshape(batch, -1).topk(min(self.top_k, classes * cells))
+        # ONNX Runtime's sigmoid rounds some close neighbours the other way round, so the few left are sorted by score.
+        scores, order = best.sigmoid().topk(best.shape[1])
+        flat = flat.gather(1, order)
         labels, cell = flat // cells, flat % cells
         centre = torch.stack([cell % width, cell // width], dim=-1) + gather_cells(outputs.offset, cell).float()
         half = gather_cells(outputs.size, cell).float().clamp(min=0) / 2
         low, high = (centre - half) * self.stride, (centre + half) * self.stride
         limit = low.new_tensor([input_hw[1], input_hw[0]])
         boxes = torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=-1)
-        return Detections(boxes, best.sigmoid(), labels)
+        return Detections(boxes, scores, labels)
 
 
 def gather_cells(maps: Tensor, index: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +33,9 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, not a picture, truncated or unreasonably large.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return to_rgb(image)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image file, check the path") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({_one_line(error)}), replace or remove it") from None
+    with _opened(path) as image:
+        image.load()
+        return to_rgb(image)
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
@@ -61,21 +58,38 @@ def image_hw(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or has no readable header.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # Of a TIFF, Pillow gives the upright size and later the upright pixels by itself.
-            turned = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image file, check the path") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({_one_line(error)}), replace or remove it") from None
+    with _opened(path) as image:
+        width, height = image.size
+        # Of a TIFF, Pillow gives the upright size and later the upright pixels by itself.
+        turned = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
+
+
+def nonsense_orientation(path: Path) -> str:
+    """The EXIF orientation where it is none of 1 to 8, which leaves the picture as stored; '' where it is, or absent.
+
+    Raises:
+        InputError: as `image_hw`.
+    """
+    with _opened(path) as image:
+        orientation = image.getexif().get(EXIF_ORIENTATION)
+    return "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
 
 
 def list_images(folder: Path) -> list[Path]:
     """Every image file below `folder`, sorted, by suffix."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such image file, check the path") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable image ({_one_line(error)}), replace or remove it") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from centerx.detector import Detector
 from centerx.errors import InputError
+from centerx.files import write_whole
 from centerx.runtime.info import ModelInfo
 
 CONFIG_KEY = "config"
@@ -26,9 +26,7 @@ def save_model(path: Path, detector: Detector, info: ModelInfo, config: str) -> 
         config: the resolved configuration as YAML.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in detector.model.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=info.to_metadata() | {CONFIG_KEY: config})
-    os.replace(partial, path)
+    write_whole(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
@@ -38,13 +36,13 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
         InputError: the file is missing, corrupt or not a model of this project.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such model file")
+        raise InputError(f"{path}: no such model file, check the path")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
-        raise InputError(f"{path}: corrupt or not a safetensors file ({error})") from None
+        raise InputError(f"{path}: corrupt or not a safetensors file ({error}), name a model file of a run") from None
     info = ModelInfo.from_metadata(metadata, path)
     if CONFIG_KEY not in metadata:
         raise InputError(f"{path}: not a centerX model, its metadata lacks the configuration")

@@ -188,17 +188,18 @@ def test_a_wrong_override(refused: Refused, tmp_path: Path, override: str, says:
         ("voc_junk", "a.xml: malformed XML"),
     ],
 )
-def test_wrong_data(
-    refused: Refused, capsys: pytest.CaptureFixture[str], command: list[str], data: str, says: str
-) -> None:
-    line = refused(*command, f"data.train=[{data}]" if command is TRAIN else data)
-    if command == ["data", "check"]:  # which lists every problem before it ends
-        assert line.startswith(data)
-    else:
-        assert says in line
+def test_wrong_data(refused: Refused, command: list[str], data: str, says: str) -> None:
+    assert says in refused(*command, f"data.train=[{data}]" if command is TRAIN else data)
 
 
-@pytest.mark.parametrize("command", [["eval", "model.onnx", "no_boxes.json"], [*TRAIN, "data.train=[no_boxes.json]"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["eval", "model.onnx", "no_boxes.json"],
+        ["data", "check", "no_boxes.json"],
+        [*TRAIN, "data.train=[no_boxes.json]"],
+    ],
+)
 def test_no_boxes_at_all(refused: Refused, command: list[str]) -> None:
     assert "no boxes" in refused(*command)
 

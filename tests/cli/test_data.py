@@ -33,9 +33,10 @@ def test_check_names_a_truncated_picture_and_survives_nonsense_exif(centerx, sha
     status, out, err = centerx("data", "check", shared_data / "fixtures" / "dirty")
     assert (status, err) == (0, "")
     problems = [line for line in out.splitlines() if "skipped" in line or "fixed" in line or "fatal" in line]
-    assert len(problems) == 1
-    assert problems[0].startswith("skipped ")
-    assert "00090.jpg: not a readable image" in problems[0]
+    assert len(problems) == 3
+    assert re.search(r"^fixed .*00076\.jpg: its EXIF orientation is 0, not one of 1 to 8", problems[0])
+    assert re.search(r"^skipped .*00090\.jpg: not a readable image", problems[1])
+    assert re.search(r"^fixed .*00103\.jpg: its EXIF orientation is 65537", problems[2])
     assert table(out) == {"kangaroo": [8, 0, 3]}
 
 
@@ -80,14 +81,20 @@ def test_check_counts_crowds_and_empty_pictures(centerx, tmp_path: Path) -> None
     assert re.search(r"^fixed .*c\.png: is 40 x 30 pixels, not 41 x 30", out, re.MULTILINE)
 
 
-def test_check_ends_with_2_on_a_fatal_problem(centerx, tmp_path: Path) -> None:
-    write_voc(tmp_path / "voc" / "a.xml", ("cat", (1, 2, 3, 4)))
+def test_check_lists_all_the_rest_beside_a_fatal_problem_and_ends_with_2(centerx, tmp_path: Path) -> None:
+    for name in ("a", "cut"):
+        write_voc(tmp_path / "voc" / f"{name}.xml", ("cat", (1, 2, 3, 4)), file_name=f"{name}.png")
+    write_picture(tmp_path / "voc" / "a.png")
+    (tmp_path / "voc" / "cut.png").write_bytes((tmp_path / "voc" / "a.png").read_bytes()[:30])
     for name in ("b", "c"):
         (tmp_path / "voc" / f"{name}.xml").write_text("<annotation>")
     status, out, err = centerx("data", "check", tmp_path / "voc")
     assert status == 2
     assert len(re.findall(r"^fatal .*: malformed XML", out, re.MULTILINE)) == 2
-    assert err == f"error: {tmp_path / 'voc'}: 2 fatal problems, listed above as fatal\n"
+    assert re.search(r"^skipped .*cut\.png: not a readable image", out, re.MULTILINE)
+    assert table(out) == {"cat": [2, 0, 2]}
+    assert err.startswith(f"error: {tmp_path / 'voc' / 'b.xml'}: malformed XML (")
+    assert err.endswith(", repair or remove it (and 1 more, listed by `centerx data check`)\n")
     (tmp_path / "bad.json").write_bytes(bytes(range(256)))
     status, out, err = centerx("data", "check", tmp_path / "bad.json")
     assert (status, err.count("\n")) == (2, 1)
@@ -102,6 +109,15 @@ def test_check_ends_with_2_where_there_are_no_pictures_or_none_is_readable(cente
     status, out, err = centerx("data", "check", tmp_path)
     assert (status, err.count("\n")) == (2, 1)
     assert "none of its 1 pictures can be read" in out
+
+
+def test_check_ends_with_2_where_no_picture_has_a_box(centerx, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    status, out, err = centerx("data", "check", write_coco(tmp_path / "a.json", annotations=[]))
+    assert (status, table(out)) == (2, {"cat": [0, 0, 0]})
+    assert re.search(r"^fatal .*a\.json: no boxes on any", out, re.MULTILINE)
+    assert err.startswith(f"error: {tmp_path / 'a.json'}: no boxes on any of its 1 pictures")
+    assert centerx("data", "check", tmp_path, "--format", "folder")[0] == 0, "there nothing is meant to be labelled"
 
 
 @pytest.mark.parametrize("to", ["coco", "yolo", "voc"])

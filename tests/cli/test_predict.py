@@ -115,6 +115,14 @@ def test_nothing_readable_is_an_error(centerx: CommandLine, onnx_file: Path, tmp
     assert not (tmp_path / "a.json").exists()
 
 
+def test_the_only_source_that_cannot_be_read_is_one_line(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("hello")
+    status, out, err = centerx("predict", onnx_file, tmp_path / "text.jpg")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path / 'text.jpg'}: not a readable image")
+    assert err.count("\n") == 1
+
+
 def test_drawings_keep_apart_what_has_one_name(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
     first, second = save(tmp_path / "1" / "a.png"), save(tmp_path / "2" / "a.png", picture(1, (60, 200)))
     bare = save(tmp_path / "bare", picture(2), format="PNG")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import CommandLine
 
 EPOCHS = 6
@@ -17,8 +19,9 @@ def losses(folder: Path) -> list[str]:
         return [row["train/loss"] for row in csv.DictReader(file)]
 
 
-def test_an_interrupted_run_says_so_and_can_be_resumed(
-    centerx: CommandLine, small_overrides: list[str], tmp_path: Path
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_stopped_in_an_epoch_can_be_resumed(
+    centerx: CommandLine, small_overrides: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     overrides = [f"train.epochs={EPOCHS}", f"train.val_every={EPOCHS}", "train.batch_size=8", "data.workers=1"]
@@ -32,11 +35,12 @@ def test_an_interrupted_run_says_so_and_can_be_resumed(
     ) as process:
         assert process.stdout is not None
         assert any(line.startswith(f"epoch 2/{EPOCHS}") for line in process.stdout)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        os.killpg(process.pid, stop)  # as a terminal does: to the workers too
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert err.startswith("error: interrupted")
-    assert err.count("\n") == 1
+    if stop is signal.SIGINT:
+        assert process.returncode == 2
+        assert err.startswith("error: interrupted")
+        assert err.count("\n") == 1
     assert (cut / "last.ckpt").is_file()
     assert 2 <= len(losses(cut)) < EPOCHS
 
@@ -46,3 +50,19 @@ def test_an_interrupted_run_says_so_and_can_be_resumed(
     assert centerx(*command, "--out", whole)[0] == 0
     assert len(losses(whole)) == EPOCHS
     assert losses(cut) == losses(whole)
+
+
+def test_a_run_is_neither_overwritten_nor_mixed_with_another(
+    centerx: CommandLine, small_overrides: list[str], tmp_path: Path
+) -> None:
+    command = ["train", "nano", *small_overrides, "data.val=[]", "--out", tmp_path]
+    assert centerx(*command)[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    status, _, err = centerx(*command, "train.seed=1")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: {tmp_path}: holds a run already")
+    assert centerx(*command, "model.head_channels=8", "--resume")[0] == 2  # of another network
+    assert {path: path.read_bytes() for path in before} == before
+    assert centerx(*command, "--resume")[0] == 0  # with nothing left to do
+    assert {path: path.read_bytes() for path in before} == before

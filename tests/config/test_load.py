@@ -37,6 +37,16 @@ def test_base_may_name_a_preset(tmp_path: Path) -> None:
         ("data.train=[{split: val}]", "data.train.0.path"),
         ("classes=[a,a]", "different names"),
         ("model.neck.type=bifpn", "model.neck.type"),
+        ("Train.epochs=3", "unknown key 'Train' (did you mean 'train'?)"),
+        ("train.Epochs=3", "unknown key 'train.Epochs' (did you mean 'epochs'?)"),
+        ("train.max-epochs=3", "unknown key 'train.max-epochs' (did you mean 'epochs'?)"),
+        ("epochs=3", "unknown key 'epochs' (did you mean 'train.epochs'?)"),
+        ("train.lr=3", "unknown key 'train.lr' (did you mean 'train.optimizer.lr'?)"),
+        ("data.classes=[a]", "unknown key 'data.classes' (did you mean 'classes'?)"),
+        ("data.train=[{pth: x}]", "unknown key 'data.train.0.pth' (did you mean 'path'?)"),
+        ("model.neck.channels=wide", "model.neck.channels: Input should be a valid integer"),
+        ("classes=RBC", "classes: Input should be a list (got 'RBC')"),
+        ("model=resnet18", "model: Input should be a mapping of keys (got 'resnet18')"),
         ("nonsense", "key=value"),
         ("data={", "not readable"),
     ],
@@ -46,6 +56,15 @@ def test_a_wrong_override_is_named(override: str, says: str) -> None:
         load_config("nano", [override])
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override", ["trian.epochs=3", "classes=[a,a]", "classes=[]", "data.input_size=100", "train=3"]
+)
+def test_the_override_is_blamed_and_not_the_preset(override: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_config("nano", ["train.seed=1", override, "data.workers=0"])
+    assert str(error.value).startswith(f"{override}: ")
 
 
 @pytest.mark.parametrize(

@@ -142,5 +142,5 @@ def test_pictures_may_be_named(tmp_path: Path) -> None:
 def test_the_first_of_several_fatal_problems_is_told_with_their_number(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.xml").write_text("<")
-    with pytest.raises(InputError, match=r"a\.xml: malformed XML .* \(and 2 more, see `centerx data check`\)"):
+    with pytest.raises(InputError, match=r"a\.xml: malformed XML .* \(and 2 more, listed by `centerx data check`\)"):
         read_dataset(tmp_path)

@@ -138,6 +138,24 @@ def test_a_file_that_is_not_an_annotation_is_fatal(tmp_path: Path, content: byte
     assert fates(scan_dataset(tmp_path)) == ["fatal"]
 
 
+def test_lists_with_a_byte_order_mark_and_repetitions(tmp_path: Path) -> None:
+    write_voc(tmp_path / "Annotations" / "a.xml", ("cat", BOX))
+    (tmp_path / "labelmap.txt").write_text("\ufeffox:::\ncat:::\n", encoding="utf-8")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("\ufeffa\na\n", encoding="utf-8")
+    dataset = read_dataset(tmp_path, split="val")
+    assert dataset.class_names == ("ox", "cat")
+    assert [record.image_id for record in dataset.records] == ["a"]
+    assert [(problem.what, problem.fate) for problem in dataset.problems] == [("a: listed 2 times, used once", "fixed")]
+
+
+def test_xml_files_are_known_by_their_suffix_in_any_case(tmp_path: Path) -> None:
+    write_voc(tmp_path / "Annotations" / "a.XML", ("cat", BOX))
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, dataset.class_names) == ("voc", ("cat",))
+
+
 def test_sub_folders_are_splits(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         write_voc(tmp_path / split / f"{split}.xml", ("dog", BOX), file_name=f"{split}.png")

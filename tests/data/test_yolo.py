@@ -132,12 +132,15 @@ def test_binary_junk_is_one_line(tmp_path: Path) -> None:
     ("line", "boxes", "fate"),
     [
         ("1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8", [[4, 6, 20, 24]], None),  # a polygon
+        ("1.0 0.5 0.5 0.25 0.5", [BOX], None),
         ("1 0.5 0.5 2 0.5", [[0, 7.5, 40, 22.5]], "fixed"),
         ("1 0.5 0.5 0 0.5", [], "skipped"),
         ("1 2.5 0.5 0.1 0.1", [], "skipped"),
         ("1 0.5 0.5 0.5", [], "skipped"),
         ("1 0.5 0.5 0.5 0.5 0.9", [], "skipped"),
         ("1", [], "skipped"),
+        ("0.5 0.5 0.5 0.5 0.5", [], "skipped"),
+        ("inf 0.5 0.5 0.5 0.5", [], "skipped"),
         ("dog 0.5 0.5 0.5 0.5", [], "skipped"),
         ("1 nan 0.5 0.5 0.5", [], "skipped"),
         ("1 0.5 0.5 inf 0.5", [], "skipped"),
@@ -152,6 +155,40 @@ def test_lines(tmp_path: Path, line: str, boxes: list[list[float]], fate: str | 
     np.testing.assert_allclose(dataset.records[0].boxes[1:], np.reshape(boxes, (-1, 4)))
     where = f"{folder / 'labels' / 'a.txt'}:3"
     assert [(problem.where, problem.fate) for problem in dataset.problems] == ([(where, fate)] if fate else [])
+
+
+def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "\ufeffnames: [cat, dog]\ntrain: images\n", a=f"\ufeff{LINE}")
+    for names_file in ("", "classes.txt"):
+        if names_file:
+            (folder / "data.yaml").unlink()
+            (folder / names_file).write_text("\ufeffcat\ndog\n", encoding="utf-8")
+        dataset = read_dataset(folder)
+        assert (dataset.class_names, dataset.problems) == (("cat", "dog"), [])
+        assert dataset.records[0].boxes.tolist() == [BOX]
+
+
+def test_names_count_not_nc(tmp_path: Path) -> None:
+    dataset = read_dataset(write_yolo(tmp_path, "nc: 3\nnames: [cat, dog]\ntrain: images\n", a=LINE))
+    assert dataset.class_names == ("cat", "dog")
+    assert [(p.where, p.fate) for p in dataset.problems] == [(str(tmp_path / "data.yaml"), "fixed")]
+
+
+def test_a_picture_listed_twice_is_used_once(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat, dog]\ntrain: [list.txt, images]\n", a=LINE, b=LINE)
+    (folder / "list.txt").write_text("images/a.png\n")
+    dataset = read_dataset(folder)
+    assert [record.image.name for record in dataset.records] == ["a.png", "b.png"]
+    assert [(p.where, p.fate) for p in dataset.problems] == [(str(folder / "images" / "a.png"), "fixed")]
+
+
+def test_a_label_file_without_a_picture_is_named(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat, dog]\ntrain: list.txt\n", a=LINE, b=LINE, gone=LINE)
+    (folder / "images" / "gone.png").unlink()
+    (folder / "labels" / "classes.txt").write_text("cat\ndog\n")
+    (folder / "list.txt").write_text("images/a.png\n")
+    problems = read_dataset(folder).problems
+    assert [(p.where, p.fate) for p in problems] == [(str(folder / "labels" / "gone.txt"), "skipped")]
 
 
 def test_keypoints_behind_a_box_are_no_polygon(tmp_path: Path) -> None:

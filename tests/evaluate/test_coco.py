@@ -73,6 +73,15 @@ def test_agrees_with_pycocotools(seed: int) -> None:
     np.testing.assert_allclose(ours, judge(entries, found), atol=1e-9)
 
 
+def test_equal_scores_rank_by_image_id_whatever_the_order() -> None:
+    entries, found = random_case(0)
+    found = [one._replace(scores=np.round(one.scores)) for one in found]
+    expected = judge(entries, found)
+    shuffled = np.random.default_rng(1).permutation(len(entries))
+    metrics = coco_metrics([entries[k] for k in shuffled], [found[k] for k in shuffled], CLASSES)
+    np.testing.assert_allclose([-1 if value is None else value for value in metrics[:12]], expected, atol=1e-9)
+
+
 def test_perfect_detections_reach_one_and_the_first_annotation_counts() -> None:
     record = Record(
         Path("a.jpg"),
@@ -115,6 +124,7 @@ def test_reproduces_cocos_own_figures(shared_data: Path, tmp_path: Path) -> None
     folder = shared_data / "fixtures" / "cocoeval"
     dataset = read_dataset(folder / "instances_val2014_100.json")
     metrics = evaluate_results(folder / "instances_val2014_fakebbox100_results.json", dataset)
-    expected = [0.505, 0.697, 0.573, 0.586, 0.519, 0.501, 0.387, 0.594, 0.595]
-    assert [round(value or 0, 3) for value in metrics[:9]] == expected
+    expected = [0.505, 0.697, 0.573, 0.586, 0.519, 0.501, 0.387, 0.594, 0.595, 0.640, 0.566, 0.564]
+    assert [round(value or 0, 3) for value in metrics[:12]] == expected
+    assert metrics.AP == pytest.approx(0.5045806987249628, abs=1e-12)  # pycocotools 2.0.11
     json.dumps(metrics._asdict())

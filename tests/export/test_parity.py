@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
-from centerx.build import load_detector
+from centerx.build import build_detector, load_detector
+from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.evaluate.api import evaluate_model
 from centerx.export import export_model
@@ -17,6 +19,7 @@ from centerx.export.parity import Difference, difference, one, painted, verify
 from centerx.geometry import Letterbox, scale_matrix, shift_matrix, warp_image
 from centerx.images import read_image
 from centerx.runtime import Predictor, Session, load, open_session
+from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 
 PICTURES = 200
@@ -187,6 +190,15 @@ def test_finding_nothing_is_not_agreement() -> None:
     assert not difference(detections([]), detections([])).small
 
 
+def test_places_without_a_peak_are_no_detections_but_show_that_nothing_was_cut_off() -> None:
+    empty = [(0, 0, 0, 0, 0, 0)] * 2
+    moved = [(40, 40, 40, 40, 0, 0)] * 2
+    assert difference(detections([*ROWS, *empty]), detections([*ROWS, *moved])) == Difference(0, 0, 0, 4)
+    assert difference(detections([*ROWS, *empty]), detections([*ROWS[:2], *empty, *empty])).unmatched == 2
+    unmarked = (*ROWS[3][:4], 0, 0)  # the box of a detection, where the other side has no peak
+    assert difference(detections([*ROWS, *empty]), detections([*ROWS[:3], unmarked])) == Difference(0, 0, 1, 3)
+
+
 def test_one_picture_does_not_hide_another() -> None:
     fine, bad = Difference(0.01, 0, 0, 100), Difference(0.2, 0, 3, 10)
     assert fine | bad == bad | fine == Difference(0.2, 0, 3, 110)
@@ -216,6 +228,14 @@ def test_verify_finds_a_fault_of_the_exporter(model_file: Path, onnx_file: Path,
     onnx.save(model, tmp_path / "wrong.onnx")
     with pytest.raises(RuntimeError, match=r"wrong\.onnx: the exported file differs"):
         verify(detector, tmp_path / "wrong.onnx")
+
+
+def test_verify_bears_that_rounding_chooses_the_peaks_of_an_untrained_model(tmp_path: Path) -> None:
+    config = load_config("nano", ["classes=[x,y]", "data.input_size=[64,96]", "model.neck.type=deconv"])
+    torch.manual_seed(0)
+    detector = build_detector(config).eval()
+    export_model(detector, ModelInfo(("x", "y"), (64, 96), 4), tmp_path / "new.onnx", "onnx")
+    assert "scores within" in verify(detector, tmp_path / "new.onnx")
 
 
 def test_one_takes_a_row() -> None:

@@ -9,7 +9,7 @@ from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
 from centerx.models.neck import bilinear_init
 
 
-@pytest.mark.parametrize("name", ["resnet18", "regnetx_002", "mobilenetv3_small_100", "convnext_atto"])
+@pytest.mark.parametrize("name", ["resnet18", "regnetx_002", "mobilenetv3_small_100", "convnext_atto", "dla34"])
 @pytest.mark.parametrize("neck", ["fpn", "deconv"])
 def test_maps_are_a_quarter_of_any_input(name: str, neck: str) -> None:
     backbone = Backbone(name)
@@ -54,6 +54,40 @@ def test_transposed_convolutions_start_as_upsampling_of_every_channel() -> None:
 def test_an_unusable_backbone_is_named(name: str) -> None:
     with pytest.raises(InputError, match=name):
         Backbone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("swin_tiny_patch4_window7_224", "does not take pictures of 96 x 128"),  # one size only
+        ("inception_v3", "gives a map of"),  # convolutions without padding
+    ],
+)
+def test_a_backbone_whose_maps_do_not_fit_the_input_is_named(name: str, says: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}' {says}"):
+        Backbone(name).require_maps((96, 128))
+
+
+def test_trying_a_backbone_leaves_it_as_it_was() -> None:
+    backbone = Backbone("resnet18")
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    backbone.require_maps((96, 128))
+    assert backbone.training
+    for key, value in backbone.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+
+    def offline(name: str, pretrained: bool = False, **options: object) -> torch.nn.Module:
+        if pretrained:
+            raise OSError("cannot find the requested files in the cache")
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(InputError, match=r"^model.pretrained: no weights for 'resnet18' .*check the connection"):
+        Backbone("resnet18", pretrained=True)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -1,7 +1,10 @@
 """Whole runs, small: what a user finds in the run folder, and what must never change a result."""
 
 import csv
+import errno
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -49,6 +52,7 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
         "config.yaml", "best.safetensors", "last.safetensors", "last.ckpt", "metrics.csv", "val.png", "curves.png",
     } <= names  # fmt: skip
     assert any(name.startswith("events.out.tfevents") for name in names)
+    assert len({(tmp_path / name).stat().st_mode for name in ("last.safetensors", "last.ckpt", "metrics.csv")}) == 1
     table = rows(tmp_path)
     assert [row["epoch"] for row in table] == ["1", "2"]
     assert {"train/loss", "train/heatmap", "train/size", "train/offset", "val/AP", "lr", "seconds"} <= table[0].keys()
@@ -92,6 +96,39 @@ def test_resume_continues_as_if_nothing_had_happened(small_overrides: list[str],
     whole, cut = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "cut"))
     for key in whole:
         torch.testing.assert_close(cut[key], whole[key], rtol=0, atol=0)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(path: Path, content: memoryview) -> None:
+        if path.name.startswith("last.ckpt") and (tmp_path / "last.ckpt").exists():
+            content = content[:1000]
+        with path.open("wb") as file:
+            file.write(content)
+        if len(content) == 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match="No space left") as caught:
+        train([*small_overrides, "data.val=[]", "train.epochs=3"], tmp_path)
+    assert caught.value.filename == str(tmp_path / "last.ckpt")
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_a_long_epoch_tells_how_far_it_is(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("centerx.train.progress.PAUSE", 0)
+    train([*small_overrides, "data.val=[]", "train.epochs=2"], tmp_path)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[:2] for line in told if "step " in line] == [
+        [f"epoch {epoch}/2", f"step {step}/6"] for epoch in (1, 2) for step in range(1, 7)
+    ]
+    figure = r"\d+\.\d+"
+    assert all(re.search(rf"  loss {figure}  (.*  )?{figure} steps/s  \d+ s left$", line) for line in told)
+    assert all(f"  {term} " in told[-1] for term in ("loss", "heatmap", "size", "offset"))
+    assert told[-1].endswith("  0 s left")
 
 
 def test_the_number_of_workers_changes_nothing(small_overrides: list[str], tmp_path: Path) -> None:
@@ -151,6 +188,9 @@ def test_an_infinite_loss_is_told_and_the_last_model_kept(small_overrides: list[
         ("augment.colour=[{ColourJitter: {}}]", "did you mean 'ColorJitter'"),
         ("augment.colour=[{ColorJitter: {brightnes: 1}}]", "augment.colour.ColorJitter"),
         ("train.init=nowhere.safetensors", "nowhere.safetensors"),
+        ("model.backbone=swin_tiny_patch4_window7_224", "does not take pictures of 96 x 96 pixels"),
+        ("model.neck={type: deconv, channels: [64,32]}", "model.neck.channels: a deconv neck has three stages, not 2"),
+        ("model.neck={type: fpn, channels: [64,32,16]}", "model.neck.channels: an fpn neck has one width"),
     ],
 )
 def test_what_is_wrong_is_said_before_training(

@@ -40,19 +40,16 @@ def check(
 ) -> None:
     """List every problem of a data set and what becomes of it, then count the classes."""
     from centerx.data.check import picture_problems
-    from centerx.data.read import scan_dataset, select_classes
+    from centerx.data.read import check_usable, scan_dataset, select_classes
 
     dataset = scan_dataset(data, split=split, images=images, format=format)
     if classes and all(problem.fate != "fatal" for problem in dataset.problems):
         dataset = select_classes(dataset, _names(classes))
-    fatal = _tell(dataset.problems)
-    if not fatal:
-        if not dataset.records:
-            raise InputError(f"{data}: no pictures there, check the path{' and the split' if split else ''}")
-        fatal = _tell(picture_problems(dataset, _track("reading pictures")))
+    problems = _tell(dataset.problems)
+    if dataset.records:
+        problems += _tell(picture_problems(dataset, _track("reading pictures")))
         _summarise(dataset)
-    if fatal:
-        raise InputError(f"{data}: {fatal} fatal problem{'s' if fatal > 1 else ''}, listed above as fatal")
+    check_usable(dataset._replace(problems=problems), split)
 
 
 @app.command("convert")
@@ -158,13 +155,13 @@ def _summarise(dataset: Dataset) -> None:
         Console().print(table)
 
 
-def _tell(problems: Iterable[Problem]) -> int:
-    """Print problems and return how many are fatal."""
-    fatal = 0
+def _tell(problems: Iterable[Problem]) -> list[Problem]:
+    """Print problems as they come and return them."""
+    told = []
     for problem in problems:
-        fatal += problem.fate == "fatal"
         typer.echo(f"{typer.style(f'{problem.fate:8}', COLOURS[problem.fate])}{problem.where}: {problem.what}")
-    return fatal
+        told.append(problem)
+    return told
 
 
 def _track(what: str) -> Track:

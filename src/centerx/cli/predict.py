@@ -43,7 +43,7 @@ def predict(
     unreadable: list[str] = []
     work = list(zip(found, targets, strict=True))
     for source, target in track(work, "predicting"):
-        for entry in _detect(predictor, source, score, target, unreadable):
+        for entry in _detect(predictor, source, score, target, unreadable if len(work) > 1 else None):
             entries.append(entry)
             if json_file is None and out is None:
                 _tell(entry)
@@ -59,7 +59,7 @@ def predict(
 
 
 def _detect(
-    predictor: Predictor, source: Source, score: float, target: Path | None, unreadable: list[str]
+    predictor: Predictor, source: Source, score: float, target: Path | None, unreadable: list[str] | None
 ) -> Iterator[dict[str, Any]]:
     """The `--json` entry of each frame of a source, after drawing it into `target`."""
     from centerx.draw import draw_boxes
@@ -72,11 +72,13 @@ def _detect(
             yield describe(str(source.path), image, found) | ({"frame": number} if source.is_video else {})
 
 
-def _readable(source: Source, unreadable: list[str]) -> Iterator[np.ndarray]:
-    """The frames of a source; what cannot be read is told and noted, and the work goes on."""
+def _readable(source: Source, unreadable: list[str] | None) -> Iterator[np.ndarray]:
+    """The frames of a source; what cannot be read is told and noted, and the work goes on; without a list it ends."""
     try:
         yield from source.frames()
     except InputError as error:
+        if unreadable is None:
+            raise
         unreadable.append(str(error))
         print(f"warning: skipped: {error}", file=sys.stderr)
 

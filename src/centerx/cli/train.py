@@ -29,6 +29,8 @@ def train(
     checkpoint = folder / "last.ckpt"
     if resume and not checkpoint.is_file():
         raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{folder}: holds a run already, go on with it by --resume, or name another folder with --out")
     run = build_run(load_config(config, overrides or []), folder)
     fit(run, checkpoint if resume else None)
     if not run.trainer.is_global_zero:

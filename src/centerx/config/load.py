@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,12 +11,15 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from centerx.config.schema import Config
 from centerx.errors import InputError, nearest
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 MAX_DEPTH = 16
+# what pydantic says to programmers, for those who write YAML
+PLAIN = {r"valid tuple": "list", r"^Tuple": "List", r"valid dictionary( or instance of \w+)?": "mapping of keys"}
 
 
 def preset_names() -> list[str]:
@@ -103,7 +106,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for item in overrides:
-        if not re.match(r"[\w.]+=", item):
+        if not re.match(r"[\w.-]+=", item):
             raise InputError(f"{item!r}: an override is written key=value, such as train.epochs=40")
         try:
             change = OmegaConf.to_container(OmegaConf.from_dotlist([item]), resolve=False)
@@ -122,29 +125,62 @@ def _merge(base: Any, change: Any) -> Any:
 
 def _culprit(error: ValidationError, overrides: Sequence[str]) -> str | None:
     """The override that set the wrong key, the last one as in the configuration itself."""
-    path = [str(part) for part in error.errors()[0]["loc"]]
+    path = [str(part) for part in _first(error)["loc"]]
     keys = {item: item.split("=")[0].split(".") for item in reversed(overrides)}
-    return next((item for item, key in keys.items() if key == path[: len(key)]), None)
+    return next((item for item, key in keys.items() if all(a == b for a, b in zip(key, path, strict=False))), None)
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = [part for part in first["loc"] if isinstance(part, int) or not part[:1].isupper()]
+    first = _first(error)
+    path = _keys(first)
     key = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
-        parents, name = path[:-1], str(path[-1])
-        return f"unknown key {key!r}{nearest(name, _known_keys(parents))}, see docs/config.md"
+        return f"unknown key {key!r}{_suggestion(path)}, see docs/config.md"
     message = first["msg"].removeprefix("Value error, ")
-    shown = f" (got {first['input']!r})" if key and not isinstance(first["input"], dict) else ""
-    return f"{key + ': ' if key else ''}{message}{shown}, see docs/config.md"
+    for jargon, word in PLAIN.items():
+        message = re.sub(jargon, word, message)
+    shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+    return f"{key}: {message}{shown}, see docs/config.md"
 
 
-def _known_keys(parents: Sequence[int | str]) -> list[str]:
+def _first(error: ValidationError) -> ErrorDetails:
+    """The error to tell: an unknown key rather than the one that is missed in its place."""
+    errors = error.errors()
+    return next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+
+
+def _keys(error: ErrorDetails) -> list[int | str]:
+    """Where it is, without the names of types that pydantic adds where a value may be of several."""
+    if error["type"] == "extra_forbidden":
+        return list(error["loc"])
+    path: list[int | str] = []
+    for part in error["loc"]:
+        if isinstance(part, int) or part in _section_at(path).model_fields:
+            path.append(part)
+    return path
+
+
+def _suggestion(path: Sequence[int | str]) -> str:
+    """The nearest key of the same section, else the key of this name in another, else the nearest of all."""
+    name = str(path[-1])
+    elsewhere = {key.split(".")[-1]: key for key in sorted(_all_keys(Config), key=len, reverse=True)}
+    siblings = nearest(name, _section_at(path[:-1]).model_fields)
+    return siblings or nearest(elsewhere.get(name, ".".join(map(str, path))), elsewhere.values())
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if section := _section(field.annotation):
+            yield from _all_keys(section, f"{prefix}{name}.")
+
+
+def _section_at(path: Sequence[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = Config
-    for part in parents:
+    for part in path:
         if isinstance(part, str) and part in model.model_fields:
             model = _section(model.model_fields[part].annotation) or model
-    return list(model.model_fields)
+    return model
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -15,6 +15,20 @@ Count = Annotated[int, Field(gt=0)]
 def as_list(value: Any) -> Any:
     """One entry where a list of entries is due."""
     return [value] if isinstance(value, (str, dict)) else value
+
+
+def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names of a model."""
+    if not value or len(set(value)) != len(value):
+        raise ValueError("must be a list of different names")
+    return value
+
+
+def multiples_of_32(value: tuple[int, int]) -> tuple[int, int]:
+    """Sides that the network can halve five times."""
+    if any(side % 32 for side in value):
+        raise ValueError("must be multiples of 32")
+    return value
 
 
 def as_pair(value: Any) -> Any:
@@ -53,7 +67,7 @@ class DataConfig(Section):
 
     train: Entries = Field((), description="data sets to train on")
     val: Entries = Field((), description="data sets to evaluate on while training")
-    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair)] = Field(
+    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(multiples_of_32)] = Field(
         (512, 512), description="height and width of the input in pixels, multiples of 32"
     )
     workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
@@ -61,12 +75,6 @@ class DataConfig(Section):
         "skip",
         description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)",
     )
-
-    @model_validator(mode="after")
-    def _multiple_of_32(self) -> DataConfig:
-        if any(side % 32 for side in self.input_size):
-            raise ValueError(f"input_size {list(self.input_size)} must be multiples of 32")
-        return self
 
 
 class AugmentConfig(Section):
@@ -172,7 +180,7 @@ class TrainConfig(Section):
 class Config(Section):
     """A whole run."""
 
-    classes: tuple[str, ...] | None = Field(
+    classes: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
         None, description="the model's class names, in order; without it, all that the training data declares"
     )
     data: DataConfig = DataConfig()
@@ -180,9 +188,3 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     train: TrainConfig = TrainConfig()
-
-    @model_validator(mode="after")
-    def _unique_classes(self) -> Config:
-        if self.classes is not None and (not self.classes or len(set(self.classes)) != len(self.classes)):
-            raise ValueError("classes must be a list of different names")
-        return self

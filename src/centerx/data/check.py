@@ -9,7 +9,7 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Problem, Track
 from centerx.errors import InputError
-from centerx.images import read_image
+from centerx.images import nonsense_orientation, read_image
 
 
 class ClassCount(NamedTuple):
@@ -26,7 +26,9 @@ class ClassCount(NamedTuple):
 
 
 def picture_problems(dataset: Dataset, track: Track = iter) -> Iterator[Problem]:
-    """Decode every picture and yield what is wrong with it; where none can be read, that is fatal.
+    """Decode every picture and yield what is wrong with it; where none can be read or no box is on any, that is fatal.
+
+    A bare folder of images needs no boxes.
 
     Args:
         dataset: to check. track: shows progress.
@@ -40,12 +42,18 @@ def picture_problems(dataset: Dataset, track: Track = iter) -> Iterator[Problem]
             yield Problem(str(record.image), f"{what}; boxes on it: {len(record.labels)}", "skipped")
             continue
         usable += 1
+        orientation = nonsense_orientation(record.image)
+        if orientation:
+            what = f"its EXIF orientation is {orientation}, not one of 1 to 8; taken as upright"
+            yield Problem(str(record.image), what, "fixed")
         if record.declared_hw is not None and record.declared_hw != (height, width):
             declared = f"{record.declared_hw[1]} x {record.declared_hw[0]}"
             what = f"is {width} x {height} pixels, not {declared} as declared; its boxes are taken as they stand"
             yield Problem(str(record.image), what, "fixed")
     if not usable:
         yield Problem(str(dataset.path), f"none of its {len(dataset.records)} pictures can be read", "fatal")
+    if dataset.format != "folder" and not any(len(record.labels) for record in dataset.records):
+        yield Problem(str(dataset.path), f"no boxes on any of its {len(dataset.records)} pictures", "fatal")
 
 
 def count_classes(dataset: Dataset) -> list[ClassCount]:

@@ -41,12 +41,7 @@ def read_dataset(
         InputError: nothing there, a fatal problem (the first is named), no pictures, or a class the data lacks.
     """
     dataset = scan_dataset(path, split=split, images=images, format=format)
-    fatal = [problem for problem in dataset.problems if problem.fate == "fatal"]
-    if fatal:
-        more = f" (and {len(fatal) - 1} more, see `centerx data check`)" if len(fatal) > 1 else ""
-        raise InputError(f"{fatal[0].where}: {fatal[0].what}, repair or remove it{more}")
-    if not dataset.records:
-        raise InputError(f"{path}: no pictures there, check the path{' and the split' if split else ''}")
+    check_usable(dataset, split)
     return dataset if classes is None else select_classes(dataset, classes)
 
 
@@ -72,6 +67,20 @@ def scan_dataset(
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
     return dataset
+
+
+def check_usable(dataset: Dataset, split: str | None) -> None:
+    """Raise where a data set, read from its `split`, cannot be used.
+
+    Raises:
+        InputError: a fatal problem (the first is named), or no pictures.
+    """
+    fatal = [problem for problem in dataset.problems if problem.fate == "fatal"]
+    if fatal:
+        more = f" (and {len(fatal) - 1} more, listed by `centerx data check`)" if len(fatal) > 1 else ""
+        raise InputError(f"{fatal[0].where}: {fatal[0].what}, repair or remove it{more}")
+    if not dataset.records:
+        raise InputError(f"{dataset.path}: no pictures there, check the path{' and the split' if split else ''}")
 
 
 def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:

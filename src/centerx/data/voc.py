@@ -6,7 +6,8 @@ corners, not VOC2007's counting from 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import ParseError
@@ -51,17 +52,21 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     folder = _choose_folder(path, split)
     root = parent_folder(path) if path.name == ANNOTATIONS else path  # what belongs to the xml files lies beside them
     problems: list[Problem] = []
-    parsed = [_parse(file, problems) for file in sorted(folder.glob("*.xml"))]
+    files = {file.stem: file for file in sorted(_xml_files(folder))}
+    parsed = [_parse(file, problems) for file in files.values()]
     annotations = {annotation.file.stem: annotation for annotation in parsed if annotation}
     names = _class_names(root, annotations.values())
     whole = split is None or folder == path / split
-    chosen = list(annotations) if whole else _split_names(path, str(split), folder)
+    chosen = list(annotations) if whole else _split_names(path, str(split), folder, files)
+    for name, count in Counter(chosen).items():
+        if count > 1:
+            problems.append(Problem(f"{path}: split {split}", f"{name}: listed {count} times, used once", "fixed"))
     pictures = _Pictures(root, folder, images)
     records = []
-    for name in chosen:
+    for name in dict.fromkeys(chosen):
         annotation = annotations.get(name)
         if not annotation:
-            if not (folder / f"{name}.xml").is_file():  # else it is fatal already
+            if name not in files:  # else it is fatal already
                 problems.append(Problem(f"{path}: split {split}", f"{name}: no such xml file", "skipped"))
             continue
         builder = RecordBuilder(pictures.find(annotation.picture, name), name, problems, annotation.hw)
@@ -137,18 +142,22 @@ def _text(node: Any, tag: str) -> str:
 def _class_names(path: Path, annotations: Iterable[_Annotation]) -> tuple[str, ...]:
     found = {each.name for annotation in annotations for each in annotation.objects} - {""}
     file = path / LABEL_MAP
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if file.is_file() else []
     declared = [line.rsplit(":", 3)[0] for line in lines if line.strip() and not line.startswith("# label:")]
     declared = [name for name in declared if name != BACKGROUND or name in found]
     return tuple(dict.fromkeys([*declared, *sorted(found)]))
 
 
+def _xml_files(folder: Path) -> Iterable[Path]:
+    return (file for file in folder.glob("*") if file.suffix.lower() == ".xml")
+
+
 def _annotation_folders(path: Path) -> list[Path]:
     """The folder of the xml files, or the several sub-folders that hold some."""
     for folder in (path / ANNOTATIONS, path):
-        if any(folder.glob("*.xml")):
+        if any(_xml_files(folder)):
             return [folder]
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and any(folder.glob("*.xml")))
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and any(_xml_files(folder)))
 
 
 def _choose_folder(path: Path, split: str | None) -> Path:
@@ -161,7 +170,7 @@ def _choose_folder(path: Path, split: str | None) -> Path:
     return named[0]
 
 
-def _split_names(path: Path, split: str, folder: Path) -> list[str]:
+def _split_names(path: Path, split: str, folder: Path, known_names: Collection[str]) -> list[str]:
     """The names in a split's list, which may have a column for the presence of a class."""
     home = path if (path / "ImageSets").is_dir() else parent_folder(folder)
     lists = home / "ImageSets" / "Main"
@@ -169,6 +178,5 @@ def _split_names(path: Path, split: str, folder: Path) -> list[str]:
     if not file.is_file():
         known = sorted(each.stem for each in lists.glob("*.txt"))
         raise InputError(f"{path}: no split {split!r}{nearest(split, known)}, there are: {', '.join(known) or 'none'}")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-    names = [line if (folder / f"{line}.xml").is_file() else line.split()[0] for line in lines if line]
-    return list(dict.fromkeys(names))
+    lines = [line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+    return [line if line in known_names else line.split()[0] for line in lines if line]

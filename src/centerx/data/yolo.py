@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import yaml
 
 from centerx.data.dataset import Dataset, Problem, RecordBuilder, UnusableData, parent_folder
 from centerx.errors import InputError, nearest
-from centerx.images import image_hw, list_images
+from centerx.images import SUFFIXES, image_hw, list_images
 
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 NAME_FILES = ("classes.txt", "obj.names", "*.names")
@@ -49,12 +50,17 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     classes are called by their numbers.
     """
     file = path if path.is_file() else _first(path, YAML_FILES)
-    listing = _from_yaml(file, split, images) if file else _from_folder(path, split, images)
+    problems: list[Problem] = []
+    listing = _from_yaml(file, split, images, problems) if file else _from_folder(path, split, images)
     if listing.pictures and not any(label_file.is_file() for _, label_file in listing.pictures):
         first = listing.pictures[0]
         raise UnusableData(path, f"none of the pictures has a label file, {first[0]} should have {first[1]}")
-    problems: list[Problem] = []
-    rows = [_rows(label_file, problems) for _, label_file in listing.pictures]
+    problems += _strays(listing.pictures)
+    listed = Counter(listing.pictures)
+    for (picture, _), count in listed.items():
+        if count > 1:
+            problems.append(Problem(str(picture), f"listed {count} times, used once", "fixed"))
+    rows = [_rows(label_file, problems) for _, label_file in listed]
     names = listing.names
     if not names:
         numbers = (row.number for some in rows for row in some)
@@ -66,7 +72,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     ids = {name: number for number, name in reversed(names.items())}  # of numbers that share a name, the first
     home = path.parent if path.is_file() else path
     records = []
-    for (picture, label_file), some in zip(listing.pictures, rows, strict=True):
+    for (picture, label_file), some in zip(listed, rows, strict=True):
         image_id = picture.relative_to(home).as_posix() if picture.is_relative_to(home) else str(picture)
         builder = RecordBuilder(picture, image_id, problems)
         if some:
@@ -92,18 +98,22 @@ def load_yaml(file: Path) -> dict[Any, Any]:
 
 def _rows(file: Path, problems: list[Problem]) -> list[_Row]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
     except UnicodeDecodeError:
         problems.append(Problem(str(file), "not a text file", "fatal"))
         return []
     rows = []
     for number, line in enumerate(lines, start=1):
-        words = line.split()
+        where = f"{file}:{number}"
         try:
-            if words:
-                rows.append(_Row(f"{file}:{number}", int(words[0]), [float(word) for word in words[1:]]))
+            values = [float(word) for word in line.split()]
         except ValueError:
-            problems.append(Problem(f"{file}:{number}", f"not numbers: {line.strip()}", "skipped"))
+            problems.append(Problem(where, f"not numbers: {line.strip()}", "skipped"))
+            continue
+        if values and values[0].is_integer():
+            rows.append(_Row(where, int(values[0]), values[1:]))
+        elif values:
+            problems.append(Problem(where, f"class {values[0]:g} is not a whole number", "skipped"))
     return rows
 
 
@@ -137,7 +147,7 @@ def _relative_box(values: Sequence[float]) -> list[float] | None:
     return None
 
 
-def _from_yaml(file: Path, split: str | None, images: Path | None) -> _Listing:
+def _from_yaml(file: Path, split: str | None, images: Path | None, problems: list[Problem]) -> _Listing:
     tree = load_yaml(file)
     roots = [file.parent / str(tree.get("path") or ""), file.parent]
     if images:
@@ -146,7 +156,11 @@ def _from_yaml(file: Path, split: str | None, images: Path | None) -> _Listing:
         places = [_place(file, source, roots) for source in _sources(file, tree, roots, split)]
         pictures = [picture for place in places for picture in _pictures(place, roots)]
         labelled = [(picture, _label_file(picture)) for picture in pictures]
-    return _Listing(_names(file, tree), labelled, has_keypoints="kpt_shape" in tree)
+    names = _names(file, tree)
+    if tree.get("nc") not in (None, len(names)):
+        what = f"nc is {tree['nc']}, but there are {len(names)} names; the names count"
+        problems.append(Problem(str(file), what, "fixed"))
+    return _Listing(names, labelled, has_keypoints="kpt_shape" in tree)
 
 
 def _names(file: Path, tree: dict[Any, Any]) -> dict[int, str]:
@@ -266,6 +280,23 @@ def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple
     return labelled
 
 
+def _strays(pictures: Sequence[tuple[Path, Path]]) -> list[Problem]:
+    """Label files in the folders `labels` that are in use to which no picture belongs."""
+    homes: dict[Path, set[Path]] = {}
+    for picture, file in pictures:
+        if "labels" in file.parent.parts and file.parent != picture.parent:
+            homes.setdefault(file.parent, set()).add(picture.parent)
+    problems = []
+    for labels, folders in homes.items():
+        beside = (each for folder in folders if folder.is_dir() for each in folder.iterdir())
+        stems = {each.stem for each in beside if each.suffix.lower() in SUFFIXES}
+        stems |= {picture.stem for picture, file in pictures if file.parent == labels}
+        for file in sorted(labels.glob("*.txt")):
+            if file.stem not in stems and not any(map(file.match, NAME_FILES)):
+                problems.append(Problem(str(file), "there is no picture of this name", "skipped"))
+    return problems
+
+
 def _has_names(path: Path) -> bool:
     names_file = _first(path, NAME_FILES)
     return names_file is not None and any(file != names_file for file in path.rglob("*.txt"))
@@ -289,4 +320,4 @@ def _lines(file: Path) -> list[str]:
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace")
+    return file.read_text(encoding="utf-8-sig", errors="replace")

@@ -1,7 +1,7 @@
 """Detections against ground truth -> COCO metrics, computed by faster-coco-eval.
 
 Ids are renumbered from 1 on the way, so that string ids, ids above 2^32 and annotation id 0 (which COCO's own
-matching takes for 'unmatched') all count.
+matching takes for 'unmatched') all count. Pictures keep the order of their ids: it ranks detections of equal score.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], cla
     Ignored objects are treated as COCO treats crowds: neither found nor missed. Detections of a class that a
     picture's data set does not annotate are left out, since nobody can say whether they are right.
     """
+    order = sorted(range(len(entries)), key=lambda index: _rank(entries[index].record.image_id))
+    entries = [entries[index] for index in order]
     truth = COCO(_ground_truth(entries, class_names))
-    found = truth.loadRes(_results(entries, detections))
+    found = truth.loadRes(_results(entries, [detections[index] for index in order]))
     evaluation = COCOeval_faster(truth, found, iouType="bbox")
     evaluation.evaluate()
     evaluation.accumulate()
@@ -59,6 +61,10 @@ def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], cla
     per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
     figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
     return Metrics(*figures, per_class, len(entries))  # type: ignore[call-arg, arg-type]  # twelve figures
+
+
+def _rank(image_id: int | str) -> tuple[bool, int | str]:
+    return isinstance(image_id, str), image_id
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from centerx.data.dataset import Dataset
 from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
 from centerx.types import Detections
+
+IDS = ("image_id", "category_id")
+WANTED = "image_id, category_id, bbox (four numbers) and score (a number)"
 
 
 def read_results(path: Path, dataset: Dataset) -> list[Detections]:
@@ -42,10 +46,23 @@ def _load(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file, check the path") from None
     except ValueError as error:
         raise InputError(f"{path}: malformed JSON ({error})") from None
-    wanted = {"image_id", "category_id", "bbox", "score"}
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and wanted <= row.keys() for row in rows):
-        raise InputError(f"{path}: not COCO results, a list of {', '.join(sorted(wanted))} is needed")
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: not COCO results, a list of {WANTED} is needed")
+    wrong = next((number for number, row in enumerate(rows) if not _is_result(row)), None)
+    if wrong is not None:
+        raise InputError(f"{path}: not COCO results, entry {wrong} counted from 0 lacks one of {WANTED}: repair it")
     return rows
+
+
+def _is_result(row: Any) -> bool:
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), int | float | str) for key in IDS):
+        return False
+    box, score = row.get("bbox"), row.get("score")
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_number, [*box, score]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

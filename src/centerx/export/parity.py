@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 
 from centerx.detector import Detector
 from centerx.runtime import open_session
+from centerx.runtime.predictor import LEAST
 from centerx.types import Detections
 
 BATCHES = (1, 3, 8)
@@ -48,9 +50,11 @@ class Difference(NamedTuple):
 def difference(first: Detections, second: Detections) -> Difference:
     """Compare two detectors' answers for one picture, paired by class and nearest box.
 
-    A detection without a partner does not count where it scores like the other side's last one: there may have been
-    no place left for its partner.
+    Places that score 0 are no detections. A detection without a partner does not count where it scores like the other
+    side's last place: there may have been none left for its partner.
     """
+    last = min(first.scores, default=0.0), min(second.scores, default=0.0)
+    first, second = first.above(LEAST), second.above(LEAST)
     if not len(first.scores) or not len(second.scores):
         return Difference(0.0, 0.0, len(first.scores) + len(second.scores), 0)
     apart = np.abs(first.boxes[:, None] - second.boxes[None]).max(axis=-1)
@@ -63,7 +67,7 @@ def difference(first: Detections, second: Detections) -> Difference:
     return Difference(
         box=float(apart[left, right].max(initial=0.0)),
         score=float(score[left, right].max(initial=0.0)),
-        unmatched=_alone(first.scores, left, second.scores) + _alone(second.scores, right, first.scores),
+        unmatched=_alone(first.scores, left, last[1]) + _alone(second.scores, right, last[0]),
         matched=len(left),
     )
 
@@ -71,22 +75,31 @@ def difference(first: Detections, second: Detections) -> Difference:
 def verify(detector: Detector, path: Path) -> str:
     """Run an exported file and its origin on painted pictures; return a line that tells the difference.
 
+    Where scores are all alike, as in a model hardly trained, rounding decides which cells are peaks. How many it moves
+    is seen by running the model in another memory layout; twice as many are allowed to differ.
+
     Raises:
         RuntimeError: they differ: a fault of the exporter, not of the input.
     """
     session = open_session(path)
-    total = Difference(0.0, 0.0, 0, 0)
+    reordered = copy.deepcopy(detector).to(memory_format=torch.channels_last)
+    total = rounding = Difference(0.0, 0.0, 0, 0)
     for batch in BATCHES:
         images = painted(batch, session.info.input_hw)
-        with torch.inference_mode():
-            ours = Detections(*(each.numpy() for each in detector(torch.from_numpy(images))[:3]))
-        theirs = session(images)
+        ours, also_ours, theirs = run(detector, images), run(reordered, images), session(images)
         for row in range(batch):
             total |= difference(one(ours, row), one(theirs, row))
+            rounding |= difference(one(ours, row), one(also_ours, row))
     told = f"{total.matched} detections, boxes within {total.box:.4f} pixels, scores within {total.score:.1e} of torch"
-    if not total.small:
+    if not total._replace(unmatched=max(total.unmatched - 2 * rounding.unmatched, 0)).small:
         raise RuntimeError(f"{path}: the exported file differs from the model: {told}, {total.unmatched} unmatched")
     return told
+
+
+@torch.inference_mode()
+def run(detector: Detector, images: np.ndarray) -> Detections:
+    """(B, 3, H, W) uint8 -> (B, K, ...) detections of a model, in NumPy."""
+    return Detections(*(each.numpy() for each in detector(torch.from_numpy(images))[:3]))
 
 
 def one(batch: Detections, row: int) -> Detections:
@@ -116,8 +129,8 @@ def painted(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
     return images
 
 
-def _alone(scores: np.ndarray, paired: np.ndarray, others: np.ndarray) -> int:
+def _alone(scores: np.ndarray, paired: np.ndarray, last: float) -> int:
     """How many have no partner, though they score above the other side's last."""
-    alone = scores > others.min() * (1 + SCORE_TOLERANCE)
+    alone = scores > last * (1 + SCORE_TOLERANCE)
     alone[paired] = False
     return int(alone.sum())

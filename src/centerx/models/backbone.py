@@ -36,6 +36,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, pretrained: bool | str = False) -> None:
         super().__init__()
+        self.name = name
         self.net = _create(name, pretrained)
         info = self.net.feature_info
         self.channels: list[int] = list(info.channels())
@@ -47,6 +48,31 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) uint8 -> one (B, channels[i], H / strides[i], W / strides[i]) a stage."""
         return self.net((images.to(self.mean.dtype) - self.mean) / self.std)
+
+    @torch.no_grad()
+    def require_maps(self, input_hw: tuple[int, int]) -> None:
+        """Try one picture of (height, width) pixels; many models take one size only, some round their maps otherwise.
+
+        Raises:
+            InputError: it fails, or the maps are not of the strides that timm states.
+        """
+        training = self.training
+        try:
+            maps = self.eval()(torch.zeros((1, 3, *input_hw), dtype=torch.uint8, device=self.mean.device))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise InputError(
+                f"model.backbone: {self.name!r} does not take pictures of {input_hw[0]} x {input_hw[1]} pixels "
+                f"({error}), choose another data.input_size or a convolutional model"
+            ) from None
+        finally:
+            self.train(training)
+        for features, channels, stride in zip(maps, self.channels, self.strides, strict=True):
+            due = (channels, *(side // stride for side in input_hw))
+            if features.shape[1:] != due:
+                raise InputError(
+                    f"model.backbone: {self.name!r} gives a map of {tuple(features.shape[1:])} where (channels, "
+                    f"height, width) {due} are needed, choose another model"
+                )
 
 
 def _create(name: str, pretrained: bool | str) -> Any:
@@ -61,12 +87,20 @@ def _create(name: str, pretrained: bool | str) -> Any:
         raise InputError(
             f"model.backbone: {name!r} gives no feature maps ({error}), choose a convolutional model"
         ) from None
-    wanted = {stride: index for index, stride in enumerate(probe.feature_info.reduction()) if stride >= 4}
+    info = probe.feature_info  # the last map of each stride; some models leave out the first maps
+    wanted = {stride: index for index, stride in zip(info.out_indices, info.reduction(), strict=True) if stride >= 4}
     if list(wanted) != [4, 8, 16, 32]:
         raise InputError(f"model.backbone: {name!r} has maps of strides {list(wanted)}, 4, 8, 16 and 32 are needed")
     build = partial(timm.create_model, name, features_only=True, out_indices=tuple(wanted.values()))
-    if not isinstance(pretrained, str):
-        return build(pretrained=pretrained)
+    if not pretrained:
+        return build(pretrained=False)
+    if pretrained is True:
+        try:
+            return build(pretrained=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"model.pretrained: no weights for {name!r} ({error}); check the connection, or give a local file"
+            ) from None
     _check_weights(name, pretrained)
     return build(pretrained=True, pretrained_cfg_overlay={"file": pretrained, "hf_hub_id": None, "url": ""})
 

@@ -29,7 +29,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         sums = SumOverProcesses.apply(torch.cat([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3)), count]))
         total = sums[-1]
         mean, square = sums[:-1].div(total).chunk(2)
-        variance = square - mean * mean
+        variance = (square - mean * mean).clamp(min=0)  # rounding can leave less than nothing of a large mean
         self._track(mean.detach(), (variance * total / (total - 1).clamp(min=1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]

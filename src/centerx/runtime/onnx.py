@@ -33,7 +33,9 @@ class OnnxSession:
         try:
             self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except LOAD_ERRORS as error:
-            raise InputError(f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]})") from None
+            raise InputError(
+                f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]}), export it again"
+            ) from None
         self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, path)
         inputs = [f"{each.name} {each.type} {each.shape[1:]}" for each in self.session.get_inputs()]
         needed = f"images tensor(uint8) {[3, *self.info.input_hw]}"

@@ -77,7 +77,7 @@ class CenterNetModule(L.LightningModule):
         if not math.isfinite(value := loss.item()):
             raise InputError(
                 f"the loss became {value} at epoch {self.current_epoch}, step {self.global_step}: lower "
-                "train.optimizer.lr or train.clip_norm; the run folder keeps the weights before it"
+                "train.optimizer.lr or train.clip_norm; the run folder keeps the models of the epochs before"
             )
 
 

@@ -20,9 +20,11 @@ from centerx.errors import InputError
 from centerx.train.evaluation import Evaluation
 from centerx.types import Batch
 
+PAUSE = 30.0  # seconds between two plain lines within an epoch
+
 
 class TrainProgress(L.Callback):
-    """Shows epoch, loss, speed, AP and the time left.
+    """Shows epoch, losses, speed, AP and the time left: a line an epoch, and between them the bar or, rarely, a line.
 
     Args:
         evaluation: which runs before this.
@@ -32,12 +34,14 @@ class TrainProgress(L.Callback):
         self.evaluation = evaluation
         self._bar: Progress | None = None
         self._task: Any = None
-        self._epoch_started = self._run_started = 0.0
-        self._first_epoch = 0
+        self._run_started = self._epoch_started = self._told = self._speed = 0.0
+        self._first_step = self._steps = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the bar."""
-        self._run_started, self._first_epoch = time.perf_counter(), trainer.current_epoch
+        self._run_started = self._told = time.perf_counter()
+        self._first_step = trainer.global_step
+        self._steps = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
         if trainer.is_global_zero and sys.stdout.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -47,48 +51,55 @@ class TrainProgress(L.Callback):
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
             )
-            steps = int(trainer.num_training_batches)
-            self._task = self._bar.add_task(
-                "training", total=steps * (trainer.max_epochs or 1), completed=trainer.global_step, note=""
-            )
+            self._task = self._bar.add_task("training", total=self._steps, completed=trainer.global_step, note="")
             self._bar.start()
 
     def on_train_epoch_start(self, *_: object) -> None:
         """Start the clock of the epoch."""
         self._epoch_started = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
-        """Move the bar."""
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Move the bar, or tell a line where the last one is long ago."""
+        now = time.perf_counter()
+        self._speed = (batch_idx + 1) / (now - self._epoch_started)
+        loss = f"loss {float(outputs['loss']):.3f}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=trainer.global_step)
+            note = f"{loss}  {self._speed:.1f} steps/s"
+            self._bar.update(self._task, description=epoch_of(trainer), completed=trainer.global_step, note=note)
+        elif now - self._told >= PAUSE:
+            self._tell(trainer, f"step {batch_idx + 1}/{trainer.num_training_batches}  {loss}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell the epoch's figures."""
-        if not trainer.is_global_zero:
-            return
         figures = trainer.callback_metrics
-        spent = time.perf_counter() - self._epoch_started
-        speed = int(trainer.num_training_batches) / spent
         terms = "  ".join(f"{name[6:]} {float(value):.3f}" for name, value in figures.items() if name[:6] == "train/")
         evaluated = self.evaluation.figures if self.evaluation else {}
-        ap = f"  AP {evaluated['val/AP']:.3f}" if evaluated else ""
-        note = f"{terms}{ap}  {speed:.1f} steps/s"
-        if self._bar is not None:
-            self._bar.update(
-                self._task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", note=note
-            )
+        self._tell(trainer, terms + (f"  AP {evaluated['val/AP']:.3f}" if evaluated else ""))
+
+    def _tell(self, trainer: L.Trainer, figures: str) -> None:
+        if not trainer.is_global_zero:
             return
-        done = trainer.current_epoch + 1 - self._first_epoch
-        left = (
-            (time.perf_counter() - self._run_started) / done * ((trainer.max_epochs or 1) - trainer.current_epoch - 1)
-        )
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {note}  {left:.0f} s left", flush=True)
+        self._told = time.perf_counter()
+        pace = (self._told - self._run_started) / (trainer.global_step - self._first_step)
+        left = pace * (self._steps - trainer.global_step)
+        line = f"{epoch_of(trainer)}  {figures}  {self._speed:.1f} steps/s  {left:.0f} s left"
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False)
+        else:
+            print(line, flush=True)
 
     def teardown(self, *_: object, **__: object) -> None:
         """Close the bar, also after an error."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def epoch_of(trainer: L.Trainer) -> str:
+    """Which epoch is under way."""
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
 
 class BrokenImages(L.Callback):

@@ -1,20 +1,34 @@
-"""What a run leaves behind: model files, metrics.csv with one row an epoch, and curves.png."""
+"""What a run leaves behind: configuration, models, checkpoint, metrics.csv with one row an epoch, and curves.png."""
 
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from centerx.detector import Detector
+from centerx.files import write_whole
 from centerx.train.evaluation import Evaluation
 from centerx.train.module import CenterNetModule
 
 Row = dict[str, float]
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all; Lightning's own way copies it where /tmp is another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_whole(Path(path), content.getbuffer())
 
 
 class KeepModels(L.Callback):
@@ -40,15 +54,16 @@ class KeepModels(L.Callback):
 
 
 class RunRecord(L.Callback):
-    """Writes metrics.csv and curves.png; the rows travel in the checkpoint, so a resume goes on.
+    """Writes config.yaml, metrics.csv and curves.png; the rows travel in the checkpoint, so a resume goes on.
 
     Args:
         folder: of the run.
+        config: resolved, as YAML.
         evaluation: which runs before this.
     """
 
-    def __init__(self, folder: Path, evaluation: Evaluation | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, config: str, evaluation: Evaluation | None) -> None:
+        self.folder, self.config = folder, config
         self.evaluation = evaluation
         self.rows: list[Row] = []
         self._started = 0.0
@@ -60,6 +75,11 @@ class RunRecord(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         self.rows = state_dict["rows"]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the configuration, now that nothing speaks against the run."""
+        if trainer.is_global_zero:
+            (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
 
     def on_train_epoch_start(self, *_: object) -> None:
         """Start the clock of the epoch."""
