@@ -18,6 +18,7 @@ import torch
 from centerx.bench import median_seconds
 from centerx.build import build_detector, build_module
 from centerx.config import load_config
+from centerx.losses.labels import label_terms
 from centerx.train.memory import keep_freed_memory
 
 from rows import Row, in_ms, rows, show
@@ -110,7 +111,7 @@ def build_step(case: Case) -> Callable[[], None]:
     def step() -> None:
         targets = module.assign(batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=case.bf16):
-            loss = module.criterion.total(module.criterion(detector.model(batch.images), targets))
+            loss, _ = module.balance(label_terms(detector.model(batch.images), targets))
         module.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, config.train.clip_norm)

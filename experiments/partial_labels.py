@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/bccd"))
     parser.add_argument("--config", default="bccd_nano")
     parser.add_argument("--dropped", default="RBC", choices=CLASSES)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/partial_labels"))
     args = parser.parse_args()

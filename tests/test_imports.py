@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "evaluate": SHARED | {"data", "progress", "runtime"},
     "export": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
-    "train": SHARED | {"data", "draw", "losses", "detector", "evaluate"},
+    "train": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluate"},
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluate", "train", "runtime"},
     "cli": SHARED

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from centerx import runtime
 from centerx.config import Config, dump_config, parse_text
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, RandomAffine
@@ -26,7 +27,8 @@ from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource, check_class_names, union_of_classes
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.losses import CenterCriterion
+from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
+from centerx.losses.distill import DISTILL_LOSSES, article_terms
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
 from centerx.models.norm import synchronise_batch_norms
@@ -40,6 +42,16 @@ from centerx.train.pictures import compare_with_truth
 from centerx.train.processes import Processes
 from centerx.train.progress import BrokenImages, TrainProgress
 from centerx.train.record import KeepModels, RunRecord, WholeCheckpoints
+from centerx.train.teachers import (
+    Answer,
+    BoxTeacher,
+    Claim,
+    NetworkTeacher,
+    Teacher,
+    Teaching,
+    plan_lessons,
+    taught_classes,
+)
 from centerx.types import Batch, Detections
 
 ROOM = 1 << 16  # bytes that a run folder must have room for before anything starts
@@ -144,11 +156,13 @@ def build_run(config: Config, folder: Path) -> Run:
     train_data, val_data = build_datasets(config.data.train), build_datasets(config.data.val)
     if not train_data:
         raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
-    config = resolve_classes(config, train_data)
+    teachers = open_teachers(config)
+    taught = [name for claim, _ in teachers for name in taught_classes(claim)]
+    config = resolve_classes(config, train_data, taught)
     assert config.classes is not None
-    check_class_names(config.classes, train_data)
+    check_class_names(config.classes, train_data, taught)
     source = SampleSource(train_data, config.classes)
-    if not any(len(entry.record.labels) for entry in source.entries):
+    if not teachers and not any(len(entry.record.labels) for entry in source.entries):
         raise InputError(f"data.train: no boxes of {', '.join(config.classes)} on any of {len(source)} pictures")
 
     processes = Processes.detect(train.device)
@@ -170,7 +184,7 @@ def build_run(config: Config, folder: Path) -> Run:
 
     sampler = EpochBatches(len(source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, val_data, folder, processes) if val_data else None
-    module = build_module(config, detector, total_steps=len(sampler) * train.epochs)
+    module = build_module(config, detector, len(sampler) * train.epochs, teachers)
     batches = DataLoader(
         build_train_pictures(config, source),
         batch_sampler=sampler,
@@ -189,11 +203,11 @@ def build_run(config: Config, folder: Path) -> Run:
     return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
 
 
-def resolve_classes(config: Config, datasets: Sequence[Dataset]) -> Config:
-    """Fill in the class names from the data where the configuration leaves them out."""
+def resolve_classes(config: Config, datasets: Sequence[Dataset], taught: Sequence[str] = ()) -> Config:
+    """Fill in the class names from teachers and data where the configuration leaves them out."""
     if config.classes is not None:
         return config
-    names = union_of_classes(datasets)
+    names = tuple(dict.fromkeys([*taught, *union_of_classes(datasets)]))
     if not names:
         raise InputError("classes: the training data labels no classes, add labelled data")
     return config.model_copy(update={"classes": names})
@@ -215,12 +229,86 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
     return TrainPictures(source, affine, ColourTransform(augment.colour), augment.mosaic, config.train.seed)
 
 
-def build_module(config: Config, detector: Detector, total_steps: int) -> CenterNetModule:
+def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
+    """Load the teachers of a configuration: what each could teach, and how it answers.
+
+    Raises:
+        InputError: a file is missing, of another kind, or takes pictures of another size; two have one name.
+    """
+    opened: list[tuple[Claim, Answer]] = []
+    for entry in config.distill.teachers:
+        path = Path(entry.weights)
+        name = entry.name or (path.parent.name if path.stem in ("best", "last") else path.stem)
+        if any(claim.name == name for claim, _ in opened):
+            raise InputError(f"distill.teachers: two are called {name!r}, give each a name of its own")
+        answer: Answer
+        if path.suffix.lower() == ".safetensors":
+            detector, info = load_detector(path)
+            if config.train.channels_last:
+                detector.to(memory_format=torch.channels_last)
+            answer = NetworkTeacher(detector.model)
+        else:
+            session = runtime.open_session(path)
+            info = session.info
+            if info.input_hw != config.data.input_size:
+                raise InputError(
+                    f"{path}: takes pictures of {info.input_hw[0]} x {info.input_hw[1]} pixels only, set "
+                    f"data.input_size=[{info.input_hw[0]},{info.input_hw[1]}] or export it again with --size"
+                )
+            answer = BoxTeacher(session, len(info.class_names), CenterNet.stride, config.loss.min_overlap)
+        opened.append((Claim(name, info.class_names, entry.classes), answer))
+    return opened
+
+
+def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_steps: int) -> Teaching | None:
+    """Return what the teachers do in a run of `total_steps`; None without teachers."""
+    distill = config.distill
+    if not teachers:
+        return None
+    assert config.classes is not None
+    lessons = plan_lessons([claim for claim, _ in teachers], config.classes, distill.shared)
+    loss = DISTILL_LOSSES[distill.loss]
+    if distill.relative_size:
+        if distill.loss != "article":
+            raise InputError("distill.relative_size: goes with distill.loss=article only, leave it out")
+        loss = partial(article_terms, relative_size=True)
+    return Teaching(
+        [Teacher(claim.name, answer, lesson) for (claim, answer), lesson in zip(teachers, lessons, strict=True)],
+        loss,
+        len(config.classes),
+        distill.labels,
+        round(distill.until * total_steps),
+    )
+
+
+def build_balance(config: Config, teachers: Sequence[str]) -> Balance:
+    """Return how the terms of labels and of each teacher are weighed."""
+    constant = config.loss.balance == "constant"
+    parts = {"": config.loss} | {f"kd/{name}/": config.distill for name in teachers}
+    figures = {
+        prefix + term: getattr(part.constant if constant else part, term)
+        for prefix, part in parts.items()
+        for term in ("heatmap", "size", "offset")
+    }
+    if config.loss.balance == "uncertainty":
+        zero = next((term for term, figure in figures.items() if not figure), None)
+        if zero is not None:
+            raise InputError(f"loss.balance: uncertainty cannot start from weight 0 of {zero!r}, raise it")
+        return Uncertainty(figures)
+    return ConstantMagnitude(figures) if constant else FixedWeights(figures)
+
+
+def build_module(
+    config: Config, detector: Detector, total_steps: int, teachers: list[tuple[Claim, Answer]] | None = None
+) -> CenterNetModule:
     """Return the training module for a run of `total_steps`."""
     assert config.classes is not None
     train, loss = config.train, config.loss
+    teaching = build_teaching(config, teachers or [], total_steps)
+    balance = build_balance(config, [claim.name for claim, _ in teachers or []])
+    learned = [detector, balance] if isinstance(balance, Uncertainty) else [detector]
     optimizer = build_optimizer(
-        detector,
+        torch.nn.ModuleList(learned),
         train.optimizer.name,
         train.optimizer.lr,
         train.optimizer.weight_decay,
@@ -242,8 +330,7 @@ def build_module(config: Config, detector: Detector, total_steps: int) -> Center
         min_overlap=loss.min_overlap,
         reach=loss.reach,
     )
-    criterion = CenterCriterion(heatmap=loss.heatmap, size=loss.size, offset=loss.offset)
-    return CenterNetModule(detector, assign, criterion, optimizer, schedule, train.ema)
+    return CenterNetModule(detector, assign, balance, optimizer, schedule, train.ema, teaching)
 
 
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:

@@ -136,7 +136,7 @@ def test_evaluation_of_both_gives_one_figure_on_200_real_pictures(
     }  # fmt: skip
     (tmp_path / "truth.json").write_text(json.dumps(tree))
     dataset = read_dataset(tmp_path / "truth.json")
-    first, second = (evaluate_model(model, dataset, batch_size=8) for model in (model_file, onnx_file))
+    first, second = (evaluate_model(model, [dataset], batch_size=8) for model in (model_file, onnx_file))
     assert first.images == second.images == PICTURES
     assert first.AP is not None
     assert second.AP is not None

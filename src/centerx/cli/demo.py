@@ -22,6 +22,7 @@ def demo(
 ) -> None:
     """Make scenes of handwritten digits, train, export to ONNX, find the digits on scenes never seen."""
     from centerx.build import build_run, load_detector
+    from centerx.cli.train import fit
     from centerx.config import load_config
     from centerx.data.digits import write_digit_scenes
     from centerx.data.read import read_dataset
@@ -37,9 +38,7 @@ def demo(
     print("2/4  training")
     overrides = [f"data.train=[{json.dumps(str(train_data))}]", f"train.seed={seed}"]
     run = build_run(load_config("digits", overrides + ([f"train.epochs={epochs}"] if epochs else [])), out / "run")
-    run.trainer.fit(run.module, run.batches)
-    if run.trainer.interrupted:
-        raise KeyboardInterrupt
+    fit(run)
 
     print("3/4  exporting to ONNX")
     onnx = out / "digits.onnx"
@@ -48,7 +47,7 @@ def demo(
 
     print("4/4  finding digits on held-out scenes with the exported file, without torch")
     dataset = read_dataset(val_data)
-    metrics = evaluate_model(onnx, dataset, batch_size=8)
+    metrics = evaluate_model(onnx, [dataset], batch_size=8)
     picture = draw_held_out(onnx, [record.image for record in dataset.records[:SHOWN]], out / "picture.png")
     metrics_table(metrics)
 

@@ -33,7 +33,7 @@ def evaluate(
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
     is_results = model.suffix == ".json"
-    metrics = evaluate_results(model, dataset) if is_results else evaluate_model(model, dataset, batch)
+    metrics = evaluate_results(model, dataset) if is_results else evaluate_model(model, [dataset], batch)
     metrics_table(metrics)
     if json_file is not None:
         json_file.write_text(json.dumps(metrics._asdict(), indent=2) + "\n", encoding="utf-8")

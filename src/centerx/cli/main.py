@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from centerx.cli import bench, data, demo, doctor, evaluate, export, predict, train
+from centerx.cli import bench, data, demo, doctor, evaluate, export, merge, predict, pseudo, train
 from centerx.cli.extras import EXTRAS
 from centerx.errors import InputError
 
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
+app.command("merge", cls=merge.ListOptions)(merge.merge)
+app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)

@@ -17,6 +17,11 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, (str, dict)) else value
 
 
+def as_mapping(value: Any) -> Any:
+    """Names that stay as they are."""
+    return {name: name for name in value} if isinstance(value, (list, tuple)) else value
+
+
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
     if not value or len(set(value)) != len(value):
@@ -121,18 +126,70 @@ class ModelConfig(Section):
     top_k: Count = Field(100, description="the most detections of one picture")
 
 
+class TermConfig(Section):
+    """A figure for each loss term."""
+
+    heatmap: NonNegative = Field(1.2, description="of the heatmap")
+    size: NonNegative = Field(0.4, description="of width and height")
+    offset: NonNegative = Field(0.1, description="of the centre offset")
+
+
 class LossConfig(Section):
     """Weights and shapes of the loss terms."""
 
     heatmap: NonNegative = Field(1.0, description="weight of the focal loss on the heatmap")
     size: NonNegative = Field(0.1, description="weight of the L1 loss on width and height")
     offset: NonNegative = Field(1.0, description="weight of the L1 loss on the centre offset")
+    balance: Literal["fixed", "constant", "uncertainty"] = Field(
+        "fixed",
+        description="fixed: the weights above; constant: every term is kept at its value of `loss.constant`; "
+        "uncertainty: weights are learned, from the fixed ones on",
+    )
+    constant: TermConfig = TermConfig()
     min_overlap: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.3, description="IoU that a box shifted by the Gaussian's radius keeps; corrected formula"
     )
     reach: Annotated[int, Field(ge=0)] = Field(
         1, description="size and offset are learned at cells up to this far from the centre cell; 0: there alone"
     )
+
+
+class TeacherConfig(Section):
+    """One teacher."""
+
+    weights: str = Field(description="its model file, .safetensors or .onnx")
+    name: str | None = Field(None, description="for logs and errors; without it that of its file, or of its folder")
+    classes: Annotated[dict[str, str] | None, BeforeValidator(as_mapping)] = Field(
+        None, description="the classes to teach: a list of names, or its name -> the student's; without it, all it has"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"weights": value} if isinstance(value, str) else value
+
+
+class DistillConfig(Section):
+    """What teachers teach, beside or instead of labels."""
+
+    teachers: Annotated[tuple[TeacherConfig, ...], BeforeValidator(as_list)] = Field(
+        (), description="model files that each teach some classes"
+    )
+    labels: bool = Field(
+        True, description="labels teach too the classes that have a teacher, on the pictures that label them"
+    )
+    loss: Literal["response", "article"] = Field(
+        "response", description="response: every cell learns the teacher's probability; article: as centerX has it"
+    )
+    relative_size: bool = Field(False, description="article: divide the error of the size by the teacher's size")
+    heatmap: NonNegative = Field(1.0, description="weight of the heatmap's term of each teacher")
+    size: NonNegative = Field(0.1, description="weight of the term of width and height")
+    offset: NonNegative = Field(1.0, description="weight of the term of the centre offset")
+    constant: TermConfig = TermConfig()
+    shared: str | None = Field(
+        None, description="who teaches a class that several teachers know: average, or the name of one of them"
+    )
+    until: Probability = Field(1.0, description="share of the run after which labels alone teach")
 
 
 class OptimizerConfig(Section):
@@ -187,4 +244,5 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
+    distill: DistillConfig = DistillConfig()
     train: TrainConfig = TrainConfig()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,17 +67,20 @@ def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
 
 
-def check_class_names(class_names: Sequence[str], datasets: Sequence[Dataset]) -> None:
-    """Raise where the model has a class that no data set labels.
+def check_class_names(
+    class_names: Sequence[str], datasets: Sequence[Dataset], taught: Collection[str] | None = None
+) -> None:
+    """Raise where the model has a class that no data set labels and no teacher teaches.
 
     Raises:
         InputError: names the class, the nearest and all known ones.
     """
     known = union_of_classes(datasets)
     for name in class_names:
-        if name not in known:
+        if name not in known and name not in (taught or ()):
             raise InputError(
-                f"classes: {name!r} is labelled in none of {', '.join(str(d.path) for d in datasets)}"
+                f"classes: {name!r} is {'taught by no teacher and ' if taught else ''}labelled in none of "
+                f"{', '.join(str(d.path) for d in datasets)}"
                 f"{nearest(name, known)}; labelled there: {', '.join(known) or 'nothing'}"
             )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch.utils.data import DataLoader
 
 from centerx.data.batch import EvalPictures, collate
 from centerx.data.dataset import Dataset
-from centerx.data.source import SampleSource
+from centerx.data.source import SampleSource, union_of_classes
 from centerx.errors import InputError
-from centerx.evaluate.coco import Metrics, coco_metrics
+from centerx.evaluate.coco import Metrics, best_thresholds, coco_metrics
 from centerx.evaluate.results import read_results
 from centerx.evaluate.run import detect_all, evaluate_found
 from centerx.progress import track
@@ -21,20 +22,40 @@ from centerx.types import Batch, Detections
 WORKERS = 2
 
 
-def evaluate_model(model: Path, dataset: Dataset, batch_size: int) -> Metrics:
-    """Run a model file over a data set, whatever its backend.
+def evaluate_model(model: Path, datasets: Sequence[Dataset], batch_size: int) -> Metrics:
+    """Run a model file over data sets, whatever its backend.
+
+    Raises:
+        InputError: model and data have no class name in common, or no picture can be read.
+    """
+    return evaluate_found(*run_model(model, datasets, batch_size))
+
+
+def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
+    """The score of each class from which on a model file's F1 on data sets is best; None where it finds nothing.
+
+    Raises:
+        InputError: as `evaluate_model`.
+    """
+    source, found = run_model(model, datasets, batch_size)
+    return best_thresholds([source.entries[i] for i in found], list(found.values()), source.class_names)
+
+
+def run_model(model: Path, datasets: Sequence[Dataset], batch_size: int) -> tuple[SampleSource, dict[int, Detections]]:
+    """Run a model file over data sets: the pictures in its classes, and what it finds on those that can be read.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
     """
     session = open_session(model)
     names = session.info.class_names
-    if not set(names) & set(dataset.class_names):
+    labelled, where = union_of_classes(datasets), ", ".join(str(dataset.path) for dataset in datasets)
+    if not set(names) & set(labelled):
         raise InputError(
-            f"{dataset.path}: labels {', '.join(dataset.class_names) or 'no classes'}, but {model} detects "
+            f"{where}: labels {', '.join(labelled) or 'no classes'}, but {model} detects "
             f"{', '.join(names)}; rename the classes in one of them"
         )
-    source = SampleSource([dataset], names)
+    source = SampleSource(datasets, names)
     pictures = EvalPictures(source, session.info.input_hw)
     loader = DataLoader(pictures, batch_size=batch_size, collate_fn=collate, num_workers=WORKERS)
 
@@ -45,8 +66,8 @@ def evaluate_model(model: Path, dataset: Dataset, batch_size: int) -> Metrics:
     for message in broken:
         print(f"warning: not evaluated: {message}", file=sys.stderr)
     if not found:
-        raise InputError(f"{dataset.path}: not one of {len(source)} pictures can be read")
-    return evaluate_found(source, found)
+        raise InputError(f"{where}: not one of {len(source)} pictures can be read")
+    return source, found
 
 
 def evaluate_results(results: Path, dataset: Dataset) -> Metrics:

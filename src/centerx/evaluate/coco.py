@@ -49,6 +49,35 @@ def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], cla
     Ignored objects are treated as COCO treats crowds: neither found nor missed. Detections of a class that a
     picture's data set does not annotate are left out, since nobody can say whether they are right.
     """
+    evaluation = _accumulated(entries, detections, class_names)
+    evaluation.summarize()
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
+    per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
+    figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
+    return Metrics(*figures, per_class, len(entries))  # type: ignore[call-arg, arg-type]  # twelve figures
+
+
+def best_thresholds(
+    entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]
+) -> dict[str, float | None]:
+    """The score of each class from which on its F1 at IoU 0.50 is best; None where no object is found.
+
+    Args:
+        entries, detections, class_names: as for `coco_metrics`.
+    """
+    curves = _accumulated(entries, detections, class_names)
+    recall = curves.params.recThrs[:, None]
+    precision, scores = (curves.eval[name][0, :, :, 0, -1] for name in ("precision", "scores"))  # (recall, class)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = f1.argmax(axis=0)
+    return {
+        name: float(scores[best[index], index]) if f1[best[index], index] > 0 else None
+        for index, name in enumerate(class_names)
+    }
+
+
+def _accumulated(entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]) -> Any:
+    """COCO's evaluation with its curves filled in."""
     order = sorted(range(len(entries)), key=lambda index: _rank(entries[index].record.image_id))
     entries = [entries[index] for index in order]
     truth = COCO(_ground_truth(entries, class_names))
@@ -56,11 +85,7 @@ def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], cla
     evaluation = COCOeval_faster(truth, found, iouType="bbox")
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
-    per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
-    figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
-    return Metrics(*figures, per_class, len(entries))  # type: ignore[call-arg, arg-type]  # twelve figures
+    return evaluation
 
 
 def _rank(image_id: int | str) -> tuple[bool, int | str]:

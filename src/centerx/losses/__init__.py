@@ -1,5 +1,1 @@
 """What training minimises."""
-
-from centerx.losses.criterion import CenterCriterion
-
-__all__ = ["CenterCriterion"]

@@ -94,7 +94,7 @@ def slots(
     return index, sizes, offsets, valid
 
 
-def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor) -> None:
+def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor, height: Tensor | None = None) -> None:
     """Max-splat Gaussians into planes (P, h, w), in place.
 
     Only the window of each Gaussian is computed: objects of like size share a window, so work follows the
@@ -105,10 +105,11 @@ def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor) -> None:
         plane: (N,) which of them.
         cell: (N, 2) x and y of the peak, whole numbers.
         radius: (N,) the window's half side in cells; the deviation is a sixth of the window's side.
+        height: (N,) of the peaks; 1 without it.
     """
     if not len(plane):
         return
-    height, width = planes.shape[-2:]
+    rows, columns = planes.shape[-2:]
     half = radius.floor().clamp(min=0)
     sigma = (2 * half + 1) / 6
     level = (half + 1).log2().ceil().long()  # windows of 1, 3, 7, 15, ... cells
@@ -122,8 +123,10 @@ def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor) -> None:
             decay = torch.exp(-(steps**2) / (2 * sigma[some, None] ** 2))
             decay = decay * (steps.abs() <= half[some, None])
             value = decay[:, :, None] * decay[:, None, :]
-            fits = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-            where = (plane[some, None, None] * height + y.long()[:, :, None]) * width + x.long()[:, None, :]
+            if height is not None:
+                value = value * height[some, None, None]
+            fits = ((y >= 0) & (y < rows))[:, :, None] & ((x >= 0) & (x < columns))[:, None, :]
+            where = (plane[some, None, None] * rows + y.long()[:, :, None]) * columns + x.long()[:, None, :]
             flat.scatter_reduce_(0, where[fits], value[fits], "amax")
 
 

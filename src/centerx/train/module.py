@@ -13,7 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.losses import CenterCriterion
+from centerx.losses.balance import Balance
+from centerx.losses.labels import label_terms
+from centerx.train.teachers import Teaching
 from centerx.types import Batch, CenterTargets
 
 
@@ -23,27 +25,30 @@ class CenterNetModule(L.LightningModule):
     Args:
         detector: what is trained.
         assign: a batch to its targets.
-        criterion: outputs and targets to loss terms.
-        optimizer: made from the detector's parameters.
+        balance: loss terms to the scalar to minimise.
+        optimizer: made from the parameters of detector and balance.
         schedule: step to factor of the learning rate.
         ema_decay: of the moving average; 0 for none.
+        teaching: what teachers do; None without teachers.
     """
 
     def __init__(
         self,
         detector: Detector,
         assign: Callable[[Batch], CenterTargets],
-        criterion: CenterCriterion,
+        balance: Balance,
         optimizer: torch.optim.Optimizer,
         schedule: Callable[[int], float],
         ema_decay: float,
+        teaching: Teaching | None = None,
     ) -> None:
         super().__init__()
         self.detector = detector
         self.assign = assign
-        self.criterion = criterion
+        self.balance = balance
         self.optimizer = optimizer
         self.schedule = schedule
+        self.teaching = teaching
         self.average = AveragedModel(detector, multi_avg_fn=ema(ema_decay), use_buffers=True) if ema_decay else None
         if self.average is not None:
             self.average.requires_grad_(False)
@@ -55,11 +60,15 @@ class CenterNetModule(L.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the scalar loss of this process's share of the batch."""
-        targets = self.assign(batch)
-        terms = self.criterion(self.detector.model(batch.images), targets)
-        loss = self.criterion.total(terms)
+        outputs = self.detector.model(batch.images)
+        teaching = self.teaching if self.teaching and self.global_step < self.teaching.steps else None
+        terms = label_terms(outputs, self.assign(teaching.left_to_labels(batch) if teaching else batch))
+        if teaching:
+            terms |= teaching.terms(outputs, batch.images)
+        loss, weights = self.balance(terms)
         self._require_finite(loss)
         figures = {f"train/{name}": term.detach() for name, term in {"loss": loss, **terms}.items()}
+        figures |= {f"weight/{name}": weight for name, weight in weights.items()}
         self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images))
         return loss
 

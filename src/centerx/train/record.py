@@ -81,9 +81,10 @@ class RunRecord(L.Callback):
         if trainer.is_global_zero:
             (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
 
-    def on_train_epoch_start(self, *_: object) -> None:
-        """Start the clock of the epoch."""
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock of the epoch, and forget what the last one logged: its terms may be no more."""
         self._started = time.perf_counter()
+        trainer.callback_metrics.clear()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add the epoch's row."""

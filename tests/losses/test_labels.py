@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from centerx.losses import CenterCriterion
+from centerx.losses.balance import FixedWeights
 from centerx.losses.heatmap import heatmap_focal
+from centerx.losses.labels import label_terms
 from centerx.targets import center_targets
 from centerx.types import Batch, CenterTargets, HeadOutputs
 
@@ -29,7 +30,7 @@ def make_outputs(pictures: int, value: float = 0.5, dtype: torch.dtype = torch.f
     return HeadOutputs(*(torch.full((pictures, n, 8, 8), value, dtype=dtype).requires_grad_(True) for n in (2, 2, 2)))
 
 
-CRITERION = CenterCriterion(heatmap=1.0, size=0.1, offset=1.0)
+BALANCE = FixedWeights({"heatmap": 1.0, "size": 0.1, "offset": 1.0})
 BOTH = [True, True]
 
 
@@ -37,13 +38,13 @@ def test_terms_by_hand():
     """Three objects, their sizes 2, 4 and 2 cells a side, centres on cell corners; the network says 0.5 everywhere."""
     targets = make_targets([[[4, 4, 12, 12], [8, 8, 24, 24]], [[20, 20, 28, 28]]], [BOTH, BOTH])
     outputs = make_outputs(2)
-    terms = CRITERION(outputs, targets)
+    terms = label_terms(outputs, targets)
     assert terms["size"].item() == pytest.approx((1.5 + 3.5 + 1.5) / 3)
     assert terms["offset"].item() == pytest.approx(0.5)
     focal = heatmap_focal(outputs.heatmap, targets.heatmap, targets.weight)
     assert terms["heatmap"].item() == pytest.approx(focal.item() / 3)
     total = terms["heatmap"].item() + 0.1 * terms["size"].item() + terms["offset"].item()
-    assert CRITERION.total(terms).item() == pytest.approx(total)
+    assert BALANCE(terms)[0].item() == pytest.approx(total)
 
 
 def test_the_divisor_is_the_batch_not_the_picture():
@@ -52,7 +53,7 @@ def test_the_divisor_is_the_batch_not_the_picture():
     together = make_targets([four, [], [], []], [BOTH] * 4)
     apart = make_targets([[box] for box in four], [BOTH] * 4)
     outputs = make_outputs(4)
-    first, second = CRITERION(outputs, together), CRITERION(outputs, apart)
+    first, second = label_terms(outputs, together), label_terms(outputs, apart)
     for name in ("size", "offset", "heatmap"):
         assert first[name].item() == pytest.approx(second[name].item(), rel=1e-5)
 
@@ -62,7 +63,7 @@ def test_the_divisor_is_the_batch_not_the_picture():
 @pytest.mark.parametrize("annotated", [BOTH, [False, False]])
 def test_batches_without_objects_stay_finite(dtype, value, annotated):
     outputs = make_outputs(2, value, dtype)
-    loss = CRITERION.total(CRITERION(outputs, make_targets([[], []], [annotated] * 2)))
+    loss, _ = BALANCE(label_terms(outputs, make_targets([[], []], [annotated] * 2)))
     loss.backward()
     assert torch.isfinite(loss)
     assert loss.shape == ()
@@ -77,7 +78,7 @@ def test_unannotated_channels_get_exactly_no_gradient():
     objects = [[4.0, 4, 12, 12], [16, 16, 28, 28]]
     outputs = make_outputs(2, value=5.0)
     targets = make_targets([objects, objects], [[True, False], [False, True]])
-    CRITERION.total(CRITERION(outputs, targets)).backward()
+    BALANCE(label_terms(outputs, targets))[0].backward()
     silent = torch.stack([outputs.heatmap.grad[0, 1], outputs.heatmap.grad[1, 0]])
     assert torch.all(silent == 0)
     assert outputs.heatmap.grad[0, 0].abs().min() > 0
@@ -88,7 +89,7 @@ def test_unannotated_channels_get_exactly_no_gradient():
 def test_a_weight_of_zero_removes_a_term():
     targets = make_targets([[[4, 4, 12, 12]]], [BOTH])
     outputs = make_outputs(1, value=3.0)
-    criterion = CenterCriterion(heatmap=0.0, size=1.0, offset=0.0)
-    criterion.total(criterion(outputs, targets)).backward()
+    balance = FixedWeights({"heatmap": 0.0, "size": 1.0, "offset": 0.0})
+    balance(label_terms(outputs, targets))[0].backward()
     assert outputs.heatmap.grad.abs().max() == outputs.offset.grad.abs().max() == 0
     assert outputs.size.grad.abs().max() > 0

@@ -1,0 +1,83 @@
+"""`centerx pseudo`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from centerx.errors import InputError
+
+SCORE = 0.3
+
+
+def pseudo(
+    model: Annotated[Path, typer.Argument(help="a model file or an exported file")],
+    images: Annotated[Path, typer.Argument(help="folder of pictures, or a data set whose labels are not read")],
+    out: Annotated[Path, typer.Option(help="the COCO json to write")],
+    score: Annotated[
+        float | None, typer.Option(min=0, max=1, help=f"keep what scores as much; {SCORE} without --val")
+    ] = None,
+    val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
+    split: Annotated[str | None, typer.Option(help="split of --val")] = None,
+) -> None:
+    """Label pictures with a model: a COCO file with scores, and where they come from in its `info`."""
+    from centerx.data.dataset import Dataset, RecordBuilder
+    from centerx.data.read import read_dataset
+    from centerx.data.write import coco_tree
+    from centerx.images import read_image
+    from centerx.progress import track
+    from centerx.runtime import load
+
+    if score is not None and val is not None:
+        raise InputError("--score: --val chooses the scores, leave one of them out")
+    pictures = read_dataset(images).records
+    predictor = load(model)
+    names = predictor.class_names
+    chosen = dict.fromkeys(names, SCORE if score is None else score)
+    if val is not None:
+        from centerx.evaluate.api import thresholds_of
+
+        best = thresholds_of(model, [read_dataset(val, split=split)], batch_size=8)
+        chosen |= {name: value for name, value in best.items() if value is not None}
+    least = np.array([chosen[name] for name in names])
+
+    records, scores = [], []
+    for picture in track(pictures, "labelling"):
+        try:
+            found = predictor(read_image(picture.image))
+        except InputError as error:
+            print(f"warning: skipped: {error}", file=sys.stderr)
+            continue
+        builder = RecordBuilder(picture.image, picture.image_id, [])
+        for box, label, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
+            if value >= least[label] and box[0] < box[2] and box[1] < box[3]:
+                builder.add(str(picture.image), box, int(label))
+                scores.append(float(value))
+        records.append(builder.build())
+    if not records:
+        raise InputError(f"{images}: none of {len(pictures)} pictures can be read, see the warnings above")
+
+    tree = coco_tree(Dataset(images, "pseudo", names, tuple(range(1, len(names) + 1)), records, []))
+    for image, record in zip(tree["images"], records, strict=True):
+        image["file_name"] = Path(os.path.relpath(record.image, out.parent)).as_posix()
+    for annotation, value in zip(tree["annotations"], scores, strict=True):
+        annotation["score"] = value
+    tree["info"] = {
+        "description": "labels from a model, not from a person",
+        "model": str(model),
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "scores_from": chosen,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
+    for label, name in enumerate(names, start=1):
+        count = sum(annotation["category_id"] == label for annotation in tree["annotations"])
+        print(f"{name}: {count} boxes from score {chosen[name]:.2f} on")
+    print(f"{out}: {len(scores)} boxes on {len(records)} pictures")

@@ -1,0 +1,76 @@
+"""How loss terms are weighed against each other: with fixed weights, at constant magnitude, or by learned uncertainty.
+
+Each turns raw terms, scalars by name, into the scalar to minimise, and tells the weights that change from step to step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from centerx.losses.reduce import mean_over_processes
+
+LEAST = 1e-6  # a smaller term is as good as none: it gets no weight
+Terms = Mapping[str, Tensor]
+Balance = Callable[[Terms], tuple[Tensor, dict[str, Tensor]]]
+
+
+class FixedWeights:
+    """Weighted sum.
+
+    Args:
+        factors: the weight of each term by name.
+    """
+
+    def __init__(self, factors: Mapping[str, float]) -> None:
+        self.factors = factors
+
+    def __call__(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum of factor times term; no weight changes."""
+        return torch.stack([self.factors[name] * term for name, term in terms.items()]).sum(), {}
+
+
+class ConstantMagnitude:
+    """Every term counts for a constant: its weight is target / term, so its gradient is target * grad(log term).
+
+    The article's adaptive loss. The total is constant, so it is the raw terms that say how training goes. A term that
+    is zero or not finite gets no weight and adds nothing, where the plain formula would give infinity times zero.
+
+    Args:
+        targets: the constant of each term by name.
+    """
+
+    def __init__(self, targets: Mapping[str, float]) -> None:
+        self.targets = targets
+
+    def __call__(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum of weight times term, and the weights: the same on every data-parallel process."""
+        values = torch.stack(list(terms.values())).float()
+        means = mean_over_processes(values.detach())
+        usable = means.isfinite() & (means > LEAST)
+        targets = values.new_tensor([self.targets[name] for name in terms])
+        weights = torch.where(usable, targets / means.where(usable, torch.ones_like(means)), 0.0)
+        total = (weights * values.where(usable, torch.zeros_like(values))).sum()
+        return total, dict(zip(terms, weights, strict=True))
+
+
+class Uncertainty(nn.Module):
+    """Learned weights: the sum of exp(-s) * term + s / 2 with one s a term (Kendall et al., 2018, section 3.2).
+
+    Args:
+        factors: the weight of each term at the start by name, above 0.
+    """
+
+    def __init__(self, factors: Mapping[str, float]) -> None:
+        super().__init__()
+        self.names = {name: index for index, name in enumerate(factors)}
+        self.log_variance = nn.Parameter(-torch.tensor(list(factors.values())).log())
+
+    def forward(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum, and exp(-s) of each term."""
+        log_variance = self.log_variance[[self.names[name] for name in terms]]
+        precision = (-log_variance).exp()
+        total = (precision * torch.stack(list(terms.values())) + log_variance / 2).sum()
+        return total, dict(zip(terms, precision.detach(), strict=True))

@@ -1,0 +1,193 @@
+"""Teachers: frozen models that answer for some of the student's classes, once a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from centerx.errors import InputError, nearest
+from centerx.losses.distill import DistillLoss
+from centerx.targets.soft import maps_from_detections
+from centerx.types import Batch, Detections, HeadOutputs
+
+Answer = Callable[[Tensor], HeadOutputs]
+
+
+class NetworkTeacher:
+    """A network of this project, frozen; no module of the student's run holds it, so no checkpoint does.
+
+    Args:
+        model: (B, 3, H, W) uint8 -> HeadOutputs.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    def __call__(self, images: Tensor) -> HeadOutputs:
+        """Its own maps."""
+        return self.model.to(images.device)(images)
+
+
+class BoxTeacher:
+    """Anything that gives boxes; its maps are rendered from them.
+
+    Args:
+        detect: (B, 3, H, W) uint8 -> (B, K, ...) detections in input pixels, NumPy.
+        num_classes: it knows. stride, min_overlap: of the maps to render.
+    """
+
+    def __init__(
+        self, detect: Callable[[np.ndarray], Detections], num_classes: int, stride: int, min_overlap: float
+    ) -> None:
+        self.detect = detect
+        self.num_classes, self.stride, self.min_overlap = num_classes, stride, min_overlap
+
+    def __call__(self, images: Tensor) -> HeadOutputs:
+        """Maps with a splat for every box."""
+        found = self.detect(images.cpu().contiguous().numpy())
+        boxes, scores, labels = (torch.from_numpy(np.asarray(each)).to(images.device) for each in found[:3])
+        height, width = images.shape[-2:]
+        return maps_from_detections(
+            Detections(boxes, scores, labels), self.num_classes, self.stride, (height, width), self.min_overlap
+        )
+
+
+class Lesson(NamedTuple):
+    """Which classes a teacher teaches.
+
+    Attributes:
+        own: (T,) int64, its channels. taught: (T,) int64, the student's channels that they teach.
+        share: (T,) float32, the weight of each: 1, or less where several teachers share a class.
+    """
+
+    own: Tensor
+    taught: Tensor
+    share: Tensor
+
+
+class Teacher(NamedTuple):
+    """A frozen model and what it teaches.
+
+    Attributes:
+        name: for logs and errors.
+        answer: (B, 3, H, W) uint8 -> maps of all its own classes, without gradient.
+        lesson: its classes and the student's.
+    """
+
+    name: str
+    answer: Answer
+    lesson: Lesson
+
+
+class Teaching:
+    """What all teachers do in a run.
+
+    Args:
+        teachers: each with its lesson.
+        loss: student, teacher and share to raw terms.
+        num_classes: of the student.
+        labels: whether labels teach too the classes that have a teacher.
+        steps: after so many of the run, labels alone teach.
+    """
+
+    def __init__(
+        self, teachers: Sequence[Teacher], loss: DistillLoss, num_classes: int, labels: bool, steps: int
+    ) -> None:
+        self.teachers = teachers
+        self.loss = loss
+        self.steps = steps
+        self.left = torch.ones(num_classes, dtype=torch.bool)
+        if not labels:
+            for teacher in teachers:
+                self.left[teacher.lesson.taught] = False
+
+    def left_to_labels(self, batch: Batch) -> Batch:
+        """The batch with only those classes annotated that labels are to teach."""
+        return batch._replace(annotated=batch.annotated & self.left.to(batch.annotated.device))
+
+    def terms(self, student: HeadOutputs, images: Tensor) -> dict[str, Tensor]:
+        """Return the raw terms of every teacher, named `kd/<teacher>/<term>`."""
+        terms: dict[str, Tensor] = {}
+        for teacher in self.teachers:
+            own, taught, share = (each.to(images.device) for each in teacher.lesson)
+            with torch.no_grad():
+                answer = teacher.answer(images)
+            told = answer._replace(heatmap=answer.heatmap[:, own])
+            seen = student._replace(heatmap=student.heatmap[:, taught])
+            terms |= {f"kd/{teacher.name}/{name}": term for name, term in self.loss(seen, told, share).items()}
+        return terms
+
+
+class Claim(NamedTuple):
+    """What a teacher could teach.
+
+    Attributes:
+        name: of the teacher. class_names: its own, in the order of its channels.
+        classes: its class -> the student's; all its classes under their own names where None.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    classes: Mapping[str, str] | None
+
+
+def plan_lessons(claims: Sequence[Claim], student: Sequence[str], shared: str | None) -> list[Lesson]:
+    """Decide which teacher teaches which class.
+
+    Args:
+        claims: one a teacher. student: the student's class names.
+        shared: the rule for a class that several claim: `average`, or the name of the teacher to prefer.
+
+    Raises:
+        InputError: a class that a teacher or the student lacks; a class claimed twice without a rule.
+    """
+    names = [claim.name for claim in claims]
+    if shared not in (None, "average", *names):
+        raise InputError(f"distill.shared: {shared!r} is neither average nor a teacher, teachers: {', '.join(names)}")
+    pairs = [_pairs(claim, student) for claim in claims]
+    chosen: dict[str, list[str]] = {}
+    for target in student:
+        rivals = [name for name, own in zip(names, pairs, strict=True) if target in own]
+        if len(rivals) > 1 and shared is None:
+            raise InputError(
+                f"distill.teachers: {' and '.join(rivals)} both teach {target!r}, set distill.shared to average or to "
+                "the teacher to prefer, or list the classes of each"
+            )
+        chosen[target] = [shared] if shared is not None and shared in rivals else rivals
+    lessons = []
+    for claim, own in zip(claims, pairs, strict=True):
+        taught = [target for target in own if claim.name in chosen[target]]
+        lessons.append(
+            Lesson(
+                torch.tensor([claim.class_names.index(own[target]) for target in taught], dtype=torch.int64),
+                torch.tensor([student.index(target) for target in taught], dtype=torch.int64),
+                torch.tensor([1 / len(chosen[target]) for target in taught]),
+            )
+        )
+    return lessons
+
+
+def taught_classes(claim: Claim) -> list[str]:
+    """The student's classes that a teacher could teach."""
+    return list(claim.class_names if claim.classes is None else claim.classes.values())
+
+
+def _pairs(claim: Claim, student: Sequence[str]) -> dict[str, str]:
+    """The student's class -> the teacher's."""
+    classes = claim.classes if claim.classes is not None else {name: name for name in claim.class_names}
+    for own, target in classes.items():
+        if own not in claim.class_names:
+            raise InputError(
+                f"distill.teachers: {claim.name} has no class {own!r}{nearest(own, claim.class_names)}, "
+                f"it has: {', '.join(claim.class_names)}"
+            )
+        if target not in student:
+            raise InputError(
+                f"distill.teachers: {claim.name} teaches {target!r}, which the student lacks"
+                f"{nearest(target, student)}, add it to classes, or list the teacher's classes that are to teach"
+            )
+    return {target: own for own, target in classes.items()}

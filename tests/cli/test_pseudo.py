@@ -1,0 +1,62 @@
+"""`centerx pseudo`: an ordinary COCO file that can be trained on, and scores chosen on labelled data."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import centerx
+from centerx.cli.main import app
+from centerx.data.read import read_dataset
+from centerx.data.source import SampleSource
+from centerx.errors import InputError
+from centerx.evaluate.coco import best_thresholds
+from centerx.images import read_image
+from centerx.types import Detections
+
+
+def test_labels_are_what_the_model_finds(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels" / "pseudo.json"
+    app(
+        ["pseudo", str(onnx_file), str(scenes.parent / "train"), "--out", str(out), "--score", "0.4"],
+        standalone_mode=False,
+    )
+    tree = json.loads(out.read_text())
+    assert tree["info"]["sha256"] == hashlib.sha256(onnx_file.read_bytes()).hexdigest()
+    assert tree["info"]["scores_from"] == dict.fromkeys(["red", "green", "blue"], 0.4)
+
+    dataset = read_dataset(out)
+    assert dataset.class_names == ("red", "green", "blue")
+    assert len(dataset.records) == 24
+    predictor = centerx.load(onnx_file)
+    for record in dataset.records[:3]:
+        found = predictor(read_image(record.image)).above(0.4)
+        keep = (found.boxes[:, :2] < found.boxes[:, 2:]).all(axis=1)
+        np.testing.assert_allclose(record.boxes, found.boxes[keep], atol=1e-3)
+        written = [a["score"] for a in tree["annotations"] if a["image_id"] == record.image_id]
+        np.testing.assert_allclose(written, found.scores[keep])
+
+
+def test_scores_are_chosen_where_f1_is_best(scenes: Path) -> None:
+    """True boxes score 0.8, false ones of one class 0.6 and of another 0.9: the first is cut between."""
+    source = SampleSource([read_dataset(scenes)], tuple("0123456789"))
+    found = []
+    for record, _ in source.entries:
+        false = np.array([[0.0, 0, 4, 4]] * 2)
+        boxes = np.concatenate([false, record.boxes])
+        labels = np.concatenate([[3, 5], record.labels])
+        scores = np.concatenate([[0.6, 0.9], np.full(len(record.labels), 0.8)])
+        order = np.argsort(-scores, kind="stable")
+        found.append(Detections(boxes[order], scores[order], labels[order]))
+    chosen = best_thresholds(source.entries, found, source.class_names)
+    assert chosen["3"] == pytest.approx(0.8)
+    assert chosen["5"] == pytest.approx(0.8)
+    assert best_thresholds(source.entries[:1], [found[0].above(2)], source.class_names)["3"] is None
+
+
+def test_one_rule_only(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
+    arguments = ["pseudo", str(onnx_file), str(scenes), "--out", str(tmp_path / "x.json"), "--score", "0.4"]
+    with pytest.raises(InputError, match="leave one of them out"):
+        app([*arguments, "--val", str(scenes)], standalone_mode=False)

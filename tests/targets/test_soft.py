@@ -1,0 +1,40 @@
+"""Boxes rendered as maps decode back to the same boxes."""
+
+import pytest
+import torch
+
+from centerx.decode import Decode
+from centerx.targets.soft import maps_from_detections
+from centerx.types import Detections
+
+
+def test_boxes_come_back() -> None:
+    boxes = torch.tensor(
+        [[[8.0, 8, 40, 56], [61, 20, 90, 44], [10, 70, 19, 80]], [[0, 0, 16, 16], [64, 64, 96, 96], [0] * 4]]
+    )
+    scores = torch.tensor([[0.9, 0.5, 0.2], [0.7, 0.6, 0.0]])
+    labels = torch.tensor([[1, 0, 2], [2, 2, 0]])
+    maps = maps_from_detections(Detections(boxes, scores, labels), 3, 4, (96, 96), 0.3)
+    back = Decode(top_k=3, stride=4)(maps, (96, 96))
+    torch.testing.assert_close(back.scores[0], scores[0])
+    torch.testing.assert_close(back.labels[0], labels[0])
+    torch.testing.assert_close(back.boxes[0], boxes[0])
+    torch.testing.assert_close(back.boxes[1, :2], boxes[1, :2])
+    assert back.scores[1, 2] == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_the_better_box_has_the_cell() -> None:
+    boxes = torch.tensor([[[0.0, 0, 16, 16], [4, 0, 28, 16]]])  # peaks in cells 2 and 4 of row 2
+    for scores, width in (([0.9, 0.4], 4.0), ([0.4, 0.9], 6.0)):
+        found = Detections(boxes, torch.tensor([scores]), torch.tensor([[0, 1]]))
+        maps = maps_from_detections(found, 2, 4, (32, 32), 0.3)
+        assert maps.size[0, 0, 2, 3] == width  # the cell between them
+
+
+def test_nothing_found_is_an_empty_map() -> None:
+    found = Detections(torch.zeros(2, 5, 4), torch.zeros(2, 5), torch.zeros(2, 5, dtype=torch.int64))
+    maps = maps_from_detections(found, 3, 4, (32, 64), 0.3)
+    assert maps.heatmap.shape == (2, 3, 8, 16)
+    assert maps.heatmap.sigmoid().max() < 2e-4
+    assert not maps.size.any()
+    assert not maps.offset.any()

@@ -1,0 +1,194 @@
+"""Who teaches what, and whole runs with teachers."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from centerx.build import Run, build_run, load_detector, save_named
+from centerx.config import load_config
+from centerx.errors import InputError
+from centerx.export import export_model
+from centerx.train.teachers import BoxTeacher, Claim, plan_lessons
+from centerx.types import Detections
+
+DIGITS = "0123456789"
+
+
+def claims(*known: str) -> list[Claim]:
+    return [Claim(f"teacher {number}", tuple(names), None) for number, names in enumerate(known)]
+
+
+def test_classes_are_matched_by_name() -> None:
+    first, second = plan_lessons(claims("cab", "d"), "abcd", None)
+    assert first.own.tolist() == [0, 1, 2]
+    assert first.taught.tolist() == [2, 0, 1]
+    assert second.taught.tolist() == [3]
+    assert first.share.tolist() == [1, 1, 1]
+
+
+def test_renamed_and_left_out_classes() -> None:
+    (lesson,) = plan_lessons([Claim("x", ("a", "b", "c"), {"c": "face"})], ["body", "face"], None)
+    assert (lesson.own.tolist(), lesson.taught.tolist()) == ([2], [1])
+
+
+@pytest.mark.parametrize(
+    ("shared", "taught", "share"),
+    [
+        ("average", [[0, 1], [1, 2]], [[1, 0.5], [0.5, 1]]),
+        ("teacher 0", [[0, 1], [2]], [[1, 1], [1]]),
+        ("teacher 1", [[0], [1, 2]], [[1], [1, 1]]),
+    ],
+)
+def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: list[list[float]]) -> None:
+    lessons = plan_lessons(claims("ab", "bc"), "abc", shared)
+    assert [lesson.taught.tolist() for lesson in lessons] == taught
+    assert [lesson.share.tolist() for lesson in lessons] == share
+
+
+@pytest.mark.parametrize(
+    ("given", "student", "shared", "says"),
+    [
+        (claims("ab", "bc"), "abc", None, "teacher 0 and teacher 1 both teach 'b', set distill.shared"),
+        (claims("ab"), "a", None, "teaches 'b', which the student lacks"),
+        ([Claim("x", ("cat", "dog"), {"cta": "cat"})], ["cat"], None, "has no class 'cta' (did you mean 'cat'?)"),
+        (claims("a"), "a", "avrage", "'avrage' is neither average nor a teacher"),
+    ],
+)
+def test_what_cannot_be_taught(given: list[Claim], student: str, shared: str | None, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        plan_lessons(given, list(student), shared)
+    assert says in str(error.value)
+
+
+def test_a_model_that_gives_boxes_answers_with_maps() -> None:
+    def detect(images: np.ndarray) -> Detections:
+        assert images.shape == (1, 3, 32, 64)
+        assert images.flags.c_contiguous
+        box = np.array([[[8, 8, 24, 16]]], dtype=np.float32)
+        return Detections(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
+
+    images = torch.zeros(1, 3, 32, 64, dtype=torch.uint8).to(memory_format=torch.channels_last)
+    maps = BoxTeacher(detect, 2, 4, 0.3)(images)
+    assert maps.heatmap.sigmoid()[0, 1, 3, 4].item() == pytest.approx(0.7)
+    assert maps.size[0, :, 3, 4].tolist() == [4, 2]
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two model files, freshly initialised, that know five digits each."""
+    paths = []
+    for seed, (name, known) in enumerate((("low", DIGITS[:5]), ("high", DIGITS[5:]))):
+        torch.manual_seed(seed)
+        config = load_config("nano", [f"classes={list(known)}".replace("'", '"'), "data.input_size=96"])
+        from centerx.build import build_detector
+
+        folder = tmp_path_factory.mktemp(name)
+        save_named(folder, config, build_detector(config).eval(), name)
+        paths.append(folder / f"{name}.safetensors")
+    return paths
+
+
+def overrides(small: list[str], teachers: list[Path], *more: str) -> list[str]:
+    return [*small, f"distill.teachers={json.dumps([str(path) for path in teachers])}", *more]
+
+
+def train(config: list[str], folder: Path) -> tuple[Run, list[dict[str, str]]]:
+    run = build_run(load_config("nano", config), folder)
+    run.trainer.fit(run.module, run.batches)
+    with (folder / "metrics.csv").open() as file:
+        return run, list(csv.DictReader(file))
+
+
+def test_two_teachers_teach_one_student_without_labels(
+    small_overrides: list[str], teachers: list[Path], scenes: Path, tmp_path: Path
+) -> None:
+    unlabelled = json.dumps([{"path": str(scenes.parent / "train"), "format": "folder"}])
+    config = overrides(small_overrides, teachers, f"data.train={unlabelled}", "train.ema=0")
+    before = load_file(teachers[0])
+    run, (row,) = train(config, tmp_path)
+    assert run.config.classes == tuple(DIGITS)
+    assert {"train/kd/low/heatmap", "train/kd/high/size", "train/kd/low/offset"} <= row.keys()
+    assert float(row["train/heatmap"]) == float(row["train/size"]) == 0  # nothing is labelled
+    assert float(row["train/kd/low/heatmap"]) > 0
+    assert load_file(teachers[0]).keys() == before.keys()
+
+    student = load_file(tmp_path / "last.safetensors")
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert len(checkpoint) == len(student)  # no teacher in it
+    assert student["head.heatmap.2.weight"].shape[0] == 10
+
+
+def test_labels_teach_what_no_teacher_does(small_overrides: list[str], teachers: list[Path], tmp_path: Path) -> None:
+    config = overrides(small_overrides, teachers[:1], "distill.labels=false")
+    run = build_run(load_config("nano", config), tmp_path)
+    assert run.module.teaching is not None
+    assert run.module.teaching.left.tolist() == [False] * 5 + [True] * 5
+    batch = next(iter(run.batches))
+    assert run.module.teaching.left_to_labels(batch).annotated.sum(1).tolist() == [5] * 4
+    assert batch.annotated.all()
+
+
+def test_teachers_fall_silent(small_overrides: list[str], teachers: list[Path], tmp_path: Path) -> None:
+    config = overrides(small_overrides, teachers, "train.epochs=2", "distill.until=0.5", "distill.labels=false")
+    _, rows = train(config, tmp_path)
+    assert rows[0]["train/kd/low/heatmap"]
+    assert float(rows[0]["train/heatmap"]) == 0
+    assert float(rows[1]["train/heatmap"]) > 0
+    assert not rows[1]["train/kd/low/heatmap"]
+
+
+def test_constant_magnitude_logs_raw_terms_and_weights(
+    small_overrides: list[str], model_file: Path, tmp_path: Path
+) -> None:
+    classes = f"classes={json.dumps([*DIGITS, 'red', 'green', 'blue'])}"
+    config = overrides(small_overrides, [model_file], classes, "loss.balance=constant", "distill.constant.heatmap=0.9")
+    _, (row,) = train(config, tmp_path)
+    assert float(row["train/loss"]) == pytest.approx(1.2 + 0.4 + 0.1 + 0.9 + 0.4 + 0.1, rel=1e-4)
+    assert float(row["train/kd/model/heatmap"]) != pytest.approx(0.9, rel=0.01)
+    assert float(row["weight/kd/model/heatmap"]) > 0
+
+
+def test_learned_weights_are_learned(small_overrides: list[str], tmp_path: Path) -> None:
+    run, _ = train([*small_overrides, "loss.balance=uncertainty"], tmp_path)
+    parameter = run.module.balance.log_variance
+    assert (parameter.detach().exp() - torch.tensor([1.0, 10.0, 1.0])).abs().min() > 1e-5
+
+
+def test_an_exported_file_teaches_too(small_overrides: list[str], model_file: Path, tmp_path: Path) -> None:
+    onnx = tmp_path / "colours.onnx"
+    detector, info = load_detector(model_file)
+    export_model(detector, info._replace(input_hw=(96, 96)), onnx, "onnx")
+    config = overrides(small_overrides, [onnx], 'classes=["0", red, green, blue]', "distill.labels=false")
+    _, (row,) = train(config, tmp_path / "run")
+    assert float(row["train/kd/colours/size"]) > 0
+
+    with pytest.raises(InputError, match=r"takes pictures of 96 x 96 pixels only, set data.input_size=\[96,96\]"):
+        build_run(load_config("nano", [*config, "data.input_size=128"]), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["classes=['0', '5']"], "teaches '1', which the student lacks"),
+        ([f"classes={[*DIGITS, 'cat']}"], "'cat' is taught by no teacher and labelled in none of"),
+        (["distill.relative_size=true"], "goes with distill.loss=article only"),
+        (["loss.balance=uncertainty", "distill.size=0"], "cannot start from weight 0 of 'kd/low/size'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_training(
+    more: list[str], says: str, small_overrides: list[str], teachers: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as error:
+        build_run(load_config("nano", overrides(small_overrides, teachers, *more)), tmp_path)
+    assert says in str(error.value)
+
+
+def test_a_teacher_of_another_kind(small_overrides: list[str], scenes: Path, tmp_path: Path) -> None:
+    for wrong in (scenes, tmp_path / "none.safetensors"):
+        with pytest.raises(InputError, match=wrong.name):
+            build_run(load_config("nano", overrides(small_overrides, [wrong])), tmp_path / "run")
