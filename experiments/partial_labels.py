@@ -27,7 +27,7 @@ def write_halves(data: Path, dropped: str, out: Path) -> tuple[Path, Path]:
     out.mkdir(parents=True, exist_ok=True)
     paths = out / "labelled.json", out / "stripped.json"
     for path, records in zip(paths, (dataset.records[::2], dataset.records[1::2]), strict=True):
-        tree = coco_tree(dataset._replace(records=records))
+        tree = coco_tree(dataset._replace(records=records), out)
         if path is paths[1]:
             lost = next(category["id"] for category in tree["categories"] if category["name"] == dropped)
             tree["annotations"] = [a for a in tree["annotations"] if a["category_id"] != lost]
@@ -46,13 +46,12 @@ def main() -> None:
     args = parser.parse_args()
 
     labelled, stripped = write_halves(args.data, args.dropped, args.out)
-    images = str(args.data / "JPEGImages")
-    half = {"path": str(labelled), "images": images}
+    half = {"path": str(labelled)}
     others = [name for name in CLASSES if name != args.dropped]
     rows = {
         "full": [{"path": str(args.data), "split": "trainval"}],
-        "declared": [half, {"path": str(stripped), "images": images, "classes": others}],
-        "undeclared": [half, {"path": str(stripped), "images": images}],
+        "declared": [half, {"path": str(stripped), "classes": others}],
+        "undeclared": [half, {"path": str(stripped)}],
         "half only": [half],
     }
     table = {}

@@ -57,14 +57,17 @@ def write_table(path: Path, rows: dict[str, dict[str, tuple[float, float]]], see
         for row, figures in rows.items():
             for name, (mean, std) in figures.items():
                 writer.writerow([row, name, f"{mean:.4f}", f"{std:.4f}", " ".join(map(str, seeds)), machine()])
-    columns = list(next(iter(rows.values())))
+    columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
     print("| | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for row, figures in rows.items():
-        cells = [
-            f"{mean:.1f}" if name == "minutes" else f"{mean:.3f} ± {std:.3f}" for name, (mean, std) in figures.items()
-        ]
+        cells = [shown(name, *figures[name]) if name in figures else "" for name in columns]
         print(f"| {row} | " + " | ".join(cells) + " |")
+
+
+def shown(name: str, mean: float, std: float) -> str:
+    """A cell of the table."""
+    return f"{mean:.1f}" if name == "minutes" else f"{mean:.3f} ± {std:.3f}"
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -64,9 +63,7 @@ def pseudo(
     if not records:
         raise InputError(f"{images}: none of {len(pictures)} pictures can be read, see the warnings above")
 
-    tree = coco_tree(Dataset(images, "pseudo", names, tuple(range(1, len(names) + 1)), records, []))
-    for image, record in zip(tree["images"], records, strict=True):
-        image["file_name"] = Path(os.path.relpath(record.image, out.parent)).as_posix()
+    tree = coco_tree(Dataset(images, "pseudo", names, tuple(range(1, len(names) + 1)), records, []), out.parent)
     for annotation, value in zip(tree["annotations"], scores, strict=True):
         annotation["score"] = value
     tree["info"] = {

@@ -39,15 +39,19 @@ class _Copy(NamedTuple):
     hw: tuple[int, int] | None
 
 
-def coco_tree(dataset: Dataset) -> dict[str, Any]:
+def coco_tree(dataset: Dataset, home: Path | None = None) -> dict[str, Any]:
     """A data set as COCO's mapping of images, categories and annotations; the pictures stay where they are.
 
-    `file_name` is relative to the folder that holds all pictures: the one to give as `images` when reading it back.
     Ignored objects become crowds. Width and height are the picture's own, or the declared ones where it is missing.
+
+    Args:
+        dataset: what to describe.
+        home: folder of the file to be, which `file_name` is relative to; without it, the folder that holds all
+            pictures, the one to give as `images` when reading the file.
     """
     paths = [record.image.absolute() for record in dataset.records]
-    home = os.path.commonpath([path.parent for path in paths]) if paths else ""
-    names = [path.relative_to(home).as_posix() for path in paths]
+    start = home or os.path.commonpath([str(path.parent) for path in paths] or ["."])
+    names = [Path(os.path.relpath(path, start)).as_posix() for path in paths]
     return _coco(dataset, [_Copy(each, name, _hw(each)) for each, name in zip(dataset.records, names, strict=True)])
 
 
