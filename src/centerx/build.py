@@ -162,8 +162,12 @@ def build_run(config: Config, folder: Path) -> Run:
     assert config.classes is not None
     check_class_names(config.classes, train_data, taught)
     source = SampleSource(train_data, config.classes)
-    if not teachers and not any(len(entry.record.labels) for entry in source.entries):
-        raise InputError(f"data.train: no boxes of {', '.join(config.classes)} on any of {len(source)} pictures")
+    labels_alone = not teachers or config.distill.until < 1
+    if labels_alone and not any(len(entry.record.labels) for entry in source.entries):
+        raise InputError(
+            f"data.train: no boxes of {', '.join(config.classes)} on any of {len(source)} pictures"
+            + (", set distill.until=1: no labels can teach after it" if teachers else "")
+        )
 
     processes = Processes.detect(train.device)
     if train.batch_size % processes.world:
@@ -238,12 +242,16 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
     opened: list[tuple[Claim, Answer]] = []
     for entry in config.distill.teachers:
         path = Path(entry.weights)
-        name = entry.name or (path.parent.name if path.stem in ("best", "last") else path.stem)
+        name = entry.name or (path.absolute().parent.name if path.stem in ("best", "last") else path.stem)
         if any(claim.name == name for claim, _ in opened):
             raise InputError(f"distill.teachers: two are called {name!r}, give each a name of its own")
         answer: Answer
         if path.suffix.lower() == ".safetensors":
             detector, info = load_detector(path)
+            try:
+                detector.model.backbone.require_maps(config.data.input_size)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
             if config.train.channels_last:
                 detector.to(memory_format=torch.channels_last)
             answer = NetworkTeacher(detector.model)

@@ -8,9 +8,12 @@ import typer
 
 from centerx.cli.main import app
 from centerx.config import load_config
+from centerx.data.read import read_dataset
+from centerx.data.write import coco_tree
 from tests.train.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
+SMALL = ["data.input_size=96", "data.workers=0", "train.batch_size=8", "train.epochs=1"]
 
 
 def parse(*arguments: str) -> dict:
@@ -41,12 +44,11 @@ def test_a_merge(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    small = ["data.input_size=96", "data.workers=0", "train.batch_size=8", "train.epochs=1"]
     out = tmp_path / "merged"
     arguments = ["--teachers", *map(str, teachers), "--images", str(scenes.parent / "train"), "--val", str(scenes),
-                 "--student", "nano", "--out", str(out), *small]  # fmt: skip
+                 "--student", "nano", "--out", str(out), *SMALL]  # fmt: skip
     app(["merge", *arguments], standalone_mode=False)
-    assert load_config(out / "merge.yaml", small).distill.teachers[1].weights == str(teachers[1])
+    assert load_config(out / "merge.yaml", SMALL).distill.teachers[1].weights == str(teachers[1])
     assert load_config(out / "config.yaml").classes == tuple(DIGITS)
     written = json.loads((out / "merge.json").read_text())
     assert [row["class"] for row in written["classes"]] == list(DIGITS)
@@ -55,3 +57,17 @@ def test_a_merge(
         assert row["difference"] == pytest.approx(row["student"] - row["alone"])
     assert "teacher alone" in capsys.readouterr().out
     assert (out / "last.safetensors").is_file()
+
+
+def test_a_teacher_whose_classes_are_not_in_the_data_is_not_judged(
+    teachers: list[Path],  # noqa: F811
+    scenes: Path,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "low.json").write_text(json.dumps(coco_tree(read_dataset(scenes, classes=DIGITS[:5]), tmp_path)))
+    out = tmp_path / "merged"
+    arguments = ["--teachers", *map(str, teachers), "--images", str(scenes.parent / "train"), "--student", "nano",
+                 "--val", str(tmp_path / "low.json"), "--out", str(out), *SMALL]  # fmt: skip
+    app(["merge", *arguments], standalone_mode=False)
+    rows = json.loads((out / "merge.json").read_text())["classes"]
+    assert [(row["class"], row["teacher"]) for row in rows] == [(name, str(teachers[0])) for name in DIGITS[:5]]

@@ -60,3 +60,5 @@ def test_one_rule_only(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
     arguments = ["pseudo", str(onnx_file), str(scenes), "--out", str(tmp_path / "x.json"), "--score", "0.4"]
     with pytest.raises(InputError, match="leave one of them out"):
         app([*arguments, "--val", str(scenes)], standalone_mode=False)
+    with pytest.raises(InputError, match="--split: is that of --val"):
+        app([*arguments, "--split", "train"], standalone_mode=False)

@@ -59,3 +59,11 @@ def test_uncertainty_settles_where_each_term_counts_one_half() -> None:
         optimizer.step()
     settled = balance(given)[1]
     assert [(settled[name] * given[name]).item() for name in "ab"] == pytest.approx([0.5, 0.5], rel=1e-2)
+
+
+def test_a_term_of_zero_leaves_its_learned_weight_alone() -> None:
+    balance = Uncertainty({"a": 1.0, "b": 0.1})
+    total, _ = balance(terms(4.0, 0.0))
+    total.backward()
+    assert total.item() == pytest.approx(4.0)
+    assert balance.log_variance.grad.tolist() == pytest.approx([-4.0 + 0.5, 0.0])

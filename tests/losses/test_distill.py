@@ -75,7 +75,9 @@ def test_size_is_learned_around_the_teacher_s_peaks_only() -> None:
     assert moved.nonzero().tolist() == [[y, x] for y in (3, 4, 5) for x in (3, 4, 5)]
 
 
-def test_a_shared_class_counts_half() -> None:
+@pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
+def test_a_shared_class_counts_half(loss) -> None:
     student, teacher = random_maps(np.random.default_rng(5)), random_maps(np.random.default_rng(6))
-    whole = article_terms(student, teacher, torch.ones(3))["heatmap"]
-    assert article_terms(student, teacher, torch.full((3,), 0.5))["heatmap"] == pytest.approx(whole / 2)
+    whole, half = (loss(student, teacher, torch.full((3,), share)) for share in (1.0, 0.5))
+    for name, term in half.items():
+        assert term.item() == pytest.approx(whole[name].item() / 2)

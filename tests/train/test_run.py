@@ -170,9 +170,12 @@ def test_only_broken_pictures_end_the_run(scenes: Path, small_overrides: list[st
         train([*small_overrides, f"data.train=[{data}]", "data.val=[]"], tmp_path / "run")
 
 
-def test_an_infinite_loss_is_told_and_the_last_model_kept(small_overrides: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("balance", ["fixed", "constant"])
+def test_an_infinite_loss_is_told_and_the_last_model_kept(
+    balance: str, small_overrides: list[str], tmp_path: Path
+) -> None:
     overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e18",
-                 "train.clip_norm=0", "train.precision=fp32"]  # fmt: skip
+                 "train.clip_norm=0", "train.precision=fp32", f"loss.balance={balance}"]  # fmt: skip
     with pytest.raises(InputError, match=r"the loss became (nan|inf) at epoch \d+, step \d+: lower train.optimizer.lr"):
         train(overrides, tmp_path)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from centerx.build import Run, build_run, load_detector, save_named
+from centerx.build import Run, build_detector, build_run, load_detector, open_teachers, save_named
 from centerx.config import load_config
 from centerx.errors import InputError
 from centerx.export import export_model
@@ -57,12 +57,21 @@ def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: 
         (claims("ab"), "a", None, "teaches 'b', which the student lacks"),
         ([Claim("x", ("cat", "dog"), {"cta": "cat"})], ["cat"], None, "has no class 'cta' (did you mean 'cat'?)"),
         (claims("a"), "a", "avrage", "'avrage' is neither average nor a teacher"),
+        (claims("a", "b", "b"), "ab", "teacher 0", "teacher 1 and teacher 2 both teach 'b', set distill.shared"),
+        (claims("a", "a"), "a", "teacher 0", "teacher 1 is left without a class to teach"),
+        ([Claim("x", ("cat",), {})], ["cat"], None, "x is left without a class to teach"),
+        ([Claim("x", ("cat", "dog"), {"cat": "pet", "dog": "pet"})], ["pet"], None, "teaches 'pet' by two of its"),
     ],
 )
 def test_what_cannot_be_taught(given: list[Claim], student: str, shared: str | None, says: str) -> None:
     with pytest.raises(InputError) as error:
         plan_lessons(given, list(student), shared)
     assert says in str(error.value)
+
+
+def test_average_is_the_rule_whatever_teachers_are_called() -> None:
+    given = [claim._replace(name=name) for claim, name in zip(claims("a", "a"), ("average", "x"), strict=True)]
+    assert [lesson.share.tolist() for lesson in plan_lessons(given, "a", "average")] == [[0.5], [0.5]]
 
 
 def test_a_model_that_gives_boxes_answers_with_maps() -> None:
@@ -85,8 +94,6 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed, (name, known) in enumerate((("low", DIGITS[:5]), ("high", DIGITS[5:]))):
         torch.manual_seed(seed)
         config = load_config("nano", [f"classes={list(known)}".replace("'", '"'), "data.input_size=96"])
-        from centerx.build import build_detector
-
         folder = tmp_path_factory.mktemp(name)
         save_named(folder, config, build_detector(config).eval(), name)
         paths.append(folder / f"{name}.safetensors")
@@ -186,6 +193,33 @@ def test_what_is_wrong_is_said_before_training(
     with pytest.raises(InputError) as error:
         build_run(load_config("nano", overrides(small_overrides, teachers, *more)), tmp_path)
     assert says in str(error.value)
+
+
+def test_labels_alone_need_labels(
+    small_overrides: list[str], teachers: list[Path], scenes: Path, tmp_path: Path
+) -> None:
+    unlabelled = json.dumps([{"path": str(scenes.parent / "train"), "format": "folder"}])
+    config = overrides(small_overrides, teachers, f"data.train={unlabelled}", "distill.until=0.9")
+    with pytest.raises(InputError, match=r"no boxes of .* on any of 24 pictures, set distill.until=1"):
+        build_run(load_config("nano", config), tmp_path)
+
+
+def test_a_teacher_that_does_not_take_the_student_s_pictures(small_overrides: list[str], tmp_path: Path) -> None:
+    config = load_config("nano", ["model.backbone=maxvit_rmlp_pico_rw_256", 'classes=["0"]', "data.input_size=256"])
+    save_named(tmp_path, config, build_detector(config), "fixed")
+    with pytest.raises(InputError, match=r"fixed.safetensors: .* does not take pictures of 96 x 96 pixels"):
+        build_run(load_config("nano", overrides(small_overrides, [tmp_path / "fixed.safetensors"])), tmp_path / "run")
+
+
+def test_a_teacher_is_called_by_its_folder(
+    teachers: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    (folder / "best.safetensors").write_bytes(teachers[0].read_bytes())
+    monkeypatch.chdir(folder)
+    ((claim, _),) = open_teachers(load_config("nano", ["distill.teachers=[best.safetensors]"]))
+    assert claim.name == "faces"
 
 
 def test_a_teacher_of_another_kind(small_overrides: list[str], scenes: Path, tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def merge(
     from centerx.cli.train import fit
     from centerx.config import load_config
     from centerx.config.load import find_config
+    from centerx.data.source import union_of_classes
     from centerx.evaluate.api import evaluate_model
+    from centerx.runtime import open_session
 
     if (out / "last.ckpt").exists():
         raise InputError(f"{out}: holds a run already, name another folder with --out")
@@ -84,8 +86,13 @@ def merge(
         return
     if run.evaluation and run.evaluation.metrics:
         data = build_datasets(run.config.data.val)
-        alone = {str(path): evaluate_model(path, data, run.config.train.batch_size) for path in teachers}
-        if not val:
+        judged = set(union_of_classes(data))
+        alone = {
+            str(path): evaluate_model(path, data, run.config.train.batch_size)
+            for path in teachers
+            if judged.intersection(open_session(path).info.class_names)
+        }
+        if set(run.config.data.val) & set(run.config.data.train):
             print("judged by pictures that it was trained on; name others with --val")
         report(run.evaluation.metrics, alone, out / "merge.json")
     print(f"model: {out / 'last.safetensors'}")

@@ -36,6 +36,8 @@ def pseudo(
 
     if score is not None and val is not None:
         raise InputError("--score: --val chooses the scores, leave one of them out")
+    if split is not None and val is None:
+        raise InputError("--split: is that of --val, give both or neither")
     pictures = read_dataset(images).records
     predictor = load(model)
     names = predictor.class_names
@@ -46,6 +48,7 @@ def pseudo(
         best = thresholds_of(model, [read_dataset(val, split=split)], batch_size=8)
         chosen |= {name: value for name, value in best.items() if value is not None}
     least = np.array([chosen[name] for name in names])
+    out.parent.mkdir(parents=True, exist_ok=True)
 
     records, scores = [], []
     for picture in track(pictures, "labelling"):
@@ -72,7 +75,6 @@ def pseudo(
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "scores_from": chosen,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
     for label, name in enumerate(names, start=1):
         count = sum(annotation["category_id"] == label for annotation in tree["annotations"])

@@ -59,6 +59,8 @@ class ConstantMagnitude:
 class Uncertainty(nn.Module):
     """Learned weights: the sum of exp(-s) * term + s / 2 with one s a term (Kendall et al., 2018, section 3.2).
 
+    A term of zero, which nothing in the batch asks for, leaves its s alone: it would sink for ever.
+
     Args:
         factors: the weight of each term at the start by name, above 0.
     """
@@ -72,5 +74,7 @@ class Uncertainty(nn.Module):
         """Return the sum, and exp(-s) of each term."""
         log_variance = self.log_variance[[self.names[name] for name in terms]]
         precision = (-log_variance).exp()
-        total = (precision * torch.stack(list(terms.values())) + log_variance / 2).sum()
+        values = torch.stack(list(terms.values())).float()
+        asked = mean_over_processes(values.detach()) != 0
+        total = (precision * values + log_variance / 2).where(asked, torch.zeros_like(values)).sum()
         return total, dict(zip(terms, precision.detach(), strict=True))

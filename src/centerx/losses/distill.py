@@ -35,13 +35,12 @@ def response_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) ->
     target = teacher.heatmap.float().sigmoid()
     share = share[:, None, None]
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    peak = target * peaks(teacher.heatmap) * share
+    peak = target * peaks(teacher.heatmap)
     objects = share_of_total(peak.sum())
-    near = F.max_pool2d(peak.amax(dim=1, keepdim=True), 2 * REACH + 1, stride=1, padding=REACH)
     return {
         "heatmap": (share * (logits.sigmoid() - target) ** 2 * entropy).sum() / objects,
-        "size": weighted_l1(student.size, teacher.size, near),
-        "offset": weighted_l1(student.offset, teacher.offset, near),
+        "size": l1_at_peaks(student.size, teacher.size, peak, share, REACH),
+        "offset": l1_at_peaks(student.offset, teacher.offset, peak, share, REACH),
     }
 
 
@@ -60,20 +59,31 @@ def article_terms(
     """
     target = teacher.heatmap.float().sigmoid()
     share = share[:, None, None]
-    weight = (target * peaks(teacher.heatmap) * share).amax(dim=1, keepdim=True)
+    peak = target * peaks(teacher.heatmap)
     error = (student.heatmap.float().sigmoid() - target) ** 2
     scale = teacher.size.float().mean(dim=1, keepdim=True).clamp(min=1) if relative_size else 1.0
     return {
         "heatmap": (share * error).mean(),
-        "size": 2 * weighted_l1(student.size / scale, teacher.size / scale, weight),
-        "offset": 2 * weighted_l1(student.offset, teacher.offset, weight),
+        "size": 2 * l1_at_peaks(student.size / scale, teacher.size / scale, peak, share),
+        "offset": 2 * l1_at_peaks(student.offset, teacher.offset, peak, share),
     }
 
 
-def weighted_l1(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
-    """Absolute error of (B, 2, h, w) maps, averaged over the two channels and over cells with `weight` (B, 1, h, w)."""
+def l1_at_peaks(student: Tensor, teacher: Tensor, peak: Tensor, share: Tensor, reach: int = 0) -> Tensor:
+    """Absolute error at peaks and up to `reach` cells around, averaged over the two channels, and cells by probability.
+
+    Args:
+        student, teacher: (B, 2, h, w).
+        peak: (B, T, h, w) probability at the teacher's peaks, 0 elsewhere.
+        share: (T, 1, 1) weight of each class. No part of the average's divisor, or it would cancel out.
+        reach: cells.
+    """
+    weight, whole = (
+        F.max_pool2d(each.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
+        for each in (peak * share, peak)
+    )
     error = (student.float() - teacher.float()).abs().mean(dim=1, keepdim=True)
-    return (error * weight).sum() / share_of_total(weight.sum())
+    return (error * weight).sum() / share_of_total(whole.sum())
 
 
 DISTILL_LOSSES: dict[str, DistillLoss] = {"response": response_terms, "article": article_terms}

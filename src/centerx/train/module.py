@@ -66,7 +66,7 @@ class CenterNetModule(L.LightningModule):
         if teaching:
             terms |= teaching.terms(outputs, batch.images)
         loss, weights = self.balance(terms)
-        self._require_finite(loss)
+        self._require_finite(loss, terms)
         figures = {f"train/{name}": term.detach() for name, term in {"loss": loss, **terms}.items()}
         figures |= {f"weight/{name}": weight for name, weight in weights.items()}
         self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images))
@@ -82,8 +82,9 @@ class CenterNetModule(L.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.schedule)
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _require_finite(self, loss: Tensor) -> None:
-        if not math.isfinite(value := loss.item()):
+    def _require_finite(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
+        # a balance may leave out a term that is not finite, but the maps behind it have spoilt the gradient
+        if not math.isfinite(value := torch.stack([loss, *terms.values()]).sum().item()):
             raise InputError(
                 f"the loss became {value} at epoch {self.current_epoch}, step {self.global_step}: lower "
                 "train.optimizer.lr or train.clip_norm; the run folder keeps the models of the epochs before"

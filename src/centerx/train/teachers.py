@@ -143,7 +143,8 @@ def plan_lessons(claims: Sequence[Claim], student: Sequence[str], shared: str | 
         shared: the rule for a class that several claim: `average`, or the name of the teacher to prefer.
 
     Raises:
-        InputError: a class that a teacher or the student lacks; a class claimed twice without a rule.
+        InputError: a class that a teacher or the student lacks; a class claimed twice without a rule; a teacher that is
+            left without a class.
     """
     names = [claim.name for claim in claims]
     if shared not in (None, "average", *names):
@@ -152,15 +153,19 @@ def plan_lessons(claims: Sequence[Claim], student: Sequence[str], shared: str | 
     chosen: dict[str, list[str]] = {}
     for target in student:
         rivals = [name for name, own in zip(names, pairs, strict=True) if target in own]
-        if len(rivals) > 1 and shared is None:
+        if len(rivals) > 1 and shared not in ("average", *rivals):
             raise InputError(
                 f"distill.teachers: {' and '.join(rivals)} both teach {target!r}, set distill.shared to average or to "
                 "the teacher to prefer, or list the classes of each"
             )
-        chosen[target] = [shared] if shared is not None and shared in rivals else rivals
+        chosen[target] = [name for name in rivals if name == shared != "average"] or rivals
     lessons = []
     for claim, own in zip(claims, pairs, strict=True):
         taught = [target for target in own if claim.name in chosen[target]]
+        if not taught:
+            raise InputError(
+                f"distill.teachers: {claim.name} is left without a class to teach, leave it out or change its classes"
+            )
         lessons.append(
             Lesson(
                 torch.tensor([claim.class_names.index(own[target]) for target in taught], dtype=torch.int64),
@@ -190,4 +195,6 @@ def _pairs(claim: Claim, student: Sequence[str]) -> dict[str, str]:
                 f"distill.teachers: {claim.name} teaches {target!r}, which the student lacks"
                 f"{nearest(target, student)}, add it to classes, or list the teacher's classes that are to teach"
             )
+        if list(classes.values()).count(target) > 1:
+            raise InputError(f"distill.teachers: {claim.name} teaches {target!r} by two of its classes, choose one")
     return {target: own for own, target in classes.items()}
