@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-TRAIN_SCENES, VAL_SCENES = 1000, 200
+TRAIN_SCENES, VAL_SCENES = 1500, 200
 SCENE_HW = (160, 160)
 SHOWN = 12
 SCORE = 0.3
