@@ -21,7 +21,7 @@ def export(
     outputs: Annotated[str, typer.Option(help="detections, or maps with all but the peaks suppressed")] = "detections",
     precision: Annotated[str, typer.Option(help="fp32")] = "fp32",
 ) -> None:
-    """Turn a model into a file for another runtime, and compare the two before calling it done."""
+    """Turn a model into a file for another runtime. The two are compared before it says done."""
     from centerx.export.registry import export_model, find_format
 
     formats = {name: find_format(name, outputs, precision) for name in map(str.strip, format.split(","))}

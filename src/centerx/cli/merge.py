@@ -51,7 +51,9 @@ def merge(
     val: Annotated[list[Path] | None, typer.Option(help="labelled data to judge by; else that of --labels")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/merged"),
 ) -> None:
-    """Train one detector of all classes that the teachers know, on pictures without labels.
+    """Make one detector of several, on pictures without labels.
+
+    The student learns all classes that the teachers know.
 
     Options with several values take them in a row: --teachers a.safetensors b.safetensors.
     """
@@ -66,7 +68,10 @@ def merge(
     from centerx.runtime import open_session
 
     if (out / "last.ckpt").exists():
-        raise InputError(f"{out}: holds a run already, name another folder with --out")
+        raise InputError(
+            f"{out}: holds a run already, go on with it by `centerx train {out / 'config.yaml'} --out {out} --resume`, "
+            "or name another folder with --out"
+        )
     labelled = [{"path": str(path)} for path in labels or []]
     tree = {
         "base": str(find_config(student).resolve()),

@@ -26,7 +26,7 @@ def pseudo(
     val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
     split: Annotated[str | None, typer.Option(help="split of --val")] = None,
 ) -> None:
-    """Label pictures with a model: a COCO file with scores, and where they come from in its `info`."""
+    """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
     from centerx.data.dataset import Dataset, RecordBuilder
     from centerx.data.read import read_dataset
     from centerx.data.write import coco_tree

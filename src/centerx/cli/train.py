@@ -20,7 +20,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="the run folder; runs/NAME without it")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
 ) -> None:
-    """Train a detector; the run folder gets models, metrics and pictures."""
+    """Train a detector. The run folder gets models, metrics and pictures."""
     from centerx.build import build_run
     from centerx.config import load_config
     from centerx.evaluate.table import metrics_table
