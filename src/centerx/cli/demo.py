@@ -20,7 +20,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="of scenes and training")] = 0,
     epochs: Annotated[int | None, typer.Option(help="train for so many instead of the preset's")] = None,
 ) -> None:
-    """Train on scenes of handwritten digits, export, find digits. All in minutes; the scenes are painted on the spot."""
+    """Train on scenes of handwritten digits, export, find digits. All in minutes, on scenes painted here."""
     from centerx.build import build_run, load_detector
     from centerx.cli.train import fit
     from centerx.config import load_config
