@@ -73,7 +73,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, model_file: Path, onnx_file:
         (folder / f"cut{whole.suffix}").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
         (folder / f"nothing{whole.suffix}").write_bytes(b"")
     write_onnx(folder / "foreign.onnx", {})
-    write_onnx(folder / "maps.onnx", ModelInfo(("cat",), (64, 64), 4).to_metadata())
+    write_onnx(folder / "others.onnx", ModelInfo(("cat",), (64, 64), 4).to_metadata())
     save_file({"weight": torch.zeros(3)}, folder / "foreign.safetensors")
     with safe_open(model_file, framework="pt") as file:
         metadata = file.metadata()
@@ -237,7 +237,7 @@ def test_wrong_results(refused: Refused, results: str, says: str) -> None:
         ("cut.onnx", "corrupt or not an ONNX model"),
         ("nothing.onnx", "corrupt or not an ONNX model"),
         ("foreign.onnx", "not a centerX model"),
-        ("maps.onnx", "--outputs detections"),
+        ("others.onnx", "make it with `centerx export`"),
         ("nowhere.safetensors", "no such model file"),
         ("folder.safetensors", "no such model file"),
         ("junk.safetensors", "corrupt"),

@@ -12,8 +12,10 @@ from safetensors.torch import save_file
 
 from centerx.build import TorchSession
 from centerx.errors import InputError
+from centerx.export.parity import painted
 from centerx.runtime import open_session
 from centerx.runtime.info import ModelInfo
+from centerx.runtime.maps import detections_from_maps
 from centerx.runtime.onnx import OnnxSession
 
 
@@ -118,6 +120,21 @@ def test_a_whole_foreign_detector_is_taken(tmp_path: Path) -> None:
     assert open_session(tmp_path / "a.onnx").info.input_hw == (32, 32)
 
 
-def test_a_maps_file_says_how_to_get_detections(maps_file: Path) -> None:
-    with pytest.raises(InputError, match="--outputs detections"):
-        open_session(maps_file)
+def test_a_maps_file_gives_the_same_detections(onnx_file: Path, maps_file: Path) -> None:
+    images = painted(3, (96, 128))
+    ours, read = open_session(onnx_file)(images), open_session(maps_file)(images)
+    k = ours.scores.shape[1]
+    assert read.scores.shape == (3, 100)
+    assert (read.boxes.dtype, read.scores.dtype, read.labels.dtype) == ("float32", "float32", "int64")
+    assert read.class_names == ours.class_names
+    np.testing.assert_allclose(read.scores[:, :k], ours.scores, atol=1e-6)
+    np.testing.assert_allclose(read.boxes[:, :k], ours.boxes, atol=1e-2)
+    np.testing.assert_array_equal(read.labels[:, :k], ours.labels)
+
+
+def test_maps_without_peaks_or_of_few_cells() -> None:
+    maps = np.zeros((2, 1, 2, 3), np.float32), np.ones((2, 2, 2, 3), np.float32), np.full((2, 2, 2, 3), -1, np.float32)
+    found = detections_from_maps(*maps, stride=4)
+    assert found.boxes.shape == (2, 6, 4)
+    assert not found.scores.any()
+    assert found.boxes.max() <= 12

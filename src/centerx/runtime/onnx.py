@@ -10,15 +10,17 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from centerx.errors import InputError
 from centerx.runtime.info import ModelInfo
+from centerx.runtime.maps import detections_from_maps
 from centerx.types import Detections
 
 OUTPUTS = ("boxes", "scores", "labels")
+MAPS = ("heatmap", "offset", "size")
 LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
                errors.NotImplemented, errors.RuntimeException)  # fmt: skip
 
 
 class OnnxSession:
-    """An ONNX file with outputs `boxes`, `scores` and `labels`, on the CPU.
+    """An ONNX file on the CPU, with outputs `boxes`, `scores` and `labels`, or with maps, whose peaks are then read.
 
     Args:
         path: the file.
@@ -44,16 +46,20 @@ class OnnxSession:
                 f"{path}: takes {', '.join(inputs)} a picture, but {needed} is needed: make it with `centerx export`"
             )
         outputs = {output.name for output in self.session.get_outputs()}
-        if not set(OUTPUTS) <= outputs:
+        fitting = [names for names in (OUTPUTS, MAPS) if set(names) <= outputs]
+        if not fitting:
             raise InputError(
                 f"{path}: gives {', '.join(sorted(outputs))}, but {', '.join(OUTPUTS)} are needed: "
-                "export it with --outputs detections"
+                "make it with `centerx export`"
             )
+        self.outputs = fitting[0]
 
     def __call__(self, images: np.ndarray) -> Detections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        boxes, scores, labels = self.session.run(OUTPUTS, {"images": images})
-        return Detections(boxes, scores, labels, self.info.class_names)
+        first, second, third = self.session.run(self.outputs, {"images": images})
+        if self.outputs == MAPS:
+            first, second, third, _ = detections_from_maps(first, second, third, self.info.stride)
+        return Detections(first, second, third, self.info.class_names)
 
 
 def open_session(path: Path) -> OnnxSession:
