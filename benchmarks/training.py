@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 
 from centerx.bench import median_seconds
-from centerx.build import build_detector, build_module
+from centerx.build import build_module
+from centerx.build_model import build_detector
 from centerx.config import load_config
 from centerx.losses.labels import label_terms
 from centerx.train.memory import keep_freed_memory

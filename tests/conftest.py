@@ -42,7 +42,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file, untrained, whose maps have structure: scores from 0 to 1, boxes of many sizes."""
     import torch
 
-    from centerx.build import build_detector, save_named
+    from centerx.build_model import build_detector, save_named
     from centerx.config import load_config
     from centerx.export.parity import painted
 
@@ -73,7 +73,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def onnx_file(model_file: Path) -> Path:
     """The same model as ONNX."""
-    from centerx.build import load_detector
+    from centerx.build_model import load_detector
     from centerx.export import export_model
 
     path = model_file.with_suffix(".onnx")
@@ -84,7 +84,7 @@ def onnx_file(model_file: Path) -> Path:
 @pytest.fixture(scope="session")
 def maps_file(model_file: Path) -> Path:
     """The same model as ONNX that ends at the maps."""
-    from centerx.build import load_detector
+    from centerx.build_model import load_detector
     from centerx.export import export_model
 
     path = model_file.with_name("model-maps.onnx")

@@ -39,17 +39,21 @@ MAY_IMPORT = {
     "export": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "train": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluate"},
+    "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
+    "build_teaching": SHARED | {"config", "models", "losses", "train", "runtime", "build_model"},
     "build": SHARED
-    | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluate", "train", "runtime"},
+    | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluate", "train", "runtime"}
+    | {"build_model", "build_teaching"},
     "cli": SHARED
-    | {"config", "data", "draw", "progress", "runtime", "bench", "evaluate", "export", "train", "build", "__init__"},
+    | {"config", "data", "draw", "progress", "runtime", "bench", "evaluate", "export", "train", "build", "build_model"}
+    | {"__init__"},
     "__init__": {"errors", "types", "runtime"},
     "__main__": {"cli"},
 }
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluate", "export", "train", "build"}  # fmt: skip
+               "evaluate", "export", "train", "build", "build_model", "build_teaching"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}
 OUTSIDE = {"benchmarks", "experiments", "tests"}
 

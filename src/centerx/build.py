@@ -1,4 +1,4 @@
-"""The only file that turns a configuration into objects."""
+"""A configuration -> a training run: data, network, optimiser, callbacks, trainer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from centerx import runtime
-from centerx.config import Config, dump_config, parse_text
+from centerx.build_model import build_detector, load_weights, save_named
+from centerx.build_teaching import build_balance, build_teaching, open_teachers
+from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, RandomAffine
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, collate
@@ -27,12 +27,10 @@ from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource, check_class_names, union_of_classes
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
-from centerx.losses.distill import DISTILL_LOSSES, article_terms
-from centerx.model_file import read_model, save_model
-from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
+from centerx.losses.balance import Uncertainty
+from centerx.model_file import read_model
+from centerx.models import CenterNet
 from centerx.models.norm import synchronise_batch_norms
-from centerx.runtime.info import ModelInfo
 from centerx.targets import center_targets
 from centerx.train.evaluation import Evaluation
 from centerx.train.memory import keep_freed_memory
@@ -44,12 +42,7 @@ from centerx.train.progress import BrokenImages, TrainProgress
 from centerx.train.record import KeepModels, RunRecord, WholeCheckpoints
 from centerx.train.teachers import (
     Answer,
-    BoxTeacher,
     Claim,
-    NetworkTeacher,
-    Teacher,
-    Teaching,
-    plan_lessons,
     taught_classes,
 )
 from centerx.types import Batch, Detections
@@ -85,61 +78,6 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
         )
         for entry in entries
     ]
-
-
-def build_model(config: Config) -> CenterNet:
-    """Return the network, freshly initialised; `config.classes` must be set."""
-    assert config.classes is not None
-    model = config.model
-    backbone = Backbone(model.backbone, model.pretrained)
-    width = model.neck.channels
-    neck: FpnNeck | DeconvNeck
-    if model.neck.type == "deconv":
-        widths = width if isinstance(width, tuple) else (width,) * 3
-        if len(widths) != 3:
-            raise InputError(
-                f"model.neck.channels: a deconv neck has three stages, not {len(widths)}, list a width each"
-            )
-        neck = DeconvNeck(backbone.channels, widths)
-    elif isinstance(width, tuple):
-        raise InputError("model.neck.channels: an fpn neck has one width, not a list, give a number")
-    else:
-        neck = FpnNeck(backbone.channels, width)
-    return CenterNet(backbone, neck, CenterHead(neck.out_channels, len(config.classes), model.head_channels))
-
-
-def build_detector(config: Config) -> Detector:
-    """Return network and decoder."""
-    return Detector(build_model(config), config.model.top_k)
-
-
-def model_info(config: Config) -> ModelInfo:
-    """Return what a model file says of itself."""
-    assert config.classes is not None
-    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride)
-
-
-def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
-    """Read a model file of this project.
-
-    Raises:
-        InputError: the file is missing, corrupt, or its weights do not fit its configuration.
-    """
-    state, info, text = read_model(path)
-    config = parse_text(text, f"{path} (its configuration)")
-    config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
-    detector = build_detector(config)
-    load_weights(detector, state, path)
-    return detector.eval(), info
-
-
-def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
-    """Load weights, naming the first tensor that does not fit."""
-    own = detector.model.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) + [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    if wrong:
-        raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
-    detector.model.load_state_dict(state)
 
 
 def build_run(config: Config, folder: Path) -> Run:
@@ -231,79 +169,6 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
         min_visible=augment.min_visible,
     )
     return TrainPictures(source, affine, ColourTransform(augment.colour), augment.mosaic, config.train.seed)
-
-
-def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
-    """Load the teachers of a configuration: what each could teach, and how it answers.
-
-    Raises:
-        InputError: a file is missing, of another kind, or takes pictures of another size; two have one name.
-    """
-    opened: list[tuple[Claim, Answer]] = []
-    for entry in config.distill.teachers:
-        path = Path(entry.weights)
-        name = entry.name or (path.absolute().parent.name if path.stem in ("best", "last") else path.stem)
-        if any(claim.name == name for claim, _ in opened):
-            raise InputError(f"distill.teachers: two are called {name!r}, give each a name of its own")
-        answer: Answer
-        if path.suffix.lower() == ".safetensors":
-            detector, info = load_detector(path)
-            try:
-                detector.model.backbone.require_maps(config.data.input_size)
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
-            if config.train.channels_last:
-                detector.to(memory_format=torch.channels_last)
-            answer = NetworkTeacher(detector.model)
-        else:
-            session = runtime.open_session(path)
-            info = session.info
-            if info.input_hw != config.data.input_size:
-                raise InputError(
-                    f"{path}: takes pictures of {info.input_hw[0]} x {info.input_hw[1]} pixels only, set "
-                    f"data.input_size=[{info.input_hw[0]},{info.input_hw[1]}] or export it again with --size"
-                )
-            answer = BoxTeacher(session, len(info.class_names), CenterNet.stride, config.loss.min_overlap)
-        opened.append((Claim(name, info.class_names, entry.classes), answer))
-    return opened
-
-
-def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_steps: int) -> Teaching | None:
-    """Return what the teachers do in a run of `total_steps`; None without teachers."""
-    distill = config.distill
-    if not teachers:
-        return None
-    assert config.classes is not None
-    lessons = plan_lessons([claim for claim, _ in teachers], config.classes, distill.shared)
-    loss = DISTILL_LOSSES[distill.loss]
-    if distill.relative_size:
-        if distill.loss != "article":
-            raise InputError("distill.relative_size: goes with distill.loss=article only, leave it out")
-        loss = partial(article_terms, relative_size=True)
-    return Teaching(
-        [Teacher(claim.name, answer, lesson) for (claim, answer), lesson in zip(teachers, lessons, strict=True)],
-        loss,
-        len(config.classes),
-        distill.labels,
-        round(distill.until * total_steps),
-    )
-
-
-def build_balance(config: Config, teachers: Sequence[str]) -> Balance:
-    """Return how the terms of labels and of each teacher are weighed."""
-    constant = config.loss.balance == "constant"
-    parts = {"": config.loss} | {f"kd/{name}/": config.distill for name in teachers}
-    figures = {
-        prefix + term: getattr(part.constant if constant else part, term)
-        for prefix, part in parts.items()
-        for term in ("heatmap", "size", "offset")
-    }
-    if config.loss.balance == "uncertainty":
-        zero = next((term for term, figure in figures.items() if not figure), None)
-        if zero is not None:
-            raise InputError(f"loss.balance: uncertainty cannot start from weight 0 of {zero!r}, raise it")
-        return Uncertainty(figures)
-    return ConstantMagnitude(figures) if constant else FixedWeights(figures)
 
 
 def build_module(
@@ -401,30 +266,3 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(
             f"{folder}: cannot write the run folder ({error.strerror}), choose another with --out"
         ) from None
-
-
-def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:
-    """Write `name`.safetensors into the run folder."""
-    save_model(folder / f"{name}.safetensors", detector, model_info(config), dump_config(config))
-
-
-class TorchSession:
-    """A model file run by torch, in float32 on the CPU: the runtime's interface.
-
-    Args:
-        path: a `.safetensors` model file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.detector, self.info = load_detector(path)
-
-    @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> Detections:
-        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels."""
-        boxes, scores, labels, _ = self.detector(torch.from_numpy(images))
-        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
-
-
-def open_session(path: Path) -> TorchSession:
-    """What the runtime calls for `.safetensors` files."""
-    return TorchSession(path)

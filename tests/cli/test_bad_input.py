@@ -297,7 +297,7 @@ def test_a_full_disk(refused: Refused, tmp_path: Path, monkeypatch: pytest.Monke
     def full(path: Path, *_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("centerx.build.save_model", full)
+    monkeypatch.setattr("centerx.build_model.save_model", full)
     line = refused(*TRAIN, GOOD, "--out", tmp_path)
     assert "last.safetensors: No space left on device" in line
     assert "free space" in line

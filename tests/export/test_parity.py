@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from centerx.build import build_detector, load_detector
+from centerx.build_model import build_detector, load_detector
 from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.evaluate.api import evaluate_model

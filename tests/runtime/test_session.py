@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from centerx.build import TorchSession
+from centerx.build_model import TorchSession
 from centerx.errors import InputError
 from centerx.export.parity import painted
 from centerx.runtime import open_session

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from centerx.build import Run, build_run, load_detector
+from centerx.build import Run, build_run
+from centerx.build_model import load_detector
 from centerx.config import load_config, preset_names
 from centerx.errors import InputError
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from centerx.build import Run, build_detector, build_run, load_detector, open_teachers, save_named
+from centerx.build import Run, build_run, open_teachers
+from centerx.build_model import build_detector, load_detector, save_named
 from centerx.config import load_config
 from centerx.errors import InputError
 from centerx.export import export_model

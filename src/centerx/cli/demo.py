@@ -21,7 +21,8 @@ def demo(
     epochs: Annotated[int | None, typer.Option(help="train for so many instead of the preset's")] = None,
 ) -> None:
     """Train on scenes of handwritten digits, export, find digits. All in minutes, on scenes painted here."""
-    from centerx.build import build_run, load_detector
+    from centerx.build import build_run
+    from centerx.build_model import load_detector
     from centerx.cli.train import fit
     from centerx.config import load_config
     from centerx.data.digits import write_digit_scenes

@@ -27,7 +27,7 @@ def export(
     formats = {name: find_format(name, outputs, precision) for name in map(str.strip, format.split(","))}
     input_hw = parse_size(size) if size is not None else None
 
-    from centerx.build import load_detector
+    from centerx.build_model import load_detector
     from centerx.export.parity import verify
 
     detector, info = load_detector(model)

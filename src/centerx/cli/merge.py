@@ -57,12 +57,9 @@ def merge(
 
     Options with several values take them in a row: --teachers a.safetensors b.safetensors.
     """
-    import yaml
-
     from centerx.build import build_datasets, build_run
     from centerx.cli.train import fit
     from centerx.config import load_config
-    from centerx.config.load import find_config
     from centerx.data.source import union_of_classes
     from centerx.evaluate.api import evaluate_model
     from centerx.runtime import open_session
@@ -73,19 +70,14 @@ def merge(
             "or name another folder with --out"
         )
     labelled = [{"path": str(path)} for path in labels or []]
-    tree = {
-        "base": str(find_config(student).resolve()),
+    given = {
         "classes": None,
-        "data": {
-            "train": [{"path": str(path), "format": "folder"} for path in images] + labelled,
-            "val": [{"path": str(path)} for path in val] if val else labelled,
-        },
-        "distill": {"teachers": [{"weights": str(path)} for path in teachers]},
+        "data.train": [{"path": str(path), "format": "folder"} for path in images] + labelled,
+        "data.val": [{"path": str(path)} for path in val] if val else labelled,
+        "distill.teachers": [{"weights": str(path)} for path in teachers],
     }
-    out.mkdir(parents=True, exist_ok=True)
-    used = out / "merge.yaml"
-    used.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    run = build_run(load_config(used, overrides or []), out)
+    changes = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+    run = build_run(load_config(student, [*changes, *(overrides or [])]), out)
     fit(run)
     if not run.trainer.is_global_zero:
         return

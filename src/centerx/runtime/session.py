@@ -40,7 +40,7 @@ class Backend(NamedTuple):
 
 BACKENDS = {
     "onnxruntime": Backend(".onnx", "centerx.runtime.onnx:open_session"),
-    "torch": Backend(".safetensors", "centerx.build:open_session"),
+    "torch": Backend(".safetensors", "centerx.build_model:open_session"),
 }
 
 

@@ -1,0 +1,98 @@
+"""A configuration -> the network; a model file -> the network and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from centerx.config import Config, dump_config, parse_text
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.model_file import read_model, save_model
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
+from centerx.runtime.info import ModelInfo
+from centerx.types import Detections
+
+
+def build_model(config: Config) -> CenterNet:
+    """Return the network, freshly initialised; `config.classes` must be set."""
+    assert config.classes is not None
+    model = config.model
+    backbone = Backbone(model.backbone, model.pretrained)
+    width = model.neck.channels
+    neck: FpnNeck | DeconvNeck
+    if model.neck.type == "deconv":
+        widths = width if isinstance(width, tuple) else (width,) * 3
+        if len(widths) != 3:
+            raise InputError(
+                f"model.neck.channels: a deconv neck has three stages, not {len(widths)}, list a width each"
+            )
+        neck = DeconvNeck(backbone.channels, widths)
+    elif isinstance(width, tuple):
+        raise InputError("model.neck.channels: an fpn neck has one width, not a list, give a number")
+    else:
+        neck = FpnNeck(backbone.channels, width)
+    return CenterNet(backbone, neck, CenterHead(neck.out_channels, len(config.classes), model.head_channels))
+
+
+def build_detector(config: Config) -> Detector:
+    """Return network and decoder."""
+    return Detector(build_model(config), config.model.top_k)
+
+
+def model_info(config: Config) -> ModelInfo:
+    """Return what a model file says of itself."""
+    assert config.classes is not None
+    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride)
+
+
+def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
+    """Read a model file of this project.
+
+    Raises:
+        InputError: the file is missing, corrupt, or its weights do not fit its configuration.
+    """
+    state, info, text = read_model(path)
+    config = parse_text(text, f"{path} (its configuration)")
+    config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
+    detector = build_detector(config)
+    load_weights(detector, state, path)
+    return detector.eval(), info
+
+
+def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
+    """Load weights, naming the first tensor that does not fit."""
+    own = detector.model.state_dict()
+    wrong = sorted(own.keys() ^ state.keys()) + [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if wrong:
+        raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
+    detector.model.load_state_dict(state)
+
+
+def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:
+    """Write `name`.safetensors into the run folder."""
+    save_model(folder / f"{name}.safetensors", detector, model_info(config), dump_config(config))
+
+
+class TorchSession:
+    """A model file run by torch, in float32 on the CPU: the runtime's interface.
+
+    Args:
+        path: a `.safetensors` model file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.detector, self.info = load_detector(path)
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> Detections:
+        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels."""
+        boxes, scores, labels, _ = self.detector(torch.from_numpy(images))
+        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
+
+
+def open_session(path: Path) -> TorchSession:
+    """What the runtime calls for `.safetensors` files."""
+    return TorchSession(path)
