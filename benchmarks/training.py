@@ -106,7 +106,7 @@ def build_step(case: Case) -> Callable[[], None]:
     if case.channels_last:
         detector.to(memory_format=torch.channels_last)
         batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
-    module = build_module(config, detector, total_steps=1000)
+    module = build_module(config, detector, epoch_steps=1000)
     parameters = list(detector.parameters())
 
     def step() -> None:

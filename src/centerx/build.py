@@ -32,7 +32,9 @@ from centerx.model_file import read_model
 from centerx.models import CenterNet
 from centerx.models.norm import synchronise_batch_norms
 from centerx.targets import center_targets
+from centerx.train.average import equal_average, moving_average
 from centerx.train.evaluation import Evaluation
+from centerx.train.guard import FiniteLoss, SkipJumps
 from centerx.train.memory import keep_freed_memory
 from centerx.train.module import CenterNetModule
 from centerx.train.optim import build_optimizer, build_schedule
@@ -126,7 +128,7 @@ def build_run(config: Config, folder: Path) -> Run:
 
     sampler = EpochBatches(len(source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, val_data, folder, processes) if val_data else None
-    module = build_module(config, detector, len(sampler) * train.epochs, teachers)
+    module = build_module(config, detector, len(sampler), teachers)
     batches = DataLoader(
         build_train_pictures(config, source),
         batch_sampler=sampler,
@@ -135,7 +137,7 @@ def build_run(config: Config, folder: Path) -> Run:
         persistent_workers=config.data.workers > 0,
     )
     save = partial(save_named, folder, config)
-    callbacks: list[Callback] = [BrokenImages(fail=config.data.broken_images == "fail")]
+    callbacks: list[Callback] = [BrokenImages(fail=config.data.broken_images == "fail"), build_guard(config)]
     callbacks += [evaluation] if evaluation else []
     callbacks += [
         KeepModels(save, evaluation),
@@ -172,11 +174,14 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
 
 
 def build_module(
-    config: Config, detector: Detector, total_steps: int, teachers: list[tuple[Claim, Answer]] | None = None
+    config: Config, detector: Detector, epoch_steps: int, teachers: list[tuple[Claim, Answer]] | None = None
 ) -> CenterNetModule:
-    """Return the training module for a run of `total_steps`."""
+    """Return the training module for epochs of so many steps."""
     assert config.classes is not None
     train, loss = config.train, config.loss
+    total_steps = epoch_steps * train.epochs
+    swa_epochs = max(round(train.swa * train.epochs), 1) if train.swa else 0
+    swa_start = total_steps - swa_epochs * epoch_steps
     teaching = build_teaching(config, teachers or [], total_steps)
     balance = build_balance(config, [claim.name for claim, _ in teachers or []])
     learned = [detector, balance] if isinstance(balance, Uncertainty) else [detector]
@@ -189,7 +194,7 @@ def build_module(
     )
     schedule = build_schedule(
         train.schedule.name,
-        total_steps,
+        swa_start,
         warmup=train.schedule.warmup,
         steps=train.schedule.steps,
         gamma=train.schedule.gamma,
@@ -203,7 +208,24 @@ def build_module(
         min_overlap=loss.min_overlap,
         reach=loss.reach,
     )
-    return CenterNetModule(detector, assign, balance, optimizer, schedule, train.ema, teaching)
+    averaging = moving_average(train.ema) if train.ema else None
+    if train.swa:
+        averaging = equal_average(swa_start, epoch_steps)
+    return CenterNetModule(detector, assign, balance, optimizer, schedule, averaging, teaching)
+
+
+def build_guard(config: Config) -> Callback:
+    """Return what watches the loss."""
+    ratio = config.train.skip_jumps
+    if not ratio:
+        return FiniteLoss()
+    if ratio <= 1:
+        raise InputError(f"train.skip_jumps: {ratio} would leave out ordinary steps, set it above 1, or 0 for none")
+    if config.loss.balance != "fixed":
+        raise InputError(
+            "train.skip_jumps: goes with loss.balance=fixed only, as another balance hides how large the loss is"
+        )
+    return SkipJumps(ratio)
 
 
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:

@@ -8,9 +8,11 @@ import re
 import shutil
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from centerx.build import Run, build_run
@@ -83,8 +85,11 @@ def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> N
     assert run.evaluation.figures["val/AP"] > 0.8
 
 
-def test_resume_continues_as_if_nothing_had_happened(small_overrides: list[str], tmp_path: Path) -> None:
-    overrides = [*small_overrides, "train.epochs=3", "train.precision=fp32", "train.val_every=3"]
+@pytest.mark.parametrize("further", [[], ["train.swa=0.6", "train.skip_jumps=3"]])
+def test_resume_continues_as_if_nothing_had_happened(
+    further: list[str], small_overrides: list[str], tmp_path: Path
+) -> None:
+    overrides = [*small_overrides, "train.epochs=3", "train.precision=fp32", "train.val_every=3", *further]
     train(overrides, tmp_path / "whole")
 
     run = build_run(load_config("nano", overrides), tmp_path / "cut")
@@ -97,6 +102,24 @@ def test_resume_continues_as_if_nothing_had_happened(small_overrides: list[str],
     whole, cut = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "cut"))
     for key in whole:
         torch.testing.assert_close(cut[key], whole[key], rtol=0, atol=0)
+
+
+def test_swa_deploys_the_mean_of_the_last_epochs_at_the_final_rate(small_overrides: list[str], tmp_path: Path) -> None:
+    epochs: list[dict[str, torch.Tensor]] = []
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            epochs.append({name: p.detach().clone() for name, p in run.module.detector.named_parameters()})
+
+    overrides = [*small_overrides, "data.val=[]", "train.epochs=4", "train.swa=0.5", "train.schedule.final=0.2"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Keep())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    for name, weight in run.module.deployed.named_parameters():
+        torch.testing.assert_close(weight, (epochs[2][name] + epochs[3][name]) / 2)
+    rates = [float(row["lr"]) / run.config.train.optimizer.lr for row in rows(tmp_path)]
+    assert rates[:2] == sorted(rates[:2], reverse=True)
+    assert rates[2:] == pytest.approx([0.2, 0.2])
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(

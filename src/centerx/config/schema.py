@@ -225,6 +225,14 @@ class TrainConfig(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.998, description="decay of the moving average of weights that is evaluated and saved; 0: none"
     )
+    swa: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of the run at its end whose weights are averaged, equally, once an epoch, in place of `ema`; "
+        "the schedule has run its course before; 0: none",
+    )
+    skip_jumps: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="leave out steps whose loss is more than so many times its running mean; 0: none"
+    )
     clip_norm: NonNegative = Field(10.0, description="largest norm of the gradient; 0: no clipping")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
     channels_last: bool = Field(True, description="memory layout with channels innermost, faster in convolutions")
