@@ -1,13 +1,18 @@
-"""Two teachers, each from one half of bccd with only its classes labelled, merged into one small student.
+"""Two teachers, each from one half of a data set with only its classes labelled, merged into one small student.
 
-    python experiments/merging.py --out runs/merging
+    python experiments/merging.py bccd
+    python experiments/merging.py facemask
 
-RBC is labelled on one half of the training pictures, WBC and Platelets on the other; the test pictures have all labels.
-Each row trains the same student for the same epochs:
+One half of the training pictures keeps the labels of some classes, the other half those of the rest; the pictures that
+judge have all labels. Each row trains the same student for the same epochs:
 
 naive: what a half does not label counts as background. ignore: it counts as nothing. pseudo: each teacher labels the
-other half, from scores chosen on the teacher's own half. merged: teachers alone teach, no labels. masked: teachers and
-the labels of each half. full: all labels, as if there were no halves. Beside them, what each teacher reaches alone.
+other half, from scores on chosen on the very pictures that judge, which flatters this row. merged: teachers alone
+teach, no labels. masked: teachers and the labels of each half. full: all labels, as if there were no halves. Beside
+them, what each teacher reaches alone.
+
+Seeds may run side by side, each a process with `--seeds`; a last call with all of them keeps what is finished and
+writes the table.
 """
 
 from __future__ import annotations
@@ -15,13 +20,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from centerx.build import build_datasets
 from centerx.cli.main import app
 from centerx.config import load_config
+from centerx.config.schema import DataEntry
 from centerx.data.dataset import Record, relabel
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
@@ -29,19 +35,48 @@ from centerx.evaluate.api import evaluate_model
 
 from repeat import Figures, summarise, train_once, write_table
 
-CLASSES = ["RBC", "WBC", "Platelets"]
-KNOWN = {"rbc": ["RBC"], "others": ["WBC", "Platelets"]}
+
+class Task(NamedTuple):
+    """Who learns what.
+
+    Attributes:
+        student: a preset, with the data of all.
+        teacher: a preset. teacher_overrides: of it.
+        known: teacher -> its classes.
+        epochs: of the student, a short and a long schedule.
+    """
+
+    student: str
+    teacher: str
+    teacher_overrides: list[str]
+    known: dict[str, list[str]]
+    epochs: list[int]
 
 
-def write_halves(data: Path, out: Path) -> dict[str, Path]:
+TASKS = {
+    "bccd": Task(
+        "bccd_nano", "bccd_r18", ["train.epochs=80"], {"rbc": ["RBC"], "others": ["WBC", "Platelets"]}, [30, 60]
+    ),
+    "facemask": Task(
+        "facemask_nano",
+        "facemask_nano",
+        ["model.backbone=resnet18", "train.optimizer.lr=0.002", "train.epochs=30"],
+        {"masked": ["with_mask"], "others": ["without_mask", "mask_weared_incorrect"]},
+        [15, 30],
+    ),
+}
+ROWS = ["naive", "ignore", "pseudo", "merged", "masked", "full"]
+
+
+def write_halves(entry: DataEntry, classes: list[str], known: dict[str, list[str]], out: Path) -> dict[str, Path]:
     """Write a COCO file for each half, with the boxes of its classes and the names of all."""
-    dataset = read_dataset(data, split="trainval", classes=CLASSES)
+    dataset = read_dataset(Path(entry.path), split=entry.split, classes=classes)
     out.mkdir(parents=True, exist_ok=True)
     files = {}
-    for offset, (half_name, classes) in enumerate(KNOWN.items()):
+    for offset, (half_name, kept) in enumerate(known.items()):
         half = dataset._replace(records=dataset.records[offset::2])
         files[half_name] = out / f"{half_name}.json"
-        labels = np.array([label if name in classes else -1 for label, name in enumerate(CLASSES)])
+        labels = np.array([label if name in kept else -1 for label, name in enumerate(classes)])
         stripped = half._replace(records=[relabel(record, labels) for record in half.records])
         files[half_name].write_text(json.dumps(coco_tree(stripped, out)), encoding="utf-8")
     return files
@@ -55,56 +90,52 @@ def join(own: Record, found: Record) -> Record:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/bccd"))
-    parser.add_argument("--teacher", default="bccd_r18")
-    parser.add_argument("--student", default="bccd_nano")
-    parser.add_argument("--teacher-epochs", type=int, default=80)
-    parser.add_argument("--epochs", type=int, nargs="+", default=[40, 80])
-    parser.add_argument("--rows", nargs="+", default=["naive", "ignore", "pseudo", "merged", "masked", "full"])
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--epochs", type=int, nargs="+")
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/merging"))
     args = parser.parse_args()
 
-    halves = write_halves(args.data, args.out)
+    task, out = TASKS[args.task], args.out / args.task
+    config = load_config(task.student)
+    classes = list(config.classes or ())
+    (everything,) = config.data.train
+    halves = write_halves(everything, classes, task.known, out)
     naive = [{"path": str(file)} for file in halves.values()]
-    ignore = [entry | {"classes": KNOWN[name]} for entry, name in zip(naive, halves, strict=True)]
+    ignore = [entry | {"classes": task.known[name]} for entry, name in zip(naive, halves, strict=True)]
     results: dict[str, list[Figures]] = {}
     for seed in args.seeds:
-        folder = args.out / f"seed{seed}"
+        folder = out / f"seed{seed}"
         teachers = {}
         for name, entry in zip(halves, ignore, strict=True):
             overrides = [
-                f"classes={json.dumps(KNOWN[name])}",
+                *task.teacher_overrides,
+                f"classes={json.dumps(task.known[name])}",
                 f"data.train={json.dumps([entry])}",
-                f"train.epochs={args.teacher_epochs}",
                 f"train.seed={seed}",
             ]
-            train_once(args.teacher, overrides, folder / f"teacher_{name}")
+            train_once(task.teacher, overrides, folder / f"teacher_{name}")
             teachers[name] = folder / f"teacher_{name}" / "last.safetensors"
-        results.setdefault("teachers alone", []).append(judge(args.student, list(teachers.values())))
+        results.setdefault("teachers alone", []).append(judge(task.student, list(teachers.values())))
 
-        distill = {"teachers": [{"weights": str(path), "name": name} for name, path in teachers.items()]}
-        rows: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
-            "naive": (naive, {}),
-            "ignore": (ignore, {}),
-            "merged": (ignore, distill | {"labels": False}),
-            "masked": (ignore, distill),
-            "full": ([{"path": str(args.data), "split": "trainval"}], {}),
+        distill = {"distill.teachers": [{"weights": str(path), "name": name} for name, path in teachers.items()]}
+        rows: dict[str, dict[str, Any]] = {
+            "naive": {"data.train": naive},
+            "ignore": {"data.train": ignore},
+            "merged": {"data.train": ignore, **distill, "distill.labels": False},
+            "masked": {"data.train": ignore, **distill},
+            "full": {},
         }
         if "pseudo" in args.rows:
-            rows["pseudo"] = (pseudo_labels(halves, teachers, folder), {})
-        for epochs in args.epochs:
+            rows["pseudo"] = {"data.train": pseudo_labels(config.data.val[0], classes, halves, teachers, task, folder)}
+        for epochs in args.epochs or task.epochs:
             for row in args.rows:
-                train, teaching = rows[row]
-                overrides = [
-                    f"data.train={json.dumps(train)}",
-                    f"distill={json.dumps(teaching)}",
-                    f"train.epochs={epochs}",
-                    f"train.seed={seed}",
-                ]
-                figures = train_once(args.student, overrides, folder / f"{row}_{epochs}")
+                changes = rows[row] | {"train.epochs": epochs, "train.seed": seed}
+                overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+                figures = train_once(task.student, overrides, folder / f"{row}_{epochs}")
                 results.setdefault(f"{row}, {epochs} epochs", []).append(figures)
-    write_table(args.out / "summary.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds)
+    write_table(out / "summary.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds)
 
 
 def judge(student: str, teachers: list[Path]) -> Figures:
@@ -113,26 +144,27 @@ def judge(student: str, teachers: list[Path]) -> Figures:
     per_class: dict[str, float | None] = {}
     for path in teachers:
         per_class |= evaluate_model(path, data, batch_size=8).per_class
-    figures = {f"AP/{name}": per_class[name] or 0.0 for name in CLASSES}
+    figures = {f"AP/{name}": ap or 0.0 for name, ap in per_class.items()}
     return {"AP": sum(figures.values()) / len(figures)} | figures
 
 
-def pseudo_labels(halves: dict[str, Path], teachers: dict[str, Path], folder: Path) -> list[dict[str, Any]]:
+def pseudo_labels(
+    val: DataEntry, classes: list[str], halves: dict[str, Path], teachers: dict[str, Path], task: Task, folder: Path
+) -> list[dict[str, Any]]:
     """Entries of data in which each half has its own labels and those of the other half's teacher."""
     entries = []
     for name, other in zip(halves, reversed(halves), strict=True):
+        known = task.known[other]
         found, judged, joined = (folder / f"{what}_{name}.json" for what in ("found_on", "judged_beside", "joined"))
-        known = read_dataset(halves[other], classes=KNOWN[other])
-        judged.write_text(json.dumps(coco_tree(known, folder)), encoding="utf-8")
+        labelled = read_dataset(Path(val.path), split=val.split, classes=known)
+        judged.write_text(json.dumps(coco_tree(labelled, folder)), encoding="utf-8")
         app(
             ["pseudo", str(teachers[other]), str(halves[name]), "--val", str(judged), "--out", str(found)],
             standalone_mode=False,
         )
-        own = read_dataset(halves[name], classes=CLASSES)
-        order = np.array([CLASSES.index(each) for each in KNOWN[other]])
-        guesses = {
-            record.image.name: relabel(record, order) for record in read_dataset(found, classes=KNOWN[other]).records
-        }
+        own = read_dataset(halves[name], classes=classes)
+        order = np.array([classes.index(each) for each in known])
+        guesses = {record.image.name: relabel(record, order) for record in read_dataset(found, classes=known).records}
         records = [join(record, guesses[record.image.name]) for record in own.records]
         joined.write_text(json.dumps(coco_tree(own._replace(records=records), folder)), encoding="utf-8")
         entries.append({"path": str(joined)})

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from centerx.build_model import build_detector, load_weights, save_named
+from centerx.build_model import build_detector, save_named, start_from
 from centerx.build_teaching import build_balance, build_teaching, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
@@ -28,7 +28,6 @@ from centerx.data.source import SampleSource, check_class_names, union_of_classe
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
-from centerx.model_file import read_model
 from centerx.models import CenterNet
 from centerx.models.norm import synchronise_batch_norms
 from centerx.targets import center_targets
@@ -120,7 +119,7 @@ def build_run(config: Config, folder: Path) -> Run:
     detector = build_detector(config)
     detector.model.backbone.require_maps(config.data.input_size)
     if train.init is not None:
-        load_weights(detector, read_model(Path(train.init))[0], Path(train.init))
+        start_from(detector, Path(train.init), config.classes)
     if train.channels_last:
         detector.to(memory_format=torch.channels_last)
     if processes.world > 1 and train.sync_bn:

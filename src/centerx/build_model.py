@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
+from centerx.models.head import CLASS_PARAMETERS
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 
@@ -69,6 +71,23 @@ def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path
     if wrong:
         raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
     detector.model.load_state_dict(state)
+
+
+def start_from(detector: Detector, path: Path, class_names: Sequence[str]) -> None:
+    """Load the weights of an earlier model, which may know other classes: those it shares are carried over by name.
+
+    Raises:
+        InputError: the file is no model of this project, or of another network.
+    """
+    state, info, _ = read_model(path)
+    shared = [name for name in class_names if name in info.class_names]
+    here, there = (torch.tensor([names.index(name) for name in shared], dtype=torch.int64)
+                   for names in (class_names, info.class_names))  # fmt: skip
+    fresh = detector.model.state_dict()
+    for key in (f"head.{name}" for name in CLASS_PARAMETERS):
+        if key in state and fresh[key].shape[1:] == state[key].shape[1:]:
+            state[key] = fresh[key].index_copy(0, here, state[key][there])
+    load_weights(detector, state, path)
 
 
 def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:

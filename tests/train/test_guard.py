@@ -29,7 +29,8 @@ def test_a_lasting_change_of_level_is_accepted_after_a_while() -> None:
     for _ in range(20):
         guard.jumps(1.0)
     skipped = [guard.jumps(100.0) for _ in range(60)]
-    assert skipped[0] and not skipped[-1]
+    assert skipped[0]
+    assert not skipped[-1]
 
 
 class Spoil(Callback):
@@ -66,7 +67,8 @@ def test_a_skipped_step_moves_neither_weights_nor_moments(
     spoil = Spoil(step=7, factor=factor)
     run.trainer.callbacks.insert(0, spoil)  # type: ignore[attr-defined]
     run.trainer.fit(run.module, run.batches)
-    assert spoil.before and len(spoil.before) == len(spoil.after)
+    assert spoil.before
+    assert len(spoil.before) == len(spoil.after)
     for before, after in zip(spoil.before, spoil.after, strict=True):
         torch.testing.assert_close(after, before, rtol=0, atol=0)
     assert "train.skip_jumps left out 1 of 12 steps" in capsys.readouterr().err

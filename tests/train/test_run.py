@@ -244,3 +244,20 @@ def test_starting_from_an_earlier_model(small_overrides: list[str], tmp_path: Pa
     run = build_run(load_config("nano", [*small_overrides, f"train.init={weights}"]), tmp_path / "second")
     for key, value in load_file(weights).items():
         np.testing.assert_array_equal(run.module.detector.model.state_dict()[key].numpy(), value.numpy())
+
+
+def test_starting_from_a_model_of_other_classes_keeps_the_shared_ones(
+    small_overrides: list[str], tmp_path: Path
+) -> None:
+    train([*small_overrides, "classes=['3','1']"], tmp_path / "first")
+    first = load_file(tmp_path / "first" / "last.safetensors")
+    init = f"train.init={tmp_path / 'first' / 'last.safetensors'}"
+    fresh, second = (
+        build_run(load_config("nano", [*small_overrides, "classes=['1','2','3']", *more]), tmp_path / "second")
+        for more in ([], [init])
+    )
+    state = second.module.detector.model.state_dict()
+    for key in ("head.heatmap.2.weight", "head.heatmap.2.bias"):
+        expected = torch.stack([first[key][1], fresh.module.detector.model.state_dict()[key][1], first[key][0]])
+        torch.testing.assert_close(state[key], expected, rtol=0, atol=0)
+    torch.testing.assert_close(state["head.size.2.weight"], first["head.size.2.weight"], rtol=0, atol=0)

@@ -227,8 +227,8 @@ class TrainConfig(Section):
     )
     swa: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="share of the run at its end whose weights are averaged, equally, once an epoch, in place of `ema`; "
-        "the schedule has run its course before; 0: none",
+        description="share of the run at its end whose weights are averaged, equally, once an epoch, instead of `ema`, "
+        "after the schedule has run its course; 0: none",
     )
     skip_jumps: Annotated[float, Field(ge=0)] = Field(
         0.0, description="leave out steps whose loss is more than so many times its running mean; 0: none"
@@ -239,7 +239,10 @@ class TrainConfig(Section):
     sync_bn: bool = Field(True, description="with several processes, batch norms see the whole batch")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     val_every: Count = Field(10, description="epochs between evaluations; the last epoch is always evaluated")
-    init: str | None = Field(None, description="model file whose weights to start from")
+    init: str | None = Field(
+        None,
+        description="model file whose weights to start from; of other classes, those of the same name are carried over",
+    )
 
 
 class Config(Section):

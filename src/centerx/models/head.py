@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from centerx.types import HeadOutputs
 
 PRIOR = 0.1  # probability of an object at a cell before training: sigmoid(-2.19)
+CLASS_PARAMETERS = ("heatmap.2.weight", "heatmap.2.bias")  # of CenterHead: those with a row for each class
 
 
 class CenterHead(nn.Module):
