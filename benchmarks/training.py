@@ -21,6 +21,8 @@ from centerx.build_model import build_detector
 from centerx.config import load_config
 from centerx.losses.labels import label_terms
 from centerx.train.memory import keep_freed_memory
+from centerx.train.module import CenterNetModule
+from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show
 from targets import random_batch
@@ -107,19 +109,23 @@ def build_step(case: Case) -> Callable[[], None]:
         detector.to(memory_format=torch.channels_last)
         batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
     module = build_module(config, detector, epoch_steps=1000)
-    parameters = list(detector.parameters())
+    return partial(train_step, module, batch, case.bf16, config.train.clip_norm)
 
-    def step() -> None:
-        targets = module.assign(batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=case.bf16):
-            loss, _ = module.balance(label_terms(detector.model(batch.images), targets))
-        module.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, config.train.clip_norm)
-        module.optimizer.step()
-        module.on_train_batch_end()
 
-    return step
+def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: float) -> None:
+    """Do what a run does for a batch, the taught terms included where there are teachers."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        outputs = module.detector.model(batch.images)
+        terms = label_terms(outputs, module.assign(batch))
+        if module.teaching:
+            terms |= module.teaching.terms(outputs, batch.images)
+        loss, _ = module.balance(terms)
+    module.optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(module.detector.parameters(), clip_norm)
+    module.optimizer.step()
+    assert module.average is not None
+    module.average.update_parameters(module.detector)
 
 
 if __name__ == "__main__":

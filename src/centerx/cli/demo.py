@@ -9,8 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-TRAIN_SCENES, VAL_SCENES = 1500, 200
+TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
+SCENES = 750  # with labels for each teacher, and without for the student
+VAL_SCENES = 200
 SCENE_HW = (160, 160)
+EPOCHS = 10
 SHOWN = 12
 SCORE = 0.3
 
@@ -18,11 +21,15 @@ SCORE = 0.3
 def demo(
     out: Annotated[Path, typer.Option(help="where everything goes")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="of scenes and training")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="train for so many instead of the preset's")] = None,
+    epochs: Annotated[int, typer.Option(help="of each of the three trainings")] = EPOCHS,
 ) -> None:
-    """Train on scenes of handwritten digits, export, find digits. All in minutes, on scenes painted here."""
+    """Merge two detectors, each of half of the digits, into one of all, from pictures without labels; export it.
+
+    All in minutes, on scenes of handwritten digits painted here.
+    """
     from centerx.build import build_run
     from centerx.build_model import load_detector
+    from centerx.cli.merge import merge
     from centerx.cli.train import fit
     from centerx.config import load_config
     from centerx.data.digits import write_digit_scenes
@@ -32,37 +39,67 @@ def demo(
     from centerx.export import export_model
 
     started = time.perf_counter()
-    print(f"1/4  painting {TRAIN_SCENES} scenes to learn from and {VAL_SCENES} to be judged by")
-    train_data = write_digit_scenes(out / "train", TRAIN_SCENES, seed, "train", SCENE_HW)
-    val_data = write_digit_scenes(out / "val", VAL_SCENES, seed, "val", SCENE_HW)
+    print(
+        f"1/5  painting {SCENES} scenes for each of two teachers, {SCENES} without labels, {VAL_SCENES} to be judged by"
+    )
+    sets = [*TEACHERS, "pictures"]
+    scenes = {
+        name: write_digit_scenes(
+            out / name, SCENES, len(sets) * seed + index, "train", SCENE_HW, TEACHERS.get(name, ())
+        )
+        for index, name in enumerate(sets)
+    }
+    val = write_digit_scenes(out / "val", VAL_SCENES, seed, "val", SCENE_HW)
 
-    print("2/4  training")
-    overrides = [f"data.train=[{json.dumps(str(train_data))}]", f"train.seed={seed}"]
-    run = build_run(load_config("digits", overrides + ([f"train.epochs={epochs}"] if epochs else [])), out / "run")
-    fit(run)
+    teachers = []
+    for step, (name, classes) in enumerate(TEACHERS.items(), start=2):
+        print(f"{step}/5  training a teacher on scenes where only {' '.join(classes)} are labelled")
+        given = {"classes": classes, "data.train": [str(scenes[name])], "train.epochs": epochs, "train.seed": seed}
+        run = build_run(load_config("digits", overrides(given)), out / f"teacher_{name}")
+        fit(run)
+        teachers.append(out / f"teacher_{name}" / "last.safetensors")
 
-    print("3/4  exporting to ONNX")
+    print("4/5  merging them into one student of ten digits, on scenes without labels")
+    given = {"train.init": str(teachers[0]), "train.epochs": epochs, "train.seed": seed}
+    merge(
+        teachers=teachers,
+        images=[scenes["pictures"].with_suffix("")],
+        student="digits",
+        overrides=overrides(given),
+        val=[val],
+        out=out / "student",
+    )
+
+    print("5/5  exporting to ONNX, finding digits on held-out scenes with that file, without torch")
     onnx = out / "digits.onnx"
-    detector, info = load_detector(out / "run" / "last.safetensors")
+    detector, info = load_detector(out / "student" / "last.safetensors")
     export_model(detector, info, onnx, "onnx")
-
-    print("4/4  finding digits on held-out scenes with the exported file, without torch")
-    dataset = read_dataset(val_data)
+    dataset = read_dataset(val)
     metrics = evaluate_model(onnx, [dataset], batch_size=8)
     picture = draw_held_out(onnx, [record.image for record in dataset.records[:SHOWN]], out / "picture.png")
     metrics_table(metrics)
 
     seconds = time.perf_counter() - started
+    merged = json.loads((out / "student" / "merge.json").read_text(encoding="utf-8"))
     report: dict[str, Any] = {
         "AP": metrics.AP,
         "seconds": seconds,
-        "teachers": {},
+        "teachers": {
+            str(path): {row["class"]: row["alone"] for row in merged["classes"] if row["teacher"] == str(path)}
+            for path in teachers
+        },
+        "per_class": metrics.per_class,
         "onnx": str(onnx),
         "picture": str(picture),
     }
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"AP {metrics.AP:.3f} on {metrics.images} held-out scenes after {seconds:.0f} s")
     print(f"picture: {picture}\nmodel:   {onnx}\nreport:  {out / 'report.json'}")
+
+
+def overrides(values: dict[str, Any]) -> list[str]:
+    """`key=value` words."""
+    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
 def draw_held_out(model: Path, images: list[Path], out: Path) -> Path:

@@ -1,0 +1,80 @@
+"""What teaching adds to a training step: the whole step over (student's step + teacher's forward), timed in turn.
+
+Student `nano`, teacher `r18`, both channels-last, without data loading. A teacher that is an exported ONNX file runs
+outside torch and has its boxes rendered into maps: it is stated by itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from centerx.bench import median_seconds
+from centerx.build import build_module
+from centerx.build_model import build_detector, load_detector, save_named
+from centerx.build_teaching import open_teachers
+from centerx.config import load_config
+from centerx.export import export_model
+from centerx.train.memory import keep_freed_memory
+from centerx.train.teachers import Answer
+from centerx.types import Batch
+
+from rows import Row, in_ms, rows, show
+from targets import random_batch
+from training import train_step
+
+SIDE, BATCH, BOXES = 256, 8, 10
+RUNS = 15
+CLASSES = (3, 80)
+
+
+def measure() -> list[Row]:
+    """Time every case."""
+    keep_freed_memory()
+    measured = []
+    with TemporaryDirectory() as folder:
+        for num_classes in CLASSES:
+            for bf16 in (False, True):
+                measured += measure_teacher(Path(folder), num_classes, bf16, "last.safetensors")
+        measured += measure_teacher(Path(folder), CLASSES[0], True, "last.onnx")
+    return measured
+
+
+def measure_teacher(folder: Path, num_classes: int, bf16: bool, file: str) -> list[Row]:
+    """Time the student's step, the teacher's forward and both together; the last over the sum of the others."""
+    names = f"classes={[str(label) for label in range(num_classes)]}"
+    size = f"data.input_size={SIDE}"
+    teacher = load_config("r18", [names, size])
+    save_named(folder, teacher, build_detector(teacher), "last")
+    if file.endswith(".onnx"):
+        export_model(*load_detector(folder / "last.safetensors"), folder / file, "onnx")
+    batch = random_batch(BATCH, BOXES, num_classes, SIDE)
+    batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
+    steps = {}
+    for case, taught in (("student's step", []), ("taught step", [f"distill.teachers={folder / file}"])):
+        config = load_config("nano", [names, size, *taught])
+        detector = build_detector(config).to(memory_format=torch.channels_last)
+        teachers = open_teachers(config)
+        module = build_module(config, detector, 1000, teachers)
+        steps[case] = partial(train_step, module, batch, bf16, config.train.clip_norm)
+        for _, answer in teachers:
+            steps["teacher's forward"] = partial(answer_alone, answer, batch, bf16)
+    seconds = median_seconds(steps, RUNS)
+    apart = "student's step + teacher's forward"
+    seconds[apart] = seconds["student's step"] + seconds["teacher's forward"]
+    kind = "ONNX teacher" if file.endswith(".onnx") else "network teacher"
+    figure = f"{kind}, {num_classes} classes, {'bf16' if bf16 else 'fp32'}, batch {BATCH}, {SIDE} px"
+    return rows(figure, in_ms(seconds), "ms", RUNS, baseline=apart)
+
+
+def answer_alone(answer: Answer, batch: Batch, bf16: bool) -> None:
+    """Let a teacher answer, as a run does."""
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        answer(batch.images)
+
+
+if __name__ == "__main__":
+    show(measure())
