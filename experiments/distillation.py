@@ -3,8 +3,8 @@
     python experiments/distillation.py --out runs/distillation
 
 The teacher is `bccd_r18`, the student `bccd_nano`, N epochs a stage. Rows: the teacher; the student alone for N and for
-2 N epochs, the fair baseline; from its N on, N more taught by the teacher with labels, by the teacher without any, or
-with labels by what it was itself after N.
+2 N epochs, the fair baseline; from its N on, N more taught by the teacher with labels, the same with every loss term at
+constant magnitude in place of tuned weights, taught without any label, or with labels by what it was itself after N.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ def main() -> None:
         taught = {"distill.teachers": [{"weights": str(teacher / "last.safetensors"), "name": "teacher"}]}
         itself = {"distill.teachers": [{"weights": str(alone / "last.safetensors"), "name": "itself"}]}
         goes_on = {"train.init": str(alone / "last.safetensors")}
-        no_labels = {"distill.labels": False}
+        no_labels, constant = {"distill.labels": False}, {"loss.balance": "constant"}
         rows: dict[str, tuple[Path, dict[str, Any]]] = {
             "alone, N": (alone, {}),
             "alone, 2 N": (folder / "alone_2N", {"train.epochs": 2 * args.epochs}),
             "taught with labels, N + N": (folder / "labels_N_N", goes_on | taught),
+            "taught with labels at constant magnitude, N + N": (folder / "constant_N_N", goes_on | taught | constant),
             "taught without labels, N + N": (folder / "no_labels_N_N", goes_on | taught | no_labels),
             "self-taught with labels, N + N": (folder / "itself_N_N", goes_on | itself),
         }

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
-SCENES = 750  # with labels for each teacher, and without for the student
+SCENES = 1000  # with labels for each teacher, and without for the student
 VAL_SCENES = 200
-SCENE_HW = (160, 160)
+SCENE_HW = (128, 128)
 EPOCHS = 10
 SHOWN = 12
 SCORE = 0.3

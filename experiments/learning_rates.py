@@ -1,0 +1,91 @@
+"""Learning rates far too high: plain training, with steps skipped whose loss jumped, and at constant magnitude.
+
+    python experiments/learning_rates.py --out runs/learning_rates
+
+Same network and epochs. Writes a table with a row for each rate and way, and curves.png: AP and the raw heatmap term
+over epochs, a column a rate, a line a seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from centerx.errors import InputError
+
+from repeat import Figures, read_rows, summarise, train_once, write_table
+
+WAYS = {
+    "fixed weights": [],
+    "fixed weights, jumps skipped": ["train.skip_jumps=2"],
+    "constant magnitude": ["loss.balance=constant"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="bccd_nano")
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.004, 0.064, 0.256])
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/learning_rates"))
+    args = parser.parse_args()
+
+    results: dict[str, list[Figures]] = {}
+    runs: dict[tuple[float, str], list[Path]] = {}
+    for rate in args.rates:
+        for way, changes in WAYS.items():
+            for seed in args.seeds:
+                folder = args.out / f"{rate}_{way.replace(', ', '_').replace(' ', '_')}_seed{seed}"
+                overrides = [
+                    *changes,
+                    f"train.optimizer.lr={rate}",
+                    f"train.epochs={args.epochs}",
+                    f"train.seed={seed}",
+                    "train.val_every=2",
+                ]
+                results.setdefault(f"{rate}, {way}", []).append(train_or_fail(args.config, overrides, folder))
+                runs.setdefault((rate, way), []).append(folder)
+    write_table(args.out / "summary.csv", {row: summarise(each) for row, each in results.items()}, args.seeds)
+    draw(args.out / "curves.png", args.rates, runs)
+
+
+def train_or_fail(config: str, overrides: list[str], folder: Path) -> Figures:
+    """The AP of a run; 0 of one that ends in a loss that is not finite."""
+    failed = folder / "failed.txt"
+    if not failed.exists():
+        try:
+            return {"AP": train_once(config, overrides, folder)["AP"]}
+        except InputError as error:
+            if "the loss became" not in str(error):
+                raise
+            failed.write_text(f"{error}\n", encoding="utf-8")
+    print(failed.read_text(encoding="utf-8").strip())
+    return {"AP": 0.0}
+
+
+def draw(path: Path, rates: list[float], runs: dict[tuple[float, str], list[Path]]) -> None:
+    """Draw AP and heatmap term over epochs."""
+    figure = Figure(figsize=(4 * len(rates), 6), layout="constrained")
+    axes = figure.subplots(2, len(rates), sharex=True, sharey="row", squeeze=False)
+    for column, rate in enumerate(rates):
+        axes[0, column].set_title(f"learning rate {rate:g}")
+        axes[1, column].set_xlabel("epoch")
+        for colour, way in enumerate(WAYS):
+            for number, folder in enumerate(runs[rate, way]):
+                rows = read_rows(folder / "metrics.csv")
+                for axis, key in zip(axes[:, column], ("val/AP", "train/heatmap"), strict=True):
+                    points = [(int(row["epoch"]), float(row[key])) for row in rows if row[key]]
+                    label = way if number == 0 else None
+                    axis.plot(*zip(*points, strict=True), color=f"C{colour}", linewidth=1, label=label)
+    axes[0, 0].set_ylabel("AP")
+    axes[1, 0].set_ylabel("heatmap term")
+    axes[1, 0].set_yscale("log")
+    axes[0, 0].legend()
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main()
