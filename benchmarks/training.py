@@ -115,10 +115,11 @@ def build_step(case: Case) -> Callable[[], None]:
 def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: float) -> None:
     """Do what a run does for a batch, the taught terms included where there are teachers."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        outputs = module.detector.model(batch.images)
+        features = module.detector.model.features(batch.images)
+        outputs = module.detector.model.head(features)
         terms = label_terms(outputs, module.assign(batch))
         if module.teaching:
-            terms |= module.teaching.terms(outputs, batch.images)
+            terms |= module.teaching.terms(outputs, features, batch.images)
         loss, _ = module.balance(terms)
     module.optimizer.zero_grad()
     loss.backward()

@@ -11,6 +11,7 @@ import torch
 from centerx import runtime
 from centerx.build_model import load_detector
 from centerx.config import Config
+from centerx.config.schema import DistillConfig, LossConfig
 from centerx.errors import InputError
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
@@ -79,6 +80,7 @@ def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_s
         len(config.classes),
         distill.labels,
         round(distill.until * total_steps),
+        "features" in term_figures(distill, config.loss.balance == "constant"),
     )
 
 
@@ -87,9 +89,9 @@ def build_balance(config: Config, teachers: Sequence[str]) -> Balance:
     constant = config.loss.balance == "constant"
     parts = {"": config.loss} | {f"kd/{name}/": config.distill for name in teachers}
     figures = {
-        prefix + term: getattr(part.constant if constant else part, term)
-        for prefix, part in parts.items()
-        for term in ("heatmap", "size", "offset")
+        prefix + term: figure
+        for prefix, section in parts.items()
+        for term, figure in term_figures(section, constant).items()
     }
     if config.loss.balance == "uncertainty":
         zero = next((term for term, figure in figures.items() if not figure), None)
@@ -97,3 +99,10 @@ def build_balance(config: Config, teachers: Sequence[str]) -> Balance:
             raise InputError(f"loss.balance: uncertainty cannot start from weight 0 of {zero!r}, raise it")
         return Uncertainty(figures)
     return ConstantMagnitude(figures) if constant else FixedWeights(figures)
+
+
+def term_figures(section: LossConfig | DistillConfig, constant: bool) -> dict[str, float]:
+    """The weight of each loss term, or its constant; features are left out where they would count for nothing."""
+    source = section.constant if constant else section
+    figures = {term: getattr(source, term, 0.0) for term in ("heatmap", "size", "offset", "features")}
+    return figures if figures["features"] else {term: figures[term] for term in ("heatmap", "size", "offset")}

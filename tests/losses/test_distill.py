@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms
+from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms, unexplained_features
 from centerx.types import HeadOutputs
 
 
@@ -81,3 +81,38 @@ def test_a_shared_class_counts_half(loss) -> None:
     whole, half = (loss(student, teacher, torch.full((3,), share)) for share in (1.0, 0.5))
     for name, term in half.items():
         assert term.item() == pytest.approx(whole[name].item() / 2)
+
+
+def test_features_that_a_linear_map_gives_are_explained() -> None:
+    rng = torch.Generator().manual_seed(0)
+    student = torch.randn(2, 8, 6, 5, generator=rng)
+    mixed = torch.einsum("gf,bfhw->bghw", torch.randn(3, 8, generator=rng), student) * 7 + 2
+    assert unexplained_features(student, mixed).item() == pytest.approx(0, abs=0.01)
+    assert unexplained_features(1e3 * student + 5, mixed).item() == pytest.approx(0, abs=0.01)
+
+
+def test_unexplained_features_are_what_least_squares_leaves() -> None:
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(size=(2, 4, 9, 7)), rng.normal(size=(2, 6, 9, 7)) + 3
+    teacher[:, :4] += 2 * student
+    x, y = (maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1).T for maps in (student, teacher))
+    x = np.column_stack([x, np.ones(len(x))])
+    rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    expected = (rest.var(axis=0) / y.var(axis=0)).mean()
+    told = unexplained_features(torch.from_numpy(student), torch.from_numpy(teacher))
+    assert told.item() == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["dead student", "dead teacher", "bfloat16"])
+def test_odd_features_give_a_finite_term_and_gradient(kind: str) -> None:
+    rng = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(2, 4, 6, 5, generator=rng) for _ in range(2))
+    if kind == "bfloat16":
+        student, teacher = student.bfloat16(), teacher.bfloat16()
+    else:
+        (student if kind == "dead student" else teacher).zero_()
+    student.requires_grad_()
+    term = unexplained_features(student, teacher)
+    term.backward()
+    assert 0 <= term.item() <= 1.001
+    assert student.grad.isfinite().all()

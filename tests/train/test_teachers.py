@@ -83,7 +83,8 @@ def test_a_model_that_gives_boxes_answers_with_maps() -> None:
         return Detections(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
 
     images = torch.zeros(1, 3, 32, 64, dtype=torch.uint8).to(memory_format=torch.channels_last)
-    maps = BoxTeacher(detect, 2, 4, 0.3)(images)
+    maps, features = BoxTeacher(detect, 2, 4, 0.3)(images)
+    assert features is None
     assert maps.heatmap.sigmoid()[0, 1, 3, 4].item() == pytest.approx(0.7)
     assert maps.size[0, :, 3, 4].tolist() == [4, 2]
 
@@ -121,6 +122,7 @@ def test_two_teachers_teach_one_student_without_labels(
     run, (row,) = train(config, tmp_path)
     assert run.config.classes == tuple(DIGITS)
     assert {"train/kd/low/heatmap", "train/kd/high/size", "train/kd/low/offset"} <= row.keys()
+    assert 0 < float(row["train/kd/low/features"]) < 1
     assert float(row["train/heatmap"]) == float(row["train/size"]) == 0  # nothing is labelled
     assert float(row["train/kd/low/heatmap"]) > 0
     assert load_file(teachers[0]).keys() == before.keys()
@@ -156,7 +158,7 @@ def test_constant_magnitude_logs_raw_terms_and_weights(
     classes = f"classes={json.dumps([*DIGITS, 'red', 'green', 'blue'])}"
     config = overrides(small_overrides, [model_file], classes, "loss.balance=constant", "distill.constant.heatmap=0.9")
     _, (row,) = train(config, tmp_path)
-    assert float(row["train/loss"]) == pytest.approx(1.2 + 0.4 + 0.1 + 0.9 + 0.4 + 0.1, rel=1e-4)
+    assert float(row["train/loss"]) == pytest.approx(1.2 + 0.4 + 0.1 + 0.9 + 0.4 + 0.1 + 5.0, rel=1e-4)
     assert float(row["train/kd/model/heatmap"]) != pytest.approx(0.9, rel=0.01)
     assert float(row["weight/kd/model/heatmap"]) > 0
 
@@ -174,6 +176,7 @@ def test_an_exported_file_teaches_too(small_overrides: list[str], model_file: Pa
     config = overrides(small_overrides, [onnx], 'classes=["0", red, green, blue]', "distill.labels=false")
     _, (row,) = train(config, tmp_path / "run")
     assert float(row["train/kd/colours/size"]) > 0
+    assert "train/kd/colours/features" not in row
 
     with pytest.raises(InputError, match=r"takes pictures of 96 x 96 pixels only, set data.input_size=\[96,96\]"):
         build_run(load_config("nano", [*config, "data.input_size=128"]), tmp_path / "other")
@@ -227,3 +230,21 @@ def test_a_teacher_of_another_kind(small_overrides: list[str], scenes: Path, tmp
     for wrong in (scenes, tmp_path / "none.safetensors"):
         with pytest.raises(InputError, match=wrong.name):
             build_run(load_config("nano", overrides(small_overrides, [wrong])), tmp_path / "run")
+
+
+def test_features_of_no_weight_are_not_compared(
+    small_overrides: list[str], teachers: list[Path], tmp_path: Path
+) -> None:
+    _, (row,) = train(overrides(small_overrides, teachers, "distill.features=0"), tmp_path)
+    assert "train/kd/low/features" not in row
+    assert "train/kd/low/heatmap" in row
+
+
+def test_a_teacher_of_another_width_shares_its_features(
+    small_overrides: list[str], model_file: Path, tmp_path: Path
+) -> None:
+    classes = 'classes=["0", red, green, blue]'
+    config = overrides(small_overrides, [model_file], classes, "model.neck.channels=24", "train.epochs=3")
+    _, rows = train(config, tmp_path)
+    first, last = (float(row["train/kd/model/features"]) for row in (rows[0], rows[-1]))
+    assert last < first

@@ -134,6 +134,12 @@ class TermConfig(Section):
     offset: NonNegative = Field(0.1, description="of the centre offset")
 
 
+class TaughtTermConfig(TermConfig):
+    """A figure for each term of a teacher."""
+
+    features: NonNegative = Field(5.0, description="of the features")
+
+
 class LossConfig(Section):
     """Weights and shapes of the loss terms."""
 
@@ -185,7 +191,10 @@ class DistillConfig(Section):
     heatmap: NonNegative = Field(5.0, description="weight of the heatmap's term of each teacher")
     size: NonNegative = Field(0.1, description="weight of the term of width and height")
     offset: NonNegative = Field(1.0, description="weight of the term of the centre offset")
-    constant: TermConfig = TermConfig()
+    features: NonNegative = Field(
+        30.0, description="weight of what the student's features fail to hold of a network's features; 0: not compared"
+    )
+    constant: TaughtTermConfig = TaughtTermConfig()
     shared: str | None = Field(
         None, description="who teaches a class that several teachers know: average, or the name of one of them"
     )

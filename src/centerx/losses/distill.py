@@ -1,6 +1,6 @@
 """What a student pays for answering otherwise than its teacher, on the classes that the teacher teaches.
 
-Every function takes the maps of student and teacher with the same T channels, in the same order, and returns raw terms
+Losses on maps take those of student and teacher with the same T channels, in the same order, and return raw terms
 `heatmap`, `size` and `offset`: means over the whole batch, of all data-parallel processes.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from centerx.losses.reduce import share_of_total
 from centerx.types import HeadOutputs
 
 DistillLoss = Callable[[HeadOutputs, HeadOutputs, Tensor], dict[str, Tensor]]
+RIDGE = 1e-3  # relative to the mean variance of the student's features
 REACH = 1  # size and offset are learned at cells up to this far from a teacher's peak
 
 
@@ -84,6 +86,33 @@ def l1_at_peaks(student: Tensor, teacher: Tensor, peak: Tensor, share: Tensor, r
     )
     error = (student.float() - teacher.float()).abs().mean(dim=1, keepdim=True)
     return (error * weight).sum() / share_of_total(whole.sum())
+
+
+def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
+    """Share of the variance of a teacher's features that no linear map of the student's explains, in [0, 1].
+
+    The map is the ridge regression over all cells of this process's pictures, solved anew at every step. So widths may
+    differ, several teachers may each find what they know, and no adapter is learned beside the student. A teacher's
+    channels count alike.
+
+    Args:
+        student: (B, F, h, w). teacher: (B, G, h, w).
+    """
+    with torch.autocast(student.device.type, enabled=False):
+        seen, told = centred(student), centred(teacher)
+        told = told / told.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
+        covariance = seen @ seen.T / seen.shape[1]
+        ridge = (RIDGE * covariance.diagonal().mean()).clamp(min=1e-12)
+        covariance = covariance + ridge * torch.eye(len(seen), device=seen.device)
+        cross = seen @ told.T / seen.shape[1]
+        explained = cross * torch.linalg.solve(covariance, cross)
+    return 1 - explained.sum() / len(told)
+
+
+def centred(features: Tensor) -> Tensor:
+    """(B, F, h, w) -> (F, B h w) float32, each row with mean 0."""
+    rows = features.float().transpose(0, 1).flatten(1)
+    return rows - rows.mean(dim=1, keepdim=True)
 
 
 DISTILL_LOSSES: dict[str, DistillLoss] = {"response": response_terms, "article": article_terms}

@@ -29,4 +29,8 @@ class CenterNet(nn.Module):
 
     def forward(self, images: Tensor) -> HeadOutputs:
         """(B, 3, H, W) uint8 RGB, H and W multiples of 32 -> maps of (H / 4, W / 4)."""
-        return self.head(self.neck(self.backbone(images)))
+        return self.head(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 RGB -> what the head sees, (B, F, H / 4, W / 4)."""
+        return self.neck(self.backbone(images))

@@ -65,11 +65,13 @@ class CenterNetModule(L.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the scalar loss of this process's share of the batch."""
-        outputs = self.detector.model(batch.images)
+        model = self.detector.model
+        features = model.features(batch.images)
+        outputs = model.head(features)
         teaching = self.teaching if self.teaching and self.global_step < self.teaching.steps else None
         terms = label_terms(outputs, self.assign(teaching.left_to_labels(batch) if teaching else batch))
         if teaching:
-            terms |= teaching.terms(outputs, batch.images)
+            terms |= teaching.terms(outputs, features, batch.images)
         loss, weights = self.balance(terms)
         self.terms = {name: term.detach() for name, term in terms.items()}
         figures = {f"train/{name}": term for name, term in {"loss": loss.detach(), **self.terms}.items()}

@@ -7,29 +7,44 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from centerx.errors import InputError, nearest
-from centerx.losses.distill import DistillLoss
+from centerx.losses.distill import DistillLoss, unexplained_features
+from centerx.models import CenterNet
 from centerx.targets.soft import maps_from_detections
 from centerx.types import Batch, Detections, HeadOutputs
 
-Answer = Callable[[Tensor], HeadOutputs]
+
+class Told(NamedTuple):
+    """What a teacher says of a batch.
+
+    Attributes:
+        maps: of all its own classes.
+        features: (B, F, h, w) what its head sees; None where that is out of reach.
+    """
+
+    maps: HeadOutputs
+    features: Tensor | None
+
+
+Answer = Callable[[Tensor], Told]
 
 
 class NetworkTeacher:
     """A network of this project, frozen; no module of the student's run holds it, so no checkpoint does.
 
     Args:
-        model: (B, 3, H, W) uint8 -> HeadOutputs.
+        model: the network.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: CenterNet) -> None:
         self.model = model.eval().requires_grad_(False)
 
-    def __call__(self, images: Tensor) -> HeadOutputs:
-        """Its own maps."""
-        return self.model.to(images.device)(images)
+    def __call__(self, images: Tensor) -> Told:
+        """Its own maps and features."""
+        features = self.model.to(images.device).features(images)
+        return Told(self.model.head(features), features)
 
 
 class BoxTeacher:
@@ -46,14 +61,15 @@ class BoxTeacher:
         self.detect = detect
         self.num_classes, self.stride, self.min_overlap = num_classes, stride, min_overlap
 
-    def __call__(self, images: Tensor) -> HeadOutputs:
+    def __call__(self, images: Tensor) -> Told:
         """Maps with a splat for every box."""
         found = self.detect(images.cpu().contiguous().numpy())
         boxes, scores, labels = (torch.from_numpy(np.asarray(each)).to(images.device) for each in found[:3])
         height, width = images.shape[-2:]
-        return maps_from_detections(
+        maps = maps_from_detections(
             Detections(boxes, scores, labels), self.num_classes, self.stride, (height, width), self.min_overlap
         )
+        return Told(maps, None)
 
 
 class Lesson(NamedTuple):
@@ -74,7 +90,7 @@ class Teacher(NamedTuple):
 
     Attributes:
         name: for logs and errors.
-        answer: (B, 3, H, W) uint8 -> maps of all its own classes, without gradient.
+        answer: (B, 3, H, W) uint8 -> what it says of them.
         lesson: its classes and the student's.
     """
 
@@ -92,14 +108,22 @@ class Teaching:
         num_classes: of the student.
         labels: whether labels teach too the classes that have a teacher.
         steps: after so many of the run, labels alone teach.
+        features: whether the student's features are to hold those of the teachers.
     """
 
     def __init__(
-        self, teachers: Sequence[Teacher], loss: DistillLoss, num_classes: int, labels: bool, steps: int
+        self,
+        teachers: Sequence[Teacher],
+        loss: DistillLoss,
+        num_classes: int,
+        labels: bool,
+        steps: int,
+        features: bool,
     ) -> None:
         self.teachers = teachers
         self.loss = loss
         self.steps = steps
+        self.features = features
         self.left = torch.ones(num_classes, dtype=torch.bool)
         if not labels:
             for teacher in teachers:
@@ -109,16 +133,23 @@ class Teaching:
         """The batch with only those classes annotated that labels are to teach."""
         return batch._replace(annotated=batch.annotated & self.left.to(batch.annotated.device))
 
-    def terms(self, student: HeadOutputs, images: Tensor) -> dict[str, Tensor]:
-        """Return the raw terms of every teacher, named `kd/<teacher>/<term>`."""
+    def terms(self, student: HeadOutputs, features: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """Return the raw terms of every teacher, named `kd/<teacher>/<term>`.
+
+        Args:
+            student: its maps. features: (B, F, h, w) what its head saw. images: (B, 3, H, W) uint8.
+        """
         terms: dict[str, Tensor] = {}
         for teacher in self.teachers:
             own, taught, share = (each.to(images.device) for each in teacher.lesson)
             with torch.no_grad():
-                answer = teacher.answer(images)
-            told = answer._replace(heatmap=answer.heatmap[:, own])
+                told = teacher.answer(images)
+            maps = told.maps._replace(heatmap=told.maps.heatmap[:, own])
             seen = student._replace(heatmap=student.heatmap[:, taught])
-            terms |= {f"kd/{teacher.name}/{name}": term for name, term in self.loss(seen, told, share).items()}
+            found = self.loss(seen, maps, share)
+            if self.features and told.features is not None:
+                found["features"] = unexplained_features(features, told.features)
+            terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
         return terms
 
 
