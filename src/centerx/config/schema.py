@@ -137,7 +137,7 @@ class TermConfig(Section):
 class TaughtTermConfig(TermConfig):
     """A figure for each term of a teacher."""
 
-    features: NonNegative = Field(5.0, description="of the features")
+    features: NonNegative = Field(20.0, description="of the features")
 
 
 class LossConfig(Section):
@@ -192,7 +192,7 @@ class DistillConfig(Section):
     size: NonNegative = Field(0.1, description="weight of the term of width and height")
     offset: NonNegative = Field(1.0, description="weight of the term of the centre offset")
     features: NonNegative = Field(
-        30.0, description="weight of what the student's features fail to hold of a network's features; 0: not compared"
+        100.0, description="weight of what the student's features fail to hold of a network's features; 0: not compared"
     )
     constant: TaughtTermConfig = TaughtTermConfig()
     shared: str | None = Field(
