@@ -21,7 +21,7 @@ from centerx.evaluate.api import evaluate_model
 from repeat import Figures, summarise, train_once, write_table
 
 KNOWN = {"low": CLASS_NAMES[:3], "middle": CLASS_NAMES[3:6], "high": CLASS_NAMES[6:]}
-SCENE_HW = (160, 160)
+SCENE_HW = (128, 128)
 
 
 def main() -> None:

@@ -261,3 +261,25 @@ def test_starting_from_a_model_of_other_classes_keeps_the_shared_ones(
         expected = torch.stack([first[key][1], fresh.module.detector.model.state_dict()[key][1], first[key][0]])
         torch.testing.assert_close(state[key], expected, rtol=0, atol=0)
     torch.testing.assert_close(state["head.size.2.weight"], first["head.size.2.weight"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_are_clipped_before_the_step(
+    optimizer: str, precision: str, small_overrides: list[str], tmp_path: Path
+) -> None:
+    norms: list[float] = []
+
+    class Watch(Callback):
+        def on_before_zero_grad(self, *_: object) -> None:
+            grads = [p.grad for p in run.module.detector.parameters() if p.grad is not None]
+            if grads:
+                norms.append(torch.nn.utils.get_total_norm(grads).item())
+
+    overrides = [*small_overrides, "data.val=[]", f"train.optimizer.name={optimizer}", "train.clip_norm=0.01",
+                 f"train.precision={precision}"]  # fmt: skip
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    assert norms
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)

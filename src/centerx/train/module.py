@@ -79,6 +79,12 @@ class CenterNetModule(L.LightningModule):
         self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images))
         return loss
 
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *limits: object, **named: object) -> None:
+        """Clip by norm. Lightning's own way refuses fused optimisers under bf16, though nothing is scaled there."""
+        norm = self.trainer.gradient_clip_val
+        if norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), norm)
+
     def on_train_batch_end(self, *_: object) -> None:
         """Move the average where it is due."""
         if self.average is None or self.averaging is None:

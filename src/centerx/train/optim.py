@@ -21,7 +21,7 @@ def build_optimizer(
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
-    return kind(groups, lr=lr, betas=(momentum, 0.999))
+    return kind(groups, lr=lr, betas=(momentum, 0.999), fused=True)
 
 
 def build_schedule(
