@@ -120,7 +120,7 @@ def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: flo
         terms = label_terms(outputs, module.assign(batch))
         if module.teaching:
             terms |= module.teaching.terms(outputs, features, batch.images)
-        loss, _ = module.balance(terms)
+        loss, _ = module.balance(terms, {})
     module.optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(module.detector.parameters(), clip_norm)

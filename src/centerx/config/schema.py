@@ -192,7 +192,9 @@ class DistillConfig(Section):
     size: NonNegative = Field(0.1, description="weight of the term of width and height")
     offset: NonNegative = Field(1.0, description="weight of the term of the centre offset")
     features: NonNegative = Field(
-        100.0, description="weight of what the student's features fail to hold of a network's features; 0: not compared"
+        100.0,
+        description="weight, falling to 0 over the run, of what the student's features fail to hold of a network "
+        "teacher's; 0: not compared",
     )
     constant: TaughtTermConfig = TaughtTermConfig()
     shared: str | None = Field(

@@ -1,6 +1,7 @@
 """How loss terms are weighed against each other: with fixed weights, at constant magnitude, or by learned uncertainty.
 
 Each turns raw terms, scalars by name, into the scalar to minimise, and tells the weights that change from step to step.
+Terms that fade with time come with a further factor each.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from centerx.losses.reduce import mean_over_processes
 
 LEAST = 1e-6  # a smaller term is as good as none: it gets no weight
+NO_FADES: Mapping[str, float] = {}
 Terms = Mapping[str, Tensor]
-Balance = Callable[[Terms], tuple[Tensor, dict[str, Tensor]]]
+Fades = Mapping[str, float]
+Balance = Callable[[Terms, Fades], tuple[Tensor, dict[str, Tensor]]]
 
 
 class FixedWeights:
@@ -27,9 +30,10 @@ class FixedWeights:
     def __init__(self, factors: Mapping[str, float]) -> None:
         self.factors = factors
 
-    def __call__(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of factor times term; no weight changes."""
-        return torch.stack([self.factors[name] * term for name, term in terms.items()]).sum(), {}
+    def __call__(self, terms: Terms, fades: Fades = NO_FADES) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum of factor times term; no weight changes but as it fades."""
+        factors = {name: self.factors[name] * fades.get(name, 1.0) for name in terms}
+        return torch.stack([factors[name] * term for name, term in terms.items()]).sum(), {}
 
 
 class ConstantMagnitude:
@@ -45,12 +49,12 @@ class ConstantMagnitude:
     def __init__(self, targets: Mapping[str, float]) -> None:
         self.targets = targets
 
-    def __call__(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, terms: Terms, fades: Fades = NO_FADES) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of weight times term, and the weights: the same on every data-parallel process."""
         values = torch.stack(list(terms.values())).float()
         means = mean_over_processes(values.detach())
         usable = means.isfinite() & (means > LEAST)
-        targets = values.new_tensor([self.targets[name] for name in terms])
+        targets = values.new_tensor([self.targets[name] * fades.get(name, 1.0) for name in terms])
         weights = torch.where(usable, targets / means.where(usable, torch.ones_like(means)), 0.0)
         total = (weights * values.where(usable, torch.zeros_like(values))).sum()
         return total, dict(zip(terms, weights, strict=True))
@@ -70,11 +74,11 @@ class Uncertainty(nn.Module):
         self.names = {name: index for index, name in enumerate(factors)}
         self.log_variance = nn.Parameter(-torch.tensor(list(factors.values())).log())
 
-    def forward(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, terms: Terms, fades: Fades = NO_FADES) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum, and exp(-s) of each term."""
         log_variance = self.log_variance[[self.names[name] for name in terms]]
         precision = (-log_variance).exp()
-        values = torch.stack(list(terms.values())).float()
+        values = torch.stack([term * fades.get(name, 1.0) for name, term in terms.items()]).float()
         asked = mean_over_processes(values.detach()) != 0
         total = (precision * values + log_variance / 2).where(asked, torch.zeros_like(values)).sum()
         return total, dict(zip(terms, precision.detach(), strict=True))

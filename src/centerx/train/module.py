@@ -72,7 +72,7 @@ class CenterNetModule(L.LightningModule):
         terms = label_terms(outputs, self.assign(teaching.left_to_labels(batch) if teaching else batch))
         if teaching:
             terms |= teaching.terms(outputs, features, batch.images)
-        loss, weights = self.balance(terms)
+        loss, weights = self.balance(terms, teaching.fades(terms, self.global_step) if teaching else {})
         self.terms = {name: term.detach() for name, term in terms.items()}
         figures = {f"train/{name}": term for name, term in {"loss": loss.detach(), **self.terms}.items()}
         figures |= {f"weight/{name}": weight for name, weight in weights.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -151,6 +151,14 @@ class Teaching:
                 found["features"] = unexplained_features(features, told.features)
             terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
         return terms
+
+    def fades(self, terms: Iterable[str], step: int) -> dict[str, float]:
+        """Factors of the terms that fade: features lead at first, the task itself at last.
+
+        Args:
+            terms: all of a step, by name. step: of the run, less than `steps`.
+        """
+        return {name: 1 - step / self.steps for name in terms if name.endswith("/features")}
 
 
 class Claim(NamedTuple):
