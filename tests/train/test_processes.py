@@ -11,8 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 
-def test_two_processes_give_what_one_gives(small_overrides: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("taught", [False, True])
+def test_two_processes_give_what_one_gives(
+    taught: bool, small_overrides: list[str], model_file: Path, tmp_path: Path
+) -> None:
     overrides = [*small_overrides, "train.precision=fp32", "train.epochs=2", "train.optimizer.lr=0.0005"]
+    if taught:
+        overrides += [f"distill.teachers={model_file}", 'classes=["0","1",red,green,blue]', "loss.balance=constant"]
     command = ["-m", "centerx", "train", "nano", *overrides, "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29541"]
@@ -25,7 +30,7 @@ def test_two_processes_give_what_one_gives(small_overrides: list[str], tmp_path:
             tables.append(list(csv.DictReader(file)))
     for one, two in zip(*tables, strict=True):
         assert one["step"] == two["step"]
-        for key in ("train/loss", "train/heatmap", "train/size", "train/offset"):
+        for key in (name for name in one if name.startswith(("train/", "weight/"))):
             assert float(two[key]) == pytest.approx(float(one[key]), rel=2e-3)
     one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
     for key, value in one.items():

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from centerx.decode import peaks
-from centerx.losses.reduce import share_of_total
+from centerx.losses.reduce import mean_of_parts, share_of_total
 from centerx.types import HeadOutputs
 
 DistillLoss = Callable[[HeadOutputs, HeadOutputs, Tensor], dict[str, Tensor]]
@@ -91,8 +91,8 @@ def l1_at_peaks(student: Tensor, teacher: Tensor, peak: Tensor, share: Tensor, r
 def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
     """Share of the variance of a teacher's features that no linear map of the student's explains, in [0, 1].
 
-    The map is the ridge regression over all cells of this process's pictures, solved anew at every step. So widths may
-    differ, several teachers may each find what they know, and no adapter is learned beside the student. A teacher's
+    The map is the ridge regression over all cells of the batch, of all processes, solved anew at every step. So widths
+    may differ, several teachers may each find what they know, and no adapter is learned beside the student. A teacher's
     channels count alike.
 
     Args:
@@ -100,19 +100,19 @@ def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
     """
     with torch.autocast(student.device.type, enabled=False):
         seen, told = centred(student), centred(teacher)
-        told = told / told.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
-        covariance = seen @ seen.T / seen.shape[1]
+        told = told / mean_of_parts(told.square().mean(dim=1, keepdim=True)).sqrt().clamp(min=1e-6)
+        covariance = mean_of_parts(seen @ seen.T / seen.shape[1])
         ridge = (RIDGE * covariance.diagonal().mean()).clamp(min=1e-12)
         covariance = covariance + ridge * torch.eye(len(seen), device=seen.device)
-        cross = seen @ told.T / seen.shape[1]
+        cross = mean_of_parts(seen @ told.T / seen.shape[1])
         explained = cross * torch.linalg.solve(covariance, cross)
     return 1 - explained.sum() / len(told)
 
 
 def centred(features: Tensor) -> Tensor:
-    """(B, F, h, w) -> (F, B h w) float32, each row with mean 0."""
+    """(B, F, h, w) -> (F, B h w) float32, each row less its mean over the whole batch."""
     rows = features.float().transpose(0, 1).flatten(1)
-    return rows - rows.mean(dim=1, keepdim=True)
+    return rows - mean_of_parts(rows.mean(dim=1, keepdim=True))
 
 
 DISTILL_LOSSES: dict[str, DistillLoss] = {"response": response_terms, "article": article_terms}
