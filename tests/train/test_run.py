@@ -155,6 +155,17 @@ def test_a_long_epoch_tells_how_far_it_is(
     assert told[-1].endswith("  0 s left")
 
 
+def test_a_batch_arrives_whole_from_a_worker(small_overrides: list[str], tmp_path: Path) -> None:
+    here, there = (
+        next(iter(build_run(load_config("nano", [*small_overrides, f"data.workers={workers}"]), tmp_path).batches))
+        for workers in (0, 1)
+    )
+    assert type(here) is type(there)
+    assert any(len(boxes) for boxes in here.boxes)
+    torch.testing.assert_close(tuple(there[:5]), tuple(here[:5]), rtol=0, atol=0)
+    assert there[5:] == here[5:]
+
+
 def test_the_number_of_workers_changes_nothing(small_overrides: list[str], tmp_path: Path) -> None:
     for workers in (0, 2):
         overrides = [*small_overrides, f"data.workers={workers}", "augment.mosaic=0.5", "train.val_every=9"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,3 +174,21 @@ def collate(batches: Sequence[Batch]) -> Batch:
         image_ids=[image_id for batch in batches for image_id in batch.image_ids],
         skipped=[message for batch in batches for message in batch.skipped],
     )
+
+
+def reduce_batch(batch: Batch) -> tuple[Callable[..., Batch], tuple[object, ...]]:
+    """How a batch goes from a worker to the trainer: pictures in shared memory, small tensors as bytes.
+
+    By itself torch shares each tensor, which costs a file descriptor and a socket for every picture's boxes.
+    """
+    boxes, labels, ignore = ([each.numpy() for each in lists] for lists in (batch.boxes, batch.labels, batch.ignore))
+    return restore_batch, (batch.images, boxes, labels, ignore, *batch[4:])
+
+
+def restore_batch(images: torch.Tensor, *fields: Any) -> Batch:
+    """The batch that `reduce_batch` took apart."""
+    boxes, labels, ignore = ([torch.from_numpy(array) for array in arrays] for arrays in fields[:3])
+    return Batch(images, boxes, labels, ignore, *fields[3:])
+
+
+ForkingPickler.register(Batch, reduce_batch)
