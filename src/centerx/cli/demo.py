@@ -13,7 +13,7 @@ TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
 SCENES = 1000  # with labels for each teacher, and without for the student
 VAL_SCENES = 200
 SCENE_HW = (128, 128)
-EPOCHS = {"low": 20, "high": 12, "student": 12}  # each starts from the one before, so the first takes longest
+EPOCHS = {"low": 12, "high": 7, "student": 7}  # each starts from the one before, so the first takes longest
 SHOWN = 12
 SCORE = 0.3
 
