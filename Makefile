@@ -13,7 +13,7 @@ help:           ## list the targets
 
 setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 
-demo: $(VENV)/demo.stamp  ## train, export and run a small detector on scenes of handwritten digits
+demo: $(VENV)/demo.stamp  ## merge two small detectors of handwritten digits into one, export and run it
 	$(BIN)/centerx demo --out demo
 
 test: $(VENV)/dev.stamp   ## run the tests
@@ -35,6 +35,12 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
 	$(BIN)/python experiments/repeat.py bccd_r18
 	$(BIN)/python experiments/repeat.py facemask_nano
 	$(BIN)/python experiments/partial_labels.py
+	$(BIN)/python experiments/distillation.py
+	$(BIN)/python experiments/distill_losses.py
+	$(BIN)/python experiments/merging.py bccd
+	$(BIN)/python experiments/merging.py facemask
+	$(BIN)/python experiments/three_teachers.py
+	$(BIN)/python experiments/learning_rates.py
 
 clean:          ## remove .venv and the demo, not runs
 	rm -rf $(VENV) demo build

@@ -48,7 +48,7 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
                 raise InputError(f"{path}: {error}") from None
             if config.train.channels_last:
                 detector.to(memory_format=torch.channels_last)
-            answer = NetworkTeacher(detector.model)
+            answer = NetworkTeacher(detector)
         else:
             session = runtime.open_session(path)
             info = session.info

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.losses.distill import DistillLoss, unexplained_features
-from centerx.models import CenterNet
 from centerx.targets.soft import maps_from_detections
 from centerx.types import Batch, Detections, HeadOutputs
 
@@ -35,11 +35,11 @@ class NetworkTeacher:
     """A network of this project, frozen; no module of the student's run holds it, so no checkpoint does.
 
     Args:
-        model: the network.
+        detector: network and decoder, of which only the network is asked.
     """
 
-    def __init__(self, model: CenterNet) -> None:
-        self.model = model.eval().requires_grad_(False)
+    def __init__(self, detector: Detector) -> None:
+        self.model = detector.model.eval().requires_grad_(False)
 
     def __call__(self, images: Tensor) -> Told:
         """Its own maps and features."""
