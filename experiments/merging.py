@@ -7,7 +7,7 @@ One half of the training pictures keeps the labels of some classes, the other ha
 judge have all labels. Each row trains the same student for the same epochs:
 
 naive: what a half does not label counts as background. ignore: it counts as nothing. pseudo: each teacher labels the
-other half, from scores on chosen on the very pictures that judge, which flatters this row. merged: teachers alone
+other half, from scores chosen on the very pictures that judge, which flatters this row. merged: teachers alone
 teach, no labels. masked: teachers and the labels of each half. full: all labels, as if there were no halves. Beside
 them, what each teacher reaches alone.
 

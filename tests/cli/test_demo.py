@@ -16,6 +16,8 @@ def test_the_demo_merges_two_teachers(
     monkeypatch.setattr(demo, "SCENES", 16)
     monkeypatch.setattr(demo, "VAL_SCENES", 8)
     monkeypatch.setattr(demo, "SHOWN", 4)
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "last.ckpt").touch()  # a demo ran here before
     app(["demo", "--out", str(tmp_path), "--epochs", "1"], standalone_mode=False)
     report = json.loads((tmp_path / "report.json").read_text())
     assert {tuple(known) for known in report["teachers"].values()} == {tuple("01234"), tuple("56789")}

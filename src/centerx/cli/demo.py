@@ -21,7 +21,7 @@ SCORE = 0.3
 def demo(
     out: Annotated[Path, typer.Option(help="where everything goes")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="of scenes and training")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="train all three for so many instead")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="train all three for so many instead")] = None,
 ) -> None:
     """Merge two detectors, each of half of the digits, into one of all, from pictures without labels; export it.
 
@@ -62,6 +62,7 @@ def demo(
         teachers.append(out / f"teacher_{name}" / "last.safetensors")
 
     print("4/5  merging them into one student of ten digits, on scenes without labels")
+    (out / "student" / "last.ckpt").unlink(missing_ok=True)  # of an earlier demo, which merge would not overwrite
     given = {"train.init": str(teachers[-1]), "train.epochs": length["student"], "train.seed": seed}
     merge(
         teachers=teachers,

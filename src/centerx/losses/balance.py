@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from centerx.losses.reduce import mean_over_processes
 
 LEAST = 1e-6  # a smaller term is as good as none: it gets no weight
-NO_FADES: Mapping[str, float] = {}
 Terms = Mapping[str, Tensor]
 Fades = Mapping[str, float]
+NO_FADES: Fades = {}
 Balance = Callable[[Terms, Fades], tuple[Tensor, dict[str, Tensor]]]
 
 
