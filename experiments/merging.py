@@ -55,7 +55,7 @@ class Task(NamedTuple):
 
 TASKS = {
     "bccd": Task(
-        "bccd_nano", "bccd_r18", ["train.epochs=80"], {"rbc": ["RBC"], "others": ["WBC", "Platelets"]}, [30, 60]
+        "bccd_nano", "bccd_r18", ["train.epochs=60"], {"rbc": ["RBC"], "others": ["WBC", "Platelets"]}, [15, 30]
     ),
     "facemask": Task(
         "facemask_nano",
