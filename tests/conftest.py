@@ -85,8 +85,8 @@ def onnx_file(model_file: Path) -> Path:
 def maps_file(model_file: Path) -> Path:
     """The same model as ONNX that ends at the maps."""
     from centerx.build_model import load_detector
-    from centerx.export import export_model
+    from centerx.export import Request, export_model
 
     path = model_file.with_name("model-maps.onnx")
-    export_model(*load_detector(model_file), path, "onnx", "maps")
+    export_model(*load_detector(model_file), path, "onnx", Request("maps"))
     return path

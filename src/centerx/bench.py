@@ -6,13 +6,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Hashable, Sequence
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from centerx.runtime import BACKENDS, Session, open_session
+from centerx.runtime import BACKENDS, Session, backends_of, open_session
 
 WARM_UP = 3
 Name = TypeVar("Name", bound=Hashable)
@@ -40,22 +40,31 @@ class Timing(NamedTuple):
     machine: str
 
 
-def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int) -> list[Timing]:
-    """Time the bare session call of each model at each batch size.
+def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, backend: str | None = None) -> list[Timing]:
+    """Time the bare session call of each model, by each backend that runs it here, at each batch size.
 
     Args:
-        models: files. batches: pictures a call. runs: calls of each, interleaved.
+        models: files. batches: pictures a call. runs: calls of each, interleaved. backend: only this one, by name.
+
+    Raises:
+        InputError: a file is missing, or nothing that is installed runs it.
     """
-    sessions = {model: open_session(model) for model in models}
+    sessions = {}
+    for model in models:
+        installed = [name for name, entry in backends_of(model).items() if entry.installed]
+        for name in [backend] if backend is not None else installed:
+            sessions[model, name] = open_session(model, name)
+        if not installed:
+            open_session(model)  # says what is wrong
     rows = []
     for batch in batches:
-        calls = {model: _call(session, batch) for model, session in sessions.items()}
-        for model, seconds in median_seconds(calls, runs).items():
-            height, width = sessions[model].info.input_hw
-            backend = next(name for name, entry in BACKENDS.items() if entry.suffix == model.suffix)
+        calls = {key: _call(session, batch) for key, session in sessions.items()}
+        for (model, name), seconds in median_seconds(calls, runs).items():
+            height, width = sessions[model, name].info.input_hw
+            used = getattr(import_module(BACKENDS[name].needs), "__version__", "")
             rows.append(
                 Timing(
-                    str(model), backend, version(backend), height, width, batch, round(seconds * 1e3, 3),
+                    str(model), name, used, height, width, batch, round(seconds * 1e3, 3),
                     round(batch / seconds, 2), runs, machine(),
                 )
             )  # fmt: skip

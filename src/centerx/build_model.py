@@ -56,12 +56,21 @@ def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
     Raises:
         InputError: the file is missing, corrupt, or its weights do not fit its configuration.
     """
-    state, info, text = read_model(path)
-    config = parse_text(text, f"{path} (its configuration)")
+    state, info, _ = read_model(path)
+    config = read_config(path)
     config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
     detector = build_detector(config)
     load_weights(detector, state, path)
     return detector.eval(), info
+
+
+def read_config(path: Path) -> Config:
+    """The configuration that a model file carries.
+
+    Raises:
+        InputError: as `load_detector`.
+    """
+    return parse_text(read_model(path)[2], f"{path} (its configuration)")
 
 
 def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
@@ -101,6 +110,8 @@ class TorchSession:
     Args:
         path: a `.safetensors` model file.
     """
+
+    any_size = True
 
     def __init__(self, path: Path) -> None:
         self.detector, self.info = load_detector(path)

@@ -50,12 +50,16 @@ class Decode(nn.Module):
         # ONNX Runtime's sigmoid rounds some close neighbours the other way round, so the few left are sorted by score.
         scores, order = best.sigmoid().topk(best.shape[1])
         flat = flat.gather(1, order)
-        labels, cell = flat // cells, flat % cells
-        centre = torch.stack([cell % width, cell // width], dim=-1) + gather_cells(outputs.offset, cell).float()
+        labels = flat // cells
+        cell = flat - labels * cells  # what % gives, in fewer operators
+        row = cell // width
+        centre = torch.stack([cell - row * width, row], dim=-1) + gather_cells(outputs.offset, cell).float()
         half = gather_cells(outputs.size, cell).float().clamp(min=0) / 2
-        low, high = (centre - half) * self.stride, (centre + half) * self.stride
-        limit = low.new_tensor([input_hw[1], input_hw[0]])
-        boxes = torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=-1)
+        corners = torch.stack([centre - half, centre + half], dim=2) * self.stride
+        height_px, width_px = input_hw
+        boxes = torch.stack([corners[..., 0].clamp(0, width_px), corners[..., 1].clamp(0, height_px)], dim=-1).flatten(
+            2
+        )
         return Detections(boxes, scores, labels)
 
 

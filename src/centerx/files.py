@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,3 +22,17 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_files(path: Path) -> Iterator[Path]:
+    """A place to write a file and those that belong to it; at the end all of them move beside `path`, it as the last.
+
+    Yields:
+        A path of the same name in a folder of its own. Where the block fails, the former files stay.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        made = Path(folder) / path.name
+        yield made
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file == made):
+            file.replace(path.parent / file.name)

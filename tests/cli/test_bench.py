@@ -22,10 +22,9 @@ def test_a_row_for_every_model_and_batch(
         rows = list(reader)
     assert tuple(reader.fieldnames or ()) == Timing._fields
     assert [(row["model"], row["backend"], row["batch"]) for row in rows] == [
-        (str(model_file), "torch", "1"),
-        (str(onnx_file), "onnxruntime", "1"),
-        (str(model_file), "torch", "3"),
-        (str(onnx_file), "onnxruntime", "3"),
+        (str(file), backend, batch)
+        for batch in ("1", "3")
+        for file, backend in ((model_file, "torch"), (onnx_file, "onnxruntime"), (onnx_file, "openvino"))
     ]
     for row in rows:
         assert (row["height"], row["width"], row["runs"]) == ("96", "128", "2")

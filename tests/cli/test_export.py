@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from centerx.cli.export import parse_size
+from centerx.cli.sizes import parse_size
 from centerx.errors import InputError
 from centerx.runtime import open_session
 from tests.cli.conftest import CommandLine
@@ -27,12 +27,14 @@ def test_maps_go_to_a_name_of_their_own(centerx: CommandLine, model_file: Path, 
     status, out, err = centerx("export", model_file, "--outputs", "maps", "--size", "32x64", "--out", tmp_path / "new")
     assert (status, err) == (0, "")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model-maps.onnx"]
-    assert out.endswith("input 32x64, maps\n")
+    first, second = out.splitlines()
+    assert first.endswith("input 32x64, maps")
+    assert second.startswith("checked against the model: ")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(("--format", "onnx,caffe"), "unknown 'caffe'"), (("--format", ""), "unknown ''"), (("--outputs", "box"), "maps")],
+    [(("--format", "onnx,cafe"), "unknown 'cafe'"), (("--format", ""), "unknown ''"), (("--outputs", "box"), "maps")],
 )
 def test_a_wrong_option_ends_it_before_anything_is_written(
     options: tuple[str, str], said: str, centerx: CommandLine, model_file: Path, tmp_path: Path

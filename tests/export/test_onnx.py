@@ -145,11 +145,12 @@ def test_a_failed_export_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "a.onnx"
     path.write_bytes(b"old")
 
-    def full(model: onnx.ModelProto, file: Path) -> None:
-        Path(file).write_bytes(b"half")
+    def full(file: Path, content: bytes) -> None:
+        with file.open("wb") as opened:
+            opened.write(content[:9])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(onnx, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         export_model(Detector(PixelsAreMaps(), 6), ModelInfo(("r", "g"), (32, 32), 4), path, "onnx")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
@@ -183,9 +184,13 @@ def test_k_never_exceeds_the_grid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("onxx", "detections", "fp32"), "--format: unknown 'onxx' (did you mean 'onnx'?), known: onnx"),
+        (
+            ("onxx", "detections", "fp32"),
+            "--format: unknown 'onxx' (did you mean 'onnx'?), known: onnx, openvino, ncnn, "
+            "caffe, tensorrt, torch-export, aotinductor, torchscript, web",
+        ),
         (("onnx", "boxes", "fp32"), "--outputs: onnx cannot give 'boxes', it can give: detections, maps"),
-        (("onnx", "maps", "fp64"), "--precision: onnx cannot give 'fp64', it can give: fp32"),
+        (("onnx", "maps", "fp64"), "--precision: onnx cannot give 'fp64', it can give: fp32, fp16, int8"),
     ],
 )
 def test_a_format_that_cannot_do_it_says_what_it_can(asked: tuple[str, str, str], said: str) -> None:

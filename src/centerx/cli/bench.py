@@ -14,9 +14,10 @@ def bench(
     models: Annotated[list[Path], typer.Argument(help="model files of any backend")],
     batch: Annotated[str, typer.Option(help="pictures a call, several separated by commas")] = "1,8",
     runs: Annotated[int, typer.Option(min=1, help="calls of each, taken in turn")] = 20,
+    backend: Annotated[str | None, typer.Option(help="only this one; all that are installed without it")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="write the rows here")] = None,
 ) -> None:
-    """Measure latency and throughput of models, side by side."""
+    """Measure latency and throughput of models in every runtime that is installed, side by side."""
     import csv
 
     from rich.console import Console
@@ -30,7 +31,7 @@ def bench(
         raise InputError(f"--batch: {batch!r} is not a list of numbers, such as 1,8") from None
     if min(batches) < 1:
         raise InputError(f"--batch: {batch}: at least one picture a call")
-    rows = bench_models(models, batches, runs)
+    rows = bench_models(models, batches, runs, backend)
     table = Table(title=rows[0].machine)
     for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):
         table.add_column(column, justify="left" if column in ("model", "backend") else "right")

@@ -2,57 +2,123 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from centerx.cli.sizes import parse_size
 from centerx.errors import InputError
+
+if TYPE_CHECKING:
+    from centerx.config import Config
+    from centerx.data.dataset import Dataset
+
+CALIBRATED_ON, COMPARED_ON = 128, 32  # pictures at most
+ANY = "any"
 
 
 def export(
     model: Annotated[Path, typer.Argument(help="a model file of a run, such as best.safetensors")],
-    format: Annotated[str, typer.Option(help="onnx; several separated by commas")] = "onnx",
+    format: Annotated[
+        str,
+        typer.Option(help="onnx, openvino, ncnn, caffe, tensorrt, torch-export, aotinductor, torchscript or web; "
+                          "several separated by commas"),
+    ] = "onnx",
     out: Annotated[Path | None, typer.Option(help="folder of the exported files; beside the model without it")] = None,
     size: Annotated[
-        str | None, typer.Option(help="input HxW in pixels, such as 320x416; the trained one without it")
+        str | None, typer.Option(help="input HxW in pixels, such as 320x416, or any; the trained one without it")
     ] = None,
-    outputs: Annotated[str, typer.Option(help="detections, or maps with all but the peaks suppressed")] = "detections",
-    precision: Annotated[str, typer.Option(help="fp32")] = "fp32",
-) -> None:
+    outputs: Annotated[
+        str | None,
+        typer.Option(help="detections, or maps with all but the peaks suppressed; what the format can without it"),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8")] = "fp32",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="pictures, better a labelled data set: int8 is calibrated on it, the file compared on it; "
+                          "the data of the model's training without it"),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="split of --data")] = None,
+) -> None:  # fmt: skip
     """Turn a model into a file for another runtime. The two are compared before it says done."""
-    from centerx.export.registry import export_model, find_format
+    from centerx.export.registry import Request, export_model, find_format
 
-    formats = {name: find_format(name, outputs, precision) for name in map(str.strip, format.split(","))}
-    input_hw = parse_size(size) if size is not None else None
+    any_size = size == ANY
+    names = dict.fromkeys(map(str.strip, format.split(",")))
+    formats = {name: find_format(name, outputs, precision, any_size) for name in names}
+    input_hw = parse_size(size) if size is not None and not any_size else None
+    for module in (module for entry in formats.values() for module in entry.needs):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"no module {module!r}", name=module)
 
-    from centerx.build_model import load_detector
+    from centerx.build_model import load_detector, read_config
+    from centerx.data.batch import some_pictures
+    from centerx.data.source import SampleSource
     from centerx.export.parity import verify
 
     detector, info = load_detector(model)
     info = info._replace(input_hw=input_hw or info.input_hw)
+    config = read_config(model)
+    judged = find_data(config, data, split, "val")
+    pictures = some_pictures(SampleSource(judged, info.class_names), info.input_hw, COMPARED_ON) if judged else None
+    learnt = None
+    if precision == "int8":
+        calibration = find_data(config, data, split, "train")
+        if not calibration:
+            raise InputError("--precision: int8 is calibrated on pictures, give a folder of some with --data")
+        learnt = some_pictures(SampleSource(calibration, info.class_names), info.input_hw, CALIBRATED_ON)
     folder = out or model.parent
     folder.mkdir(parents=True, exist_ok=True)
     for name, entry in formats.items():
-        path = folder / f"{model.stem}{'-maps' if outputs == 'maps' else ''}{entry.suffix}"
-        export_model(detector, info, path, name, outputs, precision)
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, input {info.input_hw[0]}x{info.input_hw[1]}, {outputs}")
-        if outputs == "detections":
-            print(f"checked against the model: {verify(detector, path)}")
+        request = Request(outputs or entry.outputs[0], precision, learnt, any_size)
+        marks = [mark for mark in (request.outputs, precision) if mark in ("maps", "fp16", "int8")]
+        if entry.outputs == ("maps",):
+            marks.remove("maps")
+        path = folder / f"{'-'.join([model.stem, *marks])}{entry.suffix}"
+        export_model(detector, info, path, name, request)
+        measure = f"{megabytes(path, entry.beside):.1f} MB, input {size_text(info.input_hw, any_size)}"
+        print(f"{path}: {measure}, {request.outputs}")
+        runnable = path / "model.onnx" if path.is_dir() else path
+        try:
+            print(f"checked against the model: {verify(detector, runnable, precision, pictures)}")
+        except InputError as error:
+            print(f"not checked here: {error}")
+            continue
+        if judged and (data is not None or precision == "int8"):
+            tell_precision(model, runnable, judged)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """'320x416' -> (320, 416): height, width.
+def find_data(config: Config, data: Path | None, split: str | None, part: str) -> list[Dataset]:
+    """The data set that was named, or those of the model's configuration that are still there."""
+    from centerx.build import build_datasets
+    from centerx.data.read import read_dataset
 
-    Raises:
-        InputError: not of this form, or not multiples of 32.
-    """
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise InputError(f"--size: {text!r} is not HxW, such as 320x416")
-    height, width = int(match[1]), int(match[2])
-    if not height or not width or height % 32 or width % 32:
-        close = "x".join(str(max(32, round(side / 32) * 32)) for side in (height, width))
-        raise InputError(f"--size: {text} must be multiples of 32, such as {close}")
-    return height, width
+    if data is not None:
+        return [read_dataset(data, split=split)]
+    try:
+        return build_datasets(getattr(config.data, part))
+    except InputError:
+        return []
+
+
+def tell_precision(model: Path, exported: Path, data: list[Dataset]) -> None:
+    """Print AP of the model and of the exported file, where there are labels of its classes."""
+    from centerx.evaluate.api import evaluate_model
+
+    if any(len(record.labels) for dataset in data for record in dataset.records):
+        before, after = (evaluate_model(file, data, batch_size=8).AP or 0.0 for file in (model, exported))
+        print(f"AP {before:.4f} before, {after:.4f} after: {after - before:+.4f}")
+
+
+def megabytes(path: Path, beside: Iterable[str]) -> float:
+    """Of a file with those that belong to it, or of a folder."""
+    files = [path, *(path.with_suffix(suffix) for suffix in beside), *path.rglob("*")]
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+def size_text(input_hw: tuple[int, int], any_size: bool) -> str:
+    """How the input size is told."""
+    return f"of any size, {input_hw[0]}x{input_hw[1]} by itself" if any_size else f"{input_hw[0]}x{input_hw[1]}"

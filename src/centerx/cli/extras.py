@@ -13,6 +13,9 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxslim": "export",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "pnnx": "ncnn",
     "sklearn": "demo",
     "supervision": "supervision",
 }

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from centerx.cli.sizes import parse_size
 from centerx.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from centerx.runtime import Predictor
-    from centerx.runtime.sources import Source
+    from centerx.runtime.sources import Source, VideoFile
     from centerx.types import Detections
 
 
@@ -28,25 +28,34 @@ def predict(
     score: Annotated[float, typer.Option(min=0, max=1, help="leave out what scores lower")] = 0.3,
     out: Annotated[Path | None, typer.Option(help="write drawn pictures and videos into this folder")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write all detections here")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="what runs the file, by name; auto takes the fastest that is installed")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="input HxW in pixels, of a file exported with --size any")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
 ) -> None:
     """Find objects on pictures and videos."""
     from centerx.progress import track
     from centerx.runtime import load
     from centerx.runtime.sources import find_sources, output_files
+    from centerx.runtime.stream import ahead
 
     found = find_sources(sources)
     targets = output_files(found, out) if out is not None else [None] * len(found)
-    predictor = load(model)
+    predictor = load(model, backend, parse_size(size) if size is not None else None)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     unreadable: list[str] = []
     work = list(zip(found, targets, strict=True))
-    for source, target in track(work, "predicting"):
-        for entry in _detect(predictor, source, score, target, unreadable if len(work) > 1 else None):
-            entries.append(entry)
+    frames = read_frames(track(work, "predicting"), unreadable if len(work) > 1 else None)
+    with closing(ahead(detect(predictor, frames, batch, score))) as results, Drawings() as drawings:
+        for frame, detections in results:
+            drawings.add(frame, detections)
+            entry = describe(str(frame.source.path), frame.image, detections)
+            entries.append(entry | ({"frame": frame.number} if frame.source.is_video else {}))
             if json_file is None and out is None:
-                _tell(entry)
+                _tell(entries[-1])
     if not entries:
         raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
     if json_file is not None:
@@ -58,44 +67,77 @@ def predict(
     print(f"{objects} objects on {len(entries)} pictures{where}{skipped}")
 
 
-def _detect(
-    predictor: Predictor, source: Source, score: float, target: Path | None, unreadable: list[str] | None
-) -> Iterator[dict[str, Any]]:
-    """The `--json` entry of each frame of a source, after drawing it into `target`."""
-    from centerx.draw import draw_boxes
+class Frame(NamedTuple):
+    """A picture, or one of a video.
 
-    with _drawing(source, target) as draw:
-        for number, image in enumerate(_readable(source, unreadable)):
-            found = predictor(image).above(score)
-            if draw is not None:
-                draw(draw_boxes(image, found.boxes, found.labels, found.class_names, found.scores))
-            yield describe(str(source.path), image, found) | ({"frame": number} if source.is_video else {})
+    Attributes:
+        source: where it is from. target: where to draw it, None for nowhere. number: in its video, from 0.
+        image: (H, W, 3) uint8 RGB.
+    """
 
-
-def _readable(source: Source, unreadable: list[str] | None) -> Iterator[np.ndarray]:
-    """The frames of a source; what cannot be read is told and noted, and the work goes on; without a list it ends."""
-    try:
-        yield from source.frames()
-    except InputError as error:
-        if unreadable is None:
-            raise
-        unreadable.append(str(error))
-        print(f"warning: skipped: {error}", file=sys.stderr)
+    source: Source
+    target: Path | None
+    number: int
+    image: np.ndarray
 
 
-@contextmanager
-def _drawing(source: Source, target: Path | None) -> Iterator[Callable[[np.ndarray], None] | None]:
-    """What takes the drawn frames of a source."""
-    from centerx.draw import save_image
-    from centerx.runtime.sources import VideoFile
+def read_frames(work: Iterable[tuple[Source, Path | None]], unreadable: list[str] | None) -> Iterator[Frame]:
+    """The frames of all sources; what cannot be read is told, noted and left out; without a list that ends it."""
+    for source, target in work:
+        try:
+            for number, image in enumerate(source.frames()):
+                yield Frame(source, target, number, image)
+        except InputError as error:
+            if unreadable is None:
+                raise
+            unreadable.append(str(error))
+            print(f"warning: skipped: {error}", file=sys.stderr)
 
-    if target is None:
-        yield None
-    elif source.is_video:
-        with closing(VideoFile(target, like=source.path)) as file:
-            yield file.add
-    else:
-        yield partial(save_image, target)
+
+def detect(
+    predictor: Predictor, frames: Iterable[Frame], batch: int, score: float
+) -> Iterator[tuple[Frame, Detections]]:
+    """What is found on each frame, while a thread reads the next ones."""
+    from centerx.runtime.stream import ahead, groups
+
+    with closing(ahead(frames)) as read:
+        for group in groups(read, batch):
+            for frame, found in zip(group, predictor.predict_batch([frame.image for frame in group]), strict=True):
+                yield frame, found.above(score)
+
+
+class Drawings:
+    """Draws frames into their targets; of a video, all into one file."""
+
+    def __init__(self) -> None:
+        self._video: VideoFile | None = None
+
+    def __enter__(self) -> Drawings:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def add(self, frame: Frame, found: Detections) -> None:
+        """Draw what was found on a frame and write it, unless it has no target."""
+        from centerx.draw import draw_boxes, save_image
+        from centerx.runtime.sources import VideoFile
+
+        if frame.target is None:
+            return
+        drawn = draw_boxes(frame.image, found.boxes, found.labels, found.class_names, found.scores)
+        if not frame.source.is_video:
+            save_image(frame.target, drawn)
+            return
+        if self._video is None or self._video.path != frame.target:
+            self._close()
+            self._video = VideoFile(frame.target, like=frame.source.path)
+        self._video.add(drawn)
+
+    def _close(self) -> None:
+        if self._video is not None:
+            self._video.close()
+            self._video = None
 
 
 def describe(name: str, image: np.ndarray, detections: Detections) -> dict[str, Any]:

@@ -104,6 +104,13 @@ class EvalPictures(TorchDataset[Batch]):
         return to_batch(placed, letterbox, [])
 
 
+def some_pictures(source: SampleSource, input_hw: tuple[int, int], most: int) -> np.ndarray:
+    """At most so many readable pictures, evenly over all, as prediction prepares them: (N, 3, H, W) uint8."""
+    pictures = EvalPictures(source, input_hw)
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, most).astype(int))
+    return collate([pictures[int(index)] for index in chosen]).images.contiguous().numpy()
+
+
 class EpochBatches(Sampler[list[Key]]):
     """This process's share of each shuffled global batch.
 

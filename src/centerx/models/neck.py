@@ -36,7 +36,7 @@ class FpnNeck(nn.Module):
         top = self.laterals[-1](features[-1])
         for level in reversed(range(len(features) - 1)):
             lateral = self.laterals[level](features[level])
-            top = self.smooths[level](lateral + F.interpolate(top, size=lateral.shape[-2:], mode="nearest"))
+            top = self.smooths[level](lateral + F.interpolate(top, scale_factor=2.0, mode="nearest"))
         return top
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from centerx.runtime.predictor import Predictor
-from centerx.runtime.session import BACKENDS, Session, open_session
+from centerx.runtime.session import BACKENDS, Session, backends_of, open_session
 
 
-def load(path: str | Path, backend: str | None = None) -> Predictor:
+def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int] | None = None) -> Predictor:
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
 
     Args:
         path: an exported file, or a `.safetensors` model file (which needs torch).
-        backend: by name, where the suffix leaves a choice.
+        backend: by name, where the suffix leaves a choice; `auto` for the fastest that is installed.
+        input_hw: height and width to bring pictures to, where the file takes any; its own without it.
 
     Raises:
-        InputError: the file is missing, corrupt or of an unknown kind.
+        InputError: the file is missing, corrupt, of an unknown kind or of another size.
     """
-    return Predictor(open_session(path, backend))
+    return Predictor(open_session(path, backend), input_hw)
 
 
-__all__ = ["BACKENDS", "Predictor", "Session", "load", "open_session"]
+__all__ = ["BACKENDS", "Predictor", "Session", "backends_of", "load", "open_session"]

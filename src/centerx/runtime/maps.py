@@ -7,6 +7,8 @@ import numpy as np
 from centerx.geometry import clip_boxes
 from centerx.types import Detections
 
+OUTPUTS = ("boxes", "scores", "labels")  # what a file gives that ends with the decoding
+MAPS = ("heatmap", "offset", "size")  # and one that ends before it
 TOP_K = 100  # the most detections of one picture
 
 

@@ -10,11 +10,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from centerx.errors import InputError
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import detections_from_maps
+from centerx.runtime.maps import MAPS, OUTPUTS, detections_from_maps
 from centerx.types import Detections
 
-OUTPUTS = ("boxes", "scores", "labels")
-MAPS = ("heatmap", "offset", "size")
 LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
                errors.NotImplemented, errors.RuntimeException)  # fmt: skip
 
@@ -39,11 +37,15 @@ class OnnxSession:
                 f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]}), export it again"
             ) from None
         self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, path)
-        inputs = [f"{each.name} {each.type} {each.shape[1:]}" for each in self.session.get_inputs()]
-        needed = f"images tensor(uint8) {[3, *self.info.input_hw]}"
-        if inputs != [needed]:
+        (first, *others) = self.session.get_inputs()
+        height, width = first.shape[2:] if len(first.shape) == 4 else self.info.input_hw
+        self.any_size = isinstance(height, str) and isinstance(width, str)
+        due = [3, height, width] if self.any_size else [3, *self.info.input_hw]
+        if others or first.name != "images" or first.type != "tensor(uint8)" or first.shape[1:] != due:
+            given = ", ".join(f"{each.name} {each.type} {each.shape[1:]}" for each in (first, *others))
             raise InputError(
-                f"{path}: takes {', '.join(inputs)} a picture, but {needed} is needed: make it with `centerx export`"
+                f"{path}: takes {given} a picture, but images tensor(uint8) {due} is needed: "
+                "make it with `centerx export`"
             )
         outputs = {output.name for output in self.session.get_outputs()}
         fitting = [names for names in (OUTPUTS, MAPS) if set(names) <= outputs]

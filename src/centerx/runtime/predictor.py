@@ -22,10 +22,17 @@ class Predictor:
 
     Args:
         session: the loaded model.
+        input_hw: height and width to bring pictures to, where the model takes any; its own without it.
+
+    Raises:
+        InputError: the model takes one size, and this is another.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, input_hw: tuple[int, int] | None = None) -> None:
+        own = session.info.input_hw
+        if input_hw not in (None, own) and not session.any_size:
+            raise InputError(f"the model takes {own[0]}x{own[1]} alone, export it with --size any")
+        self.session, self.input_hw = session, input_hw or own
         self.class_names = session.info.class_names
 
     def __call__(self, picture: Picture) -> Detections:
@@ -57,5 +64,5 @@ class Predictor:
         image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.session.info.input_hw)
-        return warp_image(image, letterbox.matrix, self.session.info.input_hw), letterbox
+        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
+        return warp_image(image, letterbox.matrix, self.input_hw), letterbox

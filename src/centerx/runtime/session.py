@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,15 +14,20 @@ from centerx.errors import InputError, nearest
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 
+AUTO = "auto"
+TRIALS = 3
+
 
 class Session(Protocol):
     """A loaded model.
 
     Attributes:
         info: class names, input size and stride.
+        any_size: whether it takes other sizes too, in multiples of 32.
     """
 
     info: ModelInfo
+    any_size: bool
 
     def __call__(self, images: np.ndarray) -> Detections:
         """(B, 3, H, W) uint8 RGB of the model's input size -> (B, K, ...) detections in input pixels, best first."""
@@ -31,16 +38,34 @@ class Backend(NamedTuple):
     """One way to run a model file.
 
     Attributes:
-        suffix: of its files. opener: module and function, imported when needed.
+        suffixes: of its files. opener: module and function, imported when needed. needs: the module that must be there.
     """
 
-    suffix: str
+    suffixes: tuple[str, ...]
     opener: str
+    needs: str
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be imported here."""
+        return find_spec(self.needs) is not None
+
+    def open(self, path: Path) -> Session:
+        """Load a file of this backend."""
+        module, function = self.opener.split(":")
+        session: Session = getattr(import_module(module), function)(path)
+        return session
 
 
-BACKENDS = {
-    "onnxruntime": Backend(".onnx", "centerx.runtime.onnx:open_session"),
-    "torch": Backend(".safetensors", "centerx.build_model:open_session"),
+BACKENDS = {  # for a suffix that several can run, the first is what is used unless another is named
+    "onnxruntime": Backend((".onnx",), "centerx.runtime.onnx:open_session", "onnxruntime"),
+    "openvino": Backend((".xml", ".onnx"), "centerx.runtime.openvino:open_session", "openvino"),
+    "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
+    "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2"),
+    "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch"),
+    "torch-export": Backend((".pt2",), "centerx.export.torch:open_program", "torch"),
+    "aotinductor": Backend((".aoti.pt2",), "centerx.export.torch:open_aotinductor", "torch"),
+    "torchscript": Backend((".torchscript",), "centerx.export.torch:open_torchscript", "torch"),
 }
 
 
@@ -49,21 +74,42 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
 
     Args:
         path: the file; its suffix chooses the backend.
-        backend: one of BACKENDS, to choose by name.
+        backend: one of BACKENDS, to choose by name; `auto` for the fastest of those installed, by a short trial.
 
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or not one of this project.
     """
     path = Path(path)
-    if backend is not None and backend not in BACKENDS:
-        raise InputError(f"backend: unknown {backend!r}{nearest(backend, BACKENDS)}, known: {', '.join(BACKENDS)}")
+    if backend not in (None, AUTO, *BACKENDS):
+        raise InputError(f"backend: unknown {backend!r}{nearest(str(backend), BACKENDS)}, known: {', '.join(BACKENDS)}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
-    suffix = path.suffix.lower()
-    fitting = [entry for name, entry in BACKENDS.items() if entry.suffix == suffix and backend in (None, name)]
+    fitting = backends_of(path)
+    if backend == AUTO:
+        sessions = [entry.open(path) for entry in fitting.values() if entry.installed]
+        if sessions:
+            return min(sessions, key=seconds_a_picture) if len(sessions) > 1 else sessions[0]
+    elif backend is not None:
+        fitting = {name: entry for name, entry in fitting.items() if name == backend}
     if not fitting:
-        known = ", ".join(entry.suffix for entry in BACKENDS.values())
+        known = ", ".join(dict.fromkeys(suffix for entry in BACKENDS.values() for suffix in entry.suffixes))
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
-    module, function = fitting[0].opener.split(":")
-    session: Session = getattr(import_module(module), function)(path)
-    return session
+    return next(iter(fitting.values())).open(path)
+
+
+def backends_of(path: Path) -> dict[str, Backend]:
+    """What can run a file, by its longest known suffix."""
+    ends = {suffix for entry in BACKENDS.values() for suffix in entry.suffixes if path.name.lower().endswith(suffix)}
+    longest = max(ends, key=len, default=None)
+    return {name: entry for name, entry in BACKENDS.items() if longest in entry.suffixes}
+
+
+def seconds_a_picture(session: Session) -> float:
+    """The least time of a few calls with one picture."""
+    images = np.zeros((1, 3, *session.info.input_hw), dtype=np.uint8)
+    spent = []
+    for _ in range(TRIALS + 1):  # the first warms up and is no faster
+        started = time.perf_counter()
+        session(images)
+        spent.append(time.perf_counter() - started)
+    return min(spent)

@@ -1,0 +1,72 @@
+"""What is exported: the detector with plain outputs, in three forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from centerx.decode import peaks
+from centerx.detector import Detector
+from centerx.runtime.info import ModelInfo
+from centerx.types import HeadOutputs
+
+OUTPUT_NAMES = {"detections": ("boxes", "scores", "labels"), "maps": ("heatmap", "offset", "size")}
+SMALLEST_SIDE, LARGEST_SIDE = 64, 8192  # pixels, where the size is left open
+SAMPLE_HW = (256, 320)  # traced there; sides that differ, so that they are not taken for one
+STEEP = 6e4  # close to the largest number of half precision; applied twice
+
+
+class DetectionsGraph(nn.Module):
+    """The detector with plain outputs."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) uint8 -> boxes, scores, labels."""
+        found = self.detector(images)
+        return found.boxes, found.scores, found.labels
+
+
+class MapsGraph(nn.Module):
+    """The network with all but the peaks of its heatmap suppressed."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.model = detector.model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) uint8 -> heatmap of probabilities, offset and size in cells."""
+        out: HeadOutputs = self.model(images)
+        return out.heatmap.sigmoid() * peaks(out.heatmap), out.offset, out.size
+
+
+class PooledMapsGraph(nn.Module):
+    """The same for runtimes that can pool, multiply and rectify, but not compare.
+
+    A logit's distance to the largest of its 3x3 neighbourhood is exactly 0 at peaks; elsewhere it is multiplied until
+    1 less it is far below 0, in half precision too. Neighbours that are exactly equal are all kept.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.model = detector.model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) float32 of 0 to 255 -> heatmap of probabilities, offset and size in cells."""
+        out: HeadOutputs = self.model(images)
+        below = (F.max_pool2d(out.heatmap, 3, stride=1, padding=1) - out.heatmap) * STEEP * STEEP
+        return out.heatmap.sigmoid() * torch.relu(1 - below), out.offset, out.size
+
+
+def sample(info: ModelInfo, any_size: bool) -> tuple[Tensor, dict[int, Any]]:
+    """Pictures to trace a graph with, (2, 3, H, W) uint8, and its open axes: the batch, and the size where asked."""
+    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=4096)}
+    if any_size:
+        for axis, name in ((2, "rows"), (3, "columns")):
+            axes[axis] = 32 * torch.export.Dim(name, min=SMALLEST_SIDE // 32, max=LARGEST_SIDE // 32)
+    return torch.zeros((2, 3, *(SAMPLE_HW if any_size else info.input_hw)), dtype=torch.uint8), axes

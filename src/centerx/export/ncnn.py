@@ -1,0 +1,68 @@
+"""ncnn: the maps, converted by pnnx."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+import pnnx
+import torch
+
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.export.graphs import OUTPUT_NAMES, PooledMapsGraph
+from centerx.export.registry import Request
+from centerx.files import new_files
+from centerx.runtime.info import ModelInfo
+
+
+def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write `path`, NAME.ncnn.param, with NAME.ncnn.bin (weights) and NAME.ncnn.json (what the model says of itself).
+
+    Raises:
+        InputError: ncnn has no layer for a part of the network.
+    """
+    graph = PooledMapsGraph(copy.deepcopy(detector)).eval()
+    images = torch.zeros((1, 3, *info.input_hw))
+    with tempfile.TemporaryDirectory() as folder:
+        traced = Path(folder) / "model.pt"
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.trace(graph, images).save(str(traced))
+        shape, half = ",".join(map(str, images.shape)), int(request.precision == "fp16")
+        command = [pnnx.EXEC_PATH, traced.name, f"inputshape=[{shape}]", f"fp16={half}"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        param, weights = (traced.with_suffix(f".ncnn.{kind}") for kind in ("param", "bin"))
+        if done.returncode or not param.is_file():
+            raise RuntimeError(f"pnnx ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
+        layers = name_blobs(param.read_text(encoding="utf-8"))
+        facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+        with new_files(path) as made:
+            made.write_text(layers, encoding="utf-8")
+            made.with_suffix(".bin").write_bytes(weights.read_bytes())
+            made.with_suffix(".json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def name_blobs(param: str) -> str:
+    """Give the input and the outputs of an ncnn graph the names that they have in the other formats.
+
+    Raises:
+        InputError: the graph has layers that ncnn lacks.
+    """
+    names = {"in0": "images"} | {f"out{place}": name for place, name in enumerate(OUTPUT_NAMES["maps"])}
+    magic, counts, *layers = param.splitlines()
+    foreign = [layer.split()[:2] for layer in layers if not layer.split()[0].isidentifier()]
+    if foreign:
+        told = ", ".join(f"{operator} ({name})" for operator, name in foreign)
+        raise InputError(f"ncnn: no layer for {told}; export to onnx or openvino, or train without this part")
+    renamed = []
+    for layer in layers:
+        kind, name, inputs, outputs, *rest = layer.split()
+        blobs = int(inputs) + int(outputs)
+        rest[:blobs] = [names.get(blob, blob) for blob in rest[:blobs]]
+        renamed.append(" ".join([f"{kind:<24} {name:<24}", inputs, outputs, *rest]))
+    return "\n".join([magic, counts, *renamed, ""])

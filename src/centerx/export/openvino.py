@@ -1,0 +1,28 @@
+"""OpenVINO's own files: the ONNX graph, converted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openvino as ov
+
+from centerx.detector import Detector
+from centerx.export.onnx import build_onnx
+from centerx.export.registry import Request
+from centerx.files import new_files
+from centerx.runtime.info import ModelInfo
+
+
+def export_openvino(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write `path`, an .xml file, and its weights beside it in a .bin file.
+
+    Of fp16 only the weights are stored so; the device chooses what it computes in.
+    """
+    halved = request.precision == "fp16"
+    onnx_model = build_onnx(detector, info, request._replace(precision="fp32") if halved else request)
+    model = ov.Core().read_model(onnx_model.SerializeToString(), b"")
+    facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+    for key, value in facts.items():
+        model.set_rt_info(value, ["centerx", key])
+    with new_files(path) as made:
+        ov.save_model(model, made, compress_to_fp16=halved)

@@ -1,0 +1,70 @@
+"""OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from centerx.errors import InputError
+from centerx.runtime.info import ModelInfo
+from centerx.runtime.maps import MAPS, OUTPUTS, detections_from_maps
+from centerx.types import Detections
+
+RT_INFO = {".xml": "centerx", ".onnx": "framework"}  # where in the runtime information the facts are
+
+
+class OpenVinoSession:
+    """An OpenVINO or ONNX file on the CPU, with outputs `boxes`, `scores` and `labels`, or with maps.
+
+    A file of fp32 is computed in fp32, whatever the device prefers; others as it prefers.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: it is corrupt or not a detector exported by this project.
+    """
+
+    def __init__(self, path: Path) -> None:
+        core = ov.Core()
+        try:
+            model = core.read_model(path)
+        except RuntimeError as error:
+            raise InputError(
+                f"{path}: not a model that OpenVINO reads ({_last_line(error)}), export it again"
+            ) from None
+        facts = _facts(model, RT_INFO[path.suffix.lower()])
+        self.info = ModelInfo.from_metadata(facts, path)
+        names = {name for output in model.outputs for name in output.get_names()}
+        fitting = [wanted for wanted in (OUTPUTS, MAPS) if set(wanted) <= names]
+        if not fitting:
+            raise InputError(f"{path}: gives {', '.join(sorted(names))}: make it with `centerx export`")
+        self.outputs = fitting[0]
+        self.any_size = not model.inputs[0].get_partial_shape()[2].is_static
+        settings = {"PERFORMANCE_HINT": "LATENCY"}
+        if facts.get("precision", "fp32") != "fp16":
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        self.model = core.compile_model(model, "CPU", settings)
+
+    def __call__(self, images: np.ndarray) -> Detections:
+        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
+        found = self.model(images)
+        first, second, third = (found[name] for name in self.outputs)
+        if self.outputs == MAPS:
+            first, second, third, _ = detections_from_maps(first, second, third, self.info.stride)
+        return Detections(first, second, third, self.info.class_names)
+
+
+def open_session(path: Path) -> OpenVinoSession:
+    """Load an OpenVINO or ONNX file."""
+    return OpenVinoSession(path)
+
+
+def _facts(model: ov.Model, place: str) -> dict[str, str]:
+    return dict(model.get_rt_info([place]).value) if model.has_rt_info([place]) else {}
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
