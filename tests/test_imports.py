@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "evaluate": SHARED | {"data", "progress", "runtime"},
     "export": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
+    "serve": SHARED | {"runtime", "__init__"},
     "train": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluate"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "train", "runtime", "build_model"},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
     | {"build_model", "build_teaching"},
     "cli": SHARED
     | {"config", "data", "draw", "progress", "runtime", "bench", "evaluate", "export", "train", "build", "build_model"}
-    | {"__init__"},
+    | {"serve", "__init__"},
     "__init__": {"errors", "types", "runtime"},
     "__main__": {"cli"},
 }

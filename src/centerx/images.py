@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -12,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from centerx.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
+UPLOADS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "MPO")  # Pillow's names of what a stranger may send
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anything else is upright already
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -24,6 +27,10 @@ UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anythin
 }
 
 
+class TooManyPixelsError(InputError):
+    """A picture whose header announces more pixels than are allowed."""
+
+
 def read_image(path: Path) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, as a viewer shows it.
 
@@ -33,7 +40,28 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, not a picture, truncated or unreasonably large.
     """
-    with _opened(path) as image:
+    with _opened(path, path) as image:
+        image.load()
+        return to_rgb(image)
+
+
+def decode_image(content: bytes, name: str, max_pixels: int) -> np.ndarray:
+    """Read an image file that a stranger sent, by the rules of `read_image`.
+
+    Args:
+        content: of the file, one of UPLOADS: Pillow reads more, and runs programs for some.
+        name: what errors call it.
+        max_pixels: allowed; the header is asked before anything is decoded.
+
+    Raises:
+        TooManyPixelsError: more pixels than that.
+        InputError: not a picture, or truncated.
+    """
+    with _opened(io.BytesIO(content), name, UPLOADS) as image:
+        if image.width * image.height > max_pixels:
+            raise TooManyPixelsError(
+                f"{name}: {image.width} x {image.height} pixels, at most {max_pixels} are allowed, shrink it"
+            )
         image.load()
         return to_rgb(image)
 
@@ -58,7 +86,7 @@ def image_hw(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or has no readable header.
     """
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         width, height = image.size
         # Of a TIFF, Pillow gives the upright size and later the upright pixels by itself.
         turned = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
@@ -71,7 +99,7 @@ def nonsense_orientation(path: Path) -> str:
     Raises:
         InputError: as `image_hw`.
     """
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         orientation = image.getexif().get(EXIF_ORIENTATION)
     return "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
 
@@ -82,14 +110,19 @@ def list_images(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(file: Path | BinaryIO, name: object, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+    """A file whose header is read; `name` is what errors call it, `formats` are Pillow's names of those allowed."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file, formats=formats) as image:
             yield image
     except FileNotFoundError:
-        raise InputError(f"{path}: no such image file, check the path") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({_one_line(error)}), replace or remove it") from None
+        raise InputError(f"{name}: no such image file, check the path") from None
+    except Image.DecompressionBombError as error:
+        raise TooManyPixelsError(f"{name}: too large ({_one_line(error)}), shrink it") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a readable image (of no known format), replace or remove it") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{name}: not a readable image ({_one_line(error)}), replace or remove it") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from centerx.geometry import Letterbox, scale_matrix, shift_matrix, warp_image
 from centerx.images import read_image
 from centerx.runtime import Predictor, Session, load, open_session
 from centerx.runtime.info import ModelInfo
+from centerx.runtime.predictor import Placed
 from centerx.types import Detections
 
 PICTURES = 200
@@ -69,8 +70,8 @@ class Wrong(Predictor):
         super().__init__(session)
         self.prepare = prepare
 
-    def _prepare(self, picture: np.ndarray) -> tuple[np.ndarray, Letterbox]:  # type: ignore[override]
-        return self.prepare(picture, *self.session.info.input_hw), super()._prepare(picture)[1]
+    def place(self, picture: np.ndarray) -> Placed:  # type: ignore[override]
+        return super().place(picture)._replace(image=self.prepare(picture, *self.session.info.input_hw))
 
 
 def stretch(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -18,4 +18,8 @@ EXTRAS = {
     "pnnx": "ncnn",
     "sklearn": "demo",
     "supervision": "supervision",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
 }

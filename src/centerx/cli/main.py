@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from centerx.cli import bench, data, demo, doctor, evaluate, export, merge, predict, pseudo, train
+from centerx.cli import bench, data, demo, doctor, evaluate, export, merge, predict, pseudo, serve, train
 from centerx.cli.extras import EXTRAS
 from centerx.errors import InputError
 
@@ -28,6 +28,7 @@ app.command("merge", cls=merge.ListOptions)(merge.merge)
 app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)

@@ -37,6 +37,7 @@ def predict(
     """Find objects on pictures and videos."""
     from centerx.progress import track
     from centerx.runtime import load
+    from centerx.runtime.entry import describe
     from centerx.runtime.sources import find_sources, output_files
     from centerx.runtime.stream import ahead
 
@@ -52,7 +53,7 @@ def predict(
     with closing(ahead(detect(predictor, frames, batch, score))) as results, Drawings() as drawings:
         for frame, detections in results:
             drawings.add(frame, detections)
-            entry = describe(str(frame.source.path), frame.image, detections)
+            entry = describe(str(frame.source.path), frame.image.shape[:2], detections)
             entries.append(entry | ({"frame": frame.number} if frame.source.is_video else {}))
             if json_file is None and out is None:
                 _tell(entries[-1])
@@ -100,9 +101,9 @@ def detect(
     """What is found on each frame, while a thread reads the next ones."""
     from centerx.runtime.stream import ahead, groups
 
-    with closing(ahead(frames)) as read:
+    with closing(ahead((frame, predictor.place(frame.image)) for frame in frames)) as read:
         for group in groups(read, batch):
-            for frame, found in zip(group, predictor.predict_batch([frame.image for frame in group]), strict=True):
+            for (frame, _), found in zip(group, predictor.detect([placed for _, placed in group]), strict=True):
                 yield frame, found.above(score)
 
 
@@ -138,19 +139,6 @@ class Drawings:
         if self._video is not None:
             self._video.close()
             self._video = None
-
-
-def describe(name: str, image: np.ndarray, detections: Detections) -> dict[str, Any]:
-    """The `--json` entry of one picture: boxes in pixels of the picture as a viewer shows it."""
-    return {
-        "image": name,
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "detections": [
-            {"label": detections.class_names[label], "score": float(score), "box": [float(value) for value in box]}
-            for box, score, label in zip(detections.boxes, detections.scores, detections.labels, strict=True)
-        ],
-    }
 
 
 def _tell(entry: dict[str, Any]) -> None:

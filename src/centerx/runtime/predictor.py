@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,17 @@ from centerx.types import Detections
 
 LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 Picture = str | Path | np.ndarray
+
+
+class Placed(NamedTuple):
+    """A picture as the network takes it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB of the model's input size. letterbox: how the picture lies in it.
+    """
+
+    image: np.ndarray
+    letterbox: Letterbox
 
 
 class Predictor:
@@ -51,18 +63,27 @@ class Predictor:
 
     def predict_batch(self, pictures: Sequence[Picture]) -> list[Detections]:
         """Find the objects of several pictures, of any sizes, in one call of the network."""
-        if not pictures:
+        return self.detect([self.place(picture) for picture in pictures])
+
+    def place(self, picture: Picture) -> Placed:
+        """The first half of a call: read a picture and fit it into the input.
+
+        Raises:
+            InputError: as a call.
+        """
+        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise InputError(f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
+        return Placed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
+
+    def detect(self, placed: Sequence[Placed]) -> list[Detections]:
+        """The second half: one call of the network; boxes in pixels of each picture."""
+        if not placed:
             return []
-        images, letterboxes = zip(*(self._prepare(picture) for picture in pictures), strict=True)
+        images, letterboxes = zip(*placed, strict=True)
         found = self.session(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
         return [
             Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST)
             for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)
         ]
-
-    def _prepare(self, picture: Picture) -> tuple[np.ndarray, Letterbox]:
-        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise InputError(f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
-        return warp_image(image, letterbox.matrix, self.input_hw), letterbox

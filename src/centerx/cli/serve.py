@@ -1,0 +1,58 @@
+"""`centerx serve`."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from centerx.errors import InputError
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="an exported file, or a model file of a run")],
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 is all of this machine's")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
+    max_batch: Annotated[int, typer.Option(min=1, help="the most pictures in one call of the network")] = 8,
+    max_megabytes: Annotated[float, typer.Option(min=0.001, help="of an upload")] = 20,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, max=178, help="of a picture")] = 50,
+    timeout: Annotated[float, typer.Option(min=0.001, help="seconds from a request to its answer")] = 30,
+    max_requests: Annotated[int, typer.Option(min=1, help="under way at once; more are told to come again")] = 256,
+) -> None:
+    """Answer pictures sent over HTTP with what `predict` finds on them."""
+    import uvicorn
+
+    from centerx.runtime import BACKENDS, load
+    from centerx.serve import Limits, create_app
+
+    backend = next((name for name, entry in BACKENDS.items() if entry.suffix == model.suffix.lower()), "")
+    limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
+    app = create_app(load(model), model.name, backend, limits, max_batch)
+    with listen(host, port) as listener:
+        warnings.filterwarnings("ignore", module="PIL")  # whoever sent a picture is told what is wrong with it
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+        # uvicorn answers what is under way, then raises the signal again; it means no harm here.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        shown = f"[{host}]" if ":" in host else host
+        print(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs", flush=True)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one.
+
+    Raises:
+        InputError: the port is taken or not allowed, or the host is no address of this machine.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).split(" (while")[0]
+        raise InputError(f"--host {host} --port {port}: cannot listen there ({reason}), choose another") from None

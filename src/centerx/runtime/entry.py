@@ -1,0 +1,26 @@
+"""Detections -> the JSON entry of a picture: what `predict --json` writes and `serve` answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from centerx.types import Detections
+
+
+def describe(name: str, image_hw: tuple[int, ...], detections: Detections) -> dict[str, Any]:
+    """The entry of one picture: boxes in pixels of the picture as a viewer shows it.
+
+    Args:
+        name: of the picture. image_hw: its height and width in pixels.
+        detections: of it.
+    """
+    height, width = image_hw
+    return {
+        "image": name,
+        "width": width,
+        "height": height,
+        "detections": [
+            {"label": detections.class_names[label], "score": float(score), "box": [float(value) for value in box]}
+            for box, score, label in zip(detections.boxes, detections.scores, detections.labels, strict=True)
+        ],
+    }

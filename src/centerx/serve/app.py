@@ -1,0 +1,177 @@
+"""The web application: routes, limits and what the OpenAPI page says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+
+from centerx import __version__
+from centerx.errors import InputError
+from centerx.images import TooManyPixelsError, decode_image
+from centerx.runtime import Predictor
+from centerx.runtime.entry import describe
+from centerx.runtime.predictor import Placed
+from centerx.serve.batcher import Batcher
+from centerx.serve.metrics import Measure, Metrics
+from centerx.serve.upload import REQUEST_BODY, read_upload
+from centerx.types import Detections
+
+PATH = "/predict"
+
+
+class Limits(NamedTuple):
+    """What a client may ask for.
+
+    Attributes:
+        bytes: of a body. pixels: of a picture.
+        seconds: from the head of a request to its answer. requests: under way at once.
+    """
+
+    bytes: int
+    pixels: int
+    seconds: float
+    requests: int
+
+
+class Found(BaseModel):
+    """One object."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
+class Entry(BaseModel):
+    """What was found on a picture, boxes as x1, y1, x2, y2 in pixels of the picture as a viewer shows it."""
+
+    image: str
+    width: int
+    height: int
+    detections: list[Found]
+
+
+class Health(BaseModel):
+    """The model that is served."""
+
+    status: str = "ok"
+    model: str
+    backend: str
+    classes: list[str]
+    input_height: int
+    input_width: int
+
+
+class Problem(BaseModel):
+    """What went wrong, in one line."""
+
+    detail: str
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "the body is empty, cut off or not the form expected"},
+    408: {"model": Problem, "description": "the body did not arrive in time"},
+    413: {"model": Problem, "description": "too many bytes or pixels"},
+    415: {"model": Problem, "description": "not an image, or a damaged one"},
+    422: {"model": Problem, "description": "a wrong parameter"},
+    503: {"model": Problem, "description": "too many requests are under way"},
+    504: {"model": Problem, "description": "the answer was not ready in time"},
+}
+
+
+def create_app(predictor: Predictor, model: str, backend: str, limits: Limits, max_batch: int) -> FastAPI:
+    """Make the application that serves one model.
+
+    Args:
+        predictor: the model. model, backend: what `/health` calls it and what runs it.
+        limits: of a client. max_batch: the most pictures in one call of the network.
+    """
+    metrics = Metrics()
+    decoding = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+    batcher: Batcher[Placed, Detections] = Batcher(predictor.detect, max_batch, metrics.batch.observe)
+    metrics.watch(batcher.waiting)
+    under_way = asyncio.Semaphore(limits.requests)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with closing(batcher), decoding:
+            yield
+
+    def place(content: bytes, name: str) -> Placed:
+        """Decode and shrink: a picture that waits for a batch is as small as the network's input."""
+        return predictor.place(decode_image(content, name or "upload", limits.pixels))
+
+    async def find(content: bytes, name: str) -> tuple[Placed, Detections]:
+        placed = await asyncio.get_running_loop().run_in_executor(decoding, place, content, name)
+        return placed, await asyncio.wrap_future(batcher.submit(placed))
+
+    app = FastAPI(
+        title=f"centerX: {model}", version=__version__, redoc_url=None, lifespan=lifespan,
+        exception_handlers={RequestValidationError: _wrong_parameter, Exception: _our_fault},
+    )  # fmt: skip
+    app.add_middleware(Measure, metrics=metrics, path=PATH)
+
+    @app.post(PATH, response_model=Entry, responses=PROBLEMS, openapi_extra={"requestBody": REQUEST_BODY})
+    async def predict(
+        request: Request,
+        score: Annotated[float, Query(ge=0, le=1, description="leave out what scores lower")] = 0.3,
+    ) -> dict[str, Any]:
+        """Find objects on a picture: the raw body, or the file `image` of a form. Of an animation, the first frame."""
+        if under_way.locked():
+            raise HTTPException(503, f"{limits.requests} requests are under way, try again", {"Retry-After": "1"})
+        async with under_way:
+            end = asyncio.get_running_loop().time() + limits.seconds
+            with _told(408, f"the body did not arrive within {limits.seconds:g} s, send a smaller file"):
+                async with asyncio.timeout_at(end):
+                    name, content = await read_upload(request, limits.bytes)
+            with _told(504, f"no answer within {limits.seconds:g} s, try again later"):
+                async with asyncio.timeout_at(end):
+                    placed, found = await find(content, name)
+        return describe(name, placed.letterbox.source_hw, found.above(score))
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Tell that the server runs, and what."""
+        height, width = predictor.session.info.input_hw
+        return Health(
+            model=model, backend=backend, classes=list(predictor.class_names), input_height=height, input_width=width
+        )
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def read_metrics() -> Response:
+        """Tell Prometheus requests by status, their seconds, sizes of batches and the length of the queue."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+@contextmanager
+def _told(timeout_status: int, timeout_detail: str) -> Iterator[None]:
+    """Turn what is wrong with a picture, and the end of the time, into answers."""
+    try:
+        yield
+    except TimeoutError:
+        raise HTTPException(timeout_status, timeout_detail) from None
+    except TooManyPixelsError as error:
+        raise HTTPException(413, str(error)) from None
+    except InputError as error:
+        raise HTTPException(415, str(error)) from None
+
+
+async def _wrong_parameter(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    told = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
+    return JSONResponse({"detail": told}, 422)
+
+
+async def _our_fault(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"a fault of the server ({type(error).__name__}), see its log"}, 500)
