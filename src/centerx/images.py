@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from centerx.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
-UPLOADS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "MPO")  # Pillow's names of what a stranger may send
+UPLOADS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")  # Pillow's names of what a stranger may send
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anything else is upright already
     2: Image.Transpose.FLIP_LEFT_RIGHT,
