@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from centerx.errors import InputError
-from centerx.images import EXIF_ORIENTATION, image_hw, list_images, nonsense_orientation, read_image
+from centerx.images import (
+    EXIF_ORIENTATION,
+    TooManyPixelsError,
+    decode_image,
+    image_hw,
+    list_images,
+    nonsense_orientation,
+    read_image,
+)
 
 HEIGHT, WIDTH = 12, 20
 COLOURS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -205,6 +213,34 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path, suffix):
                 function(path)
             except InputError as error:
                 assert path.name in str(error)  # noqa: PT017
+
+
+# What a stranger sends
+
+
+def test_bytes_are_read_as_a_file_is(tmp_path):
+    path = tmp_path / "picture.jpg"
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    Image.fromarray(COLOURS).save(path, exif=exif)
+    decoded = decode_image(path.read_bytes(), "upload", HEIGHT * WIDTH)
+    assert decoded.shape == (WIDTH, HEIGHT, 3)
+    assert np.array_equal(decoded, read_image(path))
+
+
+def test_the_header_is_asked_before_the_pixels():
+    content = jpeg_bytes()
+    with pytest.raises(TooManyPixelsError, match=r"upload: 160 x 96 pixels, at most 15359 are allowed"):
+        decode_image(content[:700], "upload", 96 * 160 - 1)
+    with pytest.raises(InputError, match="upload: not a readable image"):
+        decode_image(content[:700], "upload", 96 * 160)
+
+
+def test_other_formats_of_pillow_are_refused():
+    stream = io.BytesIO()
+    Image.fromarray(COLOURS).save(stream, "ICNS")
+    with pytest.raises(InputError, match="of no known format"):
+        decode_image(stream.getvalue(), "upload", 10**6)
 
 
 def test_list_images_goes_by_suffix_in_order(tmp_path):

@@ -1,5 +1,6 @@
 """The core install: no torch, nor anything that the extras bring."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,12 @@ def test_python(onnx_file: Path, tmp_path: Path) -> None:
         "import centerx; found = centerx.load(sys.argv[1])(sys.argv[2]); print(type(found).__name__, len(found.scores))"
     )
     assert run(code, onnx_file, save(tmp_path / "a.png")) == (0, "Detections 60\n", "")
+
+
+def test_the_server_says_how_to_get_it(onnx_file: Path) -> None:
+    status, out, err = run(COMMAND, "serve", onnx_file)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: this needs the package '\w+', run `pip install 'centerx\[serve\]'`\n", err)
 
 
 @pytest.mark.parametrize(

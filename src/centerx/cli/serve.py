@@ -39,8 +39,8 @@ def serve(
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         shown = f"[{host}]" if ":" in host else host
-        print(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs", flush=True)
         with suppress(KeyboardInterrupt):
+            print(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs", flush=True)
             server.run(sockets=[listener])
 
 

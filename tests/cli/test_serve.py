@@ -1,0 +1,149 @@
+"""`centerx serve`, as a process that is started, asked and ended."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import CommandLine
+from tests.cli.test_predict import picture, read_json, save
+
+CLIENTS, SECONDS = 100, 3
+SCORE = 0.998
+
+
+@contextmanager
+def started(*arguments: object) -> Iterator[tuple[Any, int]]:
+    """A server process and its port."""
+    command = [sys.executable, "-m", "centerx", "serve", *map(str, arguments), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            told = re.fullmatch(r"serving model\.onnx on http://127\.0\.0\.1:(\d+), docs at /docs\n", line)
+            assert told is not None, line + process.stderr.read()
+            yield process, int(told[1])
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def server(onnx_file: Path) -> Iterator[int]:
+    with started(onnx_file) as (_, port):
+        yield port
+
+
+def test_the_answer_is_the_entry_of_predict(
+    server: int, centerx: CommandLine, onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    save(Path("a.jpg"), picture(1, (110, 70)), exif=exif)
+    centerx("predict", onnx_file, "a.jpg", "--score", SCORE, "--json", "a.json")
+    [expected] = read_json(tmp_path / "a.json")
+    assert (expected["width"], expected["height"]) == (110, 70)
+    assert 2 < len(expected["detections"]) < 60
+    content = Path("a.jpg").read_bytes()
+    with httpx2.Client(base_url=f"http://127.0.0.1:{server}", params={"score": SCORE}) as client:
+        form = client.post("/predict", files={"image": ("a.jpg", content, "image/jpeg")})
+        raw = client.post("/predict", content=content, headers={"Content-Type": "image/jpeg"})
+        bare = client.post("/predict", content=content)
+    assert form.json() == expected
+    assert raw.json() == bare.json() == expected | {"image": ""}
+
+
+def batches(port: int) -> list[float]:
+    """How often the network was called, and on how many pictures."""
+    metrics = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+    return [float(re.findall(rf"centerx_batch_size_{what} (\S+)", metrics)[0]) for what in ("count", "sum")]
+
+
+def test_a_hundred_clients_lose_no_request(server: int, tmp_path: Path) -> None:
+    content = save(tmp_path / "a.jpg").read_bytes()
+    earlier = batches(server)
+    end = time.monotonic() + SECONDS
+
+    async def ask(client: httpx2.AsyncClient) -> list[httpx2.Response]:
+        answers = []
+        while not answers or time.monotonic() < end:
+            answers.append(await client.post("/predict", content=content))
+        return answers
+
+    async def ask_all() -> list[httpx2.Response]:
+        limits = httpx2.Limits(max_connections=CLIENTS)
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server}", limits=limits, timeout=60) as client:
+            return list(chain.from_iterable(await asyncio.gather(*(ask(client) for _ in range(CLIENTS)))))
+
+    answers = asyncio.run(ask_all())
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({round(answer.json()["detections"][0]["score"], 4) for answer in answers}) == 1
+    calls, pictures = (after - before for after, before in zip(batches(server), earlier, strict=True))
+    assert pictures == len(answers)
+    assert pictures / calls > 1.5
+
+
+def test_too_much_without_a_declared_length(server: int) -> None:
+    with closing(HTTPConnection("127.0.0.1", server, timeout=30)) as connection:
+        connection.request("POST", "/predict", iter([bytes(1_000_000)] * 21), encode_chunked=True)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())) == (
+            413,
+            {"detail": "the body is larger than 20000000 bytes, send a smaller file"},
+        )
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_waits_for_what_is_under_way(onnx_file: Path, tmp_path: Path, sign: int) -> None:
+    content = save(tmp_path / "a.jpg").read_bytes()
+    with started(onnx_file) as (process, port), closing(socket.create_connection(("127.0.0.1", port))) as client:
+        client.settimeout(30)
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(content)}\r\n\r\n"
+        client.sendall(head.encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 100 ")  # it is under way
+        os.kill(process.pid, sign)
+        time.sleep(0.5)
+        client.sendall(content)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert process.wait(30) == 0
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+def test_a_port_that_is_taken(centerx: CommandLine, onnx_file: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        status, out, err = centerx("serve", onnx_file, "--port", port)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"error: --host 127.0.0.1 --port {port}: cannot listen there (Address already in use), choose another\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.onnx"], "none.onnx: no such model file"),
+        (["{model}", "--host", "256.0.0.1", "--port", "0"], "--host 256.0.0.1"),
+        (["{model}", "--port", "70000"], "'--port'"),
+        (["{model}", "--max-batch", "0"], "'--max-batch'"),
+        (["{model}", "--max-megapixels", "1000"], "'--max-megapixels'"),
+    ],
+)
+def test_wrong_arguments(centerx: CommandLine, onnx_file: Path, arguments: list[str], words: str) -> None:
+    status, out, err = centerx("serve", *(each.format(model=onnx_file) for each in arguments))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert words in err
