@@ -1,4 +1,4 @@
-"""A server under load: 100 clients for a minute, each asking again as soon as it is answered; writes results/serving.csv.
+"""A server under load: 100 clients for a minute, each asking again once it is answered; writes results/serving.csv.
 
 python benchmarks/serving.py
 """
@@ -26,7 +26,7 @@ from centerx.config import load_config
 from centerx.export import export_model
 from centerx.export.parity import painted
 
-from rows import Row, rows, show, write
+from rows import Row, in_ms, rows, show, write
 
 RESULTS = Path(__file__).parent / "results" / "serving.csv"
 PRESET, SIDE = "nano", 320  # pixels
@@ -45,9 +45,11 @@ def measure() -> list[Row]:
     """Start a server of an untrained model, load it, and ask it for its own count."""
     with tempfile.TemporaryDirectory() as folder, serving(export(Path(folder) / "model.onnx")) as address:
         ask(address, picture(), time.monotonic())  # a first one, which is always slower
-        end = time.monotonic() + SECONDS
+        started = time.monotonic()
+        end = started + SECONDS
         with ThreadPoolExecutor(CLIENTS) as pool:
             clients = [pool.submit(ask, address, picture(), end) for _ in range(CLIENTS)]
+        lasted = time.monotonic() - started
         spent = sorted(seconds for client in clients for seconds in client.result()[0])
         failures = sum(client.result()[1] for client in clients)
         metrics = urlopen(f"http://{address}/metrics").read().decode()
@@ -56,10 +58,12 @@ def measure() -> list[Row]:
     requests = len(spent) + failures
     return [
         *rows(figure, {"answered": len(spent), "failed": failures}, "requests", requests),
-        *rows(figure, {"throughput": len(spent) / SECONDS}, "requests/s", requests),
-        *rows(figure, {"median": 1e3 * statistics.median(spent), "p99": 1e3 * spent[99 * len(spent) // 100]}, "ms", requests),
+        *rows(figure, {"throughput": len(spent) / lasted}, "requests/s", requests),
+        *rows(
+            figure, in_ms({"median": statistics.median(spent), "p99": spent[99 * len(spent) // 100]}), "ms", requests
+        ),
         *rows(figure, {"mean batch": pictures / count}, "pictures", requests),
-    ]  # fmt: skip
+    ]
 
 
 def ask(address: str, content: bytes, end: float) -> tuple[list[float], int]:
@@ -67,7 +71,7 @@ def ask(address: str, content: bytes, end: float) -> tuple[list[float], int]:
     spent: list[float] = []
     failures = 0
     with closing(HTTPConnection(address, timeout=120)) as connection:
-        while not spent or time.monotonic() < end:
+        while not (spent or failures) or time.monotonic() < end:
             started = time.perf_counter()
             try:
                 connection.request("POST", "/predict", content, {"Content-Type": "image/jpeg"})

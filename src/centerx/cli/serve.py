@@ -21,7 +21,7 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="the most pictures in one call of the network")] = 8,
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="of an upload")] = 20,
     max_megapixels: Annotated[float, typer.Option(min=0.001, max=178, help="of a picture")] = 50,
-    timeout: Annotated[float, typer.Option(min=0.001, help="seconds from a request to its answer")] = 30,
+    timeout: Annotated[float, typer.Option(min=0.001, help="seconds from a request to its answer")] = 60,
     max_requests: Annotated[int, typer.Option(min=1, help="under way at once; more are told to come again")] = 256,
 ) -> None:
     """Answer pictures sent over HTTP with what `predict` finds on them."""
