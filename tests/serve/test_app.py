@@ -193,6 +193,7 @@ def test_bytes_are_counted_while_they_come(slow: Slow) -> None:
     async def endless() -> dict[str, Any]:
         nonlocal taken
         taken += 1
+        assert taken < 10
         return {"type": "http.request", "body": bytes(30_000), "more_body": True}
 
     status, answer = ask(Predictor(slow), LIMITS, endless)
