@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Check, convert and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 
-Data = Annotated[Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, folder of images")]
+Data = Annotated[
+    Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, .odgt, WIDER txt, folder of images")
+]
 Split = Annotated[str | None, typer.Option(help="which part of it")]
 Classes = Annotated[list[str] | None, typer.Option(help="only these; separate by commas, or repeat the option")]
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
-Format = Annotated[str | None, typer.Option(help="coco, yolo, voc or folder, where it cannot be recognised")]
+Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
 
 COLOURS = {"fixed": typer.colors.GREEN, "skipped": typer.colors.YELLOW, "fatal": typer.colors.RED}
 COLUMNS = 4
@@ -43,8 +45,8 @@ def check(
     from centerx.data.read import check_usable, scan_dataset, select_classes
 
     dataset = scan_dataset(data, split=split, images=images, format=format)
-    if classes and all(problem.fate != "fatal" for problem in dataset.problems):
-        dataset = select_classes(dataset, _names(classes))
+    if all(problem.fate != "fatal" for problem in dataset.problems):
+        dataset = select_classes(dataset, _names(classes) if classes else None)
     problems = _tell(dataset.problems)
     if dataset.records:
         problems += _tell(picture_problems(dataset, _track("reading pictures")))

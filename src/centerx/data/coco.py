@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, parent_folder
-from centerx.errors import InputError, nearest
+from centerx.data.dataset import Dataset, Problem, RecordBuilder, is_number
+from centerx.data.places import choose_file, find_pictures
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
-PROBE = 50  # file names by which the folder of the pictures is recognised
 
 
 def recognises(path: Path) -> bool:
@@ -28,7 +25,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     Crowds and annotations with `ignore` become ignored objects; the object's own area is kept. Boxes without area are
     skipped. An image without annotations is a picture without objects.
     """
-    file = path if path.is_file() else _choose(path, split)
+    file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
     try:
         tree = json.loads(file.read_bytes())
@@ -94,7 +91,7 @@ def _pictures(
     images: list[Any], file: Path, folder: Path | None, problems: list[Problem]
 ) -> dict[int | str, RecordBuilder]:
     names = [image["file_name"] for image in images if isinstance(image, dict) and _is_name(image.get("file_name"))]
-    folder = folder or _find_folder(file, names[:PROBE])
+    folder = folder or find_pictures(file, names)
     builders: dict[int | str, RecordBuilder] = {}
     for image in images:
         if not isinstance(image, dict) or not _is_id(image.get("id")) or not _is_name(image.get("file_name")):
@@ -126,13 +123,13 @@ def _add(
         problems.append(Problem(where, f"names the image {image!r}, which is not there", "skipped"))
     elif not _is_id(category) or category not in label_of:
         problems.append(Problem(where, f"names the category {category!r}, which is not there", "skipped"))
-    elif not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+    elif not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         problems.append(Problem(where, f"bbox must be four numbers, not {box!r}", "skipped"))
     else:
         x, y, width, height = map(float, box)
         ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore"))
         area = annotation.get("area")
-        own_area = float(area) if _is_number(area) else None
+        own_area = float(area) if is_number(area) else None
         builders[image].add(where, [x, y, x + width, y + height], label_of[category], ignore, own_area)
 
 
@@ -151,48 +148,9 @@ def _mentions_coco(file: Path) -> bool:
     return "coco" in file.name or all(key in content for key in (b'"images"', b'"annotations"', b'"categories"'))
 
 
-def _choose(folder: Path, split: str | None) -> Path:
-    files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _files(folder)}
-    known = {name.removeprefix("annotations/"): file for name, file in files.items()}
-    chosen = list(known)
-    if split is not None:
-        chosen = [name for name in known if split in re.split(r"[/_.-]", name)] or [n for n in known if split in n]
-    if len(chosen) == 1:
-        return known[chosen[0]]
-    if not chosen:
-        close = nearest(split or "", known)
-        raise InputError(f"{folder}: no split {split!r}{close}, there are: {', '.join(known)}")
-    raise InputError(f"{folder}: which of {', '.join(chosen)}? name one with split, or its file")
-
-
-def _find_folder(file: Path, names: list[str]) -> Path:
-    """The folder near the json that holds most of these pictures; of several, the one named like the json."""
-    home = file.parent
-    roots = [home, parent_folder(home)]
-    roots += [folder for root in roots for folder in _folders(root)]
-    roots.append(parent_folder(parent_folder(home)) / "images")
-    roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
-
-    def likelihood(root: Path) -> tuple[int, bool]:
-        return sum(os.path.isfile(root / name.replace("\\", "/")) for name in names), root.name in file.stem
-
-    return max(roots, key=likelihood)
-
-
-def _folders(root: Path) -> Iterable[Path]:
-    try:
-        return sorted(each for each in root.iterdir() if os.path.isdir(each))
-    except OSError:  # neighbours that may not be read hold none of ours
-        return ()
-
-
 def _is_id(value: Any) -> TypeGuard[int | str]:
     return isinstance(value, int | str)
 
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -63,6 +63,7 @@ class Dataset(NamedTuple):
         category_ids: the format's own id of each class.
         records: one a picture, in the format's order.
         problems: everything that was wrong.
+        on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Dataset(NamedTuple):
     category_ids: tuple[int, ...]
     records: list[Record]
     problems: list[Problem]
+    on_request: tuple[str, ...] = ()
 
 
 class UnusableData(InputError):
@@ -145,10 +147,7 @@ class RecordBuilder:
 
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
         """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
-        try:
-            hw: tuple[int, int] | None = image_hw(self.image)
-        except InputError:
-            hw = self.declared_hw
+        hw = readable_hw(self.image) or self.declared_hw
         if hw is None or _overhang(xyxy, hw) <= OVERHANG:
             return xyxy
         limit = (hw[1], hw[0], hw[1], hw[0])
@@ -168,6 +167,19 @@ def relabel(record: Record, new_label: np.ndarray) -> Record:
     return record._replace(
         boxes=record.boxes[keep], labels=labels[keep], ignore=record.ignore[keep], area=record.area[keep]
     )
+
+
+def readable_hw(image: Path) -> tuple[int, int] | None:
+    """Height and width of a picture as a viewer shows it; None where it is missing or broken."""
+    try:
+        return image_hw(image)
+    except InputError:
+        return None
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value of a json is a number that a float can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def parent_folder(path: Path) -> Path:

@@ -16,6 +16,9 @@ FORMATS = {
     "coco": "centerx.data.coco",
     "yolo": "centerx.data.yolo",
     "voc": "centerx.data.voc",
+    "crowdhuman": "centerx.data.crowdhuman",
+    "wider": "centerx.data.wider",
+    "pseudo": "centerx.data.pseudo",
     "folder": "centerx.data.folder",
 }
 
@@ -33,7 +36,8 @@ def read_dataset(
     Args:
         path: file or folder.
         split: which part of it.
-        classes: read only these; only these count as annotated. Without it, all that the data declares.
+        classes: read only these; only these count as annotated. `theirs=ours` reads a class under another name.
+            Without it, all that the data declares, but for those on request.
         images: folder of the pictures, where it cannot be found from the path.
         format: name of the format, where it cannot be recognised.
 
@@ -42,7 +46,7 @@ def read_dataset(
     """
     dataset = scan_dataset(path, split=split, images=images, format=format)
     check_usable(dataset, split)
-    return dataset if classes is None else select_classes(dataset, classes)
+    return select_classes(dataset, classes)
 
 
 def scan_dataset(
@@ -83,25 +87,39 @@ def check_usable(dataset: Dataset, split: str | None) -> None:
         raise InputError(f"{dataset.path}: no pictures there, check the path{' and the split' if split else ''}")
 
 
-def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
     """Keep only some classes, in the order given; pictures without them stay.
 
+    Args:
+        dataset: to choose from.
+        classes: names; `theirs=ours` gives another name, and classes of one name become one. Without it, all but
+            those on request.
+
     Raises:
-        InputError: a class that the data lacks, or none is named.
+        InputError: a class that the data lacks, one under two names, or none is named.
     """
     known = dataset.class_names
-    classes = list(dict.fromkeys(classes))  # one named twice would be a class without objects
+    if classes is None:
+        if not dataset.on_request:
+            return dataset
+        classes = [name for name in known if name not in dataset.on_request]
     if not classes:
         raise InputError(f"{dataset.path}: classes names none, leave it out to read all")
-    for name in classes:
-        if name not in known:
-            raise InputError(
-                f"{dataset.path}: no class {name!r}{nearest(name, known)}, there are: {', '.join(known) or 'none'}"
-            )
-    new_label = np.array([classes.index(name) if name in classes else -1 for name in known], dtype=np.int64)
+    ours: dict[str, str] = {}
+    for each in classes:
+        theirs, equals, renamed = (each, "", "") if each in known else each.partition("=")
+        if theirs not in known:
+            there = ", ".join(known) or "none"
+            raise InputError(f"{dataset.path}: no class {theirs!r}{nearest(theirs, known)}, there are: {there}")
+        name = renamed if equals else theirs
+        if not name or ours.setdefault(theirs, name) != name:
+            raise InputError(f"{dataset.path}: classes: {each!r} must give one new name to a class, as in theirs=ours")
+    names = tuple(dict.fromkeys(ours.values()))  # one named twice would be a class without objects
+    new_label = np.array([names.index(ours[name]) if name in ours else -1 for name in known], dtype=np.int64)
     records = [relabel(record, new_label) for record in dataset.records]
-    ids = tuple(dataset.category_ids[known.index(name)] for name in classes)
-    return dataset._replace(class_names=tuple(classes), category_ids=ids, records=records)
+    first = {name: known.index(theirs) for theirs, name in reversed(ours.items())}
+    ids = tuple(dataset.category_ids[first[name]] for name in names)
+    return dataset._replace(class_names=names, category_ids=ids, records=records, on_request=())
 
 
 def _choose_format(path: Path, format: str | None) -> str:

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 import yaml
 
-from centerx.data.dataset import Dataset, Problem, Record, Track
+from centerx.data.dataset import Dataset, Problem, Record, Track, readable_hw
 from centerx.data.yolo import load_yaml
 from centerx.errors import InputError
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
@@ -52,7 +52,11 @@ def coco_tree(dataset: Dataset, home: Path | None = None) -> dict[str, Any]:
     paths = [record.image.absolute() for record in dataset.records]
     start = home or os.path.commonpath([str(path.parent) for path in paths] or ["."])
     names = [Path(os.path.relpath(path, start)).as_posix() for path in paths]
-    return _coco(dataset, [_Copy(each, name, _hw(each)) for each, name in zip(dataset.records, names, strict=True)])
+    copies = [
+        _Copy(each, name, readable_hw(each.image) or each.declared_hw)
+        for each, name in zip(dataset.records, names, strict=True)
+    ]
+    return _coco(dataset, copies)
 
 
 def write_coco(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
@@ -170,13 +174,6 @@ def _free_name(image: Path, taken: set[str]) -> str:
         number += 1
         name = f"{stem}_{number}{image.suffix}"
     return name
-
-
-def _hw(record: Record) -> tuple[int, int] | None:
-    try:
-        return image_hw(record.image)
-    except InputError:
-        return record.declared_hw
 
 
 def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:

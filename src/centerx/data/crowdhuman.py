@@ -1,0 +1,110 @@
+"""CrowdHuman: an .odgt file, one json a line and picture, with three boxes of every person.
+
+Full boxes guess what is hidden and reach out of the picture by their nature: they are clipped, and that is no problem.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from centerx.data.dataset import Dataset, Problem, RecordBuilder, is_number, readable_hw
+from centerx.data.places import choose_file, find_pictures, text_lines
+
+KINDS = {"person": "fbox", "visible": "vbox", "head": "hbox"}  # class -> key of its box
+MASK = "mask"  # tag of a region that is not labelled
+
+
+class _Line(NamedTuple):
+    where: str
+    own_id: str
+    objects: list[Any]
+
+    @property
+    def picture(self) -> str:
+        return f"{self.own_id}.jpg"
+
+
+def recognises(path: Path) -> bool:
+    """Whether this is an .odgt file, or a folder with some."""
+    return path.suffix.lower() == ".odgt" if path.is_file() else bool(_files(path))
+
+
+def read(path: Path, split: str | None, images: Path | None) -> Dataset:
+    """Read a file, or the file of `split` in a folder. Classes are `person` and, on request, `visible` and `head`.
+
+    Masks are ignored regions of all classes; a person with `ignore` is ignored in all, one whose head is to be ignored
+    or unsure in `head`.
+    """
+    file = path if path.is_file() else choose_file(path, _files(path), split)
+    problems: list[Problem] = []
+    lines = _lines(file, problems)
+    folder = images or find_pictures(file, [line.picture for line in lines])
+    records = []
+    for line in lines:
+        image = folder / line.picture
+        builder = RecordBuilder(image, line.own_id, problems, readable_hw(image))
+        for number, each in enumerate(line.objects, start=1):
+            _add(builder, f"{line.where}: box {number}", each)
+        records.append(builder.build())
+    names = tuple(KINDS)
+    return Dataset(path, "crowdhuman", names, (1, 2, 3), records, problems, on_request=names[1:])
+
+
+def _lines(file: Path, problems: list[Problem]) -> list[_Line]:
+    lines: dict[str, _Line] = {}
+    for where, row in text_lines(file):
+        try:
+            tree = json.loads(row)
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(where, f"malformed JSON ({error})", "skipped"))
+            continue
+        own_id = tree.get("ID") if isinstance(tree, dict) else None
+        if not isinstance(own_id, str) or not own_id:
+            problems.append(Problem(where, "not a CrowdHuman picture, a mapping with an ID is needed", "skipped"))
+        elif not isinstance(tree.get("gtboxes"), list):
+            problems.append(Problem(where, f"{own_id}: has no list gtboxes", "skipped"))
+        elif own_id in lines:
+            problems.append(Problem(where, f"{own_id}: its ID is taken by {lines[own_id].where}", "skipped"))
+        else:
+            lines[own_id] = _Line(where, own_id, tree["gtboxes"])
+    return list(lines.values())
+
+
+def _add(builder: RecordBuilder, where: str, each: Any) -> None:
+    if not isinstance(each, dict):
+        builder.problems.append(Problem(where, "is not a mapping", "skipped"))
+        return
+    tag = each.get("tag")
+    if tag not in (MASK, "person"):
+        builder.problems.append(Problem(where, f"tag {tag!r} is neither person nor mask, ignored region", "fixed"))
+    ignored = tag != "person" or _says(each, "extra", "ignore")
+    for label, key in enumerate(KINDS.values()):
+        box = each.get(key if tag == "person" else "fbox")
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
+            builder.problems.append(Problem(where, f"{key} must be four numbers, not {box!r}", "skipped"))
+            continue
+        x, y, width, height = map(float, box)
+        xyxy = _inside([x, y, x + width, y + height], builder.declared_hw)
+        unsure = key == "hbox" and (_says(each, "head_attr", "ignore") or _says(each, "head_attr", "unsure"))
+        builder.add(f"{where}: {key}", xyxy, label, ignored or unsure)
+
+
+def _inside(xyxy: list[float], hw: tuple[int, int] | None) -> list[float]:
+    """The part of a box inside its picture, or the box where there is none: that is a problem."""
+    if hw is None or not all(map(math.isfinite, xyxy)):
+        return xyxy
+    x0, y0, x1, y1 = xyxy
+    inside = [max(x0, 0.0), max(y0, 0.0), min(x1, float(hw[1])), min(y1, float(hw[0]))]
+    return inside if inside[0] < inside[2] and inside[1] < inside[3] else xyxy
+
+
+def _says(each: dict[str, Any], part: str, key: str) -> bool:
+    attributes = each.get(part)
+    return isinstance(attributes, dict) and attributes.get(key) in (1, "1")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for place in ("*.odgt", "*/*.odgt") for file in sorted(folder.glob(place))]

@@ -1,0 +1,53 @@
+"""Pseudo labels of the original centerX: one line a picture, `a.jpg;width;height;face;x0;y0;x1;y1;person;...`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from centerx.data.dataset import Dataset, Problem, RecordBuilder
+from centerx.data.places import find_pictures, text_lines
+
+OBJECT = 5  # fields of one: name and corners
+HEAD = re.compile(r"[^;]+(;\s*[1-9][0-9]{0,8}\s*){2}(;.*)?")
+
+
+def recognises(path: Path) -> bool:
+    """Whether this is a txt whose first line begins with a name, a width and a height."""
+    if path.suffix.lower() != ".txt" or not path.is_file():
+        return False
+    return HEAD.fullmatch(next((line for _, line in text_lines(path)), "")) is not None
+
+
+def read(path: Path, split: str | None, images: Path | None) -> Dataset:
+    """Read the file; all names in it are its classes. Of several lines for one picture the first is used."""
+    problems: list[Problem] = []
+    lines: dict[str, tuple[str, list[str]]] = {}
+    for where, line in text_lines(path):
+        name, *fields = (word.strip() for word in line.split(";"))
+        if not HEAD.fullmatch(line) or (len(fields) - 2) % OBJECT:
+            what = f"not name, width, height and {OBJECT} fields an object, separated by semicolons"
+            problems.append(Problem(where, what, "skipped"))
+        elif name in lines:
+            problems.append(Problem(where, f"{name} is there already, {lines[name][0]}", "skipped"))
+        else:
+            lines[name] = where, fields
+    names = tuple(sorted({name for _, fields in lines.values() for name in fields[2::OBJECT]} - {""}))
+    folder = images or find_pictures(path, list(lines))
+    records = []
+    for name, (where, (width, height, *objects)) in lines.items():
+        builder = RecordBuilder(folder / name, name, problems, (int(height), int(width)))
+        for start in range(0, len(objects), OBJECT):
+            label, *corners = objects[start : start + OBJECT]
+            here = f"{where}: object {start // OBJECT + 1}"
+            try:
+                xyxy = [float(corner) for corner in corners]
+            except ValueError:
+                problems.append(Problem(here, f"not four numbers: {' '.join(corners)}", "skipped"))
+                continue
+            if label:
+                builder.add(here, xyxy, names.index(label))
+            else:
+                problems.append(Problem(here, "has no name", "skipped"))
+        records.append(builder.build())
+    return Dataset(path, "pseudo", names, tuple(range(1, len(names) + 1)), records, problems)
