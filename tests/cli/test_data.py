@@ -40,6 +40,18 @@ def test_check_names_a_truncated_picture_and_survives_nonsense_exif(centerx, sha
     assert table(out) == {"kangaroo": [8, 0, 3]}
 
 
+def test_check_counts_what_a_plain_read_gives_and_what_is_on_request(
+    centerx, shared_data: Path, tmp_path: Path
+) -> None:
+    sample = tmp_path / "annotation_val.odgt"
+    sample.write_bytes((shared_data / "fixtures" / "crowdhuman_sample.odgt").read_bytes())
+    write_picture(tmp_path / "Images" / "284193,faa9000f2678b5e.jpg", (844, 642))
+    status, out, _ = centerx("data", "check", sample)
+    assert (status, table(out)) == (0, {"person": [23, 2, 4]})
+    status, out, _ = centerx("data", "check", sample, "--classes", "visible=person,head")
+    assert (status, table(out)) == (0, {"person": [23, 2, 4], "head": [22, 3, 4]})
+
+
 def test_check_takes_split_and_classes(centerx, shared_data: Path) -> None:
     data = shared_data / "bccd"
     status, out, _ = centerx("data", "check", data, "--split", "test", "--classes", "WBC, RBC")

@@ -101,6 +101,12 @@ def test_a_configuration_never_changes() -> None:
         Config().train.epochs = 3  # type: ignore[misc]
 
 
+def test_the_classes_of_an_entry_may_be_renamed() -> None:
+    entry = load_config("nano", ["data.train={path: a.odgt, classes: {visible: person}}"]).data.train[0]
+    assert entry.classes == ("visible=person",)
+    assert len({entry, entry}) == 1, "entries are compared as sets"
+
+
 def test_one_entry_stands_for_a_list_and_a_path_for_an_entry() -> None:
     config = load_config("nano", ["data.train=some/folder", "data.val={path: other, split: val}"])
     assert config.data.train[0].path == "some/folder"

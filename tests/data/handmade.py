@@ -49,6 +49,12 @@ def write_voc(path: Path, *objects: tuple[str, tuple[Any, ...]], file_name: str 
     return path
 
 
+def write_text(path: Path, text: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
 def write_yolo(folder: Path, yaml_text: str | None = "names: [cat, dog]\ntrain: images\n", **labels: str) -> Path:
     """Write `images/<stem>.png` and `labels/<stem>.txt` of each label text, and a data.yaml."""
     for stem, text in labels.items():

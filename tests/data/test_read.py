@@ -99,6 +99,22 @@ def test_a_class_named_twice_is_one_and_no_name_is_an_error(tmp_path: Path) -> N
         read_dataset(file, classes=[])
 
 
+def test_a_class_is_read_under_another_name_and_several_as_one(tmp_path: Path) -> None:
+    categories = [{"id": number, "name": name} for number, name in enumerate(("car", "a=b", "truck", "bus"))]
+    annotations = [coco_annotation(side, category_id=side - 1, bbox=[0, 0, side, side]) for side in (1, 2, 3, 4)]
+    file = write_coco(tmp_path / "a.json", categories=categories, annotations=annotations)
+    dataset = read_dataset(file, classes=["a=b", "truck=vehicle", "car=vehicle"])
+    assert dataset.class_names == ("a=b", "vehicle")
+    assert dataset.category_ids == (1, 2)
+    assert dataset.records[0].labels.tolist() == [1, 0, 1]
+    assert dataset.records[0].area.tolist() == [1, 4, 9]
+    for wrong in (["car=a", "car=b"], ["car="], ["car", "car=a"]):
+        with pytest.raises(InputError, match="must give one new name to a class"):
+            read_dataset(file, classes=wrong)
+    with pytest.raises(InputError, match=r"no class 'ca' \(did you mean 'car'"):
+        read_dataset(file, classes=["ca=vehicle"])
+
+
 def test_wrong_requests(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
     (tmp_path / "empty").mkdir()

@@ -23,7 +23,9 @@ Data = Annotated[
     Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, .odgt, WIDER txt, folder of images")
 ]
 Split = Annotated[str | None, typer.Option(help="which part of it")]
-Classes = Annotated[list[str] | None, typer.Option(help="only these; separate by commas, or repeat the option")]
+Classes = Annotated[
+    list[str] | None, typer.Option(help="only these, THEIRS=OURS renames; separate by commas, or repeat the option")
+]
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
 Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
 

@@ -22,6 +22,11 @@ def as_mapping(value: Any) -> Any:
     return {name: name for name in value} if isinstance(value, (list, tuple)) else value
 
 
+def as_renamings(value: Any) -> Any:
+    """A mapping of names as a list of `theirs=ours`, which is hashable."""
+    return [f"{theirs}={ours}" for theirs, ours in value.items()] if isinstance(value, dict) else value
+
+
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
     if not value or len(set(value)) != len(value):
@@ -52,8 +57,10 @@ class DataEntry(Section):
 
     path: str = Field(description="file or folder; relative paths start where the command runs")
     split: str | None = Field(None, description="which split of the data set to read")
-    classes: tuple[str, ...] | None = Field(
-        None, description="read only these classes; only these count as labelled, the others are unsupervised"
+    classes: Annotated[tuple[str, ...] | None, BeforeValidator(as_renamings)] = Field(
+        None,
+        description="read only these classes; only these count as labelled, the others are unsupervised: a list of "
+        "names, or its name -> the model's",
     )
     images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
     format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")

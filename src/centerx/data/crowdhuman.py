@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.data.dataset import Dataset, Problem, RecordBuilder, is_number, readable_hw
-from centerx.data.places import choose_file, find_pictures, text_lines
+from centerx.data.places import PROBE, choose_file, find_pictures, text_lines
 
 KINDS = {"person": "fbox", "visible": "vbox", "head": "hbox"}  # class -> key of its box
 MASK = "mask"  # tag of a region that is not labelled
@@ -40,10 +42,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
-    lines = _lines(file, problems)
-    folder = images or find_pictures(file, [line.picture for line in lines])
+    folder = images or find_pictures(file, [line.picture for line in islice(_lines(file, []), PROBE)])
     records = []
-    for line in lines:
+    for line in _lines(file, problems):  # one at a time, for memory
         image = folder / line.picture
         builder = RecordBuilder(image, line.own_id, problems, readable_hw(image))
         for number, each in enumerate(line.objects, start=1):
@@ -53,8 +54,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     return Dataset(path, "crowdhuman", names, (1, 2, 3), records, problems, on_request=names[1:])
 
 
-def _lines(file: Path, problems: list[Problem]) -> list[_Line]:
-    lines: dict[str, _Line] = {}
+def _lines(file: Path, problems: list[Problem]) -> Iterator[_Line]:
+    taken: dict[str, str] = {}
     for where, row in text_lines(file):
         try:
             tree = json.loads(row)
@@ -66,11 +67,11 @@ def _lines(file: Path, problems: list[Problem]) -> list[_Line]:
             problems.append(Problem(where, "not a CrowdHuman picture, a mapping with an ID is needed", "skipped"))
         elif not isinstance(tree.get("gtboxes"), list):
             problems.append(Problem(where, f"{own_id}: has no list gtboxes", "skipped"))
-        elif own_id in lines:
-            problems.append(Problem(where, f"{own_id}: its ID is taken by {lines[own_id].where}", "skipped"))
+        elif own_id in taken:
+            problems.append(Problem(where, f"{own_id}: its ID is taken by {taken[own_id]}", "skipped"))
         else:
-            lines[own_id] = _Line(where, own_id, tree["gtboxes"])
-    return list(lines.values())
+            taken[own_id] = where
+            yield _Line(where, own_id, tree["gtboxes"])
 
 
 def _add(builder: RecordBuilder, where: str, each: Any) -> None:
