@@ -54,7 +54,7 @@ def test_predict(environment: Path, onnx_file: Path, tmp_path: Path) -> None:
     assert (tmp_path / "drawn" / "a.png").is_file()
 
 
-def test_presets_are_packed(environment: Path) -> None:
+def test_presets_and_the_page_are_packed(environment: Path) -> None:
     code = "import centerx; print(centerx.__file__)"
     done = subprocess.run([str(environment / "python"), "-c", code], capture_output=True, text=True, check=True)
     package = Path(done.stdout.strip()).parent
@@ -62,3 +62,5 @@ def test_presets_are_packed(environment: Path) -> None:
     assert {path.name for path in (package / "presets").iterdir()} == {
         path.name for path in (ROOT / "configs").iterdir()
     }
+    here = ROOT / "src" / "centerx" / "export" / "page"
+    assert {path.name for path in (package / "export" / "page").iterdir()} == {path.name for path in here.iterdir()}
