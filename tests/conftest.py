@@ -1,8 +1,14 @@
 """Fixtures that every test may use."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from centerx.detector import Detector
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -37,23 +43,17 @@ def small_overrides(scenes: Path) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="session")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file, untrained, whose maps have structure: scores from 0 to 1, boxes of many sizes."""
+def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
+    """Make an untrained detector's maps vary over painted pictures: scores from 0 to 1, boxes of many sizes."""
     import torch
 
-    from centerx.build_model import build_detector, save_named
-    from centerx.config import load_config
     from centerx.export.parity import painted
 
-    config = load_config("nano", ["classes=[red, green, blue]", "data.input_size=[96,128]", "model.top_k=60"])
-    torch.manual_seed(0)
-    detector = build_detector(config)
     for norm in detector.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.momentum = None  # the statistics become those of what it sees now
     with torch.no_grad():
-        out = detector.train().model(torch.from_numpy(painted(8, (96, 128))))
+        out = detector.train().model(torch.from_numpy(painted(8, input_hw)))
         # heatmap logits around -3 and apart by 3, sides of about 6 and 3 cells, centres all over the cell
         for maps, last, mean, std in zip(
             out,
@@ -65,8 +65,23 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scale = std / maps.std((0, 2, 3))
             last.bias.copy_(mean + (last.bias - maps.mean((0, 2, 3))) * scale)
             last.weight.mul_(scale[:, None, None, None])
+    detector.eval()
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file, untrained, whose maps have structure."""
+    import torch
+
+    from centerx.build_model import build_detector, save_named
+    from centerx.config import load_config
+
+    config = load_config("nano", ["classes=[red, green, blue]", "data.input_size=[96,128]", "model.top_k=60"])
+    torch.manual_seed(0)
+    detector = build_detector(config)
+    give_structure(detector, (96, 128))
     folder = tmp_path_factory.mktemp("model")
-    save_named(folder, config, detector.eval(), "model")
+    save_named(folder, config, detector, "model")
     return folder / "model.safetensors"
 
 
@@ -89,4 +104,15 @@ def maps_file(model_file: Path) -> Path:
 
     path = model_file.with_name("model-maps.onnx")
     export_model(*load_detector(model_file), path, "onnx", Request("maps"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def caffe_file(model_file: Path) -> Path:
+    """The same model as a Caffe network; its weights lie beside it."""
+    from centerx.build_model import load_detector
+    from centerx.export import Request, export_model
+
+    path = model_file.with_suffix(".prototxt")
+    export_model(*load_detector(model_file), path, "caffe", Request("maps"))
     return path
