@@ -41,20 +41,23 @@ MAY_IMPORT = {
     "serve": SHARED | {"runtime", "__init__"},
     "train": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluate"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
+    "importing": SHARED | {"config", "detector", "model_file", "build_model"},
     "build_teaching": SHARED | {"config", "models", "losses", "train", "runtime", "build_model"},
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluate", "train", "runtime"}
     | {"build_model", "build_teaching"},
     "cli": SHARED
     | {"config", "data", "draw", "progress", "runtime", "bench", "evaluate", "export", "train", "build", "build_model"}
-    | {"serve", "__init__"},
+    | {"importing", "serve", "__init__"},
     "__init__": {"errors", "types", "runtime"},
     "__main__": {"cli"},
 }
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluate", "export", "train", "build", "build_model", "build_teaching"}  # fmt: skip
+               "evaluate", "export", "train", "build", "build_model", "build_teaching",
+               "importing.backbones", "importing.centernet", "importing.centerx", "importing.checkpoint",
+               "importing.convert"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}
 OUTSIDE = {"benchmarks", "experiments", "tests"}
 

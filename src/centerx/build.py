@@ -29,7 +29,7 @@ from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
 from centerx.models import CenterNet
-from centerx.models.norm import synchronise_batch_norms
+from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.targets import center_targets
 from centerx.train.average import equal_average, moving_average
 from centerx.train.evaluation import Evaluation
@@ -122,6 +122,8 @@ def build_run(config: Config, folder: Path) -> Run:
         start_from(detector, Path(train.init), config.classes)
     if train.channels_last:
         detector.to(memory_format=torch.channels_last)
+    if train.frozen_bn:
+        freeze_batch_norms(detector.model.backbone)
     if processes.world > 1 and train.sync_bn:
         synchronise_batch_norms(detector)
 

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from centerx.config import Config, dump_config, parse_text
+from centerx.config.schema import NeckConfig
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.model_file import read_model, save_model
-from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaUpNeck, FpnNeck, NoNeck
 from centerx.models.head import CLASS_PARAMETERS
+from centerx.models.neck import Neck
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 
@@ -22,21 +24,42 @@ def build_model(config: Config) -> CenterNet:
     """Return the network, freshly initialised; `config.classes` must be set."""
     assert config.classes is not None
     model = config.model
-    backbone = Backbone(model.backbone, model.pretrained)
-    width = model.neck.channels
-    neck: FpnNeck | DeconvNeck
-    if model.neck.type == "deconv":
-        widths = width if isinstance(width, tuple) else (width,) * 3
-        if len(widths) != 3:
-            raise InputError(
-                f"model.neck.channels: a deconv neck has three stages, not {len(widths)}, list a width each"
-            )
-        neck = DeconvNeck(backbone.channels, widths)
-    elif isinstance(width, tuple):
-        raise InputError("model.neck.channels: an fpn neck has one width, not a list, give a number")
-    else:
-        neck = FpnNeck(backbone.channels, width)
+    backbone = Backbone(model.backbone, model.pretrained, model.last_stride)
+    neck = build_neck(model.neck, backbone)
     return CenterNet(backbone, neck, CenterHead(neck.out_channels, len(config.classes), model.head_channels))
+
+
+def build_neck(config: NeckConfig, backbone: Backbone) -> Neck:
+    """Return the neck that suits the backbone's maps.
+
+    Raises:
+        InputError: they do not go together.
+    """
+    width, coarsest = config.channels, backbone.strides[-1]
+    if config.type == "deconv":
+        due = (coarsest // CenterNet.stride).bit_length() - 1
+        widths = width if isinstance(width, tuple) else (width,) * due
+        if len(widths) != due or not due:
+            raise InputError(
+                f"model.neck.channels: from stride {coarsest} a deconv neck has {due} stages, not {len(widths)}, list "
+                "a width each"
+            )
+        return DeconvNeck(backbone.channels, widths, config.conv)
+    if isinstance(width, tuple):
+        raise InputError(f"model.neck.channels: {config.type} has one width, not a list, give a number")
+    if config.type == "dla_up":
+        if backbone.strides != [4, 8, 16, 32]:
+            raise InputError(
+                f"model.neck.type: dla_up needs maps of strides 4 to 32, not {backbone.strides}, choose fpn"
+            )
+        return DlaUpNeck(backbone.channels, config.conv)
+    if config.conv != "plain":
+        raise InputError(f"model.neck.conv: {config.type} has no {config.conv} convolutions, choose deconv or dla_up")
+    if config.type == "none":
+        if backbone.strides != [CenterNet.stride]:
+            raise InputError("model.neck.type: none is for the hourglass alone, choose another neck")
+        return NoNeck(backbone.channels)
+    return FpnNeck(backbone.channels, width)
 
 
 def build_detector(config: Config) -> Detector:

@@ -5,8 +5,8 @@ import timm
 import torch
 
 from centerx.errors import InputError
-from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck
-from centerx.models.neck import bilinear_init
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck, NoNeck
+from centerx.models.neck import bilinear_init, depthwise_up
 
 
 @pytest.mark.parametrize("name", ["resnet18", "regnetx_002", "mobilenetv3_small_100", "convnext_atto", "dla34"])
@@ -117,3 +117,39 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nonsense")
     with pytest.raises(InputError, match="not a checkpoint"):
         Backbone("resnet18", str(path))
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_depthwise_enlarging_starts_bilinear_too(factor: int) -> None:
+    ramp = torch.arange(8.0).expand(1, 6, 8, 8)
+    expected = torch.nn.functional.interpolate(ramp, scale_factor=factor, mode="bilinear", align_corners=False)
+    inside = slice(factor, -factor)
+    torch.testing.assert_close(depthwise_up(6, factor)(ramp)[..., inside, inside], expected[..., inside, inside])
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "regnety_002", "dla34", "mobilenetv3_small_100"])
+def test_the_last_stride_can_be_left_out(name: str) -> None:
+    plain, backbone = Backbone(name), Backbone(name, last_stride=1)
+    assert backbone.strides == [4, 8, 16, 16]
+    assert backbone.state_dict().keys() == plain.state_dict().keys()
+    backbone.require_maps((64, 96))
+    maps = backbone(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
+    assert [tuple(each.shape[2:]) for each in maps] == [(16, 24), (8, 12), (4, 6), (4, 6)]
+    neck = DeconvNeck(backbone.channels, (24, 16))
+    assert neck(maps).shape == (2, 16, 16, 24)
+
+
+def test_a_last_stride_that_cannot_be_left_out_is_named() -> None:
+    with pytest.raises(InputError, match=r"model.last_stride: 'convnext_atto' cannot do without"):
+        Backbone("convnext_atto", last_stride=1)
+
+
+def test_an_hourglass_gives_one_map_of_stride_4() -> None:
+    with torch.device("meta"):  # 190 million weights
+        backbone = Backbone("hourglass")
+        assert (backbone.channels, backbone.strides) == ([256], [4])
+        [maps] = backbone(torch.zeros((2, 3, 128, 256), dtype=torch.uint8))
+        assert maps.shape == (2, 256, 32, 64)
+        assert NoNeck(backbone.channels)([maps]) is maps
+    with pytest.raises(InputError, match=r"model.pretrained: 'hourglass' is no timm model"):
+        Backbone("hourglass", pretrained=True)

@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from centerx.models.norm import synchronise_batch_norms
+from centerx.models import Backbone
+from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 
 
 @pytest.fixture
@@ -42,3 +43,21 @@ def test_a_variance_lost_in_rounding_is_none_and_not_negative() -> None:
     assert torch.isfinite(norm(1000 + 0.01 * torch.randn(4, 8, 16, 16))).all()
     assert norm.running_var is not None
     assert (norm.running_var >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "regnetx_002"])
+def test_frozen_norms_stay_as_they_are(name: str) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(name)
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    expected = backbone.eval()(images)[-1]
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    freeze_batch_norms(backbone)
+    backbone.train()
+    out = backbone(images)[-1]
+    torch.testing.assert_close(out, expected)
+    out.square().mean().backward()
+    learned = {key for key, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert learned == {key for key, parameter in backbone.named_parameters() if parameter.ndim > 1}
+    for key, value in backbone.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)

@@ -227,8 +227,13 @@ def test_an_infinite_loss_is_told_and_the_last_model_kept(
         ("augment.colour=[{ColorJitter: {brightnes: 1}}]", "augment.colour.ColorJitter"),
         ("train.init=nowhere.safetensors", "nowhere.safetensors"),
         ("model.backbone=swin_tiny_patch4_window7_224", "does not take pictures of 96 x 96 pixels"),
-        ("model.neck={type: deconv, channels: [64,32]}", "model.neck.channels: a deconv neck has three stages, not 2"),
-        ("model.neck={type: fpn, channels: [64,32,16]}", "model.neck.channels: an fpn neck has one width"),
+        (
+            "model.neck={type: deconv, channels: [64,32]}",
+            "model.neck.channels: from stride 32 a deconv neck has 3 stages, not 2",
+        ),
+        ("model.neck={type: fpn, channels: [64,32,16]}", "model.neck.channels: fpn has one width"),
+        ("model.neck.conv=deformable", "model.neck.conv: fpn has no deformable convolutions"),
+        ("model.neck.type=none", "model.neck.type: none is for the hourglass alone"),
     ],
 )
 def test_what_is_wrong_is_said_before_training(

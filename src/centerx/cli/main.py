@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from centerx.cli import bench, data, demo, doctor, evaluate, export, merge, predict, pseudo, serve, train
+from centerx.cli import bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
 from centerx.cli.extras import EXTRAS
 from centerx.errors import InputError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("merge", cls=merge.ListOptions)(merge.merge)
+app.command("import")(import_.import_)
 app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)

@@ -114,19 +114,32 @@ class AugmentConfig(Section):
 class NeckConfig(Section):
     """From backbone features to one map of stride 4."""
 
-    type: Literal["fpn", "deconv"] = Field("fpn", description="fpn: light top-down pyramid; deconv: the article's")
+    type: Literal["fpn", "deconv", "dla_up", "none"] = Field(
+        "fpn",
+        description="fpn: light top-down pyramid; deconv: the article's; dla_up: iterative aggregation, as CenterNet "
+        "has it on DLA-34; none: for the hourglass",
+    )
+    conv: Literal["plain", "deformable", "modulated"] = Field(
+        "plain", description="the 3x3 convolutions of deconv and dla_up; deformable: v1, modulated: v2"
+    )
     channels: Count | tuple[Count, ...] = Field(
         64,
-        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]",
+        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]; dla_up and "
+        "none keep the width of the backbone's finest map",
     )
 
 
 class ModelConfig(Section):
     """The network."""
 
-    backbone: str = Field("resnet18", description="any timm model that gives feature maps, by its timm name")
+    backbone: str = Field(
+        "resnet18", description="any timm model that gives feature maps, by its timm name; or hourglass"
+    )
     pretrained: bool | str = Field(
         False, description="true: timm's own weights (downloads); a path: a local checkpoint of the backbone"
+    )
+    last_stride: Literal[1, 2] = Field(
+        2, description="of the backbone's last stage; 1: its map has stride 16, and a deconv neck two stages"
     )
     neck: NeckConfig = NeckConfig()
     head_channels: Count = Field(64, description="width of the hidden layer of each branch")
@@ -255,6 +268,9 @@ class TrainConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
     channels_last: bool = Field(True, description="memory layout with channels innermost, faster in convolutions")
     sync_bn: bool = Field(True, description="with several processes, batch norms see the whole batch")
+    frozen_bn: bool = Field(
+        False, description="batch norms of the backbone keep statistics and factors as they are, for pretrained weights"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     val_every: Count = Field(10, description="epochs between evaluations; the last epoch is always evaluated")
     init: str | None = Field(

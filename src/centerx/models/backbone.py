@@ -1,4 +1,4 @@
-"""Any timm model that gives feature maps."""
+"""Any timm model that gives feature maps, or one of ours."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from centerx.errors import InputError, nearest
+from centerx.models.hourglass import Hourglass
+
+OWN = {"hourglass": Hourglass}
+PROBE = 64  # pixels of the side of a picture that shows the strides
 
 
 class Backbone(nn.Module):
-    """uint8 RGB pixels -> feature maps of strides 4, 8, 16 and 32, finest first.
+    """uint8 RGB pixels -> feature maps of strides 4, 8, 16 and 32, finest first; of an hourglass stride 4 alone.
 
     Normalisation (the timm model's own mean and standard deviation) happens inside.
 
     Args:
-        name: a timm model name.
+        name: a timm model name, or `hourglass`.
         pretrained: True for timm's weights (downloaded), a path for a local checkpoint, False for none.
+        last_stride: 1 leaves out the last halving: the last map has stride 16 and no dilation makes up for it.
 
     Attributes:
         channels: of each map. strides: of each map.
 
     Raises:
-        InputError: the name is unknown, gives no feature maps, or the weights do not fit.
+        InputError: the name is unknown, gives no feature maps, cannot do without its last stride, or the weights do
+            not fit.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, pretrained: bool | str = False) -> None:
+    def __init__(self, name: str, pretrained: bool | str = False, last_stride: int = 2) -> None:
         super().__init__()
         self.name = name
         self.net = _create(name, pretrained)
@@ -44,10 +50,38 @@ class Backbone(nn.Module):
         for key in ("mean", "std"):  # part of the state, so that a model file carries its own normalisation
             value = torch.tensor(self.net.pretrained_cfg[key]) * 255
             self.register_buffer(key, value.view(1, 3, 1, 1))
+        if last_stride == 1:
+            self._undo_last_stride()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) uint8 -> one (B, channels[i], H / strides[i], W / strides[i]) a stage."""
         return self.net((images.to(self.mean.dtype) - self.mean) / self.std)
+
+    @torch.no_grad()
+    def _undo_last_stride(self) -> None:
+        """Let every layer that takes stride 16 to 32 keep the size, and see that the maps are as they should be."""
+        halving: list[Any] = []
+
+        def look(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if (inputs[0].shape[-1], output.shape[-1]) == (PROBE // 16, PROBE // 32):
+                halving.append(layer)
+
+        layers = [layer for layer in self.net.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)]
+        hooks = [layer.register_forward_hook(look) for layer in layers]
+        self.require_maps((PROBE, PROBE))
+        for hook in hooks:
+            hook.remove()
+        for layer in halving:
+            layer.stride = (1, 1)
+            if not isinstance(layer, nn.Conv2d) and layer.kernel_size in (2, (2, 2)):
+                layer.kernel_size = 1  # it took the best or the mean of the four cells that became one
+        self.strides[-1] //= 2
+        try:
+            self.require_maps((PROBE, PROBE))
+        except InputError:
+            raise InputError(
+                f"model.last_stride: {self.name!r} cannot do without its last stride, set it to 2"
+            ) from None
 
     @torch.no_grad()
     def require_maps(self, input_hw: tuple[int, int]) -> None:
@@ -76,6 +110,10 @@ class Backbone(nn.Module):
 
 
 def _create(name: str, pretrained: bool | str) -> Any:
+    if name in OWN:
+        if pretrained:
+            raise InputError(f"model.pretrained: {name!r} is no timm model, start from a model file by train.init")
+        return OWN[name]()
     known = timm.list_models()
     if name.split(".")[0] not in known:
         raise InputError(

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from centerx.models.backbone import Backbone
 from centerx.models.head import CenterHead
-from centerx.models.neck import DeconvNeck, FpnNeck
+from centerx.models.neck import Neck
 from centerx.types import HeadOutputs
 
 
@@ -21,7 +21,7 @@ class CenterNet(nn.Module):
 
     stride = 4
 
-    def __init__(self, backbone: Backbone, neck: FpnNeck | DeconvNeck, head: CenterHead) -> None:
+    def __init__(self, backbone: Backbone, neck: Neck, head: CenterHead) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from centerx.models.deform import DeformConv
+
 
 class FpnNeck(nn.Module):
     """A light top-down pyramid: lateral 1x1, upsample, add, depthwise-separable smoothing.
@@ -45,23 +47,98 @@ class DeconvNeck(nn.Module):
 
     Args:
         in_channels: of the maps, finest first; only the last is used.
-        channels: width of each stage; the last is the output's.
+        channels: width of each stage, each of which doubles the map; the last is the output's.
+        conv: the 3x3 convolution, `plain`, `deformable` or `modulated`.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: Sequence[int]) -> None:
+    def __init__(self, in_channels: Sequence[int], channels: Sequence[int], conv: str = "plain") -> None:
         super().__init__()
         self.out_channels = channels[-1]
         stages: list[nn.Module] = []
         for before, after in pairwise([in_channels[-1], *channels]):
             up = nn.ConvTranspose2d(after, after, 4, stride=2, padding=1, bias=False)
             bilinear_init(up)
-            stages += [conv_norm(before, after, 3), nn.ReLU(inplace=True)]
+            stages += [conv3_norm(before, after, conv), nn.ReLU(inplace=True)]
             stages += [up, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         self.stages = nn.Sequential(*stages)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Only the last map, (B, in_channels[-1], h / 8, w / 8), is read -> (B, channels[-1], h, w)."""
+        """Only the last map, (B, in_channels[-1], h / 2^n, w / 2^n) of n stages, is read -> (B, channels[-1], h, w)."""
         return self.stages(features[-1])
+
+
+class DlaUpNeck(nn.Module):
+    """Iterative deep aggregation (Deep Layer Aggregation, Yu et al., 2018), as CenterNet has it on DLA-34.
+
+    Coarse maps are joined into ever finer ones, then the finest results of the three last rounds into one.
+
+    Args:
+        in_channels: of four maps of strides 4 to 32, finest first; the output is as wide as the first.
+        conv: the 3x3 convolutions, `plain`, `deformable` or `modulated`.
+    """
+
+    def __init__(self, in_channels: Sequence[int], conv: str = "plain") -> None:
+        super().__init__()
+        self.out_channels = in_channels[0]
+        widths = list(in_channels)
+        rounds = []
+        for level in reversed(range(len(widths) - 1)):
+            coarser = widths[level + 1 :]
+            rounds.append(Aggregation(coarser, widths[level], [2] * len(coarser), conv))
+            widths[level + 1 :] = [widths[level]] * len(coarser)
+        self.rounds = nn.ModuleList(rounds)
+        self.last = Aggregation(in_channels[1:-1], in_channels[0], [2, 4], conv)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """One (B, in_channels[i], h / 2^i, w / 2^i) a stage -> (B, in_channels[0], h, w)."""
+        maps, results = list(features), []
+        for level, aggregation in zip(reversed(range(len(maps) - 1)), self.rounds, strict=True):
+            maps[level:] = aggregation(maps[level:])
+            results.append(maps[-1])
+        return self.last(results[::-1])[-1]
+
+
+class Aggregation(nn.Module):
+    """Bring maps to the size and width of the first, each joined with the one before.
+
+    Args:
+        in_channels: of all maps but the first.
+        channels: of the first.
+        factors: by how much each of the others is enlarged.
+        conv: the 3x3 convolutions.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int, factors: Sequence[int], conv: str) -> None:
+        super().__init__()
+        self.projects = nn.ModuleList(conv3_norm_act(width, channels, conv) for width in in_channels)
+        self.ups = nn.ModuleList(depthwise_up(channels, factor) for factor in factors)
+        self.nodes = nn.ModuleList(conv3_norm_act(channels, channels, conv) for _ in in_channels)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """The first map and n others -> the first as it was, and n of its size and width."""
+        joined = maps[:1]
+        for each, project, up, node in zip(maps[1:], self.projects, self.ups, self.nodes, strict=True):
+            joined.append(node(up(project(each)) + joined[-1]))
+        return joined
+
+
+class NoNeck(nn.Module):
+    """For a backbone whose one map has stride 4 already.
+
+    Args:
+        in_channels: of its maps.
+    """
+
+    def __init__(self, in_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.out_channels = in_channels[0]
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The first map, as it is."""
+        return features[0]
+
+
+Neck = FpnNeck | DeconvNeck | DlaUpNeck | NoNeck
 
 
 def conv_norm(before: int, after: int, kernel: int, groups: int = 1) -> nn.Sequential:
@@ -70,10 +147,32 @@ def conv_norm(before: int, after: int, kernel: int, groups: int = 1) -> nn.Seque
     return nn.Sequential(conv, nn.BatchNorm2d(after))
 
 
+def conv3_norm(before: int, after: int, conv: str) -> nn.Sequential:
+    """3x3 convolution, `plain`, `deformable` or `modulated`, and batch norm."""
+    if conv == "plain":
+        return conv_norm(before, after, 3)
+    return nn.Sequential(DeformConv(before, after, modulated=conv == "modulated"), nn.BatchNorm2d(after))
+
+
+def conv3_norm_act(before: int, after: int, conv: str) -> nn.Sequential:
+    """The same with a ReLU."""
+    return nn.Sequential(*conv3_norm(before, after, conv), nn.ReLU(inplace=True))
+
+
+def depthwise_up(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """Enlarge each channel by itself; starts bilinear."""
+    up = nn.ConvTranspose2d(
+        channels, channels, 2 * factor, stride=factor, padding=factor // 2, groups=channels, bias=False
+    )
+    bilinear_init(up)
+    return up
+
+
 def bilinear_init(up: nn.ConvTranspose2d) -> None:
-    """Start a 4x4 stride-2 transposed convolution as bilinear upsampling of each channel by itself."""
-    ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    """Start a transposed convolution whose kernel is twice its stride as bilinear upsampling of each channel."""
+    side = up.kernel_size[0]
+    ramp = 1 - ((torch.arange(side) + 0.5) * 2 / side - 1).abs()
     with torch.no_grad():
         up.weight.zero_()
         channels = torch.arange(up.weight.shape[0])
-        up.weight[channels, channels] = torch.outer(ramp, ramp)
+        up.weight[channels, channels % up.weight.shape[1]] = torch.outer(ramp, ramp)

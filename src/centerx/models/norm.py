@@ -1,4 +1,4 @@
-"""Batch norm over all data-parallel processes, on a CPU too."""
+"""Batch norm over all data-parallel processes, on a CPU too; and batch norm that does not learn."""
 
 from __future__ import annotations
 
@@ -58,6 +58,25 @@ REPLACEMENT: dict[type, type[GlobalBatchNorm2d]] = {
 }
 
 
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d that always uses its running statistics."""
+
+    def train(self, mode: bool = True) -> FrozenBatchNorm2d:
+        """Stay in evaluation, whatever the network does."""
+        super().train(False)
+        return self
+
+
+class FrozenBatchNormAct2d(FrozenBatchNorm2d, BatchNormAct2d):
+    """The same for timm's batch norm that ends with an activation."""
+
+
+FROZEN: dict[type, type[FrozenBatchNorm2d]] = {
+    nn.BatchNorm2d: FrozenBatchNorm2d,
+    BatchNormAct2d: FrozenBatchNormAct2d,
+}
+
+
 class SumOverProcesses(torch.autograd.Function):
     """all_reduce whose gradient is all_reduced too: every process's loss depends on every process's input."""
 
@@ -80,3 +99,11 @@ def synchronise_batch_norms(module: nn.Module) -> None:
     """Turn every batch norm below `module` into one over all processes, in place; weights and state stay."""
     for child in module.modules():
         child.__class__ = REPLACEMENT.get(type(child), type(child))
+
+
+def freeze_batch_norms(module: nn.Module) -> None:
+    """Let every batch norm below `module` keep statistics and factors, in place; weights and state stay."""
+    for child in module.modules():
+        if type(child) in FROZEN:
+            child.__class__ = FROZEN[type(child)]
+            child.train(False).requires_grad_(False)

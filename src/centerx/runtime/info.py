@@ -24,21 +24,24 @@ class ModelInfo(NamedTuple):
         class_names: the name of each label.
         input_hw: height and width of the input in pixels.
         stride: pixels per cell of the output grid.
+        origin: of an imported model, as JSON: code, network, and what it was trained with: colour (its order of
+            channels), mean, std and resize; the model itself takes RGB like any other. Empty for our own.
     """
 
     class_names: tuple[str, ...]
     input_hw: tuple[int, int]
     stride: int
+    origin: str = ""
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the strings to store: `class_names`, `input_size` (height, width), `stride`, `letterbox`."""
+        """Return the strings to store: `class_names`, `input_size` (height, width), `stride`, `letterbox`, `origin`."""
         return {
             "producer": "centerx",
             "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
             "letterbox": json.dumps(LETTERBOX),
-        }
+        } | ({"origin": self.origin} if self.origin else {})
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:
@@ -50,7 +53,7 @@ class ModelInfo(NamedTuple):
         try:
             height, width = json.loads(metadata["input_size"])
             names = tuple(json.loads(metadata["class_names"]))
-            return cls(names, (int(height), int(width)), int(metadata["stride"]))
+            return cls(names, (int(height), int(width)), int(metadata["stride"]), metadata.get("origin", ""))
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

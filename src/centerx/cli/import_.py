@@ -1,0 +1,59 @@
+"""`centerx import`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from centerx.errors import InputError
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="a checkpoint, or a YAML configuration")],
+    out: Annotated[Path, typer.Option(help="the file to write")],
+    classes: Annotated[
+        str | None, typer.Option(help="class names, a,b,c or a file with one a line; COCO's where there are 80")
+    ] = None,
+    colour: Annotated[
+        str | None, typer.Option(help="RGB or BGR, where it was trained otherwise than published")
+    ] = None,
+    mean: Annotated[str | None, typer.Option(help="of pixels in [0, 1], such as 0.485,0.456,0.406")] = None,
+    std: Annotated[str | None, typer.Option(help="of pixels in [0, 1], such as 0.229,0.224,0.225")] = None,
+) -> None:
+    """Convert weights or configurations of CenterNet, centerX and CenterNet-better(-plus), or weights of a backbone."""
+    if colour not in (None, "RGB", "BGR"):
+        raise InputError(f"--colour: {colour!r} is neither RGB nor BGR")
+    if source.suffix.lower() in {".yaml", ".yml"}:
+        import_module("centerx.importing.configs").import_config(source, out)
+        return
+    numbers = [triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std))]
+
+    from centerx.importing.convert import import_checkpoint
+
+    told = import_checkpoint(source, out, read_classes(classes) if classes else None, colour, *numbers)
+    print(f"{out}: {told}")
+
+
+def read_classes(text: str) -> list[str]:
+    """'a,b,c', or the lines of a file."""
+    path = Path(text)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def triple(option: str, text: str) -> list[float]:
+    """'0.1,0.2,0.3' -> three numbers.
+
+    Raises:
+        InputError: they are not.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3:
+        raise InputError(f"{option}: {text!r} is not three numbers, such as 0.485,0.456,0.406")
+    return values

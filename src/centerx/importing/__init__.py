@@ -1,0 +1,1 @@
+"""Weights and configurations of other code bases -> files of this one."""

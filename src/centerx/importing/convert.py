@@ -1,0 +1,160 @@
+"""A checkpoint of another code base -> a model file of this one, or weights of a backbone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from centerx.build_model import build_detector, model_info
+from centerx.config import Config, dump_config
+from centerx.config.load import parse_config
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.files import write_whole
+from centerx.importing import backbones
+from centerx.importing.centernet import CENTERNET
+from centerx.importing.centerx import BETTER, CENTERX
+from centerx.importing.checkpoint import read_checkpoint
+from centerx.importing.coco_names import COCO_NAMES
+from centerx.importing.origin import Network
+from centerx.model_file import save_model
+
+ORIGINS = (CENTERX, BETTER, CENTERNET)
+LISTED = 6  # names of tensors in an error, of each kind
+PREFIX = "backbone.net."  # ours, of the names of timm
+LAST = "head.heatmap.2.weight"  # ours; has a row for each class
+
+
+class Pixels(NamedTuple):
+    """How a network wants its pixels.
+
+    Attributes:
+        colour: `RGB` or `BGR`. mean, std: of pixels in [0, 1], in that order.
+    """
+
+    colour: str
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+def import_checkpoint(
+    path: Path,
+    out: Path,
+    class_names: Sequence[str] | None = None,
+    colour: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> str:
+    """Convert a checkpoint; return a line that tells what it was.
+
+    Args:
+        path: of CenterNet, centerX, CenterNet-better(-plus), or of a bare backbone.
+        out: a model file; of a bare backbone its weights by timm's names, for `model.pretrained`.
+        class_names: of the heatmap's channels; of 80 those of COCO are the default.
+        colour, mean, std: as it was trained with, where that is not what its origin publishes.
+
+    Raises:
+        InputError: the file is no such checkpoint, or its tensors do not fit.
+    """
+    state = read_checkpoint(path)
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    for origin in ORIGINS:
+        if network := origin.recognise(shapes):
+            pixels = Pixels(colour or origin.colour, mean or origin.mean, std or origin.std)
+            detector, config = convert(state, network, class_names, pixels, path)
+            note = {"code": origin.name, "network": network.name, **pixels._asdict(), "resize": origin.resize}
+            save_model(out, detector, model_info(config)._replace(origin=json.dumps(note)), dump_config(config))
+            return f"{origin.name}, {network.name}, {len(config.classes or ())} classes, {pixels.colour} pixels"
+    if network := backbones.recognise(shapes):
+        own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
+        weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
+        weights |= select(state, network, own, path)
+        write_whole(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
+        return f"backbone {network.name}, for model.pretrained of model.backbone={network.model['backbone']}"
+    known = "; ".join(f"{origin.name} ({origin.networks})" for origin in ORIGINS)
+    raise InputError(
+        f"{path}: unknown architecture, known are: {known}; backbones: ResNet and RegNet of torchvision or timm, "
+        f"{', '.join(backbones.OTHERS)} of timm"
+    )
+
+
+def convert(
+    state: Mapping[str, Tensor], network: Network, class_names: Sequence[str] | None, pixels: Pixels, where: Path
+) -> tuple[Detector, Config]:
+    """Build our network and fill it.
+
+    Raises:
+        InputError: the number of names is not that of the classes, or tensors do not fit.
+    """
+    last = network.theirs(LAST)
+    count = len(state[last]) if last in state else len(class_names or COCO_NAMES)
+    config = parse_config({"classes": name_classes(count, class_names, where), "model": network.model}, where)
+    detector = build_detector(config).eval()
+    own = detector.model.state_dict()
+    weights = select(state, network, own, where)
+    stem = next(name for name, value in own.items() if name.startswith(PREFIX) and value.ndim == 4)
+    mean, std = (torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1) * 255 for each in pixels[1:])
+    if pixels.colour == "BGR":
+        weights[stem], mean, std = weights[stem].flip(1), mean.flip(1), std.flip(1)
+    detector.model.load_state_dict(own | weights | {"backbone.mean": mean, "backbone.std": std})
+    return detector, config
+
+
+def name_classes(count: int, given: Sequence[str] | None, where: Path) -> list[str]:
+    """Return the names of `count` classes."""
+    if given is not None and len(given) != count:
+        raise InputError(
+            f"--classes: {len(given)} names, but the heatmap of {where} has {count} channels, name them all"
+        )
+    if given is None and count != len(COCO_NAMES):
+        raise InputError(f"{where}: its {count} classes have no names in it, give them by --classes a,b,c or a file")
+    return list(given or COCO_NAMES)
+
+
+def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tensor], where: Path) -> dict[str, Tensor]:
+    """Our tensors by name, with the values of theirs.
+
+    A bias of theirs in front of a batch norm, where ours has none, goes into the running mean, which is the same.
+
+    Raises:
+        InputError: tensors are missing, too many or misshapen; those are named as they are called there.
+    """
+    names = {name: network.theirs(name) for name in own if not name.startswith(("backbone.mean", "backbone.std"))}
+    biases = {
+        f"{name.removesuffix('0.weight')}1.running_mean": f"{theirs.removesuffix('weight')}bias"
+        for name, theirs in names.items()
+        if name.endswith(".0.weight") and f"{name.removesuffix('weight')}bias" not in own
+    }
+    biases = {name: theirs for name, theirs in biases.items() if name in own and theirs in state}
+    optional = {name for name in names if name.endswith("num_batches_tracked")}
+    missing = [theirs for name, theirs in names.items() if theirs not in state and name not in optional]
+    used = {*names.values(), *biases.values()}
+    extra = [
+        name
+        for name in state
+        if name not in used and not network.ignores(name) and not name.endswith("num_batches_tracked")
+    ]
+    misshapen = [
+        f"{theirs} {tuple(state[theirs].shape)} where {tuple(own[name].shape)} is due"
+        for name, theirs in names.items()
+        if theirs in state and state[theirs].shape != own[name].shape
+    ]
+    problems = {"missing": missing, "extra": extra, "misshapen": misshapen}
+    if any(problems.values()):
+        told = "; ".join(f"{kind}: {_some(found)}" for kind, found in problems.items() if found)
+        raise InputError(f"{where}: the tensors are not those of {network.name}: {told}")
+    weights = {name: state[theirs] for name, theirs in names.items() if theirs in state}
+    for name, theirs in biases.items():
+        weights[name] = weights[name] - state[theirs]
+    return weights
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -1,0 +1,58 @@
+"""`centerx import` as a user runs it."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from tests.cli.conftest import CommandLine
+from tests.importing.handmade import centerx as centerx_state
+from tests.importing.handmade import resdcn
+
+
+def test_what_is_imported_predicts(centerx: CommandLine, tmp_path: Path, scenes: Path) -> None:
+    torch.save({"model": centerx_state("deformable")}, tmp_path / "model_final.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\n\nold car\n")
+    out = tmp_path / "ours.safetensors"
+    status, said, err = centerx(
+        "import", tmp_path / "model_final.pth", "--out", out, "--classes", tmp_path / "names.txt"
+    )
+    assert (status, err) == (0, "")
+    assert said == f"{out}: centerX, resnet18, deformable convolutions, 3 classes, RGB pixels\n"
+    picture = next(scenes.parent.rglob("*.jpg"), None) or next(scenes.parent.rglob("*.png"))
+    status, _, err = centerx("predict", out, picture, "--json", tmp_path / "found.json", "--score", "0")
+    assert (status, err) == (0, "")
+    [found] = json.loads((tmp_path / "found.json").read_text())
+    assert {each["label"] for each in found["detections"]} <= {"cat", "dog", "old car"}
+    assert len(found["detections"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--colour", "rgb"), "--colour: 'rgb' is neither RGB nor BGR"),
+        (("--mean", "1,2"), "--mean: '1,2' is not three numbers"),
+        (("--std", "a,b,c"), "--std: 'a,b,c' is not three numbers"),
+        (("--classes", "a,b"), "--classes: 2 names, but the heatmap"),
+    ],
+)
+def test_wrong_options(options: tuple[str, str], says: str, centerx: CommandLine, tmp_path: Path) -> None:
+    torch.save(resdcn(), tmp_path / "a.pth")
+    status, out, err = centerx("import", tmp_path / "a.pth", "--out", tmp_path / "b.safetensors", *options)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {says}")
+    assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_a_configuration_goes_another_way(
+    centerx: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    module = ModuleType("centerx.importing.configs")
+    module.import_config = lambda source, out: asked.append((source, out))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert centerx("import", tmp_path / "theirs.YAML", "--out", tmp_path / "ours.yaml") == (0, "", "")
+    assert asked == [(tmp_path / "theirs.YAML", tmp_path / "ours.yaml")]
