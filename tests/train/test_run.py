@@ -299,3 +299,14 @@ def test_gradients_are_clipped_before_the_step(
     run.trainer.fit(run.module, run.batches)
     assert norms
     assert max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_frozen_batch_norms_come_out_of_training_as_they_went_in(small_overrides: list[str], tmp_path: Path) -> None:
+    run = build_run(load_config("nano", [*small_overrides, "train.frozen_bn=true", "train.ema=0"]), tmp_path)
+    model = run.module.detector.model
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    run.trainer.fit(run.module, run.batches)
+    moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    norms = {key for key in before if key.endswith(("running_mean", "running_var"))}
+    assert moved & norms == {key for key in norms if not key.startswith("backbone.")}
+    assert any(key.startswith("backbone.") for key in moved)
