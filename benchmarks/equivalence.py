@@ -470,7 +470,7 @@ def measure(paths: dict[str, Path | None]) -> list[Row]:
 
 
 def main() -> None:
-    """Compare, show, write where no origin is left out; end with status 1 where a difference is larger than the tolerance."""
+    """Compare, show, write where no origin is left out; end with status 1 where a difference is too large."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ORIGINS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, help="its checkout")
