@@ -20,7 +20,7 @@ from centerx.build_model import build_detector, save_named, start_from
 from centerx.build_teaching import build_balance, build_teaching, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
-from centerx.data.augment import ColourTransform, RandomAffine
+from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, collate
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
@@ -28,6 +28,7 @@ from centerx.data.source import SampleSource, check_class_names, union_of_classe
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
+from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.targets import center_targets
@@ -161,8 +162,16 @@ def resolve_classes(config: Config, datasets: Sequence[Dataset], taught: Sequenc
 def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
     """Return the augmented pictures."""
     augment = config.augment
+    frame: Frame = config.data.input_size
+    if augment.short_sides:
+        if augment.mosaic:
+            raise InputError("augment.mosaic: takes pictures of one size, leave out augment.short_sides or set it to 0")
+        frame = ShortestEdge(augment.short_sides, augment.long_side, augment.short_sides_between)
+    crop = None
+    if augment.crop != "none":
+        crop = RandomCrop(augment.crop_size, augment.crop == "relative_range", augment.min_visible)
     affine = RandomAffine(
-        config.data.input_size,
+        frame,
         flip=augment.flip,
         flip_vertical=augment.flip_vertical,
         scale=augment.scale,
@@ -170,6 +179,7 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
         shift=augment.shift,
         rotate=augment.rotate,
         min_visible=augment.min_visible,
+        crop=crop,
     )
     return TrainPictures(source, affine, ColourTransform(augment.colour), augment.mosaic, config.train.seed)
 
@@ -183,6 +193,8 @@ def build_module(
     total_steps = epoch_steps * train.epochs
     swa_epochs = max(round(train.swa * train.epochs), 1) if train.swa else 0
     swa_start = total_steps - swa_epochs * epoch_steps
+    if train.swa_rates and not train.swa:
+        raise InputError("train.swa_rates: goes with train.swa only, set that above 0 or leave it out")
     teaching = build_teaching(config, teachers or [], total_steps)
     balance = build_balance(config, [claim.name for claim, _ in teachers or []])
     learned = [detector, balance] if isinstance(balance, Uncertainty) else [detector]
@@ -201,6 +213,7 @@ def build_module(
         gamma=train.schedule.gamma,
         delay=train.schedule.delay,
         final=train.schedule.final,
+        cycle=(epoch_steps, *train.swa_rates) if train.swa_rates else None,
     )
     assign = partial(
         center_targets,
@@ -209,10 +222,13 @@ def build_module(
         min_overlap=loss.min_overlap,
         reach=loss.reach,
     )
+    criterion = partial(label_terms, squared_heatmap=loss.heatmap_type == "mse", relative_size=loss.relative_size)
     averaging = moving_average(train.ema) if train.ema else None
     if train.swa:
         averaging = equal_average(swa_start, epoch_steps)
-    return CenterNetModule(detector, assign, balance, optimizer, schedule, averaging, teaching)
+    return CenterNetModule(
+        detector, assign, criterion, balance, optimizer, schedule, averaging, teaching, train.clip_value
+    )
 
 
 def build_guard(config: Config) -> Callback:

@@ -10,7 +10,7 @@ import torch
 
 from centerx.config import Config, dump_config, parse_text
 from centerx.config.schema import NeckConfig
-from centerx.detector import Detector
+from centerx.detector import Detector, MirrorDetector
 from centerx.errors import InputError
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaUpNeck, FpnNeck, NoNeck
@@ -128,16 +128,19 @@ def save_named(folder: Path, config: Config, detector: Detector, name: str) -> N
 
 
 class TorchSession:
-    """A model file run by torch, in float32 on the CPU: the runtime's interface.
+    """A model file run by torch, in float32 on the CPU: the runtime's interface, for pictures of any size.
 
     Args:
         path: a `.safetensors` model file.
+        mirror: look at each picture and its mirror image.
     """
 
     any_size = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mirror: bool = False) -> None:
         self.detector, self.info = load_detector(path)
+        if mirror:
+            self.detector = MirrorDetector(self.detector)
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> Detections:

@@ -52,6 +52,8 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
         else:
             session = runtime.open_session(path)
             info = session.info
+            if config.augment.short_sides:
+                raise InputError(f"{path}: takes pictures of one size only, leave out augment.short_sides")
             if info.input_hw != config.data.input_size:
                 raise InputError(
                     f"{path}: takes pictures of {info.input_hw[0]} x {info.input_hw[1]} pixels only, set "

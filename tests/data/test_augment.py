@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from centerx.data.augment import ColourTransform, RandomAffine, mosaic, warp_sample  # noqa: E402
-from centerx.data.batch import TrainPictures  # noqa: E402
+from centerx.data.augment import ColourTransform, RandomAffine, RandomCrop, ShortestEdge, mosaic, warp_sample  # noqa: E402
+from centerx.data.batch import TrainPictures, collate, to_batch  # noqa: E402
 from centerx.errors import InputError  # noqa: E402
 from centerx.geometry import PAD_VALUE, shift_matrix  # noqa: E402
 from centerx.types import Sample  # noqa: E402
@@ -128,13 +128,13 @@ def test_a_turned_object_stays_in_its_box(seed, scale):
 def test_every_option_changes_something_and_differs_by_seed(option):
     value = {"scale": (0.5, 2.0), "aspect": 0.5, "shift": 0.3, "rotate": 45.0}[option]
     affine = RandomAffine((80, 120), **{option: value})
-    matrices = [affine.matrix((80, 120), np.random.default_rng(seed)) for seed in range(5)]
+    matrices = [affine.matrix((80, 120), (80, 120), np.random.default_rng(seed)) for seed in range(5)]
     assert len({matrix.round(6).tobytes() for matrix in matrices}) == 5
 
 
 def test_the_zoom_covers_its_range_and_no_more():
     affine = RandomAffine((80, 120), scale=(0.5, 2.0))
-    zooms = np.array([affine.matrix((40, 60), np.random.default_rng(seed))[0, 0] for seed in range(400)]) / 2
+    zooms = np.array([affine.matrix((40, 60), (80, 120), np.random.default_rng(seed))[0, 0] for seed in range(400)]) / 2
     assert 0.5 <= zooms.min() < 0.55
     assert 1.8 < zooms.max() <= 2.0
     assert 0.4 < np.mean(zooms < 1) < 0.6  # log-uniform: as often smaller as larger
@@ -142,10 +142,104 @@ def test_the_zoom_covers_its_range_and_no_more():
 
 def test_aspect_stretches_one_way_and_keeps_the_area():
     affine = RandomAffine((80, 120), aspect=0.5)
-    x, y = np.array([np.diag(affine.matrix((80, 120), np.random.default_rng(seed)))[:2] for seed in range(200)]).T
+    x, y = np.array(
+        [np.diag(affine.matrix((80, 120), (80, 120), np.random.default_rng(seed)))[:2] for seed in range(200)]
+    ).T
     assert x * y == pytest.approx(np.ones(200))
     assert 1 / 1.5 <= (x / y).min() < 0.7
     assert 1.45 < (x / y).max() <= 1.5
+
+
+# Crop and scale
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.tuples(st.floats(0.2, 1), st.floats(0.2, 1)),
+    more=st.booleans(),
+    left=st.integers(0, 90),
+    top=st.integers(0, 60),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_window_holds_the_centre_of_an_object_and_its_box_lies_on_its_pixels(seed, size, more, left, top):
+    sample = white_on_black([left, top, left + 30, top + 20])
+    cut = RandomCrop(size, more)(sample, np.random.default_rng(seed))
+    height, width = cut.image.shape[:2]
+    check_types(cut, (height, width))
+    least = np.rint(np.array([80, 120]) * size)
+    assert (height, width) == tuple(least) if not more else (height >= least[0] and width >= least[1])
+    assert len(cut.boxes) == 1
+    assert np.array_equal(seen_box(cut.image), cut.boxes[0])
+    # the centre is inside: at least a quarter of the object is, unless the window is smaller than that
+    assert cut.boxes[0, 2] - cut.boxes[0, 0] >= min(15, width)
+    assert cut.boxes[0, 3] - cut.boxes[0, 1] >= min(10, height)
+
+
+def test_a_window_of_a_picture_without_objects_or_with_ignored_ones_lies_anywhere():
+    for sample in (make_sample(), make_sample([(0, 0, 4, 4)], ignore=[True])):
+        cuts = [RandomCrop((0.5, 0.25))(sample, np.random.default_rng(seed)) for seed in range(30)]
+        assert {cut.image.shape for cut in cuts} == {(40, 30, 3)}
+        assert len({cut.image.tobytes() for cut in cuts}) > 20
+        assert any(len(cut.boxes) == 0 for cut in cuts)
+
+
+def test_the_whole_window_is_the_picture_and_every_object_is_chosen():
+    sample = make_sample([(3, 5, 30, 22), (90, 60, 118, 79)], labels=[0, 1])
+    assert same(RandomCrop((1.0, 1.0))(sample, np.random.default_rng(0)), sample)
+    cuts = [RandomCrop((0.5, 0.5))(sample, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(len(cut.labels) for cut in cuts)
+    assert {label for cut in cuts for label in cut.labels} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("source_hw", "short_sides", "long_side", "frame"),
+    [
+        ((480, 640), (384,), 1333, {(384, 512)}),
+        ((640, 480), (384, 448), 1333, {(512, 384), (597, 448)}),
+        ((480, 640), (384, 448, 512), 512, {(384, 512)}),  # the published recipe: the longer side wins
+        ((10, 1000), (512,), 512, {(5, 512)}),
+        ((1, 4000), (512,), 100, {(1, 100)}),
+    ],
+)
+def test_the_shorter_side_by_hand(source_hw, short_sides, long_side, frame):
+    edge = ShortestEdge(short_sides, long_side)
+    assert {edge(source_hw, np.random.default_rng(seed)) for seed in range(30)} == frame
+
+
+def test_the_shorter_side_may_be_any_between():
+    edge = ShortestEdge((40, 50), 1333, between=True)
+    assert {edge((80, 160), np.random.default_rng(seed))[0] for seed in range(200)} == set(range(40, 51))
+
+
+@given(seed=st.integers(0, 10**6), flip=st.sampled_from([0.0, 1.0]), left=st.integers(0, 80), top=st.integers(0, 50))
+@settings(max_examples=60, deadline=None)
+def test_boxes_of_a_scaled_window_lie_on_their_pixels_and_the_rest_is_padding(seed, flip, left, top):
+    sample = white_on_black([left, top, left + 40, top + 30])
+    affine = RandomAffine(ShortestEdge((50, 90), 120), flip=flip, crop=RandomCrop((0.75, 0.75)))
+    moved = affine(sample, np.random.default_rng(seed))
+    height, width = moved.image.shape[:2]
+    assert height % 32 == width % 32 == 0
+    check_types(moved, (height, width))
+    assert np.abs(seen_box(np.where(moved.image == PAD_VALUE, 0, moved.image)) - moved.boxes[0]).max() <= 2
+    shown = {(50, 75): (64, 96), (80, 120): (96, 128)}  # a window of 60 x 90; the longer side's 120 cuts 90 to 80
+    frame = next(frame for frame, padded in shown.items() if padded == (height, width))
+    assert np.all(moved.image[frame[0] :] == PAD_VALUE)
+    assert np.all(moved.image[:, frame[1] :] == PAD_VALUE)
+    assert not np.any(moved.image[frame[0] - 1, : frame[1]] == PAD_VALUE)
+
+
+def test_pictures_of_different_sizes_are_padded_to_the_largest_and_boxes_stay():
+    parts = [make_sample([(3, 5, 30, 22)], image_hw=hw) for hw in ((32, 96), (64, 32), (96, 64))]
+    batch = collate([to_batch(part, None, []) for part in parts])
+    assert batch.images.shape == (3, 3, 96, 96)
+    assert batch.images.permute(0, 2, 3, 1).is_contiguous()
+    for image, boxes, part in zip(batch.images, batch.boxes, parts, strict=True):
+        height, width = part.image.shape[:2]
+        pixels = image.permute(1, 2, 0).numpy()
+        assert np.array_equal(pixels[:height, :width], part.image)
+        assert np.all(pixels[height:] == PAD_VALUE)
+        assert np.all(pixels[:, width:] == PAD_VALUE)
+        assert np.array_equal(boxes.numpy(), part.boxes)
 
 
 # Fates
@@ -302,6 +396,17 @@ class Source:
 def train_pictures(seed: int = 0, different: int = 5) -> TrainPictures:
     affine = RandomAffine((64, 96), 0.5, 0.5, (0.5, 2.0), 0.3, 0.2, 10.0)
     return TrainPictures(Source(different), affine, ColourTransform(JITTER), mosaic_probability=0.5, seed=seed)
+
+
+def test_windows_and_scales_depend_on_the_key_alone():
+    affine = RandomAffine(ShortestEdge((32, 64, 96), 128), crop=RandomCrop((0.5, 0.5), more=True))
+    first, second = (TrainPictures(Source(5), affine, ColourTransform([]), 0.0, seed=3) for _ in range(2))
+    keys = [(epoch, index) for epoch in range(3) for index in range(5)]
+    before = {key: contents(first[key]) for key in keys}
+    assert len({images.shape for images, *_ in before.values()}) > 3
+    for key in reversed(keys):
+        for one, other in zip(before[key], contents(second[key]), strict=True):
+            assert np.array_equal(one, other)
 
 
 def contents(batch) -> list[np.ndarray]:

@@ -54,3 +54,25 @@ def test_half_precision_maps_are_compared_in_full():
     loss = l1_at_centers(maps, torch.zeros(1, 1, dtype=torch.long), target, valid)
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(0.25)
+
+
+def test_relative_errors_of_small_and_large_objects_weigh_the_same():
+    """A tenth too large, of 4 x 4 and of 200 x 200 pixels, one and fifty cells: each costs a tenth."""
+    index, valid = torch.tensor([[0, 1], [0, 0]]), torch.tensor([[True, True], [False, False]])
+    target = torch.tensor([[[1.0, 1.0], [50.0, 50.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    maps = maps_with({(0, 0, 0): (1.1, 1.1), (0, 0, 1): (55.0, 55.0)}).requires_grad_(True)
+    loss = l1_at_centers(maps, index, target, valid, relative=True)
+    assert loss.item() == pytest.approx(0.2, rel=1e-5)
+    loss.backward()
+    assert maps.grad[0, 0, 0, 0] == pytest.approx(0.5)
+    assert maps.grad[0, 0, 0, 1] == pytest.approx(0.5 / 50)
+    small = l1_at_centers(maps, index[:, :1], target[:, :1], valid[:, :1], relative=True)
+    assert float(small) == pytest.approx(0.1, rel=1e-5)
+
+
+def test_relative_errors_divide_by_the_mean_side_and_stay_finite_near_size_zero():
+    maps = maps_with({(0, 0, 0): (5.0, 7.0), (0, 0, 1): (3.0, 3.0)})
+    index, valid = torch.tensor([[0, 1], [0, 0]]), torch.tensor([[True, True], [False, False]])
+    target = torch.tensor([[[4.0, 10.0], [1e-6, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    # |5 - 4| and |7 - 10| average to 2, over a mean side of 7; 3 over at least one cell
+    assert float(l1_at_centers(maps, index, target, valid, relative=True)) == pytest.approx(2 / 7 + 3, rel=1e-5)

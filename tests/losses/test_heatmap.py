@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from centerx.losses.heatmap import heatmap_focal
+from centerx.losses.heatmap import heatmap_focal, heatmap_squared
 
 SHAPE = (2, 3, 5, 7)
 
@@ -105,3 +105,20 @@ def test_a_class_absent_from_the_picture_still_pays_for_its_false_positives():
     confident = torch.full((1, 2, 4, 4), 3.0)
     loss = heatmap_focal(confident, torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4))
     assert float(loss) == pytest.approx(32 * 0.9526**2 * 3.0486, rel=1e-3)
+
+
+def test_squared_error_agrees_with_torch_and_with_a_sum_by_hand():
+    logits, target, weight = random_maps(5)
+    judge = torch.nn.functional.mse_loss(logits.sigmoid(), target, reduction="none")
+    assert float(heatmap_squared(logits, target, weight)) == pytest.approx(float((judge * weight).sum()), rel=1e-5)
+    one = torch.ones(1, 1, 1, 1)
+    assert float(heatmap_squared(one * np.log(3), one * 0.25, one * 0.5)) == pytest.approx(0.125)  # (3/4 - 1/4)^2 / 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_squared_error_of_sure_answers_is_finite(dtype):
+    logits = torch.tensor([-60000.0, 60000.0], dtype=dtype).view(1, 1, 1, 2).requires_grad_(True)
+    loss = heatmap_squared(logits, torch.tensor([1.0, 0.0]).view(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
+    loss.backward()
+    assert float(loss) == 2
+    assert torch.isfinite(logits.grad).all()

@@ -93,3 +93,23 @@ def test_a_weight_of_zero_removes_a_term():
     balance(label_terms(outputs, targets))[0].backward()
     assert outputs.heatmap.grad.abs().max() == outputs.offset.grad.abs().max() == 0
     assert outputs.size.grad.abs().max() > 0
+
+
+def test_squared_heatmap_is_the_mean_over_supervised_cells():
+    """The original's mean squared error, where every class is labelled; cells of no weight count nowhere."""
+    outputs = make_outputs(2, value=1.0)
+    whole = make_targets([[[4, 4, 12, 12]], []], [BOTH, BOTH])
+    judge = torch.nn.functional.mse_loss(outputs.heatmap.sigmoid(), whole.heatmap)
+    assert label_terms(outputs, whole, squared_heatmap=True)["heatmap"].item() == pytest.approx(judge.item(), rel=1e-5)
+    half = make_targets([[[4, 4, 12, 12]], []], [[True, False]] * 2)
+    judge = torch.nn.functional.mse_loss(outputs.heatmap.sigmoid()[:, :1], half.heatmap[:, :1])
+    assert label_terms(outputs, half, squared_heatmap=True)["heatmap"].item() == pytest.approx(judge.item(), rel=1e-5)
+    nothing = make_targets([[], []], [[False, False]] * 2)
+    assert label_terms(outputs, nothing, squared_heatmap=True)["heatmap"].item() == 0
+
+
+def test_relative_size_does_not_fall_with_the_number_of_objects():
+    few = make_targets([[[4, 4, 12, 12]]], [BOTH])
+    many = make_targets([[[4, 4, 12, 12], [20, 4, 28, 12], [4, 20, 12, 28]]], [BOTH])
+    first, second = (label_terms(make_outputs(1), each, relative_size=True)["size"].item() for each in (few, many))
+    assert first == second == pytest.approx(1.5 / 2)  # sides of two cells, the network says half a cell

@@ -310,3 +310,53 @@ def test_frozen_batch_norms_come_out_of_training_as_they_went_in(small_overrides
     norms = {key for key in before if key.endswith(("running_mean", "running_var"))}
     assert moved & norms == {key for key in norms if not key.startswith("backbone.")}
     assert any(key.startswith("backbone.") for key in moved)
+
+
+def test_each_component_of_the_gradient_is_clipped(small_overrides: list[str], tmp_path: Path) -> None:
+    largest: list[float] = []
+
+    class Watch(Callback):
+        def on_before_zero_grad(self, *_: object) -> None:
+            grads = [p.grad for p in run.module.detector.parameters() if p.grad is not None]
+            if grads:
+                largest.append(max(float(grad.abs().max()) for grad in grads))
+
+    overrides = [*small_overrides, "data.val=[]", "train.clip_value=0.001", "train.clip_norm=0"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    assert largest == pytest.approx([0.001] * len(largest))
+    assert largest
+
+
+def test_the_cycle_of_swa_is_what_the_rate_does(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "data.val=[]", "train.epochs=4", "train.swa=0.5", "train.swa_rates=[0.5,0.1]"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    steps = len(run.batches)
+    rates = [run.module.schedule(step) for step in range(2 * steps, 4 * steps)]
+    assert rates[:steps] == rates[steps:]
+    assert rates[0] == 0.5
+    assert 0.1 < rates[steps - 1] < 0.2
+    with pytest.raises(InputError, match=r"goes with train.swa only"):
+        build_run(load_config("nano", [*overrides, "train.swa=0"]), tmp_path)
+
+
+@pytest.mark.parametrize("further", [[], ["augment.crop=relative_range", "augment.rotate=10", "data.workers=2"]])
+def test_multi_scale_training(further: list[str], small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "augment.short_sides=[64,96,128]", "augment.long_side=160", *further]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    sizes = {tuple(batch.images.shape[2:]) for batch in run.batches}
+    assert len(sizes) > 1
+    assert all(side % 32 == 0 for size in sizes for side in size)
+    run.trainer.fit(run.module, run.batches)
+    assert np.isfinite(losses(tmp_path)).all()
+
+
+def test_multi_scale_training_and_what_needs_one_size(
+    small_overrides: list[str], onnx_file: Path, tmp_path: Path
+) -> None:
+    overrides = [*small_overrides, "augment.short_sides=[64,96]"]
+    with pytest.raises(InputError, match=r"augment.mosaic: takes pictures of one size"):
+        build_run(load_config("nano", [*overrides, "augment.mosaic=0.5"]), tmp_path)
+    with pytest.raises(InputError, match=r"takes pictures of one size only, leave out augment.short_sides"):
+        build_run(load_config("nano", [*overrides, f"distill.teachers=[{onnx_file}]"]), tmp_path)

@@ -18,12 +18,14 @@ def evaluate(
     classes: Annotated[str | None, typer.Option(help="only these classes, separated by commas")] = None,
     images: Annotated[Path | None, typer.Option(help="folder of the pictures")] = None,
     format: Annotated[str | None, typer.Option(help="format of the data set, by name")] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="look at the mirror image of each picture too")] = False,
+    scales: Annotated[str, typer.Option(help="sizes to look at, relative to the model's, such as 0.75,1,1.25")] = "1",
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
     from centerx.data.read import read_dataset
-    from centerx.evaluate.api import evaluate_model, evaluate_results
+    from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluate.table import metrics_table
 
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
@@ -32,8 +34,35 @@ def evaluate(
         raise InputError(f"{data}: no boxes on any of {len(dataset.records)} pictures, nothing to evaluate against")
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-    is_results = model.suffix == ".json"
-    metrics = evaluate_results(model, dataset) if is_results else evaluate_model(model, [dataset], batch)
+    factors = read_scales(scales)
+    if flip or factors != [1.0]:
+        if model.suffix.lower() != ".safetensors":
+            raise InputError(f"{model}: --flip and --scales need a .safetensors model file")
+        from centerx.build_model import TorchSession
+
+        session = TorchSession(model, flip)
+        for size in scaled_sizes(session.info.input_hw, factors):
+            session.detector.model.backbone.require_maps(size)
+        metrics = evaluate_model(model, [dataset], batch, session, factors)
+    elif model.suffix == ".json":
+        metrics = evaluate_results(model, dataset)
+    else:
+        metrics = evaluate_model(model, [dataset], batch)
     metrics_table(metrics)
     if json_file is not None:
         json_file.write_text(json.dumps(metrics._asdict(), indent=2) + "\n", encoding="utf-8")
+
+
+def read_scales(text: str) -> list[float]:
+    """'0.75,1' -> numbers above 0.
+
+    Raises:
+        InputError: they are not.
+    """
+    try:
+        factors = [float(part) for part in text.split(",")]
+    except ValueError:
+        factors = [0.0]
+    if not all(0 < factor < 100 for factor in factors):
+        raise InputError(f"--scales: {text!r} is not a list of numbers above 0, such as 0.75,1,1.25")
+    return factors

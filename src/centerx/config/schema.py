@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -100,6 +101,21 @@ class AugmentConfig(Section):
     aspect: NonNegative = Field(0.0, description="largest relative change of width against height")
     shift: NonNegative = Field(0.1, description="largest shift, relative to the input's sides")
     rotate: NonNegative = Field(0.0, description="largest rotation in degrees")
+    crop: Literal["none", "relative", "relative_range"] = Field(
+        "none",
+        description="first cut out a window around an object: relative: of `crop_size` of the picture; relative_range: "
+        "of that or more",
+    )
+    crop_size: tuple[Share, Share] = Field((0.6, 0.6), description="height and width of the window in shares")
+    short_sides: tuple[Count, ...] = Field(
+        (),
+        description="multi-scale training: pixels of the shorter side, one of them chosen for each picture, instead of "
+        "`data.input_size`; the picture is padded to multiples of 32 and to the largest of its batch",
+    )
+    short_sides_between: bool = Field(
+        False, description="choose any number of pixels between the least and the largest of `short_sides`"
+    )
+    long_side: Count = Field(1333, description="with `short_sides`: the longer side has so many pixels at most")
     min_visible: Probability = Field(
         0.3,
         description="an object of which less than this share stays inside the input is ignored, not trained",
@@ -163,9 +179,17 @@ class TaughtTermConfig(TermConfig):
 class LossConfig(Section):
     """Weights and shapes of the loss terms."""
 
-    heatmap: NonNegative = Field(1.0, description="weight of the focal loss on the heatmap")
+    heatmap: NonNegative = Field(1.0, description="weight of the loss on the heatmap")
     size: NonNegative = Field(0.1, description="weight of the L1 loss on width and height")
     offset: NonNegative = Field(1.0, description="weight of the L1 loss on the centre offset")
+    heatmap_type: Literal["focal", "mse"] = Field(
+        "focal",
+        description="focal: Objects as Points; mse: squared error, a mean over all cells and so in need of a large "
+        "weight, such as 1000",
+    )
+    relative_size: bool = Field(
+        False, description="divide the error of width and height by the object's mean side, at least one cell"
+    )
     balance: Literal["fixed", "constant", "uncertainty"] = Field(
         "fixed",
         description="fixed: the weights above; constant: every term is kept at its value of `loss.constant`; "
@@ -226,10 +250,14 @@ class DistillConfig(Section):
 class OptimizerConfig(Section):
     """How weights move."""
 
-    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="optimiser")
+    name: str = Field(
+        "adamw",
+        description="adamw, adam, sgd (Nesterov), rangerlars, or any optimiser of timm by its name, such as momentum "
+        "(SGD without Nesterov), radam, lamb or lookahead_adamw",
+    )
     lr: Positive = Field(1e-3, description="peak learning rate")
     weight_decay: NonNegative = Field(0.05, description="weight decay; not applied to norms and biases")
-    momentum: Probability = Field(0.9, description="SGD's momentum, Adam's first beta")
+    momentum: Probability = Field(0.9, description="momentum, Adam's first beta")
 
 
 class ScheduleConfig(Section):
@@ -261,8 +289,16 @@ class TrainConfig(Section):
         description="share of the run at its end whose weights are averaged, equally, once an epoch, instead of `ema`, "
         "after the schedule has run its course; 0: none",
     )
+    swa_rates: tuple[Positive, NonNegative] | None = Field(
+        None,
+        description="rates, relative to the peak, between which a cosine falls in each epoch that `swa` averages; "
+        "without it the rate stays at `schedule.final`",
+    )
     skip_jumps: Annotated[float, Field(ge=0)] = Field(
         0.0, description="leave out steps whose loss is more than so many times its running mean; 0: none"
+    )
+    clip_value: NonNegative = Field(
+        0.0, description="largest magnitude of each component of the gradient, cut before `clip_norm`; 0: no clipping"
     )
     clip_norm: NonNegative = Field(10.0, description="largest norm of the gradient; 0: no clipping")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")

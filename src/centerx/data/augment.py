@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 
 from centerx.errors import InputError, nearest
 from centerx.geometry import (
+    PAD_VALUE,
     box_area,
     clip_boxes,
     rotation_matrix,
@@ -21,23 +22,84 @@ from centerx.geometry import (
 )
 from centerx.types import Sample
 
+STRIDE = 32  # of the network's coarsest map: sides of its input are multiples
+
+Hw = tuple[int, int]
+Frame = Hw | Callable[[Hw, np.random.Generator], Hw]
+
+
+class ShortestEdge:
+    """The height and width that give a picture's shorter side a random length, and keep its shape.
+
+    Args:
+        short_sides: the lengths in pixels, one of which is chosen.
+        long_side: pixels that the longer side has at most; it wins over the shorter side's length.
+        between: choose any whole number from the least to the largest of `short_sides`.
+    """
+
+    def __init__(self, short_sides: Sequence[int], long_side: int, between: bool = False) -> None:
+        self.short_sides, self.long_side = short_sides, long_side
+        self.between = between
+
+    def __call__(self, source_hw: Hw, rng: np.random.Generator) -> Hw:
+        """Return the height and width in pixels of a picture of `source_hw`, resized."""
+        if self.between:
+            short = int(rng.integers(min(self.short_sides), max(self.short_sides), endpoint=True))
+        else:
+            short = int(rng.choice(self.short_sides))
+        scale = min(short / min(source_hw), self.long_side / max(source_hw))
+        return max(round(source_hw[0] * scale), 1), max(round(source_hw[1] * scale), 1)
+
+
+class RandomCrop:
+    """Cut a window out of a picture that holds the centre of a random object, where there is one.
+
+    Args:
+        size: height and width of the window in shares of the picture's, in (0, 1].
+        more: the shares are any between `size` and the whole.
+        min_visible: that of `RandomAffine`.
+    """
+
+    def __init__(self, size: tuple[float, float], more: bool = False, min_visible: float = 0.3) -> None:
+        self.size, self.more = np.array(size), more
+        self.min_visible = min_visible
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Return the window with its boxes moved, clipped, and ignored where cut away."""
+        whole = np.array(sample.image.shape[:2])
+        share = rng.uniform(self.size, 1) if self.more else self.size
+        height, width = np.maximum(np.rint(whole * share), 1).astype(int)
+        least, most = np.zeros(2), whole - (height, width)
+        objects = sample.boxes[~sample.ignore]
+        if len(objects):
+            box = objects[rng.integers(len(objects))]
+            centre = np.clip((box[1::-1] + box[:1:-1]) / 2, 0, whole)
+            least = np.clip(np.ceil(centre - (height, width)), 0, most)
+            most = np.clip(np.floor(centre), least, most)
+        top, left = (int(value) for value in rng.integers(least.astype(int), most.astype(int), endpoint=True))
+        shift = shift_matrix(-left, -top)
+        moved = move_boxes(sample, shift, (int(height), int(width)), self.min_visible)
+        return moved._replace(image=sample.image[top : top + height, left : left + width])
+
 
 class RandomAffine:
     """Flip, zoom, stretch, rotate and shift by one composed matrix, straight to the input size.
 
     Args:
-        output_hw: height and width of the result in pixels.
+        frame: height and width of the result in pixels, or what tells them for a picture's; in the second case the
+            result is padded at right and bottom to multiples of 32.
         flip, flip_vertical: probabilities.
         scale: range of the zoom, log-uniform; 1 is the whole picture fitting the input.
         aspect: largest relative change of width against height.
         shift: largest shift of the picture's centre, relative to the input's sides.
         rotate: largest rotation in degrees.
         min_visible: share of a box's area that must stay inside; below it the object is ignored.
+        crop: what comes first.
     """
 
     def __init__(
         self,
-        output_hw: tuple[int, int],
+        frame: Frame,
         flip: float = 0.0,
         flip_vertical: float = 0.0,
         scale: tuple[float, float] = (1.0, 1.0),
@@ -45,20 +107,27 @@ class RandomAffine:
         shift: float = 0.0,
         rotate: float = 0.0,
         min_visible: float = 0.3,
+        crop: RandomCrop | None = None,
     ) -> None:
-        self.output_hw = output_hw
+        self.frame = frame
         self.flip, self.flip_vertical = flip, flip_vertical
         self.scale, self.aspect = scale, aspect
         self.shift, self.rotate = shift, rotate
         self.min_visible = min_visible
+        self.crop = crop
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Return the picture warped to `output_hw` with its boxes moved, clipped, and ignored where cut away."""
-        return warp_sample(sample, self.matrix(sample.image.shape[:2], rng), self.output_hw, self.min_visible)
+        """Return the picture warped to its frame with its boxes moved, clipped, and ignored where cut away."""
+        if self.crop is not None:
+            sample = self.crop(sample, rng)
+        height, width = sample.image.shape[:2]
+        frame_hw = self.frame((height, width), rng) if callable(self.frame) else self.frame
+        warped = warp_sample(sample, self.matrix((height, width), frame_hw, rng), frame_hw, self.min_visible)
+        return warped._replace(image=pad_image(warped.image, STRIDE)) if callable(self.frame) else warped
 
-    def matrix(self, source_hw: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """(3, 3) random map of source pixels to output pixels."""
-        height, width = self.output_hw
+    def matrix(self, source_hw: Hw, frame_hw: Hw, rng: np.random.Generator) -> np.ndarray:
+        """(3, 3) random map of source pixels to those of the frame."""
+        height, width = frame_hw
         zoom = np.exp(rng.uniform(*np.log(self.scale))) * min(height / source_hw[0], width / source_hw[1])
         stretch = np.exp(rng.uniform(-1, 1) * np.log1p(self.aspect) / 2)
         mirror = np.where(rng.random(2) < (self.flip, self.flip_vertical), -1.0, 1.0)
@@ -74,16 +143,27 @@ class RandomAffine:
 
 def warp_sample(sample: Sample, matrix: np.ndarray, output_hw: tuple[int, int], min_visible: float) -> Sample:
     """Move picture and boxes by `matrix`. Boxes wholly outside go; those mostly outside become ignored."""
+    moved = move_boxes(sample, matrix, output_hw, min_visible)
+    return moved._replace(image=warp_image(sample.image, matrix, output_hw))
+
+
+def move_boxes(sample: Sample, matrix: np.ndarray, output_hw: Hw, min_visible: float) -> Sample:
+    """`warp_sample` for all but the picture itself."""
     moved = transform_boxes(sample.boxes, matrix)
     clipped = clip_boxes(moved, output_hw)
     visible = box_area(clipped) / np.maximum(box_area(moved), 1e-9)
     keep = visible > 0
     return sample._replace(
-        image=warp_image(sample.image, matrix, output_hw),
         boxes=clipped[keep],
         labels=sample.labels[keep],
         ignore=(sample.ignore | (visible < min_visible))[keep],
     )
+
+
+def pad_image(image: np.ndarray, multiple: int) -> np.ndarray:
+    """(H, W, 3) -> the same with sides of multiples, padded with PAD_VALUE at right and bottom."""
+    below, right = (-side % multiple for side in image.shape[:2])
+    return np.pad(image, ((0, below), (0, right), (0, 0)), constant_values=PAD_VALUE)
 
 
 def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: float = 0.3) -> Sample:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from centerx.data.augment import ColourTransform, RandomAffine, mosaic
+from centerx.data.augment import STRIDE, ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
-from centerx.geometry import Letterbox, transform_boxes, warp_image
+from centerx.geometry import PAD_VALUE, Letterbox, transform_boxes, warp_image
 from centerx.types import Batch, Sample
 
 Key = tuple[int, int]  # epoch, index
@@ -57,7 +58,7 @@ class TrainPictures(TorchDataset[Batch]):
                 parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
         except LookupError:
-            return empty_batch(self.affine.output_hw, len(self.source.class_names))._replace(skipped=skipped)
+            return empty_batch((STRIDE, STRIDE), len(self.source.class_names))._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))
         return to_batch(sample, None, skipped)
 
@@ -170,9 +171,14 @@ def empty_batch(input_hw: tuple[int, int], num_classes: int) -> Batch:
 
 
 def collate(batches: Sequence[Batch]) -> Batch:
-    """Join batches. Images stay channels-last in memory, as they were decoded."""
+    """Join batches. Images stay channels-last in memory, as they were decoded.
+
+    Those of different sizes are padded with PAD_VALUE at right and bottom to the largest height and width. That is
+    background, as it is around any picture that does not fill the input: the network learns to find nothing there.
+    """
+    height, width = (max(batch.images.shape[axis] for batch in batches) for axis in (2, 3))
     return Batch(
-        images=torch.cat([batch.images.permute(0, 2, 3, 1) for batch in batches]).permute(0, 3, 1, 2),
+        images=torch.cat([pixels_last(batch.images, height, width) for batch in batches]).permute(0, 3, 1, 2),
         boxes=[boxes for batch in batches for boxes in batch.boxes],
         labels=[labels for batch in batches for labels in batch.labels],
         ignore=[ignore for batch in batches for ignore in batch.ignore],
@@ -181,6 +187,13 @@ def collate(batches: Sequence[Batch]) -> Batch:
         image_ids=[image_id for batch in batches for image_id in batch.image_ids],
         skipped=[message for batch in batches for message in batch.skipped],
     )
+
+
+def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(B, 3, H, W) -> (B, height, width, 3), padded where that is larger."""
+    below, right = height - images.shape[2], width - images.shape[3]
+    images = images.permute(0, 2, 3, 1)
+    return F.pad(images, (0, 0, 0, right, 0, below), value=PAD_VALUE) if below or right else images
 
 
 def reduce_batch(batch: Batch) -> tuple[Callable[..., Batch], tuple[object, ...]]:

@@ -13,22 +13,29 @@ from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
 from centerx.errors import InputError
 from centerx.evaluate.coco import Metrics, best_thresholds, coco_metrics
+from centerx.evaluate.fuse import fuse
 from centerx.evaluate.results import read_results
 from centerx.evaluate.run import detect_all, evaluate_found
 from centerx.progress import track
-from centerx.runtime import open_session
+from centerx.runtime import Session, open_session
 from centerx.types import Batch, Detections
 
 WORKERS = 2
 
 
-def evaluate_model(model: Path, datasets: Sequence[Dataset], batch_size: int) -> Metrics:
-    """Run a model file over data sets, whatever its backend.
+def evaluate_model(
+    model: Path,
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    session: Session | None = None,
+    scales: Sequence[float] = (1.0,),
+) -> Metrics:
+    """Run a model file over data sets, whatever its backend; arguments as for `run_model`.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
     """
-    return evaluate_found(*run_model(model, datasets, batch_size))
+    return evaluate_found(*run_model(model, datasets, batch_size, session, scales))
 
 
 def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
@@ -41,13 +48,24 @@ def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> 
     return best_thresholds([source.entries[i] for i in found], list(found.values()), source.class_names)
 
 
-def run_model(model: Path, datasets: Sequence[Dataset], batch_size: int) -> tuple[SampleSource, dict[int, Detections]]:
+def run_model(
+    model: Path,
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    session: Session | None = None,
+    scales: Sequence[float] = (1.0,),
+) -> tuple[SampleSource, dict[int, Detections]]:
     """Run a model file over data sets: the pictures in its classes, and what it finds on those that can be read.
+
+    Args:
+        model: the file. datasets, batch_size: what to run it on.
+        session: the file opened already, where it is to run otherwise than usual.
+        scales: of the model's input size, to fuse what is found at each; other than 1 where the session takes it.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
     """
-    session = open_session(model)
+    session = session or open_session(model)
     names = session.info.class_names
     labelled, where = union_of_classes(datasets), ", ".join(str(dataset.path) for dataset in datasets)
     if not set(names) & set(labelled):
@@ -56,18 +74,27 @@ def run_model(model: Path, datasets: Sequence[Dataset], batch_size: int) -> tupl
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names)
-    pictures = EvalPictures(source, session.info.input_hw)
-    loader = DataLoader(pictures, batch_size=batch_size, collate_fn=collate, num_workers=WORKERS)
 
     def detect(batch: Batch) -> Detections:
         return session(batch.images.contiguous().numpy())
 
-    found, broken = detect_all(detect, track(loader, "evaluating"))
+    parts: list[dict[int, Detections]] = []
+    for input_hw in scaled_sizes(session.info.input_hw, scales):
+        pictures = EvalPictures(source, input_hw)
+        loader = DataLoader(pictures, batch_size=batch_size, collate_fn=collate, num_workers=WORKERS)
+        found, broken = detect_all(detect, track(loader, "evaluating"))
+        parts.append(found)
     for message in broken:
         print(f"warning: not evaluated: {message}", file=sys.stderr)
     if not found:
         raise InputError(f"{where}: not one of {len(source)} pictures can be read")
-    return source, found
+    return source, found if len(parts) == 1 else {index: fuse([part[index] for part in parts]) for index in found}
+
+
+def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
+    """The nearest multiples of 32 of a scaled height and width, for each scale."""
+    height, width = input_hw
+    return [(max(round(height * each / 32), 1) * 32, max(round(width * each / 32), 1) * 32) for each in scales]
 
 
 def evaluate_results(results: Path, dataset: Dataset) -> Metrics:

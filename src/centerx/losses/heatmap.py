@@ -25,3 +25,15 @@ def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     hit = -F.logsigmoid(logits) * (1 - probability) ** 2
     miss = -F.logsigmoid(-logits) * probability**2 * (1 - target) ** 4
     return (weight * torch.where(target == 1, hit, miss)).sum()
+
+
+def heatmap_squared(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Squared error of the probabilities, summed and not divided, in float32.
+
+    Args:
+        logits, target, weight: as for `heatmap_focal`.
+
+    Returns:
+        A scalar; divide it by the sum of the weights, the number of cells.
+    """
+    return (weight * (logits.float().sigmoid() - target) ** 2).sum()

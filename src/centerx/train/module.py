@@ -12,10 +12,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from centerx.detector import Detector
 from centerx.losses.balance import Balance
-from centerx.losses.labels import label_terms
 from centerx.train.average import Averaging
 from centerx.train.teachers import Teaching
-from centerx.types import Batch, CenterTargets
+from centerx.types import Batch, CenterTargets, HeadOutputs
+
+Criterion = Callable[[HeadOutputs, CenterTargets], dict[str, Tensor]]
 
 
 class CenterNetModule(L.LightningModule):
@@ -24,11 +25,13 @@ class CenterNetModule(L.LightningModule):
     Args:
         detector: what is trained.
         assign: a batch to its targets.
+        criterion: outputs and targets to raw loss terms.
         balance: loss terms to the scalar to minimise.
         optimizer: made from the parameters of detector and balance.
         schedule: step to factor of the learning rate.
         averaging: of the weights, to deploy; None to deploy them as they are.
         teaching: what teachers do; None without teachers.
+        clip_value: largest magnitude of each component of the gradient; 0: no clipping.
 
     Attributes:
         terms: raw loss terms of the latest step, by name, without gradient.
@@ -38,19 +41,23 @@ class CenterNetModule(L.LightningModule):
         self,
         detector: Detector,
         assign: Callable[[Batch], CenterTargets],
+        criterion: Criterion,
         balance: Balance,
         optimizer: torch.optim.Optimizer,
         schedule: Callable[[int], float],
         averaging: Averaging | None,
         teaching: Teaching | None = None,
+        clip_value: float = 0.0,
     ) -> None:
         super().__init__()
         self.detector = detector
         self.assign = assign
+        self.criterion = criterion
         self.balance = balance
         self.optimizer = optimizer
         self.schedule = schedule
         self.teaching = teaching
+        self.clip_value = clip_value
         self.terms: dict[str, Tensor] = {}
         self.averaging = averaging
         self.average: AveragedModel | None = None
@@ -69,7 +76,7 @@ class CenterNetModule(L.LightningModule):
         features = model.features(batch.images)
         outputs = model.head(features)
         teaching = self.teaching if self.teaching and self.global_step < self.teaching.steps else None
-        terms = label_terms(outputs, self.assign(teaching.left_to_labels(batch) if teaching else batch))
+        terms = self.criterion(outputs, self.assign(teaching.left_to_labels(batch) if teaching else batch))
         if teaching:
             terms |= teaching.terms(outputs, features, batch.images)
         loss, weights = self.balance(terms, teaching.fades(terms, self.global_step) if teaching else {})
@@ -80,7 +87,9 @@ class CenterNetModule(L.LightningModule):
         return loss
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *limits: object, **named: object) -> None:
-        """Clip by norm. Lightning's own way refuses fused optimisers under bf16, though nothing is scaled there."""
+        """Clip by value, then by norm. Lightning's own way has one of them, and refuses fused optimisers under bf16."""
+        if self.clip_value:
+            torch.nn.utils.clip_grad_value_(self.parameters(), self.clip_value)
         norm = self.trainer.gradient_clip_val
         if norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), norm)

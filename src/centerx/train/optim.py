@@ -5,14 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import timm.optim
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from centerx.errors import InputError, nearest
+
+# timm's names that need a compiled package, or gradients of gradients
+LEFT_OUT = ["bnb*", "fused*", "adahessian"]
+NORM_LIMIT = 10.0  # of a weight's norm in its layer's rate
 
 
 def build_optimizer(
     model: nn.Module, name: str, lr: float, weight_decay: float, momentum: float
 ) -> torch.optim.Optimizer:
-    """AdamW, Adam or SGD; weight decay spares norms and biases, whose scale means something."""
+    """An optimiser by name; weight decay spares norms and biases, whose scale means something.
+
+    Args:
+        model: whose parameters to move.
+        name: `adamw`, `adam`, `sgd` (Nesterov), `rangerlars`, or any of timm's, `lookahead_` before it where wanted.
+        lr, weight_decay: of the optimiser.
+        momentum: of those that have one; the first beta of AdamW, Adam and RangerLars. Others keep timm's.
+
+    Raises:
+        InputError: the name is unknown.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -20,8 +37,48 @@ def build_optimizer(
     ]
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
-    return kind(groups, lr=lr, betas=(momentum, 0.999), fused=True)
+    if name == "rangerlars":
+        return timm.optim.Lookahead(LayerwiseRAdam(groups, lr=lr, betas=(momentum, 0.999)))
+    if name in ("adamw", "adam"):
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
+        return kind(groups, lr=lr, betas=(momentum, 0.999), fused=True)
+    known = [str(each) for each in timm.optim.list_optimizers(exclude_filters=LEFT_OUT)]
+    if name.removeprefix("lookahead_") not in known:
+        raise InputError(
+            f"train.optimizer.name: unknown {name!r}{nearest(name, ['rangerlars', *known])}, known: rangerlars and of "
+            f"timm {', '.join(known)}"
+        )
+    return timm.optim.create_optimizer_v2(groups, opt=name, lr=lr, momentum=momentum)
+
+
+class LayerwiseRAdam(torch.optim.RAdam):
+    """RAdam (Liu et al., 2020) at a rate of each layer's own, as LARS has it (You et al., 2017).
+
+    A layer's step is scaled by the norm of its weights, 10 at most, over the norm of the step at rate 1; norms and
+    biases keep RAdam's. Under Lookahead it is RangerLars.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move the weights; those without a gradient stay."""
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None  # what makes the gradients
+        moved = [
+            (weight, weight.clone(), group["lr"])
+            for group in self.param_groups
+            for weight in group["params"]
+            if weight.grad is not None and weight.ndim > 1
+        ]
+        super().step()
+        for weight, before, lr in moved:
+            weight.copy_(torch.lerp(before, weight, layer_rate(before, (before - weight) / max(lr, 1e-12))))
+        return loss
+
+
+def layer_rate(weight: Tensor, step: Tensor) -> Tensor:
+    """Norm of the weights over that of their step at rate 1; 1 where either is 0."""
+    norm, length = weight.norm().clamp(max=NORM_LIMIT), step.norm()
+    return torch.where((norm > 0) & (length > 0), norm / length.clamp(min=1e-12), torch.ones_like(norm))
 
 
 def build_schedule(
@@ -32,6 +89,7 @@ def build_schedule(
     gamma: float = 0.1,
     delay: float = 0.0,
     final: float = 0.0,
+    cycle: tuple[int, float, float] | None = None,
 ) -> Callable[[int], float]:
     """Return the factor of the peak learning rate at each step.
 
@@ -41,6 +99,7 @@ def build_schedule(
         warmup, steps, delay: times as shares of the run.
         gamma: factor of each multistep fall.
         final: factor at the end of a cosine.
+        cycle: after `total`, steps of a cycle, and the factors between which a cosine falls in each.
     """
     warm_steps = round(warmup * total)
     start = max(warmup, delay if name == "delayed_cosine" else 0.0)
@@ -48,6 +107,9 @@ def build_schedule(
     def factor(step: int) -> float:
         if step < warm_steps:
             return (step + 1) / (warm_steps + 1)
+        if cycle is not None and step >= total:
+            length, high, low = cycle
+            return low + (high - low) * (1 + math.cos(math.pi * ((step - total) % length) / length)) / 2
         done = step / max(total, 1)
         if name == "multistep":
             return gamma ** sum(done >= at for at in steps)

@@ -1,0 +1,89 @@
+"""`centerx eval` with mirror images and several scales."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from centerx.export.parity import painted
+from tests.cli.conftest import CommandLine
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Painted pictures of the model's input size, with one box each."""
+    folder = tmp_path_factory.mktemp("painted")
+    for number, pixels in enumerate(painted(3, (96, 128), seed=4)):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / f"{number}.png")
+    tree = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 128, "height": 96} for n in range(3)],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(("red", "green", "blue"))],
+        "annotations": [
+            {"id": n + 1, "image_id": n, "category_id": n, "bbox": [30, 20, 40, 30], "area": 1200, "iscrowd": 0}
+            for n in range(3)
+        ],
+    }
+    path = folder / "data.json"
+    path.write_text(json.dumps(tree))
+    return path
+
+
+def figures(centerx: CommandLine, model: Path, data: Path, folder: Path, *options: str) -> dict[str, float]:
+    status, _, err = centerx("eval", model, data, "--json", folder / "out.json", *options)
+    assert status == 0, err
+    tree: dict[str, float] = json.loads((folder / "out.json").read_text())
+    return tree
+
+
+def test_scale_one_given_twice_is_scale_one(centerx: CommandLine, model_file: Path, data: Path, tmp_path: Path) -> None:
+    once = figures(centerx, model_file, data, tmp_path)
+    twice = figures(centerx, model_file, data, tmp_path, "--scales", "1,1")
+    assert once["AR100"] is not None
+    for key in ("AP", "AP50", "AR1", "AR10", "AR100"):
+        assert twice[key] == pytest.approx(once[key], abs=1e-6)
+
+
+def test_the_session_sees_the_sizes_and_mirror_images_asked_for(
+    centerx: CommandLine, model_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from centerx.models import CenterNet
+
+    seen: list[np.ndarray] = []
+    whole = CenterNet.forward
+
+    def watch(self: CenterNet, images: object) -> object:
+        seen.append(images.numpy())  # type: ignore[attr-defined]
+        return whole(self, images)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CenterNet, "forward", watch)
+    figures(centerx, model_file, data, tmp_path, "--flip", "--scales", "0.5,1,1.25")
+    seen = [each for each in seen if each.any()]  # without the trial of a size
+    assert [each.shape[2:] for each in seen] == [(64, 64), (64, 64), (96, 128), (96, 128), (128, 160), (128, 160)]
+    for straight, mirrored in zip(seen[::2], seen[1::2], strict=True):
+        np.testing.assert_array_equal(mirrored, straight[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--scales", "1,big"], "--scales: '1,big' is not a list of numbers above 0, such as 0.75,1,1.25"),
+        (["--scales", "0"], "not a list of numbers above 0"),
+        (["--scales", "nan"], "not a list of numbers above 0"),
+    ],
+)
+def test_wrong_scales_are_one_line(
+    centerx: CommandLine, model_file: Path, data: Path, options: list[str], says: str
+) -> None:
+    status, _, err = centerx("eval", model_file, data, *options)
+    assert status == 2
+    assert says in err
+
+
+@pytest.mark.parametrize("option", ["--flip", "--scales=1,2"])
+def test_an_exported_file_takes_one_size(centerx: CommandLine, onnx_file: Path, data: Path, option: str) -> None:
+    status, _, err = centerx("eval", onnx_file, data, option)
+    assert status == 2
+    assert re.search(r"error: .*model.onnx: --flip and --scales need a .safetensors model file", err)
