@@ -38,6 +38,9 @@ def small_overrides(scenes: Path) -> list[str]:
         "data.input_size=96",
         "data.workers=0",
         "classes=null",
+        "augment.long_side=96",
+        "model.pretrained=false",
+        "train.init=null",
         "train.batch_size=4",
         "train.epochs=1",
     ]

@@ -357,6 +357,23 @@ def test_colour_keeps_channels_in_order():
     assert np.abs(grey.astype(int) - round(0.299 * 200)).max() <= 1
 
 
+def test_lighting_shifts_along_the_colours_of_imagenet_and_is_seen():
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    lighting = ColourTransform([{"Lighting": {"scale": 0.5}}])
+    shifts = np.array([lighting(grey, np.random.default_rng(seed))[0, 0].astype(int) - 128 for seed in range(300)])
+    # the first axis, nearly grey, has a deviation of 255 * 0.5 * 0.2175 over its three parts of about 0.58
+    assert shifts.std(axis=0) == pytest.approx([255 * 0.5 * 0.2175 * part for part in (0.568, 0.581, 0.584)], rel=0.15)
+    assert np.corrcoef(shifts.T).min() > 0.95
+    assert np.abs(shifts.mean(axis=0)).max() < 5
+
+
+def test_any_transform_may_have_a_probability():
+    image = make_sample().image
+    blur = ColourTransform([{"GaussianBlur": {"kernel_size": 5, "p": 0.25}}])
+    changed = [not np.array_equal(blur(image, np.random.default_rng(seed)), image) for seed in range(200)]
+    assert 0.15 < np.mean(changed) < 0.35
+
+
 @pytest.mark.parametrize(
     ("transforms", "named"),
     [
@@ -366,6 +383,9 @@ def test_colour_keeps_channels_in_order():
         ([{"Grayscale": {}}], "no colour transform"),
         ([{"ColorJitter": {"brightnes": 1}}], "brightnes"),
         ([{"ColorJitter": {"hue": 3}}], "ColorJitter"),
+        ([{"GaussianBlur": {"kernel_size": 3, "p": 2}}], "GaussianBlur"),
+        ([{"Ligthing": {}}], "did you mean 'Lighting'"),
+        ([{"Lighting": {"scales": 1}}], "Lighting"),
     ],
 )
 def test_bad_colour_transforms_are_named(transforms, named):

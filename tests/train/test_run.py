@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from centerx.build import Run, build_run
-from centerx.build_model import load_detector
+from centerx.build_model import build_detector, load_detector, save_named
 from centerx.config import load_config, preset_names
 from centerx.errors import InputError
 
@@ -36,9 +36,27 @@ def losses(folder: Path) -> list[float]:
     return [float(row["train/loss"]) for row in rows(folder)]
 
 
+@pytest.fixture(scope="module")
+def digit_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file, untrained, that knows the classes of the scenes."""
+    config = load_config("nano", ["classes=['0','1','2','3','4','5','6','7','8','9']", "data.input_size=96"])
+    folder = tmp_path_factory.mktemp("teacher")
+    save_named(folder, config, build_detector(config), "last")
+    return folder / "last.safetensors"
+
+
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_builds_and_trains_a_step(name: str, small_overrides: list[str], tmp_path: Path) -> None:
+def test_every_preset_builds_and_trains_a_step(
+    name: str, small_overrides: list[str], digit_teacher: Path, tmp_path: Path
+) -> None:
     config = load_config(name, [*small_overrides, "train.batch_size=2"])
+    if config.distill.teachers:  # as many as published, each for a class of the scenes
+        entries = [
+            f"{{weights: {digit_teacher}, name: teacher{number}, classes: ['{number}']}}"
+            for number in range(len(config.distill.teachers))
+        ]
+        teachers = f"distill.teachers=[{','.join(entries)}]"
+        config = load_config(name, [*small_overrides, "train.batch_size=2", teachers])
     run = build_run(config, tmp_path)
     before = {key: value.clone() for key, value in run.module.detector.state_dict().items()}
     run.trainer.fit_loop.epoch_loop.max_steps = 1

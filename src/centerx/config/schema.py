@@ -123,7 +123,8 @@ class AugmentConfig(Section):
     mosaic: Probability = Field(0.0, description="probability of four pictures in one")
     colour: tuple[dict[str, dict[str, Any]], ...] = Field(
         ({"ColorJitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}},),
-        description="torchvision.transforms.v2 transforms by name, with their arguments, applied in order",
+        description="torchvision.transforms.v2 transforms by name, or Lighting, with their arguments and, with any, "
+        "the probability p; applied in order",
     )
 
 

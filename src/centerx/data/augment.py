@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -196,10 +197,11 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: flo
 
 
 class ColourTransform:
-    """torchvision.transforms.v2 transforms by name.
+    """torchvision.transforms.v2 transforms by name, and `Lighting`.
 
     Args:
-        transforms: one mapping of a name to its keyword arguments each, applied in order.
+        transforms: one mapping of a name to its keyword arguments each, applied in order; `p`, the probability of each,
+            goes with those too that torchvision always applies.
 
     Raises:
         InputError: an unknown name or wrong arguments.
@@ -220,6 +222,26 @@ class ColourTransform:
         return np.ascontiguousarray(tensor.permute(1, 2, 0).numpy())
 
 
+class Lighting:
+    """Shift a picture's colour along the principal axes of ImageNet's (Krizhevsky et al., 2012, section 4.1).
+
+    Args:
+        scale: deviation of the normal amounts by which each axis's eigenvalue is multiplied, on colours in [0, 1].
+    """
+
+    # the published eigenvalues and, in columns, eigenvectors of ImageNet's RGB
+    VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
+    VECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+    def __init__(self, scale: float = 0.1) -> None:
+        self.scale = scale
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """(3, H, W) uint8 -> the same, by torch's random state."""
+        shift = 255 * self.VECTORS @ (self.VALUES * torch.randn(3) * self.scale)
+        return (image + shift[:, None, None]).round().clamp(0, 255).to(torch.uint8)
+
+
 # Transforms that recolour and never move or drop a pixel: those would leave the boxes behind.
 COLOUR_TRANSFORMS = frozenset(
     {"AugMix", "ColorJitter", "GaussianBlur", "GaussianNoise", "JPEG", "RandomAdjustSharpness", "RandomAutocontrast",
@@ -228,14 +250,19 @@ COLOUR_TRANSFORMS = frozenset(
 )  # fmt: skip
 
 
-def _transform(name: str, options: dict[str, Any]) -> v2.Transform:
-    if name not in COLOUR_TRANSFORMS:
+def _transform(name: str, options: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+    known = COLOUR_TRANSFORMS | {"Lighting"}
+    if name not in known:
         raise InputError(
-            f"augment.colour: {name!r} is no colour transform of torchvision v2{nearest(name, COLOUR_TRANSFORMS)}, "
-            f"known: {', '.join(sorted(COLOUR_TRANSFORMS))}"
+            f"augment.colour: {name!r} is no colour transform of torchvision v2{nearest(name, known)}, "
+            f"known: {', '.join(sorted(known))}"
         )
+    kind = Lighting if name == "Lighting" else getattr(v2, name)
+    own_p = "p" in signature(kind).parameters
     try:
-        transform: v2.Transform = getattr(v2, name)(**options)
+        transform = kind(**{key: value for key, value in options.items() if key != "p" or own_p})
+        if "p" in options and not own_p:
+            transform = v2.RandomApply([transform], options["p"])
         transform(torch.zeros(3, 8, 8, dtype=torch.uint8))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"augment.colour.{name}: {' '.join(str(error).split())}") from None

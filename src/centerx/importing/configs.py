@@ -1,0 +1,142 @@
+"""A YAML of centerX -> a configuration of ours, and what became of every key."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from centerx.config.load import parse_config
+from centerx.errors import InputError
+from centerx.files import write_whole
+from centerx.importing.keys import BY_ITS_CODE, DEFAULTS, Fate, Flat, fate_of
+
+MAX_DEPTH = 16
+
+
+class Row(NamedTuple):
+    """What became of a key.
+
+    Attributes:
+        key, value: theirs. fate: `kept as ..`, `renamed to ..` (the same said otherwise) or `dropped: ..`.
+    """
+
+    key: str
+    value: str
+    fate: str
+
+
+def import_config(path: Path, out: Path) -> None:
+    """Write our counterpart of a centerX YAML, and tell what became of every key.
+
+    Raises:
+        InputError: the file or one of its bases is missing, malformed or no configuration of centerX.
+    """
+    given = dict(flat(read_with_bases(path, ())))
+    if not any(key.split(".")[0].isupper() for key in given):
+        raise InputError(f"{path}: no configuration of centerX, which has sections such as MODEL and SOLVER")
+    tree, rows = translate(given)
+    ours = parse_config(tree, path).model_dump(mode="json", exclude_unset=True)
+    text = header(path, out) + yaml.safe_dump(ours, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    write_whole(out, text.encode("utf-8"))
+    for row in rows:
+        print(" | ".join(row))
+    counts = {word: sum(row.fate.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}
+    print(f"{out}: {', '.join(f'{count} keys {word}' for word, count in counts.items())}; fill in its paths")
+
+
+def header(path: Path, out: Path) -> str:
+    """The comment on top."""
+    return (
+        f"# centerx train {out} --out runs/{out.stem}\n"
+        f"# From {path.name} of centerX; not measured here.\n"
+        "# FILL IN the paths of data.train and data.val: they are guesses from the names of data sets there.\n"
+        "# FILL IN those of distill.teachers and train.init, where there are some: checkpoints to convert first, by\n"
+        "# `centerx import`.\n"
+    )
+
+
+def translate(given: Flat) -> tuple[dict[str, Any], list[Row]]:
+    """A flat centerX configuration -> our tree, and the fate of each key, of the defaults that matter too."""
+    whole = DEFAULTS | dict(given)
+    ours = dict(BY_ITS_CODE)
+    rows = []
+    for key in sorted(whole):
+        fate = fate_of(key, whole)
+        ours |= fate.ours
+        if key in given or fate.ours:
+            rows.append(Row(key, f"{whole[key]}{'' if key in given else ' (default)'}", told(fate, whole[key])))
+    return nested(ours), rows
+
+
+def told(fate: Fate, value: Any) -> str:
+    """One line."""
+    if fate.into:
+        return f"renamed to a part of {fate.into}"
+    if not fate.ours:
+        return f"dropped: {fate.why}"
+    why = f" ({fate.why})" if fate.why else ""
+    if all(each == value for each in fate.ours.values()):
+        return f"kept as {', '.join(fate.ours)}{why}"
+    return f"renamed to {', '.join(f'{key}={each}' for key, each in fate.ours.items())}{why}"
+
+
+def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The tree of a file over that of its `_BASE_`, a path that starts at the file's folder.
+
+    Raises:
+        InputError: a file is missing or malformed, holds Python tags, or leads back to itself.
+    """
+    if path.resolve() in seen or len(seen) > MAX_DEPTH:
+        raise InputError(f"{path}: `_BASE_` leads back to itself, remove the circle")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a configuration is a mapping of keys, not {type(tree).__name__}")
+    base = tree.pop("_BASE_", None)
+    if base is None:
+        return tree
+    return merged(read_with_bases(path.parent / str(base), (*seen, path.resolve())), tree)
+
+
+def merged(base: Any, change: Any) -> Any:
+    """Mappings merge key by key; anything else is replaced."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    return base | {key: merged(base.get(key), value) for key, value in change.items()}
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values; an empty section has none."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", literal(value)
+
+
+def literal(value: Any) -> Any:
+    """Text such as `(50, 62)` or `5e-4` as the value that it means, tuples as lists."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            return value
+    return [literal(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def nested(ours: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys -> a tree."""
+    tree: dict[str, Any] = {}
+    for key, value in ours.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = value
+    return tree

@@ -1,0 +1,63 @@
+"""The data sets that centerX knows by name: where they lie there (data/dataset/builting.py), and what they label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+COCO = "datasets/coco/annotations/instances_{split}2017.json"
+CROWD = {
+    "path": "datasets/crowd_human/Annotations/annotation_{split}.odgt",
+    "images": "datasets/crowd_human/JPEGImages",
+    "classes": ["person"],
+}
+FACES = {"path": "datasets/wider_face_add_lm_10_10_add_mafa", "classes": ["face"]}
+TRAIN, VAL = {"split": "train"}, {"split": "val"}
+
+DATASETS: dict[str, dict[str, Any]] = {
+    "coco_2017_train": {"path": COCO} | TRAIN,
+    "coco_2017_val": {"path": COCO} | VAL,
+    "coco_person_train": {"path": COCO, "classes": ["person"]} | TRAIN,
+    "coco_person_val": {"path": COCO, "classes": ["person"]} | VAL,
+    "coco_car_train": {"path": COCO, "classes": ["car"]} | TRAIN,
+    "coco_car_val": {"path": COCO, "classes": ["car"]} | VAL,
+    "coco_person_car_val": {"path": COCO, "classes": ["person", "car"]} | VAL,
+    "crowd_human_train": CROWD | TRAIN,
+    "crowd_human_val": CROWD | VAL,
+    "crowd_human_face_train": CROWD | TRAIN,
+    "crowd_human_face_val": CROWD | VAL,
+    "face_train": FACES | {"split": "trainval_all"},
+    "face_test": FACES | {"split": "test"},
+    "widerface_crowdhuman_train": FACES | {"split": "trainval_all"},
+    "widerface_crowdhuman_test": FACES | {"split": "test"},
+    "pseudo_person_face_train": {"path": "datasets/pseudo_person_face.json", "classes": ["person", "face"]},
+}
+# The author's own, never published; what their names say they label.
+PRIVATE = {"bj": ["person"], "7f": ["person"], "face_wider_mafa_bj": ["face"]}
+ORDER = ("person", "face", "car")  # as its class lists have them
+
+
+def data_entry(name: str) -> dict[str, Any]:
+    """An entry of `data.train` or `data.val`; of a name that is not known, with a path to fill in."""
+    known = DATASETS.get(name)
+    if known is None:
+        labels = PRIVATE.get(name.rpartition("_")[0])
+        return {"path": f"FILL_IN/{name}"} | ({"classes": labels} if labels else {})
+    entry = known | {"path": known["path"].format(split=known.get("split", ""))}
+    if "{split}" in known["path"]:
+        del entry["split"]
+    return entry
+
+
+def class_names(whole: Mapping[str, Any]) -> list[str]:
+    """The classes of a configuration whose data sets name some; none where one of them has all of COCO's."""
+    entries = [data_entry(name) for name in (*named(whole, "TRAIN"), *named(whole, "TEST"))]
+    found = {name for entry in entries for name in entry.get("classes", ())}
+    whole_coco = any(entry["path"].startswith("datasets/coco") and "classes" not in entry for entry in entries)
+    return [] if whole_coco else [name for name in ORDER if name in found]
+
+
+def named(whole: Mapping[str, Any], part: str) -> list[str]:
+    """The names of one part."""
+    names = whole.get(f"DATASETS.{part}", [])
+    return names if isinstance(names, list) else [names]

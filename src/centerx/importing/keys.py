@@ -1,0 +1,491 @@
+"""Each key of a centerX YAML: its default there, and what it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from centerx.config.schema import ModelConfig, NeckConfig
+from centerx.errors import InputError
+from centerx.importing.data_names import class_names, data_entry
+
+Flat = Mapping[str, Any]  # dotted key of theirs -> value
+
+
+class Fate(NamedTuple):
+    """What became of a key.
+
+    Attributes:
+        ours: our keys with their values; none where it is dropped, or goes into those of another key.
+        why: it is dropped, or what is said otherwise.
+        into: our keys that another key sets with its help.
+    """
+
+    ours: dict[str, Any]
+    why: str = ""
+    into: str = ""
+
+
+Rule = Callable[[Any, Flat], Fate]  # its value, the whole configuration
+
+# What counts where a file is silent, of the keys that its programs read: centerX's configs/config.py, and detectron2
+# 0.2.1's config/defaults.py for SOLVER, INPUT, DATALOADER and TEST.
+DEFAULTS: dict[str, Any] = {
+    "DATALOADER.NUM_WORKERS": 4,
+    "INPUT.CROP.ENABLED": False,
+    "INPUT.CROP.SIZE": [0.9, 0.9],
+    "INPUT.CROP.TYPE": "relative_range",
+    "INPUT.FORMAT": "RGB",
+    "INPUT.MAX_SIZE_TEST": 1333,
+    "INPUT.MAX_SIZE_TRAIN": 1333,
+    "INPUT.MIN_SIZE_TEST": 800,
+    "INPUT.MIN_SIZE_TRAIN": [800],
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": "choice",
+    "MODEL.BACKBONE.DEPTH": 18,
+    "MODEL.BACKBONE.LAST_STRIDE": 2,
+    "MODEL.BACKBONE.NAME": "build_resnet",
+    "MODEL.BACKBONE.PRETRAIN": True,
+    "MODEL.BACKBONE.STR_DEPTH": "400MF",
+    "MODEL.BN_TYPE": "SyncBN",
+    "MODEL.CENTERNET.DECONV_CHANNEL": [512, 256, 128, 64],
+    "MODEL.CENTERNET.IMGAUG_PROB": 2.0,
+    "MODEL.CENTERNET.KD.ENABLED": False,
+    "MODEL.CENTERNET.KD.KD_CLS_INDEX": [1],
+    "MODEL.CENTERNET.KD.KD_CLS_WEIGHT": [1.0],
+    "MODEL.CENTERNET.KD.KD_REG_WEIGHT": [0.1],
+    "MODEL.CENTERNET.KD.KD_WEIGHT": [10.0],
+    "MODEL.CENTERNET.KD.KD_WH_WEIGHT": [1.0],
+    "MODEL.CENTERNET.KD.KD_WITHOUT_LABEL": False,
+    "MODEL.CENTERNET.KD.NORM_WH": [False],
+    "MODEL.CENTERNET.KD.TEACHER_WEIGTHS": ["None"],
+    "MODEL.CENTERNET.LOSS.CLS_WEIGHT": 1,
+    "MODEL.CENTERNET.LOSS.COMMUNISM.CLS_LOSS": 1.5,
+    "MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE": False,
+    "MODEL.CENTERNET.LOSS.COMMUNISM.OFF_LOSS": 0.1,
+    "MODEL.CENTERNET.LOSS.COMMUNISM.WH_LOSS": 0.3,
+    "MODEL.CENTERNET.LOSS.MSE": False,
+    "MODEL.CENTERNET.LOSS.NORM_WH": False,
+    "MODEL.CENTERNET.LOSS.REG_WEIGHT": 1,
+    "MODEL.CENTERNET.LOSS.SKIP_LOSS": False,
+    "MODEL.CENTERNET.LOSS.SKIP_WEIGHT": 1.0,
+    "MODEL.CENTERNET.LOSS.WH_WEIGHT": 0.1,
+    "MODEL.CENTERNET.MIN_OVERLAP": 0.7,
+    "MODEL.CENTERNET.MODULATE_DEFORM": True,
+    "MODEL.CENTERNET.NUM_CLASSES": 80,
+    "MODEL.CENTERNET.RESIZE_TYPE": "ResizeShortestEdge",
+    "MODEL.CENTERNET.TRAIN_PIPELINES": [
+        ["RandomFlip", {}],
+        ["RandomBrightness", {"intensity_min": 0.6, "intensity_max": 1.4}],
+        ["RandomContrast", {"intensity_min": 0.6, "intensity_max": 1.4}],
+        ["RandomSaturation", {"intensity_min": 0.6, "intensity_max": 1.4}],
+        ["RandomLighting", {"scale": 0.1}],
+    ],
+    "MODEL.CENTERNET.USE_DEFORM": True,
+    "SOLVER.BASE_LR": 0.001,
+    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": "value",
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": 1.0,
+    "SOLVER.CLIP_GRADIENTS.ENABLED": False,
+    "SOLVER.CLIP_GRADIENTS.NORM_TYPE": 2.0,
+    "SOLVER.COSINE_DECAY_ITER": 0.7,
+    "SOLVER.GAMMA": 0.1,
+    "SOLVER.IMS_PER_BATCH": 16,
+    "SOLVER.LR_SCHEDULER_NAME": "WarmupMultiStepLR",
+    "SOLVER.MAX_ITER": 40000,
+    "SOLVER.MIN_LR": 1e-8,
+    "SOLVER.MOMENTUM": 0.9,
+    "SOLVER.NESTEROV": False,
+    "SOLVER.OPTIM_NAME": "SGD",
+    "SOLVER.STEPS": [30000],
+    "SOLVER.SWA.ENABLED": False,
+    "SOLVER.SWA.ETA_MIN_LR": 3.5e-6,
+    "SOLVER.SWA.ITER": 10,
+    "SOLVER.SWA.LR_SCHED": False,
+    "SOLVER.SWA.LR_START": 2.5e-6,
+    "SOLVER.SWA.PERIOD": 2,
+    "SOLVER.WARMUP_ITERS": 1000,
+    "SOLVER.WEIGHT_DECAY": 1e-4,
+    "TEST.EVAL_PERIOD": 0,
+}
+
+# What its code does whatever a file says, where our default is another.
+BY_ITS_CODE = {
+    "loss.reach": 0,
+    "augment.scale": [1.0, 1.0],
+    "augment.shift": 0.0,
+    "augment.min_visible": 0.0,
+    "train.ema": 0.0,
+    "train.clip_norm": 0.0,
+}
+
+# torchvision's counterparts of its imgaug set, of whose ten changes it takes none to five
+IMGAUG: list[dict[str, dict[str, Any]]] = [
+    {"GaussianBlur": {"kernel_size": 7, "sigma": [0.1, 3.0]}},
+    {"RandomAdjustSharpness": {"sharpness_factor": 2.0}},
+    {"ColorJitter": {"brightness": 0.5}},
+    {"ColorJitter": {"contrast": [0.75, 1.5]}},
+    {"ColorJitter": {"saturation": [0.7, 1.0]}},
+]
+SHARE_OF_IMGAUG = 0.25  # of the pictures that a change of the set meets on average
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list, of one where there is no list."""
+    return value if isinstance(value, list) else [value]
+
+
+def fate_of(key: str, whole: Flat) -> Fate:
+    """What becomes of a key of a configuration that holds all of `DEFAULTS`.
+
+    Raises:
+        InputError: its value, or that of a key beside it, is of another kind than in centerX.
+    """
+    rule = RULES.get(key)
+    if rule is None:
+        return Fate({}, "centerX has no such key")
+    try:
+        return rule(whole[key], whole)
+    except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
+        raise InputError(f"{key}: cannot be {whole[key]!r} in centerX ({error})") from None
+
+
+def keep(*ours: str) -> Rule:
+    """The value as it is."""
+    return lambda value, _: Fate(dict.fromkeys(ours, value))
+
+
+def drop(why: str) -> Rule:
+    """For a reason."""
+    return lambda *_: Fate({}, why)
+
+
+def part_of(ours: str) -> Rule:
+    """Another key says it too."""
+    return lambda *_: Fate({}, into=ours)
+
+
+def of_schedule(name: str, rule: Rule) -> Rule:
+    """Only where the schedule has it."""
+    due = f"of {name} alone"
+    return lambda value, c: rule(value, c) if c["SOLVER.LR_SCHEDULER_NAME"] == name else Fate({}, due)
+
+
+def only(section: str, rule: Rule) -> Rule:
+    """Only where a section is enabled."""
+    return lambda value, c: rule(value, c) if c[section] else Fate({}, f"{section} is off")
+
+
+def same_as_ours(due: Any, otherwise: str) -> Rule:
+    """A value that ours always has."""
+    return lambda value, _: Fate({}, f"always {due} here" if value == due else otherwise)
+
+
+def constant(term: str) -> Rule:
+    """A term's constant, the same for labels and teachers."""
+    return only("MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE", keep(f"loss.constant.{term}", f"distill.constant.{term}"))
+
+
+def teacher(rule: Callable[[Any], Fate]) -> Rule:
+    """A list with a value for each teacher, of which ours has one for all: the first counts."""
+
+    def first(value: Any, c: Flat) -> Fate:
+        fate = rule(value[0])
+        return fate._replace(why="one weight for all teachers: the first's") if len(set(map(str, value))) > 1 else fate
+
+    return only("MODEL.CENTERNET.KD.ENABLED", first)
+
+
+def teacher_weight(ours: str) -> Rule:
+    """A term's weight, in which KD_WEIGHT goes up."""
+
+    def product(value: Any, c: Flat) -> Fate:
+        each = [one * whole for one, whole in zip(value, c["MODEL.CENTERNET.KD.KD_WEIGHT"], strict=False)]
+        why = "KD_WEIGHT times it" + ("; one weight for all teachers: the first's" if len(set(each)) > 1 else "")
+        return Fate({ours: each[0]}, why)
+
+    return only("MODEL.CENTERNET.KD.ENABLED", product)
+
+
+def backbone(_: Any, c: Flat) -> Fate:
+    """The timm name, with the weights that the original has: torchvision's, or those of pycls."""
+    if c["MODEL.BACKBONE.NAME"] != "build_regnet":
+        return Fate({"model.backbone": f"resnet{c['MODEL.BACKBONE.DEPTH']}.tv_in1k"}, "by its timm name")
+    depth = str(c["MODEL.BACKBONE.STR_DEPTH"]).upper().removesuffix("MF")
+    family = "y" if depth.endswith("Y") else "x"
+    size = int(depth.rstrip("XY")) // 100
+    return Fate({"model.backbone": f"regnet{family}_{size:03d}.pycls_in1k"}, "by its timm name")
+
+
+def convolution(_: Any, c: Flat) -> Fate:
+    """Plain or deformable convolutions of the neck."""
+    deformable = "modulated" if c["MODEL.CENTERNET.MODULATE_DEFORM"] else "deformable"
+    conv = deformable if c["MODEL.CENTERNET.USE_DEFORM"] else "plain"
+    return where_known({"model.neck.conv": conv}, NeckConfig.model_fields, "convolutions of the neck are plain here")
+
+
+def where_known(ours: dict[str, Any], known: Mapping[str, Any], why: str) -> Fate:
+    """Our keys where the schema has them."""
+    return Fate(ours) if all(key.split(".")[-1] in known for key in ours) else Fate({}, why)
+
+
+def start(value: Any, _: Flat) -> Fate:
+    """Weights to start from."""
+    if not value or "://" in str(value):
+        return Fate({}, "ImageNet weights of a backbone are those of model.pretrained")
+    return Fate({"train.init": checkpoint(value)}, "`centerx import` converts the checkpoint")
+
+
+def checkpoint(path: str) -> str:
+    """Where a converted checkpoint would lie."""
+    return str(Path(path).with_suffix(".safetensors"))
+
+
+def teachers(value: Any, c: Flat) -> Fate:
+    """Model files, each with its classes."""
+    ends = [0, *c["MODEL.CENTERNET.KD.KD_CLS_INDEX"]]
+    names = class_names(c)
+    entries: list[dict[str, Any]] = []
+    for number, path in enumerate(value):
+        entry: dict[str, Any] = {"weights": checkpoint(path), "name": f"teacher{number + 1}"}
+        if len(value) > 1 and names and number + 1 < len(ends):
+            entry["classes"] = names[ends[number] : ends[number + 1]]
+        entries.append(entry)
+    return Fate(
+        {"distill.teachers": entries, "distill.loss": "article", "distill.features": 0.0},
+        "`centerx import` converts the checkpoints",
+    )
+
+
+def data(ours: str) -> Rule:
+    """Entries by the names of data sets."""
+    return lambda value, _: Fate(
+        {ours: [data_entry(name) for name in as_list(value)]}, "paths are guesses: fill them in"
+    )
+
+
+def classes(value: Any, c: Flat) -> Fate:
+    """Class names, where those of the data sets are as many."""
+    names = class_names(c)
+    return Fate({"classes": names}, "by name") if len(names) == value else Fate({}, "the data sets tell the classes")
+
+
+def sides_of_training(value: Any, c: Flat) -> Fate:
+    """Multi-scale training, but for the fixed size of `Resize`."""
+    if c["MODEL.CENTERNET.RESIZE_TYPE"] == "Resize":
+        return Fate({}, "RESIZE_TYPE Resize: one size, data.input_size; pictures keep their shape here")
+    return Fate({"augment.short_sides": as_list(value)})
+
+
+def input_size(_: Any, c: Flat) -> Fate:
+    """Height and width of evaluation, in multiples of 32."""
+    short, long = c["INPUT.MIN_SIZE_TEST"], c["INPUT.MAX_SIZE_TEST"]
+    if not short:  # no resizing there
+        short = long = c["INPUT.MAX_SIZE_TRAIN"]
+    size = [-(-side // 32) * 32 for side in (min(short, long), long)]
+    return Fate({"data.input_size": size}, "one frame for all pictures, of landscape format")
+
+
+def crop(value: Any, c: Flat) -> Fate:
+    """The window, where it is relative."""
+    if not str(c["INPUT.CROP.TYPE"]).startswith("relative"):
+        return Fate({}, "windows are relative to the picture here")
+    return Fate({"augment.crop": c["INPUT.CROP.TYPE"], "augment.crop_size": list(c["INPUT.CROP.SIZE"])})
+
+
+def colours(value: Any, c: Flat) -> Fate:
+    """The changes that have a counterpart, by torchvision's names."""
+    steps = dict(value)
+    jitter = {
+        name.removeprefix("Random").lower(): [arguments["intensity_min"], arguments["intensity_max"]]
+        for name, arguments in steps.items()
+        if name in ("RandomBrightness", "RandomContrast", "RandomSaturation")
+    }
+    ours: list[dict[str, dict[str, Any]]] = [{"ColorJitter": jitter}] if jitter else []
+    if "RandomLighting" in steps:
+        ours.append({"Lighting": {"scale": steps["RandomLighting"]["scale"]}})
+    if (share := c["MODEL.CENTERNET.IMGAUG_PROB"]) < 1:
+        ours += [{name: each | {"p": share * SHARE_OF_IMGAUG}} for step in IMGAUG for name, each in step.items()]
+    left = set(steps) - {"RandomFlip", "RandomBrightness", "RandomContrast", "RandomSaturation", "RandomLighting"}
+    flip = 0.5 if "RandomFlip" in steps else 0.0
+    why = f"without {', '.join(sorted(left))}" if left else ""
+    return Fate({"augment.flip": flip, "augment.colour": ours}, why)
+
+
+def imgaug(value: Any, c: Flat) -> Fate:
+    """The set of imgaug, on a share of the pictures."""
+    if value >= 1:
+        return Fate({}, "1 or more: off")
+    steps = colours(c["MODEL.CENTERNET.TRAIN_PIPELINES"], c).ours["augment.colour"]
+    return Fate({"augment.colour": steps}, "without superpixels, emboss, and the perspective that forgot the boxes")
+
+
+def epochs(value: Any, c: Flat) -> Fate:
+    """Passes over the data, those of SWA included."""
+    return Fate({"train.epochs": value + (c["SOLVER.SWA.ITER"] if c["SOLVER.SWA.ENABLED"] else 0)}, "it means epochs")
+
+
+def share_of_run(ours: str) -> Rule:
+    """Epochs -> shares of the run before SWA."""
+
+    def shares(value: Any, c: Flat) -> Fate:
+        whole = c["SOLVER.MAX_ITER"]
+        times = [min(round(each / whole, 4), 1.0) for each in as_list(value)]
+        return Fate({ours: times if isinstance(value, list) else times[0]}, "in shares of the run")
+
+    return shares
+
+
+def schedule(value: Any, _: Flat) -> Fate:
+    """The shape after the warm-up."""
+    known = {"WarmupCosineAnnealingLR": "delayed_cosine", "WarmupMultiStepLR": "multistep", "WarmupCosineLR": "cosine"}
+    return Fate({"train.schedule.name": known[value]}) if value in known else Fate({}, "no such schedule")
+
+
+def optimizer(value: Any, c: Flat) -> Fate:
+    """The name."""
+    plain = "sgd" if c["SOLVER.NESTEROV"] else "momentum"
+    return Fate({"train.optimizer.name": {"SGD": plain, "Adam": "adam", "RangerLars": "rangerlars"}.get(value, plain)})
+
+
+def relative_rate(ours: str) -> Rule:
+    """A learning rate -> a factor of the peak."""
+    return lambda value, c: Fate({ours: value / c["SOLVER.BASE_LR"]}, "relative to the peak")
+
+
+def clip(value: Any, c: Flat) -> Fate:
+    """The limit, of each component or of the norm."""
+    return Fate({f"train.clip_{c['SOLVER.CLIP_GRADIENTS.CLIP_TYPE']}": value})
+
+
+def swa_share(value: Any, c: Flat) -> Fate:
+    """The share of the run whose weights are averaged."""
+    return Fate({"train.swa": round(value / (c["SOLVER.MAX_ITER"] + value), 4)}, "share of the run")
+
+
+def swa_rates(value: Any, c: Flat) -> Fate:
+    """Where the rate goes while weights are averaged."""
+    low = c["SOLVER.SWA.ETA_MIN_LR"] if c["SOLVER.SWA.LR_SCHED"] else value
+    return Fate({"train.swa_rates": [value / c["SOLVER.BASE_LR"], low / c["SOLVER.BASE_LR"]]}, "relative to the peak")
+
+
+def pixels(due: list[float]) -> Rule:
+    """What pixels are normalised with."""
+    why = "the network normalises by what its backbone's weights need"
+    return lambda value, _: Fate({}, why if list(value) == due else f"{why}, {due} of RGB")
+
+
+COMMUNISM = "MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE"
+KD = "MODEL.CENTERNET.KD.ENABLED"
+SWA = "SOLVER.SWA.ENABLED"
+CLIP = "SOLVER.CLIP_GRADIENTS.ENABLED"
+CLIPPING = part_of("train.clip_value and train.clip_norm")
+COSINE, MULTISTEP = "WarmupCosineAnnealingLR", "WarmupMultiStepLR"
+UNREAD = drop("its programs do not read it")
+
+RULES: dict[str, Rule] = {
+    "VERSION": drop("of detectron2's file format"),
+    "OUTPUT_DIR": drop("`centerx train --out` says it"),
+    "MODEL.META_ARCHITECTURE": drop("there is one"),
+    "MODEL.MASK_ON": drop("there are no masks"),
+    "MODEL.RESNETS.OUT_FEATURES": UNREAD,
+    "MODEL.FPN.IN_FEATURES": UNREAD,
+    "MODEL.WEIGHTS": start,
+    "MODEL.BN_TYPE": lambda value, _: Fate({"train.sync_bn": value == "SyncBN"}),
+    "MODEL.BACKBONE.NAME": backbone,
+    "MODEL.BACKBONE.DEPTH": part_of("model.backbone"),
+    "MODEL.BACKBONE.STR_DEPTH": part_of("model.backbone"),
+    "MODEL.BACKBONE.PRETRAIN": keep("model.pretrained"),
+    "MODEL.BACKBONE.PRETRAIN_PATH": drop("timm fetches the same weights by the name in model.backbone"),
+    "MODEL.BACKBONE.LAST_STRIDE": lambda value, _: where_known(
+        {"model.last_stride": value}, ModelConfig.model_fields, "the last stage has stride 2 here"
+    ),
+    "MODEL.PIXEL_MEAN": pixels(IMAGENET[0]),
+    "MODEL.PIXEL_STD": pixels(IMAGENET[1]),
+    "MODEL.CENTERNET.DECONV_CHANNEL": lambda value, _: Fate(
+        {"model.neck.type": "deconv", "model.neck.channels": list(value[1:])}, "the first is the backbone's"
+    ),
+    "MODEL.CENTERNET.DECONV_KERNEL": same_as_ours([4, 4, 4], "deconvolutions are of 4 x 4 here"),
+    "MODEL.CENTERNET.NUM_CLASSES": classes,
+    "MODEL.CENTERNET.MODULATE_DEFORM": part_of("model.neck.conv"),
+    "MODEL.CENTERNET.USE_DEFORM": convolution,
+    "MODEL.CENTERNET.BIAS_VALUE": same_as_ours(-2.19, "the heatmap starts at a probability of 0.1 here"),
+    "MODEL.CENTERNET.DOWN_SCALE": same_as_ours(4, "the stride is 4 here"),
+    "MODEL.CENTERNET.MIN_OVERLAP": keep("loss.min_overlap"),
+    "MODEL.CENTERNET.TENSOR_DIM": drop("there is no most number of objects"),
+    "MODEL.CENTERNET.OUTPUT_SIZE": UNREAD,
+    "MODEL.CENTERNET.BOX_MINSIZE": drop("objects of a side under one pixel are ignored here"),
+    "MODEL.CENTERNET.RESIZE_TYPE": part_of("augment.short_sides"),
+    "MODEL.CENTERNET.TRAIN_PIPELINES": colours,
+    "MODEL.CENTERNET.TEST_PIPELINES": drop("evaluation sees pictures as they are"),
+    "MODEL.CENTERNET.IMGAUG_PROB": imgaug,
+    "MODEL.CENTERNET.LOSS.CLS_WEIGHT": keep("loss.heatmap"),
+    "MODEL.CENTERNET.LOSS.WH_WEIGHT": keep("loss.size"),
+    "MODEL.CENTERNET.LOSS.REG_WEIGHT": keep("loss.offset"),
+    "MODEL.CENTERNET.LOSS.NORM_WH": keep("loss.relative_size"),
+    "MODEL.CENTERNET.LOSS.MSE": lambda value, _: Fate({"loss.heatmap_type": "mse" if value else "focal"}),
+    "MODEL.CENTERNET.LOSS.SKIP_LOSS": lambda value, c: (
+        Fate({"train.skip_jumps": c["MODEL.CENTERNET.LOSS.SKIP_WEIGHT"]}, "against the running mean")
+        if value and not c[COMMUNISM]
+        else Fate({}, "no loss is skipped" if not value else "a loss of constant magnitude does not jump")
+    ),
+    "MODEL.CENTERNET.LOSS.SKIP_WEIGHT": part_of("train.skip_jumps"),
+    "MODEL.CENTERNET.LOSS.IGNORE_UNLABEL": drop("always so here: `classes` of each data set say what it labels"),
+    COMMUNISM: lambda value, _: Fate({"loss.balance": "constant" if value else "fixed"}),
+    "MODEL.CENTERNET.LOSS.COMMUNISM.CLS_LOSS": constant("heatmap"),
+    "MODEL.CENTERNET.LOSS.COMMUNISM.WH_LOSS": constant("size"),
+    "MODEL.CENTERNET.LOSS.COMMUNISM.OFF_LOSS": constant("offset"),
+    KD: part_of("distill.teachers"),
+    "MODEL.CENTERNET.KD.TEACHER_CFG": drop("a model file holds its configuration"),
+    "MODEL.CENTERNET.KD.TEACHER_WEIGTHS": only(KD, teachers),
+    "MODEL.CENTERNET.KD.KD_WEIGHT": part_of("distill.heatmap, .size and .offset"),
+    "MODEL.CENTERNET.KD.KD_CLS_WEIGHT": teacher_weight("distill.heatmap"),
+    "MODEL.CENTERNET.KD.KD_WH_WEIGHT": teacher_weight("distill.size"),
+    "MODEL.CENTERNET.KD.KD_REG_WEIGHT": teacher_weight("distill.offset"),
+    "MODEL.CENTERNET.KD.KD_CLS_INDEX": part_of("distill.teachers"),
+    "MODEL.CENTERNET.KD.NORM_WH": teacher(lambda value: Fate({"distill.relative_size": value})),
+    "MODEL.CENTERNET.KD.KD_WITHOUT_LABEL": only(KD, lambda value, _: Fate({"distill.labels": not value})),
+    "DATASETS.TRAIN": data("data.train"),
+    "DATASETS.TEST": data("data.val"),
+    "DATALOADER.NUM_WORKERS": keep("data.workers"),
+    "INPUT.FORMAT": same_as_ours("RGB", "pictures are RGB here"),
+    "INPUT.MIN_SIZE_TRAIN": sides_of_training,
+    "INPUT.MAX_SIZE_TRAIN": keep("augment.long_side"),
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": lambda value, _: Fate({"augment.short_sides_between": value == "range"}),
+    "INPUT.MIN_SIZE_TEST": input_size,
+    "INPUT.MAX_SIZE_TEST": part_of("data.input_size"),
+    "INPUT.CROP.ENABLED": lambda value, c: crop(value, c) if value else Fate({"augment.crop": "none"}),
+    "INPUT.CROP.TYPE": part_of("augment.crop"),
+    "INPUT.CROP.SIZE": part_of("augment.crop_size"),
+    "SOLVER.IMS_PER_BATCH": keep("train.batch_size"),
+    "SOLVER.MAX_ITER": epochs,
+    "SOLVER.WARMUP_ITERS": share_of_run("train.schedule.warmup"),
+    "SOLVER.WARMUP_FACTOR": drop("its code sets it to one over the steps of the warm-up, as it is here"),
+    "SOLVER.WARMUP_METHOD": same_as_ours("linear", "the warm-up is linear here"),
+    "SOLVER.STEPS": of_schedule(MULTISTEP, share_of_run("train.schedule.steps")),
+    "SOLVER.GAMMA": of_schedule(MULTISTEP, keep("train.schedule.gamma")),
+    "SOLVER.COSINE_DECAY_ITER": of_schedule(COSINE, keep("train.schedule.delay")),
+    "SOLVER.MIN_LR": of_schedule(COSINE, relative_rate("train.schedule.final")),
+    "SOLVER.LR_SCHEDULER_NAME": schedule,
+    "SOLVER.BASE_LR": keep("train.optimizer.lr"),
+    "SOLVER.OPTIM_NAME": optimizer,
+    "SOLVER.NESTEROV": part_of("train.optimizer.name"),
+    "SOLVER.MOMENTUM": keep("train.optimizer.momentum"),
+    "SOLVER.WEIGHT_DECAY": keep("train.optimizer.weight_decay"),
+    "SOLVER.WEIGHT_DECAY_NORM": same_as_ours(0.0, "norms do not decay here"),
+    "SOLVER.WEIGHT_DECAY_BIAS": drop("biases do not decay here"),
+    "SOLVER.BIAS_LR_FACTOR": same_as_ours(1.0, "biases have the rate of the rest here"),
+    "SOLVER.CHECKPOINT_PERIOD": drop("a checkpoint is written after every epoch"),
+    CLIP: CLIPPING,
+    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": CLIPPING,
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": only(CLIP, clip),
+    "SOLVER.CLIP_GRADIENTS.NORM_TYPE": same_as_ours(2.0, "the norm is Euclid's here"),
+    SWA: part_of("train.swa"),
+    "SOLVER.SWA.ITER": only(SWA, swa_share),
+    "SOLVER.SWA.PERIOD": only(SWA, same_as_ours(1, "weights are averaged once an epoch here")),
+    "SOLVER.SWA.LR_START": only(SWA, swa_rates),
+    "SOLVER.SWA.ETA_MIN_LR": only(SWA, part_of("train.swa_rates")),
+    "SOLVER.SWA.LR_SCHED": only(SWA, part_of("train.swa_rates")),
+    "TEST.EVAL_PERIOD": lambda value, c: Fate({"train.val_every": value or c["SOLVER.MAX_ITER"]}),
+    "TEST.DETECTIONS_PER_IMAGE": drop("its programs do not read it; the most is model.top_k, 100 there too"),
+}

@@ -1,0 +1,212 @@
+"""YAML files of centerX -> ours: values by hand, every key accounted for, and what is refused."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from centerx.config import Config, load_config
+from centerx.errors import InputError
+from centerx.importing.configs import import_config, translate
+from centerx.importing.keys import RULES
+from centerx.train.optim import build_schedule
+
+BASE = """
+MODEL:
+  META_ARCHITECTURE: "CenterNet"
+  CENTERNET: {NUM_CLASSES: 80, MIN_OVERLAP: 0.7, TENSOR_DIM: 128}
+DATASETS: {TRAIN: '("coco_2017_train",)', TEST: '("coco_2017_val",)'}
+SOLVER: {STEPS: "(30000, 40000)", MAX_ITER: 45000, BASE_LR: 0.02}
+VERSION: 2
+"""
+
+WHOLE = """
+_BASE_: "../base.yaml"
+MODEL:
+  WEIGHTS: 'models/r18.pth'
+  BN_TYPE: "SyncBN"
+  BACKBONE: {NAME: "build_regnet", STR_DEPTH: "4000y", PRETRAIN: True, PRETRAIN_PATH: "models/y.pyth"}
+  PIXEL_MEAN: [0.485, 0.456, 0.406]
+  CENTERNET:
+    DECONV_CHANNEL: [1088, 256, 128, 64]
+    NUM_CLASSES: 2
+    MIN_OVERLAP: 0.3
+    USE_DEFORM: False
+    IMGAUG_PROB: 0.5
+    LOSS: {NORM_WH: True, WH_WEIGHT: 10.0, MSE: True, SKIP_LOSS: True, SKIP_WEIGHT: 1.3, IGNORE_UNLABEL: True}
+    KD:
+      ENABLED: True
+      TEACHER_CFG: ["a.yaml", "b.yaml"]
+      TEACHER_WEIGTHS: ["models/people.pth", "models/faces.pth"]
+      KD_WEIGHT: [2.0, 1.0]
+      KD_CLS_WEIGHT: [1000.0, 2000.0]
+      KD_WH_WEIGHT: [1.0, 2.0]
+      KD_REG_WEIGHT: [0.1, 0.1]
+      KD_CLS_INDEX: [1, 2]
+      NORM_WH: [True, True]
+      KD_WITHOUT_LABEL: True
+DATASETS:
+  TRAIN: ("face_train", "crowd_human_train", "mine_train")
+  TEST: ("crowd_human_face_val",)
+SOLVER:
+  IMS_PER_BATCH: 64
+  WARMUP_ITERS: 1
+  MAX_ITER: 70
+  BASE_LR: 5e-4
+  LR_SCHEDULER_NAME: "WarmupCosineAnnealingLR"
+  COSINE_DECAY_ITER: 0.1
+  OPTIM_NAME: "Adam"
+  CLIP_GRADIENTS: {ENABLED: True, CLIP_TYPE: "norm", CLIP_VALUE: 0.5}
+  SWA: {ENABLED: True, ITER: 10, PERIOD: 1, LR_START: 5e-5, ETA_MIN_LR: 5e-6, LR_SCHED: True}
+INPUT:
+  MIN_SIZE_TRAIN: (384, 448)
+  MAX_SIZE_TRAIN: 640
+  MIN_SIZE_TEST: 384
+  MAX_SIZE_TEST: 640
+  CROP: {ENABLED: True, TYPE: "relative_range", SIZE: [0.75, 0.6]}
+DATALOADER: {NUM_WORKERS: 3}
+TEST: {EVAL_PERIOD: 3}
+OUTPUT_DIR: "exp"
+ODDITY: 1
+"""
+
+
+def convert(folder: Path, text: str, base: str = BASE) -> Config:
+    (folder / "sub").mkdir(exist_ok=True)
+    (folder / "base.yaml").write_text(base)
+    (folder / "sub" / "whole.yaml").write_text(text)
+    import_config(folder / "sub" / "whole.yaml", folder / "ours.yaml")
+    return load_config(folder / "ours.yaml")
+
+
+def test_values_by_hand(tmp_path: Path) -> None:
+    c = convert(tmp_path, WHOLE)
+    assert c.classes == ("person", "face")
+    assert (c.model.backbone, c.model.pretrained) == ("regnety_040.pycls_in1k", True)
+    assert (c.model.neck.type, c.model.neck.channels) == ("deconv", (256, 128, 64))
+    assert (c.loss.heatmap_type, c.loss.relative_size, c.loss.size, c.loss.heatmap, c.loss.offset) == (
+        "mse", True, 10.0, 1.0, 1.0,
+    )  # fmt: skip
+    assert (c.loss.min_overlap, c.loss.reach, c.loss.balance) == (0.3, 0, "fixed")
+    assert (c.distill.heatmap, c.distill.size, c.distill.offset) == (2000.0, 2.0, pytest.approx(0.2))
+    assert (c.distill.loss, c.distill.features, c.distill.relative_size, c.distill.labels) == (
+        "article", 0.0, True, False,
+    )  # fmt: skip
+    assert [(each.weights, each.classes) for each in c.distill.teachers] == [
+        ("models/people.safetensors", {"person": "person"}),
+        ("models/faces.safetensors", {"face": "face"}),
+    ]
+    assert (c.augment.crop, c.augment.crop_size) == ("relative_range", (0.75, 0.6))
+    assert (c.augment.short_sides, c.augment.long_side, c.augment.short_sides_between) == ((384, 448), 640, False)
+    assert c.data.input_size == (384, 640)
+    assert [entry.classes for entry in c.data.train] == [("face",), ("person",), None]
+    assert c.data.train[2].path == "FILL_IN/mine_train"
+    assert (c.train.epochs, c.train.swa, c.train.swa_rates) == (80, 0.125, (pytest.approx(0.1), pytest.approx(0.01)))
+    assert (c.train.optimizer.name, c.train.optimizer.lr, c.train.optimizer.weight_decay) == ("adam", 5e-4, 1e-4)
+    assert (c.train.clip_norm, c.train.clip_value, c.train.skip_jumps) == (0.5, 0.0, 1.3)
+    assert (c.train.sync_bn, c.train.ema, c.train.val_every, c.train.batch_size, c.data.workers) == (True, 0, 3, 64, 3)
+    assert c.train.init == "models/r18.safetensors"
+    names = [name for step in c.augment.colour for name in step]
+    assert names[:2] == ["ColorJitter", "Lighting"]
+    assert "GaussianBlur" in names
+
+
+def test_the_schedule_is_the_one_it_would_have_run(tmp_path: Path) -> None:
+    """A hundred steps an epoch: a warm-up of one, the peak up to the seventh, then down to MIN_LR at the 70th."""
+    s = convert(tmp_path, WHOLE).train.schedule
+    factor = build_schedule(s.name, 7000, s.warmup, s.steps, s.gamma, s.delay, s.final)
+    low = 1e-8 / 5e-4
+    for step in (100, 700, 3000, 6999):
+        fall = (1 + math.cos(math.pi * max(step - 700, 0) / 6300)) / 2
+        assert factor(step) == pytest.approx(low + (1 - low) * fall, abs=1e-4)
+
+
+def test_every_key_is_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(tmp_path, WHOLE)
+    lines = capsys.readouterr().out.splitlines()
+    told = {line.split(" | ")[0]: line.split(" | ", 2)[2] for line in lines[:-1]}
+    assert set(told) >= leaves(yaml.safe_load(WHOLE)) | leaves(yaml.safe_load(BASE))
+    words = [fate.split()[0].rstrip(":") for fate in told.values()]
+    counts = {word: words.count(word) for word in ("kept", "renamed", "dropped")}
+    assert sum(counts.values()) == len(words)
+    assert ", ".join(f"{count} keys {word}" for word, count in counts.items()) in lines[-1]
+    assert told["ODDITY"] == "dropped: centerX has no such key"
+    assert told["SOLVER.BASE_LR"] == "kept as train.optimizer.lr"
+    assert told["SOLVER.MAX_ITER"].startswith("renamed to train.epochs=80")
+    assert "one weight for all teachers" in told["MODEL.CENTERNET.KD.KD_REG_WEIGHT"]
+    assert all(fate.removeprefix("dropped:").strip() for fate in told.values())
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> set[str]:
+    found = set()
+    for key, value in tree.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}"}
+    return found - {"_BASE_"}
+
+
+def test_what_a_file_leaves_out_is_as_its_defaults_have_it(tmp_path: Path) -> None:
+    c = convert(tmp_path, "_BASE_: ../base.yaml\nSOLVER: {MAX_ITER: 10, WARMUP_ITERS: 1, STEPS: '(5, 8)'}\n")
+    assert c.classes is None
+    assert c.data.train[0].path == "datasets/coco/annotations/instances_train2017.json"
+    assert c.loss.min_overlap == 0.7
+    assert (c.train.optimizer.name, c.train.optimizer.lr, c.train.batch_size) == ("momentum", 0.02, 16)
+    assert (c.train.schedule.name, c.train.schedule.steps, c.train.schedule.warmup) == ("multistep", (0.5, 0.8), 0.1)
+    assert (c.augment.crop, c.augment.short_sides, c.augment.long_side) == ("none", (800,), 1333)
+    assert c.data.input_size == (800, 1344)
+    assert (c.train.clip_norm, c.train.clip_value, c.train.swa, c.train.skip_jumps) == (0, 0, 0, 0)
+    assert c.distill.teachers == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "value"),
+    [
+        ("SOLVER: {OPTIM_NAME: RangerLars}", "train.optimizer.name", "rangerlars"),
+        ("SOLVER: {NESTEROV: True}", "train.optimizer.name", "sgd"),
+        ("SOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR}", "train.schedule.name", "cosine"),
+        ("SOLVER: {CLIP_GRADIENTS: {ENABLED: True}}", "train.clip_value", 1.0),
+        ("MODEL: {BACKBONE: {DEPTH: 50}}", "model.backbone", "resnet50.tv_in1k"),
+        ("MODEL: {BACKBONE: {NAME: build_regnet, STR_DEPTH: 400x}}", "model.backbone", "regnetx_004.pycls_in1k"),
+        ("MODEL: {CENTERNET: {RESIZE_TYPE: Resize}}", "augment.short_sides", ()),
+        ("MODEL: {CENTERNET: {LOSS: {COMMUNISM: {ENABLE: True}}}}", "loss.balance", "constant"),
+        ("MODEL: {CENTERNET: {LOSS: {COMMUNISM: {ENABLE: True}}}}", "loss.constant.heatmap", 1.5),
+        ("MODEL: {CENTERNET: {LOSS: {COMMUNISM: {ENABLE: True}, SKIP_LOSS: True}}}", "train.skip_jumps", 0.0),
+        ("INPUT: {MIN_SIZE_TEST: 0, MAX_SIZE_TRAIN: 512}", "data.input_size", (512, 512)),
+        ("INPUT: {MIN_SIZE_TRAIN_SAMPLING: range}", "augment.short_sides_between", True),
+        ("INPUT: {CROP: {ENABLED: True, TYPE: absolute, SIZE: [300, 300]}}", "augment.crop", "none"),
+    ],
+)
+def test_one_key(tmp_path: Path, more: str, key: str, value: Any) -> None:
+    found: Any = convert(tmp_path, f"_BASE_: ../base.yaml\n{more}\n")
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+def test_the_defaults_alone_are_a_configuration() -> None:
+    tree, rows = translate({})
+    assert Config.model_validate(tree).train.batch_size == 16
+    assert {row.key for row in rows} <= set(RULES)
+    assert not any(row.fate.startswith("dropped") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("_BASE_: nowhere.yaml\n", "nowhere.yaml: not readable"),
+        ("_BASE_: whole.yaml\nMODEL: {}\n", "leads back to itself"),
+        ("MODEL: [1\n", "not readable as YAML"),
+        ("- 1\n", "mapping of keys"),
+        ("MODEL: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
+        ("classes: [a]\ntrain: {epochs: 3}\n", "no configuration of centerX"),
+        ("SOLVER: {MAX_ITER: many}\n", "SOLVER.MAX_ITER|train.epochs|SOLVER.WARMUP_ITERS"),
+        ("SOLVER: {MAX_ITER: 0}\n", "SOLVER"),
+        ("MODEL: {BACKBONE: {NAME: build_regnet, STR_DEPTH: big}}\n", "MODEL.BACKBONE.NAME"),
+    ],
+)
+def test_what_is_refused_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as error:
+        convert(tmp_path, text)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "ours.yaml").exists()
