@@ -134,6 +134,13 @@ def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
     assert GENERATE.broken_links(page) == ["none.md", "none.png", "#two"]
 
 
+def test_tests_that_pages_name_exist() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))}
+    assert len(named) > 30
+    assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
 def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
 

@@ -63,6 +63,15 @@ def test_extreme_maps_stay_finite(loss, level: float) -> None:
     assert heatmap.grad.isfinite().all()
 
 
+def test_a_teacher_s_size_near_zero_is_no_explosion() -> None:
+    student, teacher = random_maps(np.random.default_rng(3)), random_maps(np.random.default_rng(4))
+    tiny = teacher._replace(size=teacher.size * 1e-6)
+    relative, plain = (
+        article_terms(student, tiny, torch.ones(3), relative_size=each)["size"] for each in (True, False)
+    )
+    assert relative.item() == pytest.approx(plain.item())  # the error itself: a size counts as one cell at least
+
+
 def test_size_is_learned_around_the_teacher_s_peaks_only() -> None:
     logits = torch.full((1, 2, 9, 9), -9.0)
     logits[0, 1, 4, 4] = 2.0

@@ -153,3 +153,11 @@ def test_an_hourglass_gives_one_map_of_stride_4() -> None:
         assert NoNeck(backbone.channels)([maps]) is maps
     with pytest.raises(InputError, match=r"model.pretrained: 'hourglass' is no timm model"):
         Backbone("hourglass", pretrained=True)
+
+
+def test_a_network_is_the_same_whatever_was_built_before() -> None:
+    shapes = []
+    for _ in range(2):
+        shapes.append({key: value.shape for key, value in Backbone("regnetx_002").state_dict().items()})
+        Backbone("regnety_002")
+    assert shapes[0] == shapes[1]

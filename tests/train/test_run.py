@@ -378,3 +378,9 @@ def test_multi_scale_training_and_what_needs_one_size(
         build_run(load_config("nano", [*overrides, "augment.mosaic=0.5"]), tmp_path)
     with pytest.raises(InputError, match=r"takes pictures of one size only, leave out augment.short_sides"):
         build_run(load_config("nano", [*overrides, f"distill.teachers=[{onnx_file}]"]), tmp_path)
+
+
+def test_less_data_than_a_batch_is_one_batch(small_overrides: list[str], tmp_path: Path) -> None:
+    run = build_run(load_config("nano", [*small_overrides, "train.batch_size=100"]), tmp_path)
+    assert len(run.batches) == 1
+    assert len(next(iter(run.batches)).images) == 24
