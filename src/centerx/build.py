@@ -178,6 +178,7 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
         aspect=augment.aspect,
         shift=augment.shift,
         rotate=augment.rotate,
+        perspective=augment.perspective,
         min_visible=augment.min_visible,
         crop=crop,
     )

@@ -57,8 +57,15 @@ def rotation_matrix(degrees: float) -> np.ndarray:
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
+def perspective_matrix(moved: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """(3, 3) map that takes the corners of a picture, from the top left clockwise, to those `moved` (4, 2)."""
+    height, width = image_hw
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    return cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+
+
 def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
-    """Warp (H, W, 3) uint8 by an affine `matrix` in pixels into `output_hw`, bilinear, padded with PAD_VALUE.
+    """Warp (H, W, 3) uint8 by `matrix` in pixels into `output_hw`, bilinear, padded with PAD_VALUE.
 
     A picture shrunk by 2 or more is first averaged over whole blocks of pixels: bilinear sampling alone would
     skip pixels and alias.
@@ -70,9 +77,10 @@ def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
         matrix = matrix @ scale_matrix(image.shape[1] / width, image.shape[0] / height)
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     on_indices = shift_matrix(-0.5, -0.5) @ matrix @ shift_matrix(0.5, 0.5)  # OpenCV counts pixel centres
-    return cv2.warpAffine(
+    affine = matrix[2, 0] == matrix[2, 1] == 0
+    return (cv2.warpAffine if affine else cv2.warpPerspective)(
         image,
-        on_indices[:2],
+        on_indices[:2] if affine else on_indices,
         (output_hw[1], output_hw[0]),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
@@ -81,9 +89,11 @@ def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
 
 
 def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Move xyxy (N, 4) by `matrix`; a rotated box becomes the upright box around its four corners."""
+    """Move xyxy (N, 4) by `matrix`; a turned or bent box becomes the upright box around its four corners."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     moved = corners @ matrix[:2, :2].T + matrix[:2, 2]
+    if matrix[2, 0] or matrix[2, 1]:  # a perspective
+        moved = moved / (corners @ matrix[2, :2] + matrix[2, 2])[..., None]
     return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).astype(boxes.dtype)
 
 

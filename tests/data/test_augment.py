@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from centerx.data.augment import ColourTransform, RandomAffine, RandomCrop, ShortestEdge, mosaic, warp_sample  # noqa: E402
 from centerx.data.batch import TrainPictures, collate, to_batch  # noqa: E402
 from centerx.errors import InputError  # noqa: E402
-from centerx.geometry import PAD_VALUE, shift_matrix  # noqa: E402
+from centerx.geometry import PAD_VALUE, perspective_matrix, shift_matrix, transform_boxes  # noqa: E402
 from centerx.types import Sample  # noqa: E402
 
 MIDDLE_GREY = 128  # where a white object on black or on padding ends after interpolation
@@ -124,9 +124,30 @@ def test_a_turned_object_stays_in_its_box(seed, scale):
         assert np.abs(seen - moved.boxes[0]).max() <= 1 + 1.5 * scale
 
 
-@pytest.mark.parametrize("option", ["scale", "aspect", "shift", "rotate"])
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("perspective", [0.05, 0.24])
+def test_a_bent_object_stays_in_its_box(seed, perspective):
+    sample = white_on_black([40, 20, 90, 60])
+    affine = RandomAffine((160, 240), scale=(0.7, 1.1), rotate=15, perspective=perspective, min_visible=0)
+    moved = affine(sample, np.random.default_rng(seed))
+    seen = seen_box(moved.image)
+    (box,) = moved.boxes
+    assert np.all(seen[:2] >= box[:2] - 1.5)
+    assert np.all(seen[2:] <= box[2:] + 1.5)
+    assert np.abs(seen - box).max() <= 0.1 * max(box[2:] - box[:2]) + 2  # tight: its corners are the object's own
+
+
+def test_corners_go_where_they_are_sent():
+    moved = np.array([[10, 5], [110, 0], [120, 70], [0, 80]])
+    matrix = perspective_matrix(moved, (80, 120))
+    for corner, (x, y) in zip([(0, 0), (120, 0), (120, 80), (0, 80)], moved, strict=True):
+        box = np.array([[*corner, *corner]], dtype=np.float64)
+        assert transform_boxes(box, matrix)[0] == pytest.approx([x, y, x, y], abs=1e-3)
+
+
+@pytest.mark.parametrize("option", ["scale", "aspect", "shift", "rotate", "perspective"])
 def test_every_option_changes_something_and_differs_by_seed(option):
-    value = {"scale": (0.5, 2.0), "aspect": 0.5, "shift": 0.3, "rotate": 45.0}[option]
+    value = {"scale": (0.5, 2.0), "aspect": 0.5, "shift": 0.3, "rotate": 45.0, "perspective": 0.1}[option]
     affine = RandomAffine((80, 120), **{option: value})
     matrices = [affine.matrix((80, 120), (80, 120), np.random.default_rng(seed)) for seed in range(5)]
     assert len({matrix.round(6).tobytes() for matrix in matrices}) == 5

@@ -34,9 +34,9 @@ class Bright:
 def picture(folder: Path) -> Dataset:
     pixels = np.full((192, 256, 3), 114, np.uint8)
     pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 255
-    Image.fromarray(pixels).save(folder / "a.png")
+    Image.fromarray(pixels).save(folder / "bright.png")
     box = np.array([BOX], dtype=np.float64)
-    record = Record(folder / "a.png", 1, box, np.zeros(1, np.int64), np.zeros(1, bool), np.array([3200.0]))
+    record = Record(folder / "bright.png", 1, box, np.zeros(1, np.int64), np.zeros(1, bool), np.array([3200.0]))
     return Dataset(folder, "coco", ("thing",), (1,), [record], [])
 
 

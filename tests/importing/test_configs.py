@@ -167,6 +167,7 @@ def test_what_a_file_leaves_out_is_as_its_defaults_have_it(tmp_path: Path) -> No
         ("SOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR}", "train.schedule.name", "cosine"),
         ("SOLVER: {CLIP_GRADIENTS: {ENABLED: True}}", "train.clip_value", 1.0),
         ("MODEL: {BACKBONE: {DEPTH: 50}}", "model.backbone", "resnet50.tv_in1k"),
+        ("MODEL: {BACKBONE: {NAME: build_torch_backbone}, RESNETS: {DEPTH: 18}}", "model.backbone", "resnet18.tv_in1k"),
         ("MODEL: {BACKBONE: {NAME: build_regnet, STR_DEPTH: 400x}}", "model.backbone", "regnetx_004.pycls_in1k"),
         ("MODEL: {CENTERNET: {RESIZE_TYPE: Resize}}", "augment.short_sides", ()),
         ("MODEL: {CENTERNET: {LOSS: {COMMUNISM: {ENABLE: True}}}}", "loss.balance", "constant"),

@@ -67,7 +67,7 @@ def test_relative_errors_of_small_and_large_objects_weigh_the_same():
     assert maps.grad[0, 0, 0, 0] == pytest.approx(0.5)
     assert maps.grad[0, 0, 0, 1] == pytest.approx(0.5 / 50)
     small = l1_at_centers(maps, index[:, :1], target[:, :1], valid[:, :1], relative=True)
-    assert float(small) == pytest.approx(0.1, rel=1e-5)
+    assert small.item() == pytest.approx(0.1, rel=1e-5)
 
 
 def test_relative_errors_divide_by_the_mean_side_and_stay_finite_near_size_zero():

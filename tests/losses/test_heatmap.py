@@ -120,5 +120,5 @@ def test_squared_error_of_sure_answers_is_finite(dtype):
     logits = torch.tensor([-60000.0, 60000.0], dtype=dtype).view(1, 1, 1, 2).requires_grad_(True)
     loss = heatmap_squared(logits, torch.tensor([1.0, 0.0]).view(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
     loss.backward()
-    assert float(loss) == 2
+    assert loss.item() == 2
     assert torch.isfinite(logits.grad).all()

@@ -91,7 +91,7 @@ class DataConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Random changes of training pictures. Geometry is one affine matrix, applied once."""
+    """Random changes of training pictures. Geometry is one matrix, applied once."""
 
     flip: Probability = Field(0.5, description="probability of a left-right flip")
     flip_vertical: Probability = Field(0.0, description="probability of an upside-down flip")
@@ -101,6 +101,9 @@ class AugmentConfig(Section):
     aspect: NonNegative = Field(0.0, description="largest relative change of width against height")
     shift: NonNegative = Field(0.1, description="largest shift, relative to the input's sides")
     rotate: NonNegative = Field(0.0, description="largest rotation in degrees")
+    perspective: Annotated[float, Field(ge=0, lt=0.25)] = Field(
+        0.0, description="largest shift of each of the picture's corners, relative to its sides"
+    )
     crop: Literal["none", "relative", "relative_range"] = Field(
         "none",
         description="first cut out a window around an object: relative: of `crop_size` of the picture; relative_range: "

@@ -15,6 +15,7 @@ from centerx.geometry import (
     PAD_VALUE,
     box_area,
     clip_boxes,
+    perspective_matrix,
     rotation_matrix,
     scale_matrix,
     shift_matrix,
@@ -84,7 +85,7 @@ class RandomCrop:
 
 
 class RandomAffine:
-    """Flip, zoom, stretch, rotate and shift by one composed matrix, straight to the input size.
+    """Bend, flip, zoom, stretch, rotate and shift by one composed matrix, straight to the input size.
 
     Args:
         frame: height and width of the result in pixels, or what tells them for a picture's; in the second case the
@@ -94,6 +95,7 @@ class RandomAffine:
         aspect: largest relative change of width against height.
         shift: largest shift of the picture's centre, relative to the input's sides.
         rotate: largest rotation in degrees.
+        perspective: largest shift of each of the picture's corners, relative to its sides, below 1/4.
         min_visible: share of a box's area that must stay inside; below it the object is ignored.
         crop: what comes first.
     """
@@ -108,12 +110,13 @@ class RandomAffine:
         shift: float = 0.0,
         rotate: float = 0.0,
         min_visible: float = 0.3,
+        perspective: float = 0.0,
         crop: RandomCrop | None = None,
     ) -> None:
         self.frame = frame
         self.flip, self.flip_vertical = flip, flip_vertical
         self.scale, self.aspect = scale, aspect
-        self.shift, self.rotate = shift, rotate
+        self.shift, self.rotate, self.perspective = shift, rotate, perspective
         self.min_visible = min_visible
         self.crop = crop
 
@@ -134,11 +137,18 @@ class RandomAffine:
         mirror = np.where(rng.random(2) < (self.flip, self.flip_vertical), -1.0, 1.0)
         angle = rng.uniform(-self.rotate, self.rotate)
         shift = rng.uniform(-self.shift, self.shift, size=2) * (width, height)
+        bend = np.eye(3)
+        if self.perspective:
+            corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) + rng.uniform(
+                -self.perspective, self.perspective, (4, 2)
+            )
+            bend = perspective_matrix(corners * source_hw[::-1], source_hw)
         return (
             shift_matrix(width / 2 + shift[0], height / 2 + shift[1])
             @ rotation_matrix(angle)
             @ scale_matrix(zoom * stretch * mirror[0], zoom / stretch * mirror[1])
             @ shift_matrix(-source_hw[1] / 2, -source_hw[0] / 2)
+            @ bend
         )
 
 

@@ -210,7 +210,9 @@ def teacher_weight(ours: str) -> Rule:
 def backbone(_: Any, c: Flat) -> Fate:
     """The timm name, with the weights that the original has: torchvision's, or those of pycls."""
     if c["MODEL.BACKBONE.NAME"] != "build_regnet":
-        return Fate({"model.backbone": f"resnet{c['MODEL.BACKBONE.DEPTH']}.tv_in1k"}, "by its timm name")
+        torchvision = c["MODEL.BACKBONE.NAME"] == "build_torch_backbone"
+        depth = c.get("MODEL.RESNETS.DEPTH", 50) if torchvision else c["MODEL.BACKBONE.DEPTH"]
+        return Fate({"model.backbone": f"resnet{depth}.tv_in1k"}, "by its timm name")
     depth = str(c["MODEL.BACKBONE.STR_DEPTH"]).upper().removesuffix("MF")
     family = "y" if depth.endswith("Y") else "x"
     size = int(depth.rstrip("XY")) // 100
@@ -317,7 +319,7 @@ def imgaug(value: Any, c: Flat) -> Fate:
     if value >= 1:
         return Fate({}, "1 or more: off")
     steps = colours(c["MODEL.CENTERNET.TRAIN_PIPELINES"], c).ours["augment.colour"]
-    return Fate({"augment.colour": steps}, "without superpixels, emboss, and the perspective that forgot the boxes")
+    return Fate({"augment.colour": steps}, "without superpixels and emboss; augment.perspective has its perspective")
 
 
 def epochs(value: Any, c: Flat) -> Fate:
@@ -388,6 +390,7 @@ RULES: dict[str, Rule] = {
     "OUTPUT_DIR": drop("`centerx train --out` says it"),
     "MODEL.META_ARCHITECTURE": drop("there is one"),
     "MODEL.MASK_ON": drop("there are no masks"),
+    "MODEL.RESNETS.DEPTH": part_of("model.backbone"),
     "MODEL.RESNETS.OUT_FEATURES": UNREAD,
     "MODEL.FPN.IN_FEATURES": UNREAD,
     "MODEL.WEIGHTS": start,
