@@ -19,7 +19,6 @@ from centerx.bench import median_seconds
 from centerx.build import build_module
 from centerx.build_model import build_detector
 from centerx.config import load_config
-from centerx.losses.labels import label_terms
 from centerx.train.memory import keep_freed_memory
 from centerx.train.module import CenterNetModule
 from centerx.types import Batch
@@ -117,7 +116,7 @@ def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: flo
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         features = module.detector.model.features(batch.images)
         outputs = module.detector.model.head(features)
-        terms = label_terms(outputs, module.assign(batch))
+        terms = module.criterion(outputs, module.assign(batch))
         if module.teaching:
             terms |= module.teaching.terms(outputs, features, batch.images)
         loss, _ = module.balance(terms, {})
