@@ -43,3 +43,8 @@ def test_places_without_a_peak_are_nothing(parts: int):
     empty = found((0, 0, 0, 0, 0.0, 0))
     assert len(fuse([empty] * parts).scores) == 0
     same(fuse([empty, found((0, 0, 10, 10, 0.8, 2))]), found((0, 0, 10, 10, 0.4, 2)))
+
+
+def test_an_object_takes_one_box_of_a_scale():
+    one, two = found((0, 0, 10, 10, 0.8, 0)), found((0, 0, 10, 10, 0.6, 0), (1, 0, 11, 10, 0.4, 0))
+    same(fuse([one, two]), found((0, 0, 10, 10, 0.7, 0), (1, 0, 11, 10, 0.2, 0)))
