@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c '$(CHECK)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+OPENCV4 := .venv-opencv4
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test lint bench docs experiments clean
+.PHONY: help setup demo test lint bench parity docs experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +29,9 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
+parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (half an hour)
+	$(OPENCV4)/bin/python benchmarks/parity.py
+
 docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema, check the links of all pages
 	$(BIN)/python docs/generate.py
 
@@ -43,7 +47,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
 	$(BIN)/python experiments/learning_rates.py
 
 clean:          ## remove .venv and the demo, not runs
-	rm -rf $(VENV) demo build
+	rm -rf $(VENV) $(OPENCV4) demo build
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(CHECK)' || \
@@ -58,4 +62,12 @@ $(VENV)/dev.stamp: $(NEEDS) | $(VENV)/bin/python
 $(VENV)/demo.stamp: $(NEEDS) | $(VENV)/bin/python
 	@echo "installing into $(VENV), some minutes"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+# OpenCV 5 dropped the importer of Caffe networks: the same packages with OpenCV 4 before them.
+$(OPENCV4)/stamp: $(VENV)/dev.stamp
+	@$(BIN)/python -m venv $(OPENCV4)
+	@$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > \
+		$$(echo $(OPENCV4)/lib/python3*/site-packages)/beside.pth
+	@$(OPENCV4)/bin/python -m pip install -q --disable-pip-version-check --no-deps 'opencv-python-headless==4.14.0.94'
 	@touch $@

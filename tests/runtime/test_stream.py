@@ -20,7 +20,7 @@ def test_the_thread_is_never_further_ahead_than_asked() -> None:
 
     def count() -> Iterator[int]:
         nonlocal made
-        for made in range(100):
+        for made in range(100):  # noqa: UP028 - the number made is looked at
             yield made
 
     with closing(ahead(count(), most=3)) as items:

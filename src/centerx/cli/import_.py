@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +26,9 @@ def import_(
     if colour not in (None, "RGB", "BGR"):
         raise InputError(f"--colour: {colour!r} is neither RGB nor BGR")
     if source.suffix.lower() in {".yaml", ".yml"}:
-        import_module("centerx.importing.configs").import_config(source, out)
+        from centerx.importing.configs import import_config
+
+        import_config(source, out)
         return
     numbers = [triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std))]
 

@@ -27,10 +27,10 @@ def serve(
     """Answer pictures sent over HTTP with what `predict` finds on them."""
     import uvicorn
 
-    from centerx.runtime import BACKENDS, load
+    from centerx.runtime import backends_of, load
     from centerx.serve import Limits, create_app
 
-    backend = next((name for name, entry in BACKENDS.items() if entry.suffix == model.suffix.lower()), "")
+    backend = next(iter(backends_of(model)), "")
     limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
     app = create_app(load(model), model.name, backend, limits, max_batch)
     with listen(host, port) as listener:

@@ -16,7 +16,7 @@ from centerx.types import HeadOutputs
 OUTPUT_NAMES = {"detections": ("boxes", "scores", "labels"), "maps": ("heatmap", "offset", "size")}
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192  # pixels, where the size is left open
 SAMPLE_HW = (256, 320)  # traced there; sides that differ, so that they are not taken for one
-STEEP = 6e4  # close to the largest number of half precision; applied twice
+STEEP = 6e4  # close to the largest number of half precision; applied three times
 
 
 class DetectionsGraph(nn.Module):
@@ -59,7 +59,7 @@ class PooledMapsGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) float32 of 0 to 255 -> heatmap of probabilities, offset and size in cells."""
         out: HeadOutputs = self.model(images)
-        below = (F.max_pool2d(out.heatmap, 3, stride=1, padding=1) - out.heatmap) * STEEP * STEEP
+        below = (F.max_pool2d(out.heatmap, 3, stride=1, padding=1) - out.heatmap) * STEEP * STEEP * STEEP
         return out.heatmap.sigmoid() * torch.relu(1 - below), out.offset, out.size
 
 

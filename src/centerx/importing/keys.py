@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from centerx.config.schema import ModelConfig, NeckConfig
 from centerx.errors import InputError
 from centerx.importing.data_names import class_names, data_entry
 
@@ -223,12 +222,7 @@ def convolution(_: Any, c: Flat) -> Fate:
     """Plain or deformable convolutions of the neck."""
     deformable = "modulated" if c["MODEL.CENTERNET.MODULATE_DEFORM"] else "deformable"
     conv = deformable if c["MODEL.CENTERNET.USE_DEFORM"] else "plain"
-    return where_known({"model.neck.conv": conv}, NeckConfig.model_fields, "convolutions of the neck are plain here")
-
-
-def where_known(ours: dict[str, Any], known: Mapping[str, Any], why: str) -> Fate:
-    """Our keys where the schema has them."""
-    return Fate(ours) if all(key.split(".")[-1] in known for key in ours) else Fate({}, why)
+    return Fate({"model.neck.conv": conv})
 
 
 def start(value: Any, _: Flat) -> Fate:
@@ -400,9 +394,7 @@ RULES: dict[str, Rule] = {
     "MODEL.BACKBONE.STR_DEPTH": part_of("model.backbone"),
     "MODEL.BACKBONE.PRETRAIN": keep("model.pretrained"),
     "MODEL.BACKBONE.PRETRAIN_PATH": drop("timm fetches the same weights by the name in model.backbone"),
-    "MODEL.BACKBONE.LAST_STRIDE": lambda value, _: where_known(
-        {"model.last_stride": value}, ModelConfig.model_fields, "the last stage has stride 2 here"
-    ),
+    "MODEL.BACKBONE.LAST_STRIDE": keep("model.last_stride"),
     "MODEL.PIXEL_MEAN": pixels(IMAGENET[0]),
     "MODEL.PIXEL_STD": pixels(IMAGENET[1]),
     "MODEL.CENTERNET.DECONV_CHANNEL": lambda value, _: Fate(
