@@ -72,15 +72,21 @@ def test_the_server_says_how_to_get_it(onnx_file: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("train", "nano"), ("predict", "{model}", "{picture}"), ("export", "{model}"), ("eval", "{model}", "{data}")],
-    ids=lambda arguments: arguments[0],
+    [
+        ("train", "train", "nano"),
+        ("train", "predict", "{model}", "{picture}"),
+        ("export", "export", "{model}"),
+        ("train", "eval", "{model}", "{data}"),
+    ],
+    ids=lambda arguments: arguments[1],
 )
 def test_what_needs_torch_says_how_to_get_it(
     arguments: tuple[str, ...], model_file: Path, scenes: Path, tmp_path: Path
 ) -> None:
     places = {"model": model_file, "picture": save(tmp_path / "a.png"), "data": scenes}
-    status, out, err = run(COMMAND, *(each.format(**places) for each in arguments))
+    extra, *command = arguments
+    status, out, err = run(COMMAND, *(each.format(**places) for each in command))
     assert (status, out) == (2, "")
     assert err.startswith("error: this needs the package ")
-    assert err.endswith("run `pip install 'centerx[train]'`\n")
+    assert err.endswith(f"run `pip install 'centerx[{extra}]'`\n")
     assert err.count("\n") == 1

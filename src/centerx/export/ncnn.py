@@ -6,7 +6,6 @@ import copy
 import json
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
 import pnnx
@@ -15,6 +14,7 @@ import torch
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.export.graphs import OUTPUT_NAMES, PooledMapsGraph
+from centerx.export.quiet import quiet
 from centerx.export.registry import Request
 from centerx.files import new_files
 from centerx.runtime.info import ModelInfo
@@ -30,8 +30,7 @@ def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Reques
     images = torch.zeros((1, 3, *info.input_hw))
     with tempfile.TemporaryDirectory() as folder:
         traced = Path(folder) / "model.pt"
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), quiet():
             torch.jit.trace(graph, images).save(str(traced))
         shape, half = ",".join(map(str, images.shape)), int(request.precision == "fp16")
         command = [pnnx.EXEC_PATH, traced.name, f"inputshape=[{shape}]", f"fp16={half}"]

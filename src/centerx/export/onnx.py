@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +18,7 @@ from torch import Tensor, nn
 from centerx.detector import Detector
 from centerx.export.graphs import OUTPUT_NAMES, DetectionsGraph, MapsGraph, sample
 from centerx.export.precision import to_half, to_int8
+from centerx.export.quiet import quiet
 from centerx.export.registry import Request
 from centerx.files import write_whole
 from centerx.runtime.info import ModelInfo
@@ -109,16 +105,3 @@ def fold_scale(graph: onnx.GraphProto) -> None:
             convolution.input[0] = division.input[0]
         graph.node.remove(division)
         return
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the exporter's progress on both streams."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

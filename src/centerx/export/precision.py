@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from centerx.export.quiet import quiet
 
 CONVOLUTIONS = ("Conv", "ConvTranspose", "DeformConv")
 
@@ -69,7 +66,7 @@ def to_int8(model: onnx.ModelProto, pictures: np.ndarray, symmetric: bool) -> on
     """
     name_nodes(model.graph)
     inside = network(model.graph) - last_convolutions(model.graph)
-    with tempfile.TemporaryDirectory() as folder, hushed():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, before)
         quantize_static(
@@ -131,16 +128,3 @@ def last_convolutions(graph: onnx.GraphProto) -> set[str]:
     inside = network(graph)
     followed = {name for node in graph.node if node.name in inside for name in node.input}
     return {node.name for node in graph.node if node.op_type in CONVOLUTIONS and not followed & set(node.output)}
-
-
-@contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Silence the quantiser's advice on both streams."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

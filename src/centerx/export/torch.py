@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.export.graphs import DetectionsGraph, sample
+from centerx.export.quiet import quiet
 from centerx.export.registry import Request
 from centerx.files import new_files
 from centerx.runtime.info import ModelInfo
@@ -35,7 +35,7 @@ def export_program(detector: Detector, info: ModelInfo, path: Path, request: Req
 def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
     """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute."""
     program = capture(detector, info, request)
-    with new_files(path) as made:
+    with new_files(path) as made, quiet():
         torch._inductor.aoti_compile_and_package(
             program, package_path=str(made), inductor_configs={"aot_inductor.metadata": info.to_metadata()}
         )
@@ -44,8 +44,7 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request:
 def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
     """Write what `torch.jit.load` reads, in Python and in C++."""
     images, _ = sample(info, any_size=False)
-    with new_files(path) as made, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with new_files(path) as made, torch.no_grad(), quiet():
         traced = torch.jit.trace(DetectionsGraph(copy.deepcopy(detector)).eval(), images)
         traced.save(str(made), _extra_files={FACTS: json.dumps(info.to_metadata())})
 
@@ -100,8 +99,7 @@ def open_torchscript(path: Path) -> ProgramSession:
     """Load a TorchScript file."""
     found = {FACTS: ""}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             script = torch.jit.load(str(path), map_location="cpu", _extra_files=found)
     except (RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from None
