@@ -58,3 +58,28 @@ def test_sizes_are_height_by_width(text: str, size: tuple[int, int]) -> None:
 def test_sizes_that_are_none(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         parse_size(text)
+
+
+def test_int8_is_calibrated_and_its_price_told(
+    centerx: CommandLine, model_file: Path, scenes: Path, tmp_path: Path
+) -> None:
+    status, out, err = centerx("export", model_file, "--precision", "int8", "--out", tmp_path / "none")
+    assert (status, out) == (2, "")
+    assert err == "error: --precision: int8 is calibrated on pictures, give a folder of some with --data\n"
+    status, out, err = centerx(
+        "export", model_file, "--precision", "int8", "--data", scenes.parent / "train", "--out", tmp_path
+    )
+    assert (status, err) == (0, "")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["model-int8.onnx"]
+    assert "of those that score 0.3 or more" in out
+    assert "AP" not in out  # a folder of pictures has no labels
+
+
+def test_a_module_that_is_missing_is_told_before_anything_is_written(
+    centerx: CommandLine, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("centerx.cli.export.find_spec", lambda name: None if name == "openvino" else object())
+    status, out, err = centerx("export", model_file, "--format", "onnx,openvino", "--out", tmp_path / "new")
+    assert (status, out) == (2, "")
+    assert err == "error: this needs the package 'openvino', run `pip install 'centerx[openvino]'`\n"
+    assert not (tmp_path / "new").exists()

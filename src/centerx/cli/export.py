@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,8 +59,8 @@ def export(
     from centerx.data.source import SampleSource
     from centerx.export.parity import verify
 
-    detector, info = load_detector(model)
-    info = info._replace(input_hw=input_hw or info.input_hw)
+    detector, trained = load_detector(model)
+    info = trained._replace(input_hw=input_hw or trained.input_hw)
     config = read_config(model)
     judged = find_data(config, data, split, "val")
     pictures = some_pictures(SampleSource(judged, info.class_names), info.input_hw, COMPARED_ON) if judged else None
@@ -87,8 +87,8 @@ def export(
         except InputError as error:
             print(f"not checked here: {error}")
             continue
-        if judged and (data is not None or precision == "int8"):
-            tell_precision(model, runnable, judged)
+        if info == trained and (data is not None or precision == "int8"):
+            tell_precision(model, runnable, judged, info.class_names)
 
 
 def find_data(config: Config, data: Path | None, split: str | None, part: str) -> list[Dataset]:
@@ -104,11 +104,13 @@ def find_data(config: Config, data: Path | None, split: str | None, part: str) -
         return []
 
 
-def tell_precision(model: Path, exported: Path, data: list[Dataset]) -> None:
+def tell_precision(model: Path, exported: Path, data: list[Dataset], class_names: Sequence[str]) -> None:
     """Print AP of the model and of the exported file, where there are labels of its classes."""
+    from centerx.data.source import union_of_classes
     from centerx.evaluate.api import evaluate_model
 
-    if any(len(record.labels) for dataset in data for record in dataset.records):
+    labelled = any(len(record.labels) for dataset in data for record in dataset.records)
+    if labelled and set(class_names) & set(union_of_classes(data)):
         before, after = (evaluate_model(file, data, batch_size=8).AP or 0.0 for file in (model, exported))
         print(f"AP {before:.4f} before, {after:.4f} after: {after - before:+.4f}")
 
