@@ -11,7 +11,7 @@ import torch
 
 from centerx.build_model import build_detector
 from centerx.config import load_config
-from centerx.export import export_model
+from centerx.export import Request, export_model
 from centerx.export.parity import painted, verify
 from centerx.runtime.info import ModelInfo
 
@@ -26,7 +26,7 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
         if ".offset." in key:
             torch.nn.init.normal_(parameter, std=0.3)
     path = tmp_path / "deform.onnx"
-    export_model(detector, ModelInfo(("x", "y"), (64, 96), 4), path, "onnx", "maps")
+    export_model(detector, ModelInfo(("x", "y"), (64, 96), 4), path, "onnx", Request("maps"))
     assert Counter(node.op_type for node in onnx.load(path).graph.node)["DeformConv"] == 3
     session = ort.InferenceSession(path)
     for batch in (1, 3):

@@ -64,6 +64,16 @@ def tab(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
         yield tab
 
 
+@pytest.fixture
+def empty_tab(runtime: Path, tmp_path: Path) -> Iterator[Tab]:
+    """A browser of its own, for tests that leave the page or change what it finds."""
+    program = find_chromium()
+    if program is None:
+        pytest.skip("there is no Chromium")
+    with open_tab(program, tmp_path / "profile") as tab:
+        yield tab
+
+
 def visit(tab: Tab, address: str) -> None:
     """Open a page; return when its document is there."""
     tab.call("Page.navigate", url=address)
@@ -188,19 +198,16 @@ def test_the_camera_runs_until_it_is_stopped(tab: Tab) -> None:
     assert tab.evaluate("document.querySelector('#camera').textContent") == "Camera"
 
 
-# These leave the page, so they come last.
+def test_without_a_server_the_page_says_so(empty_tab: Tab, site: Path) -> None:
+    visit(empty_tab, (site / "model-web" / "index.html").as_uri())
+    assert "python -m http.server" in empty_tab.wait_for(f"{STATUS}.className === 'error' && {STATUS}.textContent")
 
 
-def test_without_a_server_the_page_says_so(tab: Tab, site: Path) -> None:
-    visit(tab, (site / "model-web" / "index.html").as_uri())
-    assert "python -m http.server" in tab.wait_for(f"{STATUS}.className === 'error' && {STATUS}.textContent")
-
-
-def test_without_web_assembly_the_page_says_so(tab: Tab, site: Path) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source="delete globalThis.WebAssembly")
+def test_without_web_assembly_the_page_says_so(empty_tab: Tab, site: Path) -> None:
+    empty_tab.call("Page.addScriptToEvaluateOnNewDocument", source="delete globalThis.WebAssembly")
     with serve(site) as address:
-        visit(tab, f"{address}/model-web/")
-        assert "no WebAssembly" in tab.wait_for(f"{STATUS}.className === 'error' && {STATUS}.textContent")
+        visit(empty_tab, f"{address}/model-web/")
+        assert "no WebAssembly" in empty_tab.wait_for(f"{STATUS}.className === 'error' && {STATUS}.textContent")
 
 
 # The folder
