@@ -67,7 +67,7 @@ $(VENV)/demo.stamp: $(NEEDS) | $(VENV)/bin/python
 # OpenCV 5 dropped the importer of Caffe networks: the same packages with OpenCV 4 before them.
 $(OPENCV4)/stamp: $(VENV)/dev.stamp
 	@$(BIN)/python -m venv $(OPENCV4)
-	@$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > \
+	@$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" > \
 		$$(echo $(OPENCV4)/lib/python3*/site-packages)/beside.pth
 	@$(OPENCV4)/bin/python -m pip install -q --disable-pip-version-check --no-deps 'opencv-python-headless==4.14.0.94'
 	@touch $@

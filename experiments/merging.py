@@ -92,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--epochs", type=int, nargs="+")
+    parser.add_argument("--teacher-epochs", type=int)
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/merging"))
@@ -115,6 +116,8 @@ def main() -> None:
                 f"data.train={json.dumps([entry])}",
                 f"train.seed={seed}",
             ]
+            if args.teacher_epochs:
+                overrides.append(f"train.epochs={args.teacher_epochs}")
             train_once(task.teacher, overrides, folder / f"teacher_{name}")
             teachers[name] = folder / f"teacher_{name}" / "last.safetensors"
         results.setdefault("teachers alone", []).append(judge(task.student, list(teachers.values())))

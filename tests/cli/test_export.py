@@ -65,7 +65,7 @@ def test_int8_is_calibrated_and_its_price_told(
 ) -> None:
     status, out, err = centerx("export", model_file, "--precision", "int8", "--out", tmp_path / "none")
     assert (status, out) == (2, "")
-    assert err == "error: --precision: int8 is calibrated on pictures, give a folder of some with --data\n"
+    assert err == "error: --precision: int8 is calibrated on pictures, give a folder of readable ones with --data\n"
     status, out, err = centerx(
         "export", model_file, "--precision", "int8", "--data", scenes.parent / "train", "--out", tmp_path
     )

@@ -67,9 +67,10 @@ def export(
     learnt = None
     if precision == "int8":
         calibration = find_data(config, data, split, "train")
-        if not calibration:
-            raise InputError("--precision: int8 is calibrated on pictures, give a folder of some with --data")
-        learnt = some_pictures(SampleSource(calibration, info.class_names), info.input_hw, CALIBRATED_ON)
+        if calibration:
+            learnt = some_pictures(SampleSource(calibration, info.class_names), info.input_hw, CALIBRATED_ON)
+        if learnt is None or not len(learnt):
+            raise InputError("--precision: int8 is calibrated on pictures, give a folder of readable ones with --data")
     folder = out or model.parent
     folder.mkdir(parents=True, exist_ok=True)
     for name, entry in formats.items():

@@ -92,6 +92,8 @@ def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """
     if path.resolve() in seen or len(seen) > MAX_DEPTH:
         raise InputError(f"{path}: `_BASE_` leads back to itself, remove the circle")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, check the path")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
