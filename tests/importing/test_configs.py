@@ -195,7 +195,7 @@ def test_the_defaults_alone_are_a_configuration() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("_BASE_: nowhere.yaml\n", "nowhere.yaml: not readable"),
+        ("_BASE_: nowhere.yaml\n", "nowhere.yaml: no such file"),
         ("_BASE_: whole.yaml\nMODEL: {}\n", "leads back to itself"),
         ("MODEL: [1\n", "not readable as YAML"),
         ("- 1\n", "mapping of keys"),
