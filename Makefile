@@ -45,6 +45,8 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
 	$(BIN)/python experiments/merging.py facemask
 	$(BIN)/python experiments/three_teachers.py
 	$(BIN)/python experiments/learning_rates.py
+	$(BIN)/python experiments/recipes.py
+	$(BIN)/python experiments/deformable.py
 
 clean:          ## remove .venv and the demo, not runs
 	rm -rf $(VENV) $(OPENCV4) demo build

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import deformable
 import teaching
 
 import inference
@@ -24,7 +25,7 @@ def main() -> None:
     measured: list[Row] = []
     # A process for each: what one does to malloc and to threads stays there.
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for module in (pipeline, targets, training, teaching, inference):
+        for module in (pipeline, targets, training, teaching, deformable, inference):
             print((module.__doc__ or "").splitlines()[0], flush=True)
             measured += pool.submit(module.measure).result()
     show(measured)
