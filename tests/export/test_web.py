@@ -15,7 +15,7 @@ from PIL import Image
 
 from centerx.build_model import load_detector
 from centerx.errors import InputError
-from centerx.export import export_model
+from centerx.export import Request, export_model
 from centerx.export.web import RUNTIME_FILES, WRITTEN, find_runtime
 from centerx.geometry import Letterbox, warp_image
 from centerx.images import read_image
@@ -92,9 +92,9 @@ def choose(tab: Tab, picture: Path) -> None:
     tab.call("DOM.setFileInputFiles", nodeId=node["nodeId"], files=[str(picture)])
 
 
-def assert_same(found: list[dict[str, Any]], site: Path, picture: Path, least: int) -> None:
+def assert_same(found: list[dict[str, Any]], page: Path, picture: Path, least: int) -> None:
     """The same boxes above 0.3 as Python's, pair by pair, at least `least` of them."""
-    ours = load(site / "model-web" / "model.onnx")(picture).above(0.3)
+    ours = load(page / "model.onnx")(picture).above(0.3)
     theirs = [each for each in found if each["score"] >= 0.3]
     assert len(theirs) == len(ours.scores) >= least
     boxes, scores = np.array([each["box"] for each in theirs]), np.array([each["score"] for each in theirs])
@@ -123,7 +123,21 @@ def test_the_page_finds_what_python_finds(
         with Image.open(picture) as image:
             image.resize(size).save(tmp_path / f"a{suffix}")
         picture = tmp_path / f"a{suffix}"
-    assert_same(put(tab, site, picture), site, picture, least=5)
+    assert_same(put(tab, site, picture), site / "model-web", picture, least=5)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_page_runs_lower_precisions(
+    precision: str, empty_tab: Tab, model_file: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    picture = shared_data / "bccd" / "JPEGImages" / "BloodImage_00001.jpg"
+    detector, info = load_detector(model_file)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 3, *info.input_hw), dtype=np.uint8)
+    export_model(detector, info, tmp_path / "page", "web", Request(precision=precision, pictures=pictures))
+    with serve(tmp_path) as address:
+        visit(empty_tab, f"{address}/page/")
+        empty_tab.wait_for("window.centerx")
+        assert_same(put(empty_tab, tmp_path, picture), tmp_path / "page", picture, least=5)
 
 
 def test_boxes_lie_on_the_picture_as_it_is_shown(tab: Tab, site: Path, shared_data: Path, tmp_path: Path) -> None:
@@ -133,7 +147,7 @@ def test_boxes_lie_on_the_picture_as_it_is_shown(tab: Tab, site: Path, shared_da
         exif[0x0112] = 6
         image.resize((384, 384 * 4 // 3)).save(tmp_path / "turned.png", exif=exif)
     assert read_image(tmp_path / "turned.png").shape[:2] == (384, 512)
-    assert_same(put(tab, site, tmp_path / "turned.png"), site, tmp_path / "turned.png", least=5)
+    assert_same(put(tab, site, tmp_path / "turned.png"), site / "model-web", tmp_path / "turned.png", least=5)
 
 
 @pytest.mark.parametrize(
