@@ -75,7 +75,7 @@ def test_no_checkpoint_at_all(content: bytes | None, says: str, tmp_path: Path) 
             read_checkpoint(path)
 
 
-@pytest.mark.parametrize("content", [{}, [1, 2], {"state_dict": {"a": 1}}, {"epoch": 3}])
+@pytest.mark.parametrize("content", [{}, [1, 2], {"state_dict": {"a": 1}}, {"epoch": 3}, {1: torch.ones(2)}])
 def test_no_weights_in_it(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(InputError, match=r"holds no tensors by name at its top or under state_dict, model"):

@@ -266,6 +266,11 @@ def test_other_pixels_than_published(tmp_path: Path) -> None:
     [
         (lambda state: state.pop("wh.2.bias"), "missing: wh.2.bias"),
         (lambda state: state.pop("layer1.0.conv1.weight"), "missing: layer1.0.conv1.weight"),
+        (lambda state: state.pop("deconv_layers.6.bias"), "missing: deconv_layers.6.bias"),
+        (lambda state: state.update({"deconv_layers.6.bias": torch.zeros(1)}),
+         "misshapen: deconv_layers.6.bias (1,) where (12,) is due"),
+        (lambda state: state.update({"hm.2.weight": torch.tensor(1.0)}),
+         "misshapen: hm.2.weight () where (3, 24, 1, 1) is due"),
         (lambda state: state.update(hps=torch.zeros(34)), "extra: hps"),
         (lambda state: state.update({"wh.2.weight": torch.zeros(6, 24, 1, 1)}),
          "misshapen: wh.2.weight (6, 24, 1, 1) where (2, 24, 1, 1) is due"),

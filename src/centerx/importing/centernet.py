@@ -65,11 +65,11 @@ def recognise(shapes: Shapes) -> Network | None:
         widths = [rows(shapes, f"deconv_layers.{6 * stage + 3}.weight", 64) for stage in range(3)]
         neck: dict[str, Any] = {"type": "deconv", "conv": "modulated", "channels": widths}
         model = {"backbone": backbone, "neck": neck, "head_channels": rows(shapes, "hm.0.weight", 64)}
-        return Network(backbone.replace("resnet", "resdcn_"), model, (*RESDCN_NECK, *HEAD, *names))
+        return Network(backbone.replace("resnet", "resdcn_"), model, (*RESDCN_NECK, *HEAD, *names), biased=True)
     if has(shapes, "dla_up.ida_0.proj_1.conv.conv_offset_mask."):
         neck = {"type": "dla_up", "conv": "modulated"}
         model = {"backbone": "dla34", "neck": neck, "head_channels": rows(shapes, "hm.0.weight", 256)}
-        return Network("dla_34", model, (*DLA_NECK, *HEAD, *below("base.")), DLA_UNUSED)
+        return Network("dla_34", model, (*DLA_NECK, *HEAD, *below("base.")), DLA_UNUSED, biased=True)
     if has(shapes, "kps.1."):
         model = {"backbone": "hourglass", "neck": {"type": "none"}, "head_channels": 256}
         return Network("hourglass", model, (*HOURGLASS, *below("")), (r"(hm|wh|reg)\.0\.",))

@@ -43,7 +43,8 @@ def network(shapes: Shapes, backbone: str, names: Names) -> Network:
         "neck": {"type": "deconv", "conv": conv, "channels": widths},
         "head_channels": rows(shapes, "head.cls_head.feat_conv.weight", 64),
     }
-    return Network(f"{backbone}, {conv} convolutions", model, (*neck_names(conv), *HEAD, *names))
+    name = f"{backbone}, {conv} convolutions"
+    return Network(name, model, (*neck_names(conv), *HEAD, *names), biased=conv != "deformable")
 
 
 def recognise(shapes: Shapes) -> Network | None:

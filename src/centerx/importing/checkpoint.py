@@ -33,7 +33,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: not a checkpoint of weights ({reason}), give a file that torch.save wrote") from None
     while isinstance(content, dict) and (inner := [content[key] for key in WRAPPERS if key in content]):
         content = inner[0]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()) or not content:
+    named = isinstance(content, dict) and all(isinstance(key, str) for key in content)
+    if not named or not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(
             f"{path}: holds no tensors by name at its top or under {', '.join(WRAPPERS)}, save a state_dict"
         )

@@ -22,7 +22,7 @@ from centerx.importing.centernet import CENTERNET
 from centerx.importing.centerx import BETTER, CENTERX
 from centerx.importing.checkpoint import read_checkpoint
 from centerx.importing.coco_names import COCO_NAMES
-from centerx.importing.origin import Network
+from centerx.importing.origin import Network, rows
 from centerx.model_file import save_model
 
 ORIGINS = (CENTERX, BETTER, CENTERNET)
@@ -93,7 +93,8 @@ def convert(
         InputError: the number of names is not that of the classes, or tensors do not fit.
     """
     last = network.theirs(LAST)
-    count = len(state[last]) if last in state else len(class_names or COCO_NAMES)
+    shapes = {last: tuple(state[last].shape)} if last in state else {}
+    count = rows(shapes, last, len(class_names or COCO_NAMES))
     config = parse_config({"classes": name_classes(count, class_names, where), "model": network.model}, where)
     detector = build_detector(config).eval()
     own = detector.model.state_dict()
@@ -120,7 +121,7 @@ def name_classes(count: int, given: Sequence[str] | None, where: Path) -> list[s
 def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tensor], where: Path) -> dict[str, Tensor]:
     """Our tensors by name, with the values of theirs.
 
-    A bias of theirs in front of a batch norm, where ours has none, goes into the running mean, which is the same.
+    A bias of theirs in the neck, in front of a batch norm, goes into the running mean, which is the same.
 
     Raises:
         InputError: tensors are missing, too many or misshapen; those are named as they are called there.
@@ -129,11 +130,11 @@ def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tens
     biases = {
         f"{name.removesuffix('0.weight')}1.running_mean": f"{theirs.removesuffix('weight')}bias"
         for name, theirs in names.items()
-        if name.endswith(".0.weight") and f"{name.removesuffix('weight')}bias" not in own
+        if network.biased and name.startswith("neck.") and name.endswith(".0.weight")
     }
-    biases = {name: theirs for name, theirs in biases.items() if name in own and theirs in state}
-    optional = {name for name in names if name.endswith("num_batches_tracked")}
-    missing = [theirs for name, theirs in names.items() if theirs not in state and name not in optional]
+    biases = {name: theirs for name, theirs in biases.items() if name in own}
+    due = [theirs for name, theirs in names.items() if not name.endswith("num_batches_tracked")]
+    missing = [theirs for theirs in (*due, *biases.values()) if theirs not in state]
     used = {*names.values(), *biases.values()}
     extra = [
         name
@@ -142,7 +143,7 @@ def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tens
     ]
     misshapen = [
         f"{theirs} {tuple(state[theirs].shape)} where {tuple(own[name].shape)} is due"
-        for name, theirs in names.items()
+        for name, theirs in (*names.items(), *biases.items())
         if theirs in state and state[theirs].shape != own[name].shape
     ]
     problems = {"missing": missing, "extra": extra, "misshapen": misshapen}

@@ -20,12 +20,14 @@ class Network(NamedTuple):
         model: the `model` section of a configuration, for ours of the same arithmetic.
         names: of our tensors there.
         unused: patterns of tensors there that its detections do not depend on.
+        biased: whether convolutions of its neck have a bias in front of a batch norm.
     """
 
     name: str
     model: Mapping[str, Any]
     names: Names
     unused: tuple[str, ...] = ()
+    biased: bool = False
 
     def theirs(self, name: str) -> str:
         """What our tensor is called there."""
