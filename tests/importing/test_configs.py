@@ -1,13 +1,15 @@
 """YAML files of centerX -> ours: values by hand, every key accounted for, and what is refused."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from centerx.config import Config, load_config
+from centerx.config import Config, load_config, preset_names
+from centerx.config.load import PRESETS
 from centerx.errors import InputError
 from centerx.importing.configs import import_config, translate
 from centerx.importing.keys import RULES
@@ -101,7 +103,7 @@ def test_values_by_hand(tmp_path: Path) -> None:
     assert (c.augment.crop, c.augment.crop_size) == ("relative_range", (0.75, 0.6))
     assert (c.augment.short_sides, c.augment.long_side, c.augment.short_sides_between) == ((384, 448), 640, False)
     assert c.data.input_size == (384, 640)
-    assert [entry.classes for entry in c.data.train] == [("face",), ("person",), None]
+    assert [entry.classes for entry in c.data.train] == [("face",), ("visible=person",), None]
     assert c.data.train[2].path == "FILL_IN/mine_train"
     assert (c.train.epochs, c.train.swa, c.train.swa_rates) == (80, 0.125, (pytest.approx(0.1), pytest.approx(0.01)))
     assert (c.train.optimizer.name, c.train.optimizer.lr, c.train.optimizer.weight_decay) == ("adam", 5e-4, 1e-4)
@@ -132,7 +134,7 @@ def test_every_key_is_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
     counts = {word: words.count(word) for word in ("kept", "renamed", "dropped")}
     assert sum(counts.values()) == len(words)
     assert ", ".join(f"{count} keys {word}" for word, count in counts.items()) in lines[-1]
-    assert told["ODDITY"] == "dropped: centerX has no such key"
+    assert told["ODDITY"] == "dropped: its programs read no such key"
     assert told["SOLVER.BASE_LR"] == "kept as train.optimizer.lr"
     assert told["SOLVER.MAX_ITER"].startswith("renamed to train.epochs=80")
     assert "one weight for all teachers" in told["MODEL.CENTERNET.KD.KD_REG_WEIGHT"]
@@ -169,6 +171,9 @@ def test_what_a_file_leaves_out_is_as_its_defaults_have_it(tmp_path: Path) -> No
         ("MODEL: {BACKBONE: {DEPTH: 50}}", "model.backbone", "resnet50.tv_in1k"),
         ("MODEL: {BACKBONE: {NAME: build_torch_backbone}, RESNETS: {DEPTH: 18}}", "model.backbone", "resnet18.tv_in1k"),
         ("MODEL: {BACKBONE: {NAME: build_regnet, STR_DEPTH: 400x}}", "model.backbone", "regnetx_004.pycls_in1k"),
+        ("MODEL: {DEVICE: 'cuda:0'}", "train.device", "cuda"),
+        ("SEED: 7", "train.seed", 7),
+        ("SEED: -1", "train.seed", 0),
         ("MODEL: {CENTERNET: {RESIZE_TYPE: Resize}}", "augment.short_sides", ()),
         ("MODEL: {CENTERNET: {LOSS: {COMMUNISM: {ENABLE: True}}}}", "loss.balance", "constant"),
         ("MODEL: {CENTERNET: {LOSS: {COMMUNISM: {ENABLE: True}}}}", "loss.constant.heatmap", 1.5),
@@ -183,6 +188,11 @@ def test_one_key(tmp_path: Path, more: str, key: str, value: Any) -> None:
     for part in key.split("."):
         found = getattr(found, part)
     assert found == value
+
+
+def test_steps_are_not_taken_for_epochs_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(tmp_path, "_BASE_: ../base.yaml\nSOLVER: {MAX_ITER: 126000, STEPS: '(81000, 108000)'}\n")
+    assert "SOLVER.MAX_ITER | 126000 | kept as train.epochs (epochs in centerX; steps in" in capsys.readouterr().out
 
 
 def test_the_defaults_alone_are_a_configuration() -> None:
@@ -211,3 +221,41 @@ def test_what_is_refused_is_one_line(tmp_path: Path, text: str, says: str) -> No
         convert(tmp_path, text)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ours.yaml").exists()
+
+
+# The counterparts of its published experiments
+
+COUNTERPARTS = [name for name in preset_names() if "/" in name]
+
+
+@pytest.mark.parametrize("name", COUNTERPARTS)
+def test_a_counterpart_opens_with_the_figures_published_and_is_not_measured(name: str) -> None:
+    lines = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    opening = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+    assert "Not measured here." in opening
+    assert re.search(r"README: AP \d\d\.\d|README: it does not|article: about|without a figure", opening)
+
+
+@pytest.mark.parametrize(
+    ("name", "conv"),
+    [
+        ("crowdhuman/r18", "modulated"),
+        ("coco/r50", "modulated"),
+        ("person/r18", "plain"),
+        ("person/r18_distilled", "plain"),
+        ("person/r50", "modulated"),
+        ("person/regnetx", "plain"),
+        ("person/regnety", "modulated"),
+        ("person_face/merged_r18", "modulated"),
+        ("person_face/merged_regnetx_200mf", "plain"),
+        ("person_face/merged_regnetx_400mf", "plain"),
+    ],
+)
+def test_a_counterpart_has_the_convolutions_published(name: str, conv: str) -> None:
+    assert load_config(name).model.neck.conv == conv
+
+
+def test_counterparts_read_the_visible_boxes_of_crowdhuman_as_centerx_does() -> None:
+    entries = [entry for name in COUNTERPARTS for entry in (*load_config(name).data.train, *load_config(name).data.val)]
+    read = {entry.classes for entry in entries if entry.path.endswith(".odgt")}
+    assert read == {("visible=person",)}

@@ -9,7 +9,7 @@ COCO = "datasets/coco/annotations/instances_{split}2017.json"
 CROWD = {
     "path": "datasets/crowd_human/Annotations/annotation_{split}.odgt",
     "images": "datasets/crowd_human/JPEGImages",
-    "classes": ["person"],
+    "classes": {"visible": "person"},  # it reads `vbox`
 }
 FACES = {"path": "datasets/wider_face_add_lm_10_10_add_mafa", "classes": ["face"]}
 TRAIN, VAL = {"split": "train"}, {"split": "val"}
@@ -52,7 +52,8 @@ def data_entry(name: str) -> dict[str, Any]:
 def class_names(whole: Mapping[str, Any]) -> list[str]:
     """The classes of a configuration whose data sets name some; none where one of them has all of COCO's."""
     entries = [data_entry(name) for name in (*named(whole, "TRAIN"), *named(whole, "TEST"))]
-    found = {name for entry in entries for name in entry.get("classes", ())}
+    labelled = [entry.get("classes", []) for entry in entries]
+    found = {name for names in labelled for name in (names.values() if isinstance(names, dict) else names)}
     whole_coco = any(entry["path"].startswith("datasets/coco") and "classes" not in entry for entry in entries)
     return [] if whole_coco else [name for name in ORDER if name in found]
 

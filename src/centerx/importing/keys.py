@@ -125,6 +125,7 @@ IMGAUG: list[dict[str, dict[str, Any]]] = [
     {"ColorJitter": {"contrast": [0.75, 1.5]}},
     {"ColorJitter": {"saturation": [0.7, 1.0]}},
 ]
+MANY_EPOCHS = 1000  # as many are hardly meant as such
 SHARE_OF_IMGAUG = 0.25  # of the pictures that a change of the set meets on average
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
@@ -142,7 +143,7 @@ def fate_of(key: str, whole: Flat) -> Fate:
     """
     rule = RULES.get(key)
     if rule is None:
-        return Fate({}, "centerX has no such key")
+        return Fate({}, "its programs read no such key")
     try:
         return rule(whole[key], whole)
     except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
@@ -318,7 +319,8 @@ def imgaug(value: Any, c: Flat) -> Fate:
 
 def epochs(value: Any, c: Flat) -> Fate:
     """Passes over the data, those of SWA included."""
-    return Fate({"train.epochs": value + (c["SOLVER.SWA.ITER"] if c["SOLVER.SWA.ENABLED"] else 0)}, "it means epochs")
+    why = "it means epochs" if value < MANY_EPOCHS else "epochs in centerX; steps in CenterNet-better-plus: set epochs"
+    return Fate({"train.epochs": value + (c["SOLVER.SWA.ITER"] if c["SOLVER.SWA.ENABLED"] else 0)}, why)
 
 
 def share_of_run(ours: str) -> Rule:
@@ -349,6 +351,11 @@ def relative_rate(ours: str) -> Rule:
     return lambda value, c: Fate({ours: value / c["SOLVER.BASE_LR"]}, "relative to the peak")
 
 
+def seed(value: Any, _: Flat) -> Fate:
+    """Of all randomness; below 0 each run has another there."""
+    return Fate({"train.seed": value}) if value >= 0 else Fate({}, "there is always a seed, train.seed")
+
+
 def clip(value: Any, c: Flat) -> Fate:
     """The limit, of each component or of the norm."""
     return Fate({f"train.clip_{c['SOLVER.CLIP_GRADIENTS.CLIP_TYPE']}": value})
@@ -377,13 +384,19 @@ SWA = "SOLVER.SWA.ENABLED"
 CLIP = "SOLVER.CLIP_GRADIENTS.ENABLED"
 CLIPPING = part_of("train.clip_value and train.clip_norm")
 COSINE, MULTISTEP = "WarmupCosineAnnealingLR", "WarmupMultiStepLR"
+EACH_ONCE = drop("each picture comes once an epoch")
 UNREAD = drop("its programs do not read it")
 
 RULES: dict[str, Rule] = {
     "VERSION": drop("of detectron2's file format"),
+    "SEED": seed,
+    "CUDNN_BENCHMARK": drop("torch's own choice"),
     "OUTPUT_DIR": drop("`centerx train --out` says it"),
     "MODEL.META_ARCHITECTURE": drop("there is one"),
     "MODEL.MASK_ON": drop("there are no masks"),
+    "MODEL.KEYPOINT_ON": drop("there are no poses"),
+    "MODEL.LOAD_PROPOSALS": drop("there are no proposals"),
+    "MODEL.DEVICE": lambda value, _: Fate({"train.device": str(value).split(":")[0]}),
     "MODEL.RESNETS.DEPTH": part_of("model.backbone"),
     "MODEL.RESNETS.OUT_FEATURES": UNREAD,
     "MODEL.FPN.IN_FEATURES": UNREAD,
@@ -443,6 +456,10 @@ RULES: dict[str, Rule] = {
     "DATASETS.TRAIN": data("data.train"),
     "DATASETS.TEST": data("data.val"),
     "DATALOADER.NUM_WORKERS": keep("data.workers"),
+    "DATALOADER.ASPECT_RATIO_GROUPING": drop("pictures of a batch are padded to the largest"),
+    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": drop("pictures without objects stay, as negatives"),
+    "DATALOADER.SAMPLER_TRAIN": EACH_ONCE,
+    "DATALOADER.REPEAT_THRESHOLD": EACH_ONCE,
     "INPUT.FORMAT": same_as_ours("RGB", "pictures are RGB here"),
     "INPUT.MIN_SIZE_TRAIN": sides_of_training,
     "INPUT.MAX_SIZE_TRAIN": keep("augment.long_side"),
@@ -482,5 +499,7 @@ RULES: dict[str, Rule] = {
     "SOLVER.SWA.ETA_MIN_LR": only(SWA, part_of("train.swa_rates")),
     "SOLVER.SWA.LR_SCHED": only(SWA, part_of("train.swa_rates")),
     "TEST.EVAL_PERIOD": lambda value, c: Fate({"train.val_every": value or c["SOLVER.MAX_ITER"]}),
+    "TEST.PRECISE_BN.ENABLED": drop("batch norms keep their running statistics"),
+    "TEST.PRECISE_BN.NUM_ITER": drop("batch norms keep their running statistics"),
     "TEST.DETECTIONS_PER_IMAGE": drop("its programs do not read it; the most is model.top_k, 100 there too"),
 }
