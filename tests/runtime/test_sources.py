@@ -84,6 +84,19 @@ def test_frames_of_a_video_are_rgb_in_order(suffix: str, code: str, tmp_path: Pa
         assert np.abs(frame.astype(int) - colour).mean() < 12
 
 
+def test_a_bare_stream_of_h264(tmp_path: Path) -> None:
+    """Uncompressed macroblocks of one colour, after the parameter sets of 128 x 96 pixels."""
+    start, block = bytes.fromhex("00000001"), bytes([120] * 256 + [100] * 64 + [150] * 64)
+    sets = start + bytes.fromhex("6742000af841a2") + start + bytes.fromhex("68ce3880")
+    picture = start + bytes.fromhex("05888421a0") + b"\x0d\x00".join([block] * 48) + b"\x80"
+    (tmp_path / "v.h264").write_bytes(sets + 2 * picture)
+    [source] = find_sources([str(tmp_path / "v.h264")])
+    first, second = source.frames()
+    assert first.shape == (96, 128, 3)
+    assert np.array_equal(first, second)
+    assert np.abs(first.astype(int) - (156, 113, 64)).max() <= 4
+
+
 def test_a_picture_is_one_frame(tmp_path: Path) -> None:
     [frame] = Source(write_picture(tmp_path / "a.png", grey=77), Path("a.png")).frames()
     assert np.array_equal(frame, np.full((30, 40, 3), 77))

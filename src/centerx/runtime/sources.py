@@ -15,7 +15,7 @@ import numpy as np
 from centerx.errors import InputError
 from centerx.images import SUFFIXES, list_images, read_image
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".h264"})
 USUAL_SPEED = 25.0  # frames a second, where a file does not tell
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # as below: what is wrong with a video, we tell ourselves
 
