@@ -141,6 +141,16 @@ def test_tests_that_pages_name_exist() -> None:
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
 
 
+def test_every_feature_of_the_originals_has_its_place_and_its_test() -> None:
+    page = (ROOT / "docs" / "migrate.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in page.splitlines() if line.startswith("|")]
+    assert all(all(row) for row in rows)
+    table = page.split("## What is where")[1].split("##")[0]
+    features = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(features) > 40
+    assert all(re.search(r"`test_\w+` \|$", line) for line in features)
+
+
 def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
 
