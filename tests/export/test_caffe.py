@@ -73,7 +73,7 @@ def test_every_preset_gives_the_maps_of_torch(preset: str, overrides: list[str],
     for ours, theirs in zip(torch_maps(detector, images), read_files(tmp_path / "a.prototxt", images), strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-4)
     heatmap, expected = read_files(tmp_path / "a.prototxt", images)[0], torch_maps(detector, images)[0]
-    assert (expected > 0).sum() > 100
+    assert (expected > 0).sum() > 50
     np.testing.assert_array_equal(heatmap > 0, expected > 0)
 
 

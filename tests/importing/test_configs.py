@@ -195,6 +195,11 @@ def test_steps_are_not_taken_for_epochs_in_silence(tmp_path: Path, capsys: pytes
     assert "SOLVER.MAX_ITER | 126000 | kept as train.epochs (epochs in centerX; steps in" in capsys.readouterr().out
 
 
+def test_what_a_last_stride_of_1_needs_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(tmp_path, "_BASE_: ../base.yaml\nMODEL: {BACKBONE: {LAST_STRIDE: 1}}\n")
+    assert "kept as model.last_stride (its maps have stride 2; list two" in capsys.readouterr().out
+
+
 def test_the_defaults_alone_are_a_configuration() -> None:
     tree, rows = translate({})
     assert Config.model_validate(tree).train.batch_size == 16

@@ -407,7 +407,9 @@ RULES: dict[str, Rule] = {
     "MODEL.BACKBONE.STR_DEPTH": part_of("model.backbone"),
     "MODEL.BACKBONE.PRETRAIN": keep("model.pretrained"),
     "MODEL.BACKBONE.PRETRAIN_PATH": drop("timm fetches the same weights by the name in model.backbone"),
-    "MODEL.BACKBONE.LAST_STRIDE": keep("model.last_stride"),
+    "MODEL.BACKBONE.LAST_STRIDE": lambda value, _: Fate(
+        {"model.last_stride": value}, "" if value == 2 else "its maps have stride 2; list two model.neck.channels here"
+    ),
     "MODEL.PIXEL_MEAN": pixels(IMAGENET[0]),
     "MODEL.PIXEL_STD": pixels(IMAGENET[1]),
     "MODEL.CENTERNET.DECONV_CHANNEL": lambda value, _: Fate(
