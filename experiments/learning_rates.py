@@ -1,9 +1,11 @@
-"""Learning rates far too high: plain training, with steps skipped whose loss jumped, and at constant magnitude.
+"""Learning rates far too high: plain training, with gradients clipped, with jumps of the loss skipped, and at constant
+magnitude.
 
     python experiments/learning_rates.py --out runs/learning_rates
 
-Same network and epochs. Writes a table with a row for each rate and way, and curves.png: AP and the raw heatmap term
-over epochs, a column a rate, a line a seed.
+Same network and epochs; SGD with momentum, as the step of Adam does not depend on the size of the loss. Writes a table
+with a row for each rate and way, and curves.png: AP and the raw heatmap term over epochs, a column a rate, a line a
+seed.
 """
 
 from __future__ import annotations
@@ -18,16 +20,17 @@ from centerx.errors import InputError
 from repeat import Figures, read_rows, summarise, train_once, write_table
 
 WAYS = {
-    "fixed weights": [],
-    "fixed weights, jumps skipped": ["train.skip_jumps=2"],
-    "constant magnitude": ["loss.balance=constant"],
+    "fixed weights": ["train.clip_norm=0"],
+    "fixed weights, clipped": ["train.clip_norm=10"],
+    "fixed weights, jumps skipped": ["train.clip_norm=0", "train.skip_jumps=2"],
+    "constant magnitude": ["train.clip_norm=0", "loss.balance=constant"],
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="bccd_nano")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.004, 0.064, 0.256])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.3])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/learning_rates"))
@@ -41,7 +44,7 @@ def main() -> None:
                 folder = args.out / f"{rate}_{way.replace(', ', '_').replace(' ', '_')}_seed{seed}"
                 overrides = [
                     *changes,
-                    f"train.optimizer.lr={rate}",
+                    f"train.optimizer={{name: momentum, lr: {rate}, weight_decay: 0.0001}}",
                     f"train.epochs={args.epochs}",
                     f"train.seed={seed}",
                     "train.val_every=2",
