@@ -11,8 +11,10 @@ import torch
 
 from centerx.build_model import build_detector
 from centerx.config import load_config
-from centerx.export import Request, export_model
+from centerx.errors import InputError
+from centerx.export import FORMATS, Request, export_model
 from centerx.export.parity import painted, verify
+from centerx.export.tensorrt import require_operators
 from centerx.runtime.info import ModelInfo
 
 
@@ -27,7 +29,9 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
             torch.nn.init.normal_(parameter, std=0.3)
     path = tmp_path / "deform.onnx"
     export_model(detector, ModelInfo(("x", "y"), (64, 96), 4), path, "onnx", Request("maps"))
-    assert Counter(node.op_type for node in onnx.load(path).graph.node)["DeformConv"] == 3
+    graph = onnx.load(path).graph
+    assert Counter(node.op_type for node in graph.node)["DeformConv"] == 3
+    require_operators(graph)  # of TensorRT
     session = ort.InferenceSession(path)
     for batch in (1, 3):
         images = painted(batch, (64, 96))
@@ -36,6 +40,18 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
             expected = detector.model(torch.from_numpy(images))
         np.testing.assert_allclose(offset, expected.offset.numpy(), atol=1e-4, rtol=0)
         np.testing.assert_allclose(size, expected.size.numpy(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "operator"), [("openvino", "DeformConv"), ("ncnn", r"torchvision\.deform_conv2d")])
+def test_a_format_without_it_says_where_it_is_and_the_way_out(name: str, operator: str, tmp_path: Path) -> None:
+    neck = "model.neck={type: deconv, conv: modulated, channels: [32, 24, 16]}"
+    config = load_config("nano", ["classes=[x]", "data.input_size=[64,96]", neck])
+    detector = build_detector(config).eval()
+    outputs = FORMATS[name].outputs[0]
+    said = rf"^{name}: no layer for {operator} \([a-z.]*neck\.stages\.0\.0.*\); export to onnx, or train without"
+    with pytest.raises(InputError, match=said):
+        export_model(detector, ModelInfo(("x",), (64, 96), 4), tmp_path / "a", name, Request(outputs))
+    assert not list(tmp_path.iterdir())
 
 
 def test_dla_with_aggregation_agrees(tmp_path: Path) -> None:

@@ -61,8 +61,16 @@ def test_the_file_answers_as_torch_does(name: str, model: tuple[Detector, ModelI
     assert {file.name for file in tmp_path.iterdir()} == due
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml")])
-@pytest.mark.parametrize("outputs", ["detections", "maps"])
+@pytest.mark.parametrize(
+    ("name", "suffix", "outputs"),
+    [
+        ("onnx", ".onnx", "detections"),
+        ("onnx", ".onnx", "maps"),
+        ("openvino", ".xml", "detections"),
+        ("openvino", ".xml", "maps"),
+        ("torch-export", ".pt2", "detections"),
+    ],
+)
 def test_any_size(name: str, suffix: str, outputs: str, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     detector, info = model
     path = tmp_path / f"any{suffix}"
@@ -208,13 +216,23 @@ def test_tensorrt_names_what_it_lacks(model: tuple[Detector, ModelInfo]) -> None
     detector, info = model
     model_proto = build_onnx(detector, info, Request("detections", "fp16"))
     require_operators(model_proto.graph)
-    model_proto.graph.node.append(onnx.helper.make_node("DeformConv", ["x", "w"], ["y"], name="dcn_3"))
-    with pytest.raises(InputError, match=r"tensorrt: no layer for DeformConv \(dcn_3\)"):
+    weight = next(each.name for each in model_proto.graph.initializer if "backbone" in each.name)
+    node = onnx.helper.make_node
+    model_proto.graph.node.extend([
+        node("Col2Im", ["x"], ["y"], name="n3"), node("Det", [weight], ["z"]), node("Col2Im", ["y"], ["u"], name="n4"),
+    ])  # fmt: skip
+    with pytest.raises(InputError) as caught:
         require_operators(model_proto.graph)
+    module = weight.rpartition(".")[0]
+    assert str(caught.value) == (
+        f"tensorrt: no layer for Col2Im (n3 and 1 more), Det ({module}); export to onnx, or train without this part"
+    )
 
 
 def test_the_line_for_tensorrt() -> None:
-    line = trtexec_line(Path("a/best-fp16.trt.onnx"), ModelInfo(("a",), (192, 256), 4))
+    info = ModelInfo(("a",), (192, 256), 4)
+    assert "'--onnx=a b/c.trt.onnx'" in trtexec_line(Path("a b/c.trt.onnx"), info)
+    line = trtexec_line(Path("a/best-fp16.trt.onnx"), info)
     assert line == (
         "trtexec --onnx=a/best-fp16.trt.onnx --saveEngine=a/best-fp16.trt.engine --minShapes=images:1x3x192x256 "
         "--optShapes=images:1x3x192x256 --maxShapes=images:8x3x192x256 --stronglyTyped"
@@ -231,6 +249,9 @@ def test_ncnn_blobs_get_their_names_and_foreign_layers_are_told() -> None:
     ]
     with pytest.raises(InputError, match=r"ncnn: no layer for torch\.roll \(roll_0\)"):
         name_blobs(f"{param}torch.roll roll_0 1 1 out1 x\n")
+    weighted = f"{param}MemoryData neck.0 0 1 w 0=3\ntorchvision.deform_conv2d pnnx_9 2 1 out1 w x\n"
+    with pytest.raises(InputError, match=r"torchvision\.deform_conv2d \(neck\.0\); export to onnx"):
+        name_blobs(weighted)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from google.protobuf import text_format
 from onnx import NodeProto, numpy_helper
 
 from centerx.detector import Detector
-from centerx.errors import InputError
 from centerx.export.caffe_schema import NetParameter
 from centerx.export.graphs import PooledMapsGraph
+from centerx.export.lacking import place_of, refuse
 from centerx.export.onnx import trace
 from centerx.export.registry import Request
 from centerx.files import new_files
@@ -100,7 +100,7 @@ def convert(model: onnx.ModelProto) -> Any:
         InputError: names every operator, and for each what about it is the matter and where it is first met.
     """
     caffe = CaffeNet(model.graph)
-    unsupported: dict[str, list[str]] = {}
+    unsupported: list[tuple[str, str]] = []
     for node in model.graph.node:
         attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
         try:
@@ -109,20 +109,9 @@ def convert(model: onnx.ModelProto) -> Any:
             OPERATORS[node.op_type](caffe, node, attributes)
         except Unsupported as error:
             what = f"{node.op_type} with {error}" if str(error) else node.op_type
-            unsupported.setdefault(what, []).append(place(node, caffe.constants))
-    if unsupported:
-        told = ", ".join(
-            f"{what} ({where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''})"
-            for what, where in unsupported.items()
-        )
-        raise InputError(f"caffe: no layer for the operator {told}; export to onnx or openvino instead")
+            unsupported.append((what, place_of(node, caffe.constants)))
+    refuse("caffe", unsupported)
     return caffe.net
-
-
-def place(node: NodeProto, constants: dict[str, np.ndarray]) -> str:
-    """Where in the network a node is: the module of its weights, or its own name where it has none."""
-    modules = [name.rpartition(".")[0] for name in node.input if name in constants]
-    return max(modules, key=len, default="") or node.name
 
 
 def window(

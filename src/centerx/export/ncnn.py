@@ -6,14 +6,15 @@ import copy
 import json
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pnnx
 import torch
 
 from centerx.detector import Detector
-from centerx.errors import InputError
 from centerx.export.graphs import OUTPUT_NAMES, PooledMapsGraph
+from centerx.export.lacking import refuse
 from centerx.export.quiet import quiet
 from centerx.export.registry import Request
 from centerx.files import new_files
@@ -54,10 +55,7 @@ def name_blobs(param: str) -> str:
     """
     names = {"in0": "images"} | {f"out{place}": name for place, name in enumerate(OUTPUT_NAMES["maps"])}
     magic, counts, *layers = param.splitlines()
-    foreign = [layer.split()[:2] for layer in layers if not layer.split()[0].isidentifier()]
-    if foreign:
-        told = ", ".join(f"{operator} ({name})" for operator, name in foreign)
-        raise InputError(f"ncnn: no layer for {told}; export to onnx or openvino, or train without this part")
+    refuse("ncnn", foreign_layers(layers))
     renamed = []
     for layer in layers:
         kind, name, inputs, outputs, *rest = layer.split()
@@ -65,3 +63,14 @@ def name_blobs(param: str) -> str:
         rest[:blobs] = [names.get(blob, blob) for blob in rest[:blobs]]
         renamed.append(" ".join([f"{kind:<24} {name:<24}", inputs, outputs, *rest]))
     return "\n".join([magic, counts, *renamed, ""])
+
+
+def foreign_layers(layers: list[str]) -> Iterator[tuple[str, str]]:
+    """Operators that pnnx left as they were, each with the module of its weights, or its own name without any."""
+    modules: dict[str, str] = {}
+    for layer in layers:
+        kind, name, inputs, _, *rest = layer.split()
+        if kind == "MemoryData":
+            modules[rest[0]] = name
+        elif not kind.isidentifier():
+            yield kind, next((modules[blob] for blob in rest[: int(inputs)] if blob in modules), name)

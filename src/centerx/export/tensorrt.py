@@ -6,6 +6,7 @@ tensors) and in int8 (QuantizeLinear and DequantizeLinear about 0); with TensorR
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,26 +14,30 @@ import onnx
 
 from centerx.detector import Detector
 from centerx.errors import InputError
+from centerx.export.lacking import place_of, refuse
 from centerx.export.onnx import build_onnx
 from centerx.export.registry import Request
 from centerx.files import write_whole
 from centerx.runtime.info import ModelInfo
 
-# What its ONNX parser supports since TensorRT 8.4, as its own list (onnx-tensorrt, docs/operators.md) has it.
+# What its ONNX parser supports since TensorRT 10.1, as its own list (onnx-tensorrt, docs/operators.md) has it.
 OPERATORS = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "AveragePool",
-    "BatchNormalization", "Cast", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
-    "ConvTranspose", "Cos", "Cosh", "CumSum", "DepthToSpace", "DequantizeLinear", "Div", "Dropout", "Einsum",
-    "Elu", "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND",
-    "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "GRU",
-    "HardSigmoid", "Identity", "If", "InstanceNormalization", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log",
-    "LogSoftmax", "Loop", "LRN", "LSTM", "LpNormalization", "LpPool", "MatMul", "Max", "MaxPool", "Mean", "Min",
-    "Mul", "Neg", "Not", "Or", "Pad", "Pow", "PRelu", "QuantizeLinear", "RandomUniform", "RandomUniformLike",
-    "Range", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-    "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "ReverseSequence", "RNN", "Round",
-    "Scan", "ScatterElements", "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice",
-    "Softmax", "Softplus", "Softsign", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh",
-    "ThresholdedRelu", "Tile", "TopK", "Transpose", "Unsqueeze", "Where", "Xor",
+    "BatchNormalization", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
+    "ConvTranspose", "Cos", "Cosh", "CumSum", "DeformConv", "DepthToSpace", "DequantizeLinear", "Div", "Dropout",
+    "Einsum", "Elu", "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "GRU", "Gather", "GatherElements",
+    "GatherND", "Gelu", "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "Greater", "GreaterOrEqual",
+    "GridSample", "GroupNormalization", "HardSigmoid", "HardSwish", "Hardmax", "Identity", "If", "ImageScaler",
+    "InstanceNormalization", "IsInf", "IsNaN", "LRN", "LSTM", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual",
+    "Log", "LogSoftmax", "Loop", "LpNormalization", "LpPool", "MatMul", "Max", "MaxPool", "Mean",
+    "MeanVarianceNormalization", "Min", "Mish", "Mod", "Mul", "Neg", "NonMaxSuppression", "NonZero", "Not", "OneHot",
+    "Or", "PRelu", "Pad", "ParametricSoftplus", "Pow", "QuantizeLinear", "RNN", "RandomNormal", "RandomNormalLike",
+    "RandomUniform", "RandomUniformLike", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
+    "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu",
+    "Reshape", "Resize", "ReverseSequence", "RoiAlign", "Round", "ScaledTanh", "Scan", "Scatter", "ScatterElements",
+    "ScatterND", "Selu", "Shape", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus",
+    "Softsign", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu", "Tile",
+    "TopK", "Transpose", "Trilu", "Unsqueeze", "Upsample", "Where", "Xor",
 })  # fmt: skip
 BATCHES = (1, 1, 8)  # least, usual and most pictures a call
 
@@ -57,19 +62,20 @@ def require_operators(graph: onnx.GraphProto) -> None:
     """Raise unless TensorRT's parser takes every operator.
 
     Raises:
-        InputError: names each one that it lacks, with its node.
+        InputError: names each one that it lacks, with its place.
     """
-    lacking = [node for node in graph.node if node.op_type not in OPERATORS]
-    if lacking:
-        told = ", ".join(f"{node.op_type} ({node.name or node.output[0]})" for node in lacking)
-        raise InputError(f"tensorrt: no layer for {told}; export to onnx or openvino, or train without this part")
+    constants = {each.name for each in graph.initializer}
+    refuse(
+        "tensorrt", ((each.op_type, place_of(each, constants)) for each in graph.node if each.op_type not in OPERATORS)
+    )
 
 
 def trtexec_line(path: Path, info: ModelInfo) -> str:
     """The command that turns the file into an engine."""
     least, usual, most = (f"images:{batch}x3x{info.input_hw[0]}x{info.input_hw[1]}" for batch in BATCHES)
-    shapes = f"--minShapes={least} --optShapes={usual} --maxShapes={most}"
-    return f"trtexec --onnx={path} --saveEngine={path.with_suffix('.engine')} {shapes} --stronglyTyped"
+    files = f"--onnx={path}", f"--saveEngine={path.with_suffix('.engine')}"
+    shapes = f"--minShapes={least}", f"--optShapes={usual}", f"--maxShapes={most}"
+    return shlex.join(["trtexec", *files, *shapes, "--stronglyTyped"])
 
 
 def build_engine(model: bytes, info: ModelInfo) -> bytes:

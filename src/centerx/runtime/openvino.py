@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,11 @@ class OpenVinoSession:
         try:
             model = core.read_model(path)
         except RuntimeError as error:
+            lacking = ", ".join(lacking_operators(error))
             raise InputError(
-                f"{path}: not a model that OpenVINO reads ({_last_line(error)}), export it again"
+                f"{path}: OpenVINO has no layer for {lacking}, run it with the backend onnxruntime"
+                if lacking
+                else f"{path}: not a model that OpenVINO reads ({_last_line(error)}), export it again"
             ) from None
         facts = _facts(model, RT_INFO[path.suffix.lower()])
         self.info = ModelInfo.from_metadata(facts, path)
@@ -42,7 +46,11 @@ class OpenVinoSession:
         if not fitting:
             raise InputError(f"{path}: gives {', '.join(sorted(names))}: make it with `centerx export`")
         self.outputs = fitting[0]
-        self.any_size = not model.inputs[0].get_partial_shape()[2].is_static
+        (first, *others) = model.inputs
+        if others or "images" not in first.get_names() or first.get_element_type() != ov.Type.u8:
+            given = ", ".join(f"{each.get_any_name()} {each.get_element_type()}" for each in (first, *others))
+            raise InputError(f"{path}: takes {given}, but images of uint8 are needed: make it with `centerx export`")
+        self.any_size = not first.get_partial_shape()[2].is_static
         settings = {"PERFORMANCE_HINT": "LATENCY"}
         if facts.get("precision", "fp32") != "fp16":
             settings["INFERENCE_PRECISION_HINT"] = "f32"
@@ -60,6 +68,12 @@ class OpenVinoSession:
 def open_session(path: Path) -> OpenVinoSession:
     """Load an OpenVINO or ONNX file."""
     return OpenVinoSession(path)
+
+
+def lacking_operators(error: RuntimeError) -> list[str]:
+    """The operators of an ONNX graph that OpenVINO says it has no rule for."""
+    told = re.search(r"No conversion rule found for operations: (.*)", str(error))
+    return re.findall(r"(\w+)-\d+", told[1]) if told else []
 
 
 def _facts(model: ov.Model, place: str) -> dict[str, str]:
