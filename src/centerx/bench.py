@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
 from importlib import import_module
@@ -12,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from centerx.runtime import BACKENDS, Session, backends_of, open_session
+from centerx.runtime import BACKENDS, Session, open_all, open_session
 
 WARM_UP = 3
 Name = TypeVar("Name", bound=Hashable)
@@ -43,19 +44,22 @@ class Timing(NamedTuple):
 def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, backend: str | None = None) -> list[Timing]:
     """Time the bare session call of each model, by each backend that runs it here, at each batch size.
 
+    What is installed and does not run a model that another runs is told on stderr.
+
     Args:
         models: files. batches: pictures a call. runs: calls of each, interleaved. backend: only this one, by name.
 
     Raises:
         InputError: a file is missing, or nothing that is installed runs it.
     """
-    sessions = {}
+    sessions: dict[tuple[Path, str], Session] = {}
     for model in models:
-        installed = [name for name, entry in backends_of(model).items() if entry.installed]
-        for name in [backend] if backend is not None else installed:
-            sessions[model, name] = open_session(model, name)
-        if not installed:
+        opened, refusals = open_all(model) if backend is None else ({backend: open_session(model, backend)}, [])
+        if not opened:
             open_session(model)  # says what is wrong
+        for refusal in refusals:
+            print(f"warning: left out: {refusal}", file=sys.stderr)
+        sessions |= {(model, name): session for name, session in opened.items()}
     rows = []
     for batch in batches:
         calls = {key: _call(session, batch) for key, session in sessions.items()}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from centerx.bench import bench_models
 from centerx.build_model import TorchSession
 from centerx.errors import InputError
 from centerx.export.parity import painted
@@ -17,6 +18,7 @@ from centerx.runtime import open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.maps import detections_from_maps
 from centerx.runtime.onnx import OnnxSession
+from centerx.runtime.openvino import OpenVinoSession
 
 
 def test_the_suffix_chooses_the_backend(model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
@@ -74,6 +76,46 @@ def unknown_operator(path: Path) -> None:
 
 METADATA = ModelInfo(("a",), (32, 32), 4).to_metadata()
 
+
+def deformable(path: Path) -> Path:
+    """A graph with a deformable convolution, which ONNX Runtime has and OpenVINO lacks."""
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    shape, kind = ["batch", 1, 32, 32], onnx.TensorProto.FLOAT
+    gives = ("boxes", "scores", "labels")
+    nodes = [node("Cast", ["images"], ["x"], to=kind), node("Conv", ["x", "two"], ["shift"])]
+    nodes += [node("DeformConv", ["x", "one", "shift"], [name]) for name in gives]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [value("images", onnx.TensorProto.UINT8, ["batch", 3, 32, 32])],
+        [value(name, kind, shape) for name in gives],
+        [onnx.numpy_helper.from_array(np.ones((n, 3, 1, 1), np.float32), name) for n, name in ((1, "one"), (2, "two"))],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.helper.set_model_props(model, METADATA)
+    onnx.save(model, path)
+    return path
+
+
+def test_auto_takes_the_fastest(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fastest in (OpenVinoSession, OnnxSession):
+        monkeypatch.setattr(
+            "centerx.runtime.session.seconds_a_picture", lambda session, kind=fastest: not isinstance(session, kind)
+        )
+        assert isinstance(open_session(onnx_file, "auto"), fastest)
+
+
+def test_auto_and_bench_leave_out_what_lacks_an_operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = deformable(tmp_path / "a.onnx")
+    said = f"{path}: OpenVINO has no layer for DeformConv, run it with the backend onnxruntime"
+    with pytest.raises(InputError) as caught:
+        open_session(path, "openvino")
+    assert str(caught.value) == said
+    assert isinstance(open_session(path, "auto"), OnnxSession)
+    assert [row.backend for row in bench_models([path], [1], runs=1)] == ["onnxruntime"]
+    assert capsys.readouterr().err == f"warning: left out: {said}\n"
+
+
 # file name -> what makes it from (folder, model file, ONNX file)
 BROKEN: dict[str, Callable[[Path, Path, Path], object]] = {
     "missing.onnx": lambda path, model, onnx_: None,
@@ -112,6 +154,13 @@ def test_a_file_that_is_no_model_is_named_in_one_line(
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["other-outputs.onnx", "other-input.onnx", "other-pixels.onnx", "foreign.onnx"])
+def test_openvino_refuses_the_same(name: str, model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
+    BROKEN[name](tmp_path / name, model_file, onnx_file)
+    with pytest.raises(InputError, match=f"{name}: "):
+        open_session(tmp_path / name, "openvino")
 
 
 def test_a_whole_foreign_detector_is_taken(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def bench(
         raise InputError(f"--batch: {batch!r} is not a list of numbers, such as 1,8") from None
     if min(batches) < 1:
         raise InputError(f"--batch: {batch}: at least one picture a call")
+    if backend == "auto":
+        raise InputError("--backend: without a name all that are installed are measured, leave auto out")
     rows = bench_models(models, batches, runs, backend)
     table = Table(title=rows[0].machine)
     for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):

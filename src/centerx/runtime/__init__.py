@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from centerx.runtime.predictor import Predictor
-from centerx.runtime.session import BACKENDS, Session, backends_of, open_session
+from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_session
 
 
 def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int] | None = None) -> Predictor:
@@ -22,4 +22,4 @@ def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int]
     return Predictor(open_session(path, backend), input_hw)
 
 
-__all__ = ["BACKENDS", "Predictor", "Session", "backends_of", "load", "open_session"]
+__all__ = ["BACKENDS", "Predictor", "Session", "backends_of", "load", "open_all", "open_session"]

@@ -86,7 +86,7 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
         raise InputError(f"{path}: no such model file, check the path")
     fitting = backends_of(path)
     if backend == AUTO:
-        sessions = [entry.open(path) for entry in fitting.values() if entry.installed]
+        sessions = list(open_all(path)[0].values())
         if sessions:
             return min(sessions, key=seconds_a_picture) if len(sessions) > 1 else sessions[0]
     elif backend is not None:
@@ -95,6 +95,19 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
         known = ", ".join(dict.fromkeys(suffix for entry in BACKENDS.values() for suffix in entry.suffixes))
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
     return next(iter(fitting.values())).open(path)
+
+
+def open_all(path: Path) -> tuple[dict[str, Session], list[InputError]]:
+    """A file in every installed backend that runs it, by name, and why the others do not."""
+    sessions: dict[str, Session] = {}
+    refusals: list[InputError] = []
+    for name, entry in backends_of(path).items():
+        if entry.installed:
+            try:
+                sessions[name] = entry.open(path)
+            except InputError as error:
+                refusals.append(error)
+    return sessions, refusals
 
 
 def backends_of(path: Path) -> dict[str, Backend]:
