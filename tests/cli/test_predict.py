@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 
 import centerx as package
@@ -121,6 +122,21 @@ def test_the_only_source_that_cannot_be_read_is_one_line(centerx: CommandLine, o
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {tmp_path / 'text.jpg'}: not a readable image")
     assert err.count("\n") == 1
+
+
+def test_a_large_picture_is_no_matter_for_pillow_to_warn_of(
+    centerx: CommandLine,
+    onnx_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9000)  # of more than that it warns, of twice as many it refuses
+    assert centerx("predict", onnx_file, save(tmp_path / "a.png"))[0] == 0
+    assert not [each for each in recwarn if each.category is Image.DecompressionBombWarning]
+    status, _, err = centerx("predict", onnx_file, save(tmp_path / "b.png", picture(hw=(200, 100))))
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: {tmp_path / 'b.png'}: too large")
 
 
 def test_drawings_keep_apart_what_has_one_name(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:

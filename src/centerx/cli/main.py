@@ -7,6 +7,7 @@ torch-free install can run every command that needs no torch.
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import NoReturn
 
 import typer
@@ -40,6 +41,7 @@ INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 def main() -> NoReturn:
     """Run the command line; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
+    warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:
         status = app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False)
     except InputError as error:

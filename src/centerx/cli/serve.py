@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +33,6 @@ def serve(
     limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
     app = create_app(load(model), model.name, backend, limits, max_batch)
     with listen(host, port) as listener:
-        warnings.filterwarnings("ignore", module="PIL")  # whoever sent a picture is told what is wrong with it
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
