@@ -19,6 +19,7 @@ BOX_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3  # pixels, probability
 SAME_CELL = 1.0  # pixels; boxes further apart do not come from one cell
 SAME_OBJECT = 16.0  # pixels; in lower precision, boxes further apart are of other objects
 SURE = 0.3
+OTHER_HW = (96, 160)  # beside its own, for a file that takes any
 FLIPS = 0.01  # share of detections that rounding may move to a neighbouring cell of equal score
 
 
@@ -77,9 +78,10 @@ def difference(first: Detections, second: Detections, least: float = LEAST, reac
 def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np.ndarray | None = None) -> str:
     """Run an exported file and its origin on pictures; return a line that tells the difference.
 
-    In fp32 painted pictures are added to those given. Where scores are all alike, as in a model hardly trained,
-    rounding decides which cells are peaks. How many it moves is seen by running the model in another memory layout;
-    twice as many are allowed to differ. In lower precision what scores `SURE` is compared and told.
+    In fp32 painted pictures are added to those given, one of another size too where the file takes any. Where scores
+    are all alike, as in a model hardly trained, rounding decides which cells are peaks. How many it moves is seen by
+    running the model in another memory layout; twice as many are allowed to differ. In lower precision what scores
+    `SURE` is compared and told.
 
     Args:
         detector: the origin. path: the file. precision: of it.
@@ -93,6 +95,8 @@ def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np
     given = [] if pictures is None else [pictures[start : start + most] for start in range(0, len(pictures), most)]
     exact = precision == "fp32"
     batches = given + [painted(batch, session.info.input_hw) for batch in BATCHES if exact or not given]
+    if exact and session.any_size:
+        batches.append(painted(1, OTHER_HW))
     reordered = copy.deepcopy(detector).to(memory_format=torch.channels_last)
     least, reach = (LEAST, SAME_CELL) if exact else (SURE, SAME_OBJECT)
     total = rounding = Difference(0.0, 0.0, 0, 0)
