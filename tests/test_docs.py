@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -204,3 +205,60 @@ def test_the_decode_shown_is_ours() -> None:
     np.testing.assert_allclose(boxes[best].clip(0, [128, 96, 128, 96]), ours.boxes[0][keep], atol=1e-4)
     np.testing.assert_allclose(scores[best], ours.scores[0][keep], atol=1e-6)
     np.testing.assert_array_equal(labels[best], ours.labels[0][keep])
+
+
+CPP = """
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <vector>
+
+int main(int, char** given) {
+    const int classes = 3, h = 24, w = 32, plane = h * w, stride = 4;
+    const float score = 0.3f;
+    std::vector<float> maps((classes + 4) * plane);
+    if (std::fread(maps.data(), sizeof(float), maps.size(), std::fopen(given[1], "rb")) != maps.size()) return 1;
+    const float *heatmap = maps.data(), *offset = heatmap + classes * plane, *size = offset + 2 * plane;
+    std::vector<std::array<float, 4>> boxes;
+    std::vector<float> scores;
+    std::vector<int> labels;
+    BLOCK
+    for (size_t k = 0; k < boxes.size(); ++k)
+        std::printf("%d %g %g %g %g %g\\n", labels[k], scores[k], boxes[k][0], boxes[k][1], boxes[k][2], boxes[k][3]);
+}
+"""
+JS = """
+const maps = new Float32Array(Uint8Array.from(require("fs").readFileSync(process.argv[2])).buffer);
+const w = 32, plane = 24 * w, stride = 4, score = 0.3, found = [];
+const [heatmap, offset, size] = [[0, 3], [3, 5], [5, 7]].map(([from, to]) => maps.subarray(from * plane, to * plane));
+BLOCK
+for (const { label, score, box } of found) console.log(label, score, ...box);
+"""
+
+
+@pytest.mark.parametrize(("language", "around", "suffix"), [("cpp", CPP, ".cpp"), ("js", JS, ".cjs")])
+def test_the_decode_shown_in_other_languages_is_the_same(
+    language: str, around: str, suffix: str, tmp_path: Path
+) -> None:
+    program = shutil.which({"cpp": "g++", "js": "node"}[language])
+    if program is None:
+        pytest.skip(f"nothing here runs {language}")
+    block = next(each for each in blocks(ROOT / "docs" / "deploy.md", language) if "heatmap" in each)
+    assert len(block.splitlines()) <= 10
+    source = tmp_path / f"decode{suffix}"
+    source.write_text(around.replace("BLOCK", block), encoding="utf-8")
+    command = [program, source]
+    if language == "cpp":
+        subprocess.run([program, "-std=c++17", "-Wall", "-Werror", source, "-o", tmp_path / "decode"], check=True)
+        command = [tmp_path / "decode"]
+    rng = np.random.default_rng(0)
+    heatmap = rng.random((3, 24, 32)) * (rng.random((3, 24, 32)) < 0.1)
+    maps = [each.astype(np.float32) for each in (heatmap, rng.random((2, 24, 32)), rng.normal(1, 2, (2, 24, 32)))]
+    (tmp_path / "maps").write_bytes(b"".join(each.tobytes() for each in maps))
+    done = subprocess.run([*command, tmp_path / "maps"], capture_output=True, text=True, check=True)
+    table = np.array([line.split() for line in done.stdout.splitlines()], dtype=float)
+    boxes, scores, labels = deploy_code("decode")(*maps)
+    assert len(table) > 50
+    np.testing.assert_array_equal(table[:, 0], labels)
+    np.testing.assert_allclose(table[:, 1], scores, rtol=1e-5)
+    np.testing.assert_allclose(table[:, 2:], boxes, rtol=1e-4, atol=1e-3)
