@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], outputs: 
         assert program is not None
         model = program.model_proto
         fold_scale(model.graph)
+        merge_norms(model.graph)
         return onnxslim.slim(model)
 
 
@@ -105,3 +107,25 @@ def fold_scale(graph: onnx.GraphProto) -> None:
             convolution.input[0] = division.input[0]
         graph.node.remove(division)
         return
+
+
+def merge_norms(graph: onnx.GraphProto) -> None:
+    """Merge the batch norms that follow deformable convolutions into these; the tools do so for plain ones alone."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    made = {name: node for node in graph.node for name in node.output}
+    read = Counter(name for node in graph.node for name in node.input)
+    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        deformed = made.get(norm.input[0])
+        if deformed is None or deformed.op_type != "DeformConv" or read[norm.input[0]] > 1:
+            continue
+        kernel, start = deformed.input[1], deformed.input[3]
+        gain, shift, mean, variance, weight, bias = (
+            numpy_helper.to_array(constants[name]).astype(np.float64) for name in (*norm.input[1:], kernel, start)
+        )
+        factor = gain / np.sqrt(variance + onnx.helper.get_node_attr_value(norm, "epsilon"))
+        merged = {1: weight * factor.reshape(-1, 1, 1, 1), 3: (bias - mean) * factor + shift}
+        for place, array in merged.items():
+            deformed.input[place] = f"{kernel}_{place}"
+            graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), deformed.input[place]))
+        deformed.output[0] = norm.output[0]
+        graph.node.remove(norm)
