@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch._inductor import cpp_builder
+from torch._inductor.exc import InvalidCxxCompiler
 
 from centerx.detector import Detector
 from centerx.errors import InputError
@@ -33,7 +35,17 @@ def export_program(detector: Detector, info: ModelInfo, path: Path, request: Req
 
 
 def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute."""
+    """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute.
+
+    Raises:
+        InputError: there is no C++ compiler.
+    """
+    try:
+        cpp_builder.get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise InputError(
+            "aotinductor: no C++ compiler is found, install g++ or let the variable CXX name one"
+        ) from None
     program = capture(detector, info, request)
     with new_files(path) as made, quiet():
         torch._inductor.aoti_compile_and_package(
