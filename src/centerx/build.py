@@ -30,6 +30,7 @@ from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
 from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
+from centerx.models.deform import tap_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.targets import center_targets
 from centerx.train.average import equal_average, moving_average
@@ -205,6 +206,7 @@ def build_module(
         train.optimizer.lr,
         train.optimizer.weight_decay,
         train.optimizer.momentum,
+        tap_parameters(detector),
     )
     schedule = build_schedule(
         train.schedule.name,

@@ -6,9 +6,11 @@ import timm.optim
 import torch
 from torch import nn
 
-from centerx.build import build_run
+from centerx.build import build_module, build_run
+from centerx.build_model import build_detector
 from centerx.config import load_config
 from centerx.errors import InputError
+from centerx.models.deform import DeformConv, tap_parameters
 from centerx.train.optim import LayerwiseRAdam, build_optimizer, build_schedule
 
 
@@ -145,3 +147,22 @@ def test_it_trains_and_resumes(name: str, small_overrides: list[str], tmp_path: 
     resumed = run("cut", 2, resume=True)
     for key in whole:
         torch.testing.assert_close(resumed[key], whole[key], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "rangerlars", "lamb"])
+def test_what_moves_taps_learns_at_a_tenth_of_the_rate(name: str) -> None:
+    model = nn.Sequential(DeformConv(2, 3, modulated=True), nn.BatchNorm2d(3))
+    optimizer = build_optimizer(model, name, lr=0.2, weight_decay=0.5, momentum=0.0, slow=tap_parameters(model))
+    rates = {id(each): group["lr"] for group in optimizer.param_groups for each in group["params"]}
+    assert {name: rates[id(each)] for name, each in model.named_parameters()} == pytest.approx(
+        {"0.weight": 0.2, "0.offset.weight": 0.02, "0.offset.bias": 0.02, "1.weight": 0.2, "1.bias": 0.2}
+    )
+
+
+def test_a_run_with_deformable_convolutions_has_such_a_rate() -> None:
+    config = load_config("nano", ["classes=[a]", "model.neck.type=deconv", "model.neck.conv=modulated"])
+    detector = build_detector(config)
+    groups = build_module(config, detector, epoch_steps=10).optimizer.param_groups
+    slow = [each for group in groups if group["lr"] < config.train.optimizer.lr / 2 for each in group["params"]]
+    assert {id(each) for each in slow} == {id(each) for each in tap_parameters(detector)}
+    assert len(slow) == 6

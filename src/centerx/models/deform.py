@@ -34,3 +34,13 @@ class DeformConv(nn.Conv2d):
             mask = moves[:, 2 * TAPS :].sigmoid() if moves.shape[1] > 2 * TAPS else None
             out = deform_conv2d(wide, moves[:, : 2 * TAPS], self.weight, padding=1, mask=mask)
         return out.to(x.dtype)
+
+
+def tap_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """What moves and weighs the taps of a network's deformable convolutions.
+
+    They are to learn at a tenth of the rate (Deformable ConvNets v2, section 4): at the full one they scatter the taps
+    before the rest has learned anything.
+    """
+    parts = [part for part in model.modules() if isinstance(part, DeformConv)]
+    return [parameter for part in parts for parameter in part.offset.parameters()]
