@@ -86,7 +86,7 @@ def draw(path: Path, rates: list[float], runs: dict[tuple[float, str], list[Path
     axes[0, 0].set_ylabel("AP")
     axes[1, 0].set_ylabel("heatmap term")
     axes[1, 0].set_yscale("log")
-    axes[0, 0].legend()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.savefig(path, dpi=100)
 
 
