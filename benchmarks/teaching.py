@@ -54,8 +54,12 @@ def measure_teacher(folder: Path, num_classes: int, bf16: bool, file: str) -> li
     batch = random_batch(BATCH, BOXES, num_classes, SIDE)
     batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
     steps = {}
-    for case, taught in (("student's step", []), ("taught step", [f"distill.teachers={folder / file}"])):
-        config = load_config("nano", [names, size, *taught])
+    taught = f"distill.teachers={folder / file}"
+    cases = {"student's step": [], "taught step": [taught]}
+    if not file.endswith(".onnx"):
+        cases["taught step, without features"] = [taught, "distill.features=0"]
+    for case, changes in cases.items():
+        config = load_config("nano", [names, size, *changes])
         detector = build_detector(config).to(memory_format=torch.channels_last)
         teachers = open_teachers(config)
         module = build_module(config, detector, 1000, teachers)

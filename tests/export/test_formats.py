@@ -283,11 +283,9 @@ def larger_boxes(detector: Detector) -> Detector:
     return other
 
 
-def test_aotinductor_without_a_compiler(
-    model: tuple[Detector, ModelInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "none"),))
-    with pytest.raises(InputError, match=r"no C\+\+ compiler is found, install g\+\+"):
+def test_aotinductor_without_a_compiler(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
+    without = torch._inductor.config.patch({"cpp.cxx": (str(tmp_path / "none"),)})
+    with without, pytest.raises(InputError, match=r"no C\+\+ compiler is found, install g\+\+"):
         export_model(*model, tmp_path / "model.aoti.pt2", "aotinductor")
 
 
