@@ -1,4 +1,4 @@
-"""All benchmarks, in less than five minutes; writes benchmarks/results/bench.csv.
+"""All benchmarks, in some minutes; writes benchmarks/results/bench.csv.
 
 Each module also runs alone, such as `python benchmarks/targets.py`, and then only prints its table.
 """
