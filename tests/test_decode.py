@@ -80,6 +80,31 @@ def test_peaks_agree_with_a_cell_by_cell_judge() -> None:
         assert peaks(heatmap)[image, channel, row, column].item() is expected
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("values", [2, 4, 40, 10_000])
+def test_decoding_finds_those_peaks(values: int, dtype: torch.dtype) -> None:
+    """Ties are told apart in another way there; sides of 1 have cells without most neighbours."""
+    generator = torch.Generator().manual_seed(values)
+    for height, width in ((9, 8), (1, 7), (6, 1), (1, 1)):
+        heatmap = (torch.randint(0, values, (2, 3, height, width), generator=generator) - values / 2).to(dtype) / 100
+        outputs = maps(heatmap, size=(1, 1), offset=(0, 0))
+        found = Decode(top_k=3 * height * width, stride=1)(outputs, (height, width))
+        for image in range(2):
+            expected = peaks(heatmap)[image].nonzero().tolist()
+            kept = found.scores[image] > 0
+            right, bottom = found.boxes[image, kept, 2:].unbind(-1)
+            cells = torch.stack([found.labels[image, kept], bottom - 0.5, right - 0.5], dim=-1)
+            assert sorted(cells.int().tolist()) == expected
+
+
+def test_neighbours_that_are_equal_leave_room_for_the_rest() -> None:
+    heatmap = torch.full((1, 1, 40, 40), -5.0)
+    heatmap[0, 0, 0:40:4, 0:40:4] = 3.0
+    heatmap[0, 0, 0:40:4, 1:40:4] = 3.0
+    found = Decode(top_k=100, stride=4)(maps(heatmap), (160, 160))
+    torch.testing.assert_close(found.scores, torch.full((1, 100), 3.0).sigmoid())
+
+
 def test_two_objects_by_hand() -> None:
     outputs = maps(torch.full((1, 2, 4, 5), -5.0))
     outputs.heatmap[0, 1, 2, 3] = 2.0
