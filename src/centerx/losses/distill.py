@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from centerx.decode import peaks
-from centerx.losses.reduce import mean_of_parts, share_of_total
+from centerx.losses.logistic import softplus
+from centerx.losses.reduce import mean_of_parts, mean_over_processes, share_of_total
 from centerx.types import HeadOutputs
 
 DistillLoss = Callable[[HeadOutputs, HeadOutputs, Tensor], dict[str, Tensor]]
@@ -35,14 +36,14 @@ def response_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) ->
     """
     logits = student.heatmap.float()
     target = teacher.heatmap.float().sigmoid()
-    share = share[:, None, None]
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    peak = target * peaks(teacher.heatmap)
+    error = (logits.sigmoid() - target).square() * (softplus(logits) - target * logits)
+    peak = target * peaks(teacher.heatmap).float()
     objects = share_of_total(peak.sum())
+    weights = weights_at_peaks(peak, share[:, None, None], REACH)
     return {
-        "heatmap": (share * (logits.sigmoid() - target) ** 2 * entropy).sum() / objects,
-        "size": l1_at_peaks(student.size, teacher.size, peak, share, REACH),
-        "offset": l1_at_peaks(student.offset, teacher.offset, peak, share, REACH),
+        "heatmap": (error.sum(dim=(0, 2, 3)) * share).sum() / objects,
+        "size": weighted_l1(student.size, teacher.size, *weights),
+        "offset": weighted_l1(student.offset, teacher.offset, *weights),
     }
 
 
@@ -61,31 +62,39 @@ def article_terms(
     """
     target = teacher.heatmap.float().sigmoid()
     share = share[:, None, None]
-    peak = target * peaks(teacher.heatmap)
+    peak = target * peaks(teacher.heatmap).float()
     error = (student.heatmap.float().sigmoid() - target) ** 2
+    weights = weights_at_peaks(peak, share)
     scale = teacher.size.float().mean(dim=1, keepdim=True).clamp(min=1) if relative_size else 1.0
     return {
         "heatmap": (share * error).mean(),
-        "size": 2 * l1_at_peaks(student.size / scale, teacher.size / scale, peak, share),
-        "offset": 2 * l1_at_peaks(student.offset, teacher.offset, peak, share),
+        "size": 2 * weighted_l1(student.size / scale, teacher.size / scale, *weights),
+        "offset": 2 * weighted_l1(student.offset, teacher.offset, *weights),
     }
 
 
-def l1_at_peaks(student: Tensor, teacher: Tensor, peak: Tensor, share: Tensor, reach: int = 0) -> Tensor:
-    """Absolute error at peaks and up to `reach` cells around, averaged over the two channels, and cells by probability.
+def weights_at_peaks(peak: Tensor, share: Tensor, reach: int = 0) -> tuple[Tensor, Tensor]:
+    """Weights of cells at peaks and up to `reach` cells around, and what to divide a weighted sum by.
 
     Args:
-        student, teacher: (B, 2, h, w).
         peak: (B, T, h, w) probability at the teacher's peaks, 0 elsewhere.
-        share: (T, 1, 1) weight of each class. No part of the average's divisor, or it would cancel out.
+        share: (T, 1, 1) weight of each class. No part of the divisor, or it would cancel out.
         reach: cells.
+
+    Returns:
+        (B, 1, h, w) and a scalar.
     """
     weight, whole = (
         F.max_pool2d(each.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
         for each in (peak * share, peak)
     )
+    return weight, share_of_total(whole.sum())
+
+
+def weighted_l1(student: Tensor, teacher: Tensor, weight: Tensor, total: Tensor) -> Tensor:
+    """Absolute error of (B, 2, h, w), averaged over the two channels, and over cells by weight (B, 1, h, w)."""
     error = (student.float() - teacher.float()).abs().mean(dim=1, keepdim=True)
-    return (error * weight).sum() / share_of_total(whole.sum())
+    return (error * weight).sum() / total
 
 
 def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
@@ -100,19 +109,22 @@ def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
     """
     with torch.autocast(student.device.type, enabled=False):
         seen, told = centred(student), centred(teacher)
-        told = told / mean_of_parts(told.square().mean(dim=1, keepdim=True)).sqrt().clamp(min=1e-6)
-        covariance = mean_of_parts(seen @ seen.T / seen.shape[1])
+        covariance = mean_of_parts(seen.T @ seen / len(seen))
         ridge = (RIDGE * covariance.diagonal().mean()).clamp(min=1e-12)
-        covariance = covariance + ridge * torch.eye(len(seen), device=seen.device)
-        cross = mean_of_parts(seen @ told.T / seen.shape[1])
+        covariance = covariance + ridge * torch.eye(len(covariance), device=seen.device)
+        deviation = mean_over_processes(told.square().mean(dim=0)).sqrt().clamp(min=1e-6)
+        cross = mean_of_parts(seen.T @ told / len(seen)) / deviation
         explained = cross * torch.linalg.solve(covariance, cross)
-    return 1 - explained.sum() / len(told)
+    return 1 - explained.sum() / len(deviation)
 
 
 def centred(features: Tensor) -> Tensor:
-    """(B, F, h, w) -> (F, B h w) float32, each row less its mean over the whole batch."""
-    rows = features.float().transpose(0, 1).flatten(1)
-    return rows - mean_of_parts(rows.mean(dim=1, keepdim=True))
+    """(B, F, h, w) -> (B h w, F) float32, each column less its mean over the whole batch.
+
+    The mean passes no gradient: a covariance does not change with the point that both sides are measured from.
+    """
+    rows = features.permute(0, 2, 3, 1).flatten(0, 2)
+    return rows - mean_over_processes(rows.detach().mean(dim=0, dtype=torch.float32))
 
 
 DISTILL_LOSSES: dict[str, DistillLoss] = {"response": response_terms, "article": article_terms}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from centerx.losses.logistic import softplus
 
 
 def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -20,10 +21,10 @@ def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     Returns:
         A scalar; divide it by the number of objects.
     """
-    logits = logits.float()
-    probability = logits.sigmoid()
-    hit = -F.logsigmoid(logits) * (1 - probability) ** 2
-    miss = -F.logsigmoid(-logits) * probability**2 * (1 - target) ** 4
+    logits = logits.to(torch.float32, memory_format=torch.contiguous_format)  # the target's: mixed, all is slow
+    probability, surprise = logits.sigmoid(), softplus(logits)
+    hit = (surprise - logits) * (1 - probability).square()
+    miss = surprise * (probability * (1 - target).square()).square()
     return (weight * torch.where(target == 1, hit, miss)).sum()
 
 
