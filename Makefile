@@ -32,7 +32,7 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (half an hour)
+parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (ten minutes)
 	$(OPENCV4)/bin/python benchmarks/parity.py
 
 docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema, check the links of all pages
