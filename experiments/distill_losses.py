@@ -12,11 +12,17 @@ import argparse
 import json
 from pathlib import Path
 
-from repeat import Figures, summarise, train_once, write_table
+from repeat import ARTICLE, Figures, summarise, train_once, write_table
 
 LOSSES = {
     "no teacher": ["distill.teachers=[]"],
-    "article": ["distill.loss=article", "distill.features=0", "loss.balance=constant", "distill.constant.features=0"],
+    "article": [
+        "distill.loss=article",
+        "distill.features=0",
+        "loss.balance=constant",
+        f"loss.constant={json.dumps(ARTICLE)}",
+        f"distill.constant={json.dumps(ARTICLE | {'features': 0})}",
+    ],
     "response": ["distill.features=0"],
     "response, features 30": ["distill.features=30"],
     "response, features 100": ["distill.features=100"],

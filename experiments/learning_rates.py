@@ -11,19 +11,25 @@ seed.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from centerx.errors import InputError
 
-from repeat import Figures, read_rows, summarise, train_once, write_table
+from repeat import ARTICLE, Figures, read_rows, summarise, train_once, write_table
 
 WAYS = {
     "fixed weights": ["train.clip_norm=0"],
     "fixed weights, clipped": ["train.clip_norm=10"],
     "fixed weights, jumps skipped": ["train.clip_norm=0", "train.skip_jumps=2"],
     "constant magnitude": ["train.clip_norm=0", "loss.balance=constant"],
+    "constant magnitude, article's": [
+        "train.clip_norm=0",
+        "loss.balance=constant",
+        f"loss.constant={json.dumps(ARTICLE)}",
+    ],
 }
 
 

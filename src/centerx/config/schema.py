@@ -171,13 +171,16 @@ class TermConfig(Section):
 
     heatmap: NonNegative = Field(1.2, description="of the heatmap")
     size: NonNegative = Field(0.4, description="of width and height")
-    offset: NonNegative = Field(0.1, description="of the centre offset")
+    offset: NonNegative = Field(0.4, description="of the centre offset")
 
 
 class TaughtTermConfig(TermConfig):
     """A figure for each term of a teacher."""
 
-    features: NonNegative = Field(20.0, description="of the features")
+    heatmap: NonNegative = Field(0.6, description="of the heatmap")
+    size: NonNegative = Field(0.3, description="of width and height")
+    offset: NonNegative = Field(0.3, description="of the centre offset")
+    features: NonNegative = Field(30.0, description="of the features")
 
 
 class LossConfig(Section):
