@@ -41,7 +41,7 @@ class Task(NamedTuple):
 
     Attributes:
         student: a preset, with the data of all.
-        teacher: a preset. teacher_overrides: of it.
+        teacher: a preset. teacher_overrides: of it; on half of the pictures, twice the epochs are as many steps.
         known: teacher -> its classes.
         epochs: of the student, a short and a long schedule.
     """
@@ -55,12 +55,12 @@ class Task(NamedTuple):
 
 TASKS = {
     "bccd": Task(
-        "bccd_nano", "bccd_r18", ["train.epochs=60"], {"rbc": ["RBC"], "others": ["WBC", "Platelets"]}, [15, 30]
+        "bccd_nano", "bccd_r18", ["train.epochs=120"], {"rbc": ["RBC"], "others": ["WBC", "Platelets"]}, [15, 30]
     ),
     "facemask": Task(
         "facemask_nano",
         "facemask_nano",
-        ["model.backbone=resnet18", "train.optimizer.lr=0.002", "train.epochs=30"],
+        ["model.backbone=resnet18", "train.optimizer.lr=0.002", "train.epochs=60"],
         {"masked": ["with_mask"], "others": ["without_mask", "mask_weared_incorrect"]},
         [15, 30],
     ),
