@@ -29,7 +29,7 @@ from centerx.runtime import Predictor, load, open_session
 from centerx.runtime.info import ModelInfo
 
 RESULTS = Path(__file__).parent / "results"
-PRESETS, SIDES, BATCHES = ("r18", "nano", "digits"), (256, 320, 512), (1, 8)
+PRESETS, SIDES, BATCHES = ("r18", "nano"), (256, 320, 512), (1, 8)
 FILES = {  # what is timed beside torch; an ONNX file by ONNX Runtime, as OpenVINO has its own
     "onnx": (".onnx", ("fp32", "int8"), "onnxruntime"),
     "openvino": (".xml", ("fp32", "fp16", "int8"), "openvino"),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import CommandLine
 
-EPOCHS = 6
+EPOCHS = 10
 
 
 def losses(folder: Path) -> list[str]:

@@ -233,11 +233,13 @@ def test_a_json_beside_pictures_that_is_not_coco_leaves_a_folder_of_images(tmp_p
     assert read_dataset(tmp_path).format == "folder"
 
 
-def test_ten_thousand_pictures_are_read_in_two_seconds(tmp_path: Path) -> None:
+def test_ten_thousand_pictures_take_a_few_times_as_long_as_their_json(tmp_path: Path) -> None:
     images = [coco_image(number, f"{number}.jpg") for number in range(10_000)]
     annotations = [coco_annotation(number, image_id=number % 10_000) for number in range(70_000)]
     file = write_coco(tmp_path / "a.json", images=images, annotations=annotations)
     start = time.process_time()
+    json.loads(file.read_text())
+    parsed = time.process_time()
     dataset = read_dataset(file)
-    assert time.process_time() - start < 2
+    assert time.process_time() - parsed < 20 * (parsed - start)  # 6 times, 0.7 s, on two cores of an AMD EPYC
     assert sum(len(record.labels) for record in dataset.records) == 70_000

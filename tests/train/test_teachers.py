@@ -159,7 +159,7 @@ def test_constant_magnitude_logs_raw_terms_and_weights(
     config = overrides(small_overrides, [model_file], classes, "loss.balance=constant", "distill.constant.heatmap=0.9")
     _, (row,) = train(config, tmp_path)
     faded = sum(1 - step / 6 for step in range(6)) / 6
-    assert float(row["train/loss"]) == pytest.approx(1.2 + 0.4 + 0.1 + 0.9 + 0.4 + 0.1 + 20.0 * faded, rel=1e-4)
+    assert float(row["train/loss"]) == pytest.approx(1.2 + 0.4 + 0.4 + 0.9 + 0.3 + 0.3 + 30.0 * faded, rel=1e-4)
     assert float(row["train/kd/model/heatmap"]) != pytest.approx(0.9, rel=0.01)
     assert float(row["weight/kd/model/heatmap"]) > 0
 
