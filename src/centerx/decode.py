@@ -43,8 +43,9 @@ class Decode(nn.Module):
     def forward(self, outputs: HeadOutputs, input_hw: tuple[int, int]) -> Detections:
         """Return the best `top_k` peaks of all classes together, boxes clipped to the (height, width) input.
 
-        Places for which there is no peak score 0. Peaks are those of `peaks`, found in half the time: equal neighbours
-        are told apart among twice as many candidates as asked for, not in whole maps.
+        Places for which there is no peak score 0. Peaks are those of `peaks`, in less time: equal neighbours are told
+        apart among twice as many candidates as asked for, not in whole maps. So a plateau of more cells than that
+        leaves no place for weaker peaks.
         """
         heatmap = outputs.heatmap.float()
         classes, height, width = heatmap.shape[1:]
