@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from centerx.losses.heatmap import heatmap_focal, heatmap_squared
+from centerx.losses.heatmap import heatmap_focal, heatmap_squared, quality_focal
 
 SHAPE = (2, 3, 5, 7)
 
@@ -122,3 +122,22 @@ def test_squared_error_of_sure_answers_is_finite(dtype):
     loss.backward()
     assert loss.item() == 2
     assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("logit", "target", "loss"),
+    [
+        (0.0, 0.0, 0.25 * np.log(2)),
+        (0.0, 0.5, 0.0),
+        (np.log(3), 0.25, 0.25 * (np.log(4) - 0.25 * np.log(3))),  # p = 3/4
+        (np.log(3), 1.0, np.log(4 / 3) / 16),
+    ],
+)
+def test_quality_focal_by_hand(logit, target, loss):
+    found = quality_focal(torch.tensor([logit]), torch.tensor([target]))
+    assert found.item() == pytest.approx(loss, rel=1e-5, abs=1e-7)
+
+
+def test_the_gradient_of_quality_focal_is_its_slope():
+    logits, target, _ = random_maps(5)
+    assert torch.autograd.gradcheck(quality_focal, (logits.double().requires_grad_(), target.double()))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from centerx.decode import peaks
-from centerx.losses.logistic import softplus
+from centerx.losses.heatmap import quality_focal
 from centerx.losses.reduce import mean_of_parts, mean_over_processes, share_of_total
 from centerx.types import HeadOutputs
 
@@ -25,18 +25,16 @@ REACH = 1  # size and offset are learned at cells up to this far from a teacher'
 def response_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) -> dict[str, Tensor]:
     """Every cell of the heatmap learns the teacher's probability; size and offset where the teacher sees an object.
 
-    Heatmap: cross-entropy with the teacher's probability t, weighted by (s - t)^2, so that the many cells that agree
-    cost nothing (the quality focal loss of Li et al., Generalized Focal Loss, 2020, eq. 2, with beta = 2), divided by
-    the number of objects that the teacher expects: the sum of the probabilities of its peaks.
+    Heatmap: the quality focal loss with the teacher's probability, divided by the number of objects that the teacher
+    expects: the sum of the probabilities of its peaks.
     Size and offset: absolute error around the teacher's peaks, weighted by their probability.
 
     Args:
         student, teacher: heatmap (B, T, h, w) logits; size and offset (B, 2, h, w) cells.
         share: (T,) weight of each class, below 1 where several teachers teach it.
     """
-    logits = student.heatmap.float()
     target = teacher.heatmap.float().sigmoid()
-    error = (logits.sigmoid() - target).square() * (softplus(logits) - target * logits)
+    error = quality_focal(student.heatmap.float(), target)
     peak = target * peaks(teacher.heatmap).float()
     objects = share_of_total(peak.sum())
     weights = weights_at_peaks(peak, share[:, None, None], REACH)

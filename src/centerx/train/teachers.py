@@ -76,12 +76,12 @@ class Lesson(NamedTuple):
     """Which classes a teacher teaches.
 
     Attributes:
-        own: (T,) int64, its channels. taught: (T,) int64, the student's channels that they teach.
+        own: its T channels. taught: the T channels of the student that they teach.
         share: (T,) float32, the weight of each: 1, or less where several teachers share a class.
     """
 
-    own: Tensor
-    taught: Tensor
+    own: list[int]
+    taught: list[int]
     share: Tensor
 
 
@@ -141,12 +141,12 @@ class Teaching:
         """
         terms: dict[str, Tensor] = {}
         for teacher in self.teachers:
-            own, taught, share = (each.to(images.device) for each in teacher.lesson)
+            own, taught, share = teacher.lesson
             with torch.no_grad():
                 told = teacher.answer(images)
-            maps = told.maps._replace(heatmap=told.maps.heatmap[:, own])
-            seen = student._replace(heatmap=student.heatmap[:, taught])
-            found = self.loss(seen, maps, share)
+            maps = told.maps._replace(heatmap=channels(told.maps.heatmap, own))
+            seen = student._replace(heatmap=channels(student.heatmap, taught))
+            found = self.loss(seen, maps, share.to(images.device))
             if self.features and told.features is not None:
                 found["features"] = unexplained_features(features, told.features)
             terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
@@ -159,6 +159,14 @@ class Teaching:
             terms: all of a step, by name. step: of the run, less than `steps`.
         """
         return {name: 1 - step / self.steps for name in terms if name.endswith("/features")}
+
+
+def channels(maps: Tensor, chosen: list[int]) -> Tensor:
+    """Some channels of (B, C, h, w): a view where they follow one another, which spares copies there and back."""
+    first, end = chosen[0], chosen[-1] + 1
+    if chosen == list(range(first, end)):
+        return maps[:, first:end]
+    return maps.index_select(1, torch.tensor(chosen, device=maps.device))
 
 
 class Claim(NamedTuple):
@@ -207,8 +215,8 @@ def plan_lessons(claims: Sequence[Claim], student: Sequence[str], shared: str | 
             )
         lessons.append(
             Lesson(
-                torch.tensor([claim.class_names.index(own[target]) for target in taught], dtype=torch.int64),
-                torch.tensor([student.index(target) for target in taught], dtype=torch.int64),
+                [claim.class_names.index(own[target]) for target in taught],
+                [student.index(target) for target in taught],
                 torch.tensor([1 / len(chosen[target]) for target in taught]),
             )
         )
