@@ -1,9 +1,10 @@
-"""Which loss teaches best: the article's, the response at every cell, and that with features, at different weights.
+"""Which loss teaches best: the article's or the response, each with and without features, at different weights.
 
     python experiments/distill_losses.py --out runs/distillation
 
 `bccd_nano` learns from `bccd_r18` and labels for a short run. The article's loss is at constant magnitude, as its
-weights would have to be tuned anew. Shares its teachers with `distillation.py`.
+weights would have to be tuned anew. "every cell" learns size and offset wherever the teacher's heatmap is above zero,
+by its probability, as the article's text has it; the others around peaks. Shares its teachers with `distillation.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from unittest.mock import patch
+
+from torch import Tensor
+
+from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
+from centerx.losses.reduce import share_of_total
+from centerx.types import HeadOutputs
 
 from repeat import ARTICLE, Figures, summarise, train_once, write_table
 
@@ -23,11 +31,23 @@ LOSSES = {
         f"loss.constant={json.dumps(ARTICLE)}",
         f"distill.constant={json.dumps(ARTICLE | {'features': 0})}",
     ],
+    "article, features": ["distill.loss=article", "loss.balance=constant"],
     "response": ["distill.features=0"],
     "response, features 30": ["distill.features=30"],
     "response, features 100": ["distill.features=100"],
     "response, features 300": ["distill.features=300"],
+    "every cell, features 100": ["distill.features=100"],
 }
+
+
+def every_cell_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) -> dict[str, Tensor]:
+    """`response_terms`, but size and offset learned at every cell, weighted by the teacher's probability there."""
+    weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1, keepdim=True)
+    total = share_of_total(weight.sum())
+    return response_terms(student, teacher, share) | {
+        "size": weighted_l1(student.size, teacher.size, weight, total),
+        "offset": weighted_l1(student.offset, teacher.offset, weight, total),
+    }
 
 
 def main() -> None:
@@ -35,6 +55,7 @@ def main() -> None:
     parser.add_argument("--teacher", default="bccd_r18")
     parser.add_argument("--student", default="bccd_nano")
     parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--rows", nargs="+", default=list(LOSSES), choices=LOSSES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation"))
     args = parser.parse_args()
@@ -44,15 +65,17 @@ def main() -> None:
         folder = args.out / f"seed{seed}"
         train_once(args.teacher, [f"train.seed={seed}"], folder / "teacher")
         teachers = [{"weights": str(folder / "teacher" / "last.safetensors"), "name": "teacher"}]
-        for name, changes in LOSSES.items():
+        for name in args.rows:
             overrides = [
                 f"distill.teachers={json.dumps(teachers)}",
-                *changes,
+                *LOSSES[name],
                 f"train.epochs={args.epochs}",
                 f"train.seed={seed}",
             ]
             run = folder / f"loss_{name.replace(', ', '_').replace(' ', '_')}"
-            results.setdefault(name, []).append(train_once(args.student, overrides, run))
+            response = every_cell_terms if name.startswith("every cell") else response_terms
+            with patch.dict(DISTILL_LOSSES, response=response):
+                results.setdefault(name, []).append(train_once(args.student, overrides, run))
     write_table(args.out / "losses.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds)
 
 

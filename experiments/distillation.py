@@ -4,8 +4,9 @@
 
 The teacher is `bccd_r18`, the student `bccd_nano`, N epochs a stage. Rows: the teacher; the student alone for N and for
 2 N epochs, the fair baseline; from its N on, N more taught by the teacher with labels, the same with every loss term at
-constant magnitude in place of tuned weights, once with the article's constants, taught without any label, or with
-labels by what it was itself after N; and taught with labels for 2 N from the start.
+constant magnitude in place of tuned weights, once with the article's constants, and with weights learned by
+uncertainty; taught without any label, or with labels by what it was itself after N; and taught with labels for 2 N from
+the start.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> None:
         itself = {"distill.teachers": [{"weights": str(alone / "last.safetensors"), "name": "itself"}]}
         goes_on = {"train.init": str(alone / "last.safetensors")}
         no_labels, constant = {"distill.labels": False}, {"loss.balance": "constant"}
+        learned = {"loss.balance": "uncertainty"}
         article = constant | {"loss.constant": ARTICLE, "distill.constant": ARTICLE | {"features": 20}}
         rows: dict[str, tuple[str, dict[str, Any]]] = {
             "alone, N": (f"alone_{once}", {}),
@@ -46,6 +48,7 @@ def main() -> None:
                 goes_on | taught | constant,
             ),
             "the same with the article's constants, N + N": (f"article_{once}_{once}", goes_on | taught | article),
+            "the same with learned weights, N + N": (f"learned_{once}_{once}", goes_on | taught | learned),
             "taught without labels, N + N": (f"no_labels_{once}_{once}", goes_on | taught | no_labels),
             "taught with labels by itself, N + N": (f"itself_{once}_{once}", goes_on | itself),
             "taught with labels, 2 N": (f"labels_{twice}", taught | {"train.epochs": twice}),

@@ -78,7 +78,7 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
             classes=entry.classes,
             images=Path(entry.images) if entry.images else None,
             format=entry.format,
-        )
+        )._replace(complete=entry.complete)
         for entry in entries
     ]
 
@@ -108,6 +108,18 @@ def build_run(config: Config, folder: Path) -> Run:
         raise InputError(
             f"data.train: no boxes of {', '.join(config.classes)} on any of {len(source)} pictures"
             + (", set distill.until=1: no labels can teach after it" if teachers else "")
+        )
+    unlabelled = [name for name in config.classes if name not in union_of_classes(train_data)]
+    if labels_alone and unlabelled:
+        raise InputError(
+            f"distill.until: nobody teaches {', '.join(unlabelled)} after {config.distill.until:g} of the run, as no "
+            "data set labels them, set distill.until=1"
+        )
+
+    if val_data and not set(config.classes).intersection(union_of_classes(val_data)):
+        raise InputError(
+            f"data.val: {', '.join(str(dataset.path) for dataset in val_data)} labels none of "
+            f"{', '.join(config.classes)}, name labelled data or leave it out"
         )
 
     processes = Processes.detect(train.device)
@@ -198,7 +210,7 @@ def build_module(
     if train.swa_rates and not train.swa:
         raise InputError("train.swa_rates: goes with train.swa only, set that above 0 or leave it out")
     teaching = build_teaching(config, teachers or [], total_steps)
-    balance = build_balance(config, [claim.name for claim, _ in teachers or []])
+    balance = build_balance(config, teaching)
     learned = [detector, balance] if isinstance(balance, Uncertainty) else [detector]
     optimizer = build_optimizer(
         torch.nn.ModuleList(learned),

@@ -11,7 +11,7 @@ import torch
 from centerx import runtime
 from centerx.build_model import load_detector
 from centerx.config import Config
-from centerx.config.schema import DistillConfig, LossConfig
+from centerx.config.schema import DistillConfig, LossConfig, TeacherConfig
 from centerx.errors import InputError
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
@@ -34,11 +34,8 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
         InputError: a file is missing, of another kind, or takes pictures of another size; two have one name.
     """
     opened: list[tuple[Claim, Answer]] = []
-    for entry in config.distill.teachers:
+    for entry, name in zip(config.distill.teachers, teacher_names(config.distill.teachers), strict=True):
         path = Path(entry.weights)
-        name = entry.name or (path.absolute().parent.name if path.stem in ("best", "last") else path.stem)
-        if any(claim.name == name for claim, _ in opened):
-            raise InputError(f"distill.teachers: two are called {name!r}, give each a name of its own")
         answer: Answer
         if path.suffix.lower() == ".safetensors":
             detector, info = load_detector(path)
@@ -52,16 +49,46 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
         else:
             session = runtime.open_session(path)
             info = session.info
-            if config.augment.short_sides:
-                raise InputError(f"{path}: takes pictures of one size only, leave out augment.short_sides")
-            if info.input_hw != config.data.input_size:
-                raise InputError(
-                    f"{path}: takes pictures of {info.input_hw[0]} x {info.input_hw[1]} pixels only, set "
-                    f"data.input_size=[{info.input_hw[0]},{info.input_hw[1]}] or export it again with --size"
-                )
-            answer = BoxTeacher(session, len(info.class_names), CenterNet.stride, config.loss.min_overlap)
+            if not session.any_size:
+                check_size(path, info.input_hw, config)
+            answer = BoxTeacher(session, path, len(info.class_names), CenterNet.stride, config.loss.min_overlap)
         opened.append((Claim(name, info.class_names, entry.classes), answer))
     return opened
+
+
+def teacher_names(entries: Sequence[TeacherConfig]) -> list[str]:
+    """Names for logs: those given, else of the file, or of the run folder where all files are called alike.
+
+    Of several with one name the second and on get a number.
+
+    Raises:
+        InputError: a name is given twice.
+    """
+    names: list[str] = []
+    for entry in entries:
+        path = Path(entry.weights)
+        of_run = path.stem.partition("-")[0] in ("best", "last")  # best.onnx, last-maps.onnx, best-int8.onnx
+        name = entry.name or (path.absolute().parent.name if of_run else path.stem)
+        if entry.name is None:
+            numbered = (f"{name}-{number}" for number in range(2, len(entries) + 1))
+            name = next(each for each in (name, *numbered) if each not in names)
+        if name in names:
+            raise InputError(f"distill.teachers: two are called {name!r}, give each a name of its own")
+        names.append(name)
+    return names
+
+
+def check_size(path: Path, input_hw: tuple[int, int], config: Config) -> None:
+    """Raise where a file that takes pictures of one height and width would be given others."""
+    if config.augment.short_sides:
+        raise InputError(
+            f"{path}: takes pictures of one size only, leave out augment.short_sides or export it again with --size any"
+        )
+    if input_hw != config.data.input_size:
+        raise InputError(
+            f"{path}: takes pictures of {input_hw[0]} x {input_hw[1]} pixels only, set "
+            f"data.input_size=[{input_hw[0]},{input_hw[1]}] or export it again with --size"
+        )
 
 
 def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_steps: int) -> Teaching | None:
@@ -86,15 +113,18 @@ def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_s
     )
 
 
-def build_balance(config: Config, teachers: Sequence[str]) -> Balance:
-    """Return how the terms of labels and of each teacher are weighed."""
+def build_balance(config: Config, teaching: Teaching | None) -> Balance:
+    """Return how the terms of labels and of each teacher are weighed.
+
+    Teachers that share classes share the constants of their terms: at constant magnitude it would not show in the terms
+    that a class counts for less.
+    """
     constant = config.loss.balance == "constant"
-    parts = {"": config.loss} | {f"kd/{name}/": config.distill for name in teachers}
-    figures = {
-        prefix + term: figure
-        for prefix, section in parts.items()
-        for term, figure in term_figures(section, constant).items()
-    }
+    figures = term_figures(config.loss, constant)
+    for teacher in teaching.teachers if teaching else ():
+        share = teacher.lesson.share.mean().item() if constant else 1.0
+        for term, figure in term_figures(config.distill, constant).items():
+            figures[f"kd/{teacher.name}/{term}"] = figure if term == "features" else figure * share
     if config.loss.balance == "uncertainty":
         zero = next((term for term, figure in figures.items() if not figure), None)
         if zero is not None:
@@ -104,7 +134,9 @@ def build_balance(config: Config, teachers: Sequence[str]) -> Balance:
 
 
 def term_figures(section: LossConfig | DistillConfig, constant: bool) -> dict[str, float]:
-    """The weight of each loss term, or its constant; features are left out where they would count for nothing."""
+    """The weight of each loss term, or its constant; features are left out where either is 0 for them."""
     source = section.constant if constant else section
-    figures = {term: getattr(source, term, 0.0) for term in ("heatmap", "size", "offset", "features")}
-    return figures if figures["features"] else {term: figures[term] for term in ("heatmap", "size", "offset")}
+    figures: dict[str, float] = {term: getattr(source, term) for term in ("heatmap", "size", "offset")}
+    if isinstance(section, DistillConfig) and section.features and section.constant.features:
+        figures["features"] = section.constant.features if constant else section.features
+    return figures

@@ -33,7 +33,7 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
     """Return a model file's weights, its description and its configuration as YAML.
 
     Raises:
-        InputError: the file is missing, corrupt or not a model of this project.
+        InputError: the file is missing, corrupt or not a model of this project, or holds NaN or infinity.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
@@ -43,6 +43,9 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
         raise InputError(f"{path}: corrupt or not a safetensors file ({error}), name a model file of a run") from None
+    broken = next((name for name, value in state.items() if not value.isfinite().all()), None)
+    if broken is not None:
+        raise InputError(f"{path}: {broken} is not finite, take another model file, such as an earlier one of the run")
     info = ModelInfo.from_metadata(metadata, path)
     if CONFIG_KEY not in metadata:
         raise InputError(f"{path}: not a centerX model, its metadata lacks the configuration")

@@ -10,6 +10,7 @@ from centerx.cli.main import app
 from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
+from centerx.errors import InputError
 from tests.train.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
@@ -36,6 +37,13 @@ def test_overrides_may_follow_a_list() -> None:
     given = parse("--student", "nano", "--teachers", "a", "--images", "one", "data.input_size=96", "loss.size=1")
     assert list(map(str, given["images"])) == ["one"]
     assert given["overrides"] == ["data.input_size=96", "loss.size=1"]
+
+
+def test_a_list_may_be_written_with_equals() -> None:
+    given = parse("--student", "nano", "--teachers=a.onnx", "b.onnx", "--images=one", "train.epochs=1")
+    assert list(map(str, given["teachers"])) == ["a.onnx", "b.onnx"]
+    assert list(map(str, given["images"])) == ["one"]
+    assert given["overrides"] == ["train.epochs=1"]
 
 
 def test_a_merge(
@@ -73,3 +81,42 @@ def test_a_teacher_whose_classes_are_not_in_the_data_is_not_judged(
     app(["merge", *arguments], standalone_mode=False)
     rows = json.loads((out / "merge.json").read_text())["classes"]
     assert [(row["class"], row["teacher"]) for row in rows] == [(name, str(teachers[0])) for name in DIGITS[:5]]
+
+
+def test_renamed_classes_and_those_of_labels_are_reported(
+    teachers: list[Path],  # noqa: F811
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One teacher, of which 0 teaches `zero` and 1 teaches `one`; the label file has these and `seven`."""
+    ours = {"0": "zero", "1": "one", "7": "seven"}
+    read = read_dataset(scenes, classes=[f"{theirs}={name}" for theirs, name in ours.items()])
+    (tmp_path / "named.json").write_text(json.dumps(coco_tree(read, tmp_path)))
+    entry = {"weights": str(teachers[0]), "classes": {"0": "zero", "1": "one"}}
+    out = tmp_path / "merged"
+    arguments = ["--teachers", str(teachers[0]), "--images", str(scenes.parent / "train"), "--student", "nano",
+                 "--labels", str(tmp_path / "named.json"), "--out", str(out), *SMALL]  # fmt: skip
+    overrides = [f"distill.teachers={json.dumps([entry])}", "train.epochs=2"]
+    app(["merge", *arguments, *overrides], standalone_mode=False)
+    assert "judged by pictures that it was trained on" in capsys.readouterr().out
+    rows = json.loads((out / "merge.json").read_text())["classes"]
+    taught = str(teachers[0])
+    assert [(row["class"], row["teacher"]) for row in rows] == [("zero", taught), ("one", taught), ("seven", None)]
+    assert all(row["alone"] is not None for row in rows[:2])
+    assert (rows[2]["alone"], rows[2]["difference"]) == (None, None)
+
+    (out / "merge.json").unlink()
+    with pytest.raises(InputError, match="holds a run already, go on with it by --resume"):
+        app(["merge", *arguments, *overrides], standalone_mode=False)
+    app(["merge", *arguments, *overrides, "--resume"], standalone_mode=False)
+    assert "epoch" not in capsys.readouterr().out  # nothing was left to do but to report
+    assert json.loads((out / "merge.json").read_text())["classes"] == [
+        {key: pytest.approx(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
+
+
+def test_images_are_folders(teachers: list[Path], scenes: Path, tmp_path: Path) -> None:  # noqa: F811
+    arguments = ["--teachers", str(teachers[0]), "--images", str(scenes), "--student", "nano"]
+    with pytest.raises(InputError, match="is no folder of pictures; labelled data goes to --labels"):
+        app(["merge", *arguments, "--out", str(tmp_path / "merged")], standalone_mode=False)

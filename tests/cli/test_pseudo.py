@@ -11,8 +11,10 @@ import centerx
 from centerx.cli.main import app
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
+from centerx.draw import save_image
 from centerx.errors import InputError
 from centerx.evaluate.coco import best_thresholds
+from centerx.export.parity import painted
 from centerx.images import read_image
 from centerx.types import Detections
 
@@ -62,3 +64,25 @@ def test_one_rule_only(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
         app([*arguments, "--val", str(scenes)], standalone_mode=False)
     with pytest.raises(InputError, match="--split: is that of --val"):
         app([*arguments, "--split", "train"], standalone_mode=False)
+
+
+def test_a_class_that_no_score_can_be_chosen_for_is_named(
+    onnx_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The labelled data is what the model itself finds, of which green and blue are then left out."""
+    pictures, val, out = tmp_path / "pictures", tmp_path / "val.json", tmp_path / "found.json"
+    pictures.mkdir()
+    for number, picture in enumerate(painted(3, (96, 128))):
+        save_image(pictures / f"{number}.png", picture.transpose(1, 2, 0))
+    app(["pseudo", str(onnx_file), str(pictures), "--out", str(val), "--score", "0.1"], standalone_mode=False)
+    tree = json.loads(val.read_text())
+    tree["categories"] = [each for each in tree["categories"] if each["name"] == "red"]
+    tree["annotations"] = [each for each in tree["annotations"] if each["category_id"] == tree["categories"][0]["id"]]
+    assert tree["annotations"]
+    val.write_text(json.dumps(tree))
+    app(["pseudo", str(onnx_file), str(pictures), "--out", str(out), "--val", str(val)], standalone_mode=False)
+    assert "no score to choose for green, blue" in capsys.readouterr().err
+    info = json.loads(out.read_text())["info"]
+    assert info["scores_chosen_on"] == str(val)
+    assert (info["scores_from"]["green"], info["scores_from"]["blue"]) == (0.3, 0.3)
+    assert info["scores_from"]["red"] != 0.3

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from centerx.build import build_datasets
+from centerx.config.schema import DataEntry
 from centerx.data.read import read_dataset, select_classes
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
@@ -66,6 +68,14 @@ def test_only_the_named_classes_are_read_and_count_as_labelled(shared_data: Path
         assert [some.class_names[label] for label in one.labels] == names
     entry = SampleSource([some], ("Platelets", "RBC", "WBC")).entries[0]
     assert entry.annotated.tolist() == [True, False, True]
+
+
+def test_a_complete_data_set_has_nothing_of_the_classes_it_lacks(tmp_path: Path) -> None:
+    file = write_coco(tmp_path / "a.json", categories=[{"id": 1, "name": "yak"}], annotations=[coco_annotation(1)])
+    for complete in (False, True):
+        (dataset,) = build_datasets([DataEntry(path=str(file), complete=complete)])
+        (entry,) = SampleSource([dataset], ("ox", "yak")).entries
+        assert entry.annotated.tolist() == [complete, True]
 
 
 def test_selecting_moves_every_column(tmp_path: Path) -> None:

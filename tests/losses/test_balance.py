@@ -39,6 +39,14 @@ def test_a_term_that_cannot_be_scaled_adds_nothing(bad: float) -> None:
     assert given["b"].grad.item() == pytest.approx(0.15)
 
 
+def test_a_mean_over_the_cells_of_many_classes_is_not_too_small() -> None:
+    given = terms(2e-7, 2.0)
+    total, weights = ConstantMagnitude({"a": 1.2, "b": 0.3})(given)
+    total.backward()
+    assert total.item() == pytest.approx(1.5)
+    assert given["a"].grad.item() == weights["a"].item() == pytest.approx(1.2 / 2e-7)
+
+
 def test_nothing_but_zeros_is_no_fault() -> None:
     given = terms(0.0, 0.0)
     total, _ = ConstantMagnitude({"a": 1.5, "b": 0.3})(given)

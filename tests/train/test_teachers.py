@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from centerx.build import Run, build_run, open_teachers
 from centerx.build_model import build_detector, load_detector, save_named
+from centerx.build_teaching import build_balance, build_teaching, teacher_names, term_figures
 from centerx.config import load_config
+from centerx.config.schema import TeacherConfig
 from centerx.errors import InputError
-from centerx.export import export_model
+from centerx.export import Request, export_model
+from centerx.losses.balance import ConstantMagnitude
 from centerx.train.teachers import BoxTeacher, Claim, channels, plan_lessons
 from centerx.types import Detections
 
@@ -94,7 +98,7 @@ def test_a_model_that_gives_boxes_answers_with_maps() -> None:
         return Detections(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
 
     images = torch.zeros(1, 3, 32, 64, dtype=torch.uint8).to(memory_format=torch.channels_last)
-    maps, features = BoxTeacher(detect, 2, 4, 0.3)(images)
+    maps, features = BoxTeacher(detect, Path("x.onnx"), 2, 4, 0.3)(images)
     assert features is None
     assert maps.heatmap.sigmoid()[0, 1, 3, 4].item() == pytest.approx(0.7)
     assert maps.size[0, :, 3, 4].tolist() == [4, 2]
@@ -211,6 +215,16 @@ def test_what_is_wrong_is_said_before_training(
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize("until", [0, 0.5])
+def test_after_its_teacher_a_class_needs_labels(
+    until: float, small_overrides: list[str], teachers: list[Path], scenes: Path, tmp_path: Path
+) -> None:
+    low = json.dumps([{"path": str(scenes), "classes": list(DIGITS[:5])}])
+    config = overrides(small_overrides, teachers, f"data.train={low}", f"distill.until={until}")
+    with pytest.raises(InputError, match=r"nobody teaches 5, 6, 7, 8, 9 after .* set distill.until=1"):
+        build_run(load_config("nano", config), tmp_path)
+
+
 def test_labels_alone_need_labels(
     small_overrides: list[str], teachers: list[Path], scenes: Path, tmp_path: Path
 ) -> None:
@@ -238,6 +252,49 @@ def test_a_teacher_is_called_by_its_folder(
     assert claim.name == "faces"
 
 
+def test_teachers_whose_files_are_called_alike_have_names_apart() -> None:
+    def names(*entries: str | tuple[str, str]) -> list[str]:
+        given = [(each, None) if isinstance(each, str) else each for each in entries]
+        return teacher_names([TeacherConfig(weights=weights, name=name) for weights, name in given])
+
+    assert names("low/last-maps.onnx", "high/last-maps.onnx", "x/best-int8.onnx") == ["low", "high", "x"]
+    assert names("a/model.onnx", "b/model.onnx", "model-2.onnx") == ["model", "model-2", "model-2-2"]
+    assert names("a/faces/best.safetensors", "b/faces/best.safetensors") == ["faces", "faces-2"]
+    with pytest.raises(InputError, match="two are called 'x', give each a name"):
+        names("x.onnx", ("y.onnx", "x"))
+
+
+def test_a_file_for_pictures_of_any_size_teaches_at_any(
+    small_overrides: list[str], model_file: Path, tmp_path: Path
+) -> None:
+    onnx = tmp_path / "colours.onnx"
+    export_model(*load_detector(model_file), onnx, "onnx", Request(any_size=True))
+    config = overrides(small_overrides, [onnx], 'classes=["0", red, green, blue]', "data.input_size=64")
+    _, (row,) = train(config, tmp_path / "run")
+    assert float(row["train/kd/colours/size"]) > 0
+
+
+def test_a_teacher_with_a_weight_that_is_no_number_is_refused(
+    small_overrides: list[str], teachers: list[Path], tmp_path: Path
+) -> None:
+    weights = load_file(teachers[0])
+    with safe_open(teachers[0], framework="pt") as file:
+        metadata = file.metadata()
+    weights["head.size.2.bias"][0] = float("nan")
+    save_file(weights, tmp_path / "broken.safetensors", metadata)
+    with pytest.raises(InputError, match=r"broken.safetensors: head.size.2.bias is not finite"):
+        build_run(load_config("nano", overrides(small_overrides, [tmp_path / "broken.safetensors"])), tmp_path / "run")
+
+
+@pytest.mark.parametrize("part", ["boxes", "scores"])
+def test_boxes_that_are_no_numbers_teach_nothing(part: str) -> None:
+    found = Detections(np.ones((1, 1, 4)), np.ones((1, 1)), np.zeros((1, 1), dtype=np.int64))
+    getattr(found, part)[0, 0] = np.nan
+    answer = BoxTeacher(lambda images: found, Path("x.onnx"), 1, 4, 0.3)
+    with pytest.raises(InputError, match=r"x.onnx: gives boxes or scores that are not finite"):
+        answer(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+
+
 def test_a_teacher_of_another_kind(small_overrides: list[str], scenes: Path, tmp_path: Path) -> None:
     for wrong in (scenes, tmp_path / "none.safetensors"):
         with pytest.raises(InputError, match=wrong.name):
@@ -250,6 +307,25 @@ def test_features_of_no_weight_are_not_compared(
     _, (row,) = train(overrides(small_overrides, teachers, "distill.features=0"), tmp_path)
     assert "train/kd/low/features" not in row
     assert "train/kd/low/heatmap" in row
+
+
+@pytest.mark.parametrize(("preset", "compared"), [("coco/r18_distilled", False), ("nano", True)])
+def test_features_of_no_weight_are_not_compared_at_constant_magnitude(preset: str, compared: bool) -> None:
+    config = load_config(preset, ["loss.balance=constant"])
+    assert ("features" in term_figures(config.distill, constant=True)) == compared
+
+
+def test_teachers_that_share_a_class_share_its_constants(teachers: list[Path]) -> None:
+    """The sum over teachers of a term's target is the same for one teacher and for two that are averaged."""
+    totals = []
+    for entries in (teachers[:1], [teachers[0]] * 2):
+        given = [f"distill.teachers={json.dumps(list(map(str, entries)))}", f"classes={json.dumps(list(DIGITS[:5]))}"]
+        config = load_config("nano", [*given, "loss.balance=constant", "distill.shared=average", "data.input_size=96"])
+        balance = build_balance(config, build_teaching(config, open_teachers(config), 10))
+        assert isinstance(balance, ConstantMagnitude)
+        totals.append({term: sum(v for k, v in balance.targets.items() if k.startswith("kd") and k.endswith(term))
+                       for term in ("heatmap", "size", "offset")})  # fmt: skip
+    assert totals[0] == totals[1] == {"heatmap": 0.6, "size": 0.3, "offset": 0.3}
 
 
 def test_a_teacher_of_another_width_shares_its_features(

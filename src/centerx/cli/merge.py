@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,8 @@ from typer.core import TyperCommand
 from centerx.errors import InputError
 
 if TYPE_CHECKING:
+    from centerx.config.schema import TeacherConfig
+    from centerx.data.dataset import Dataset
     from centerx.evaluate import Metrics
 
 LISTS = ("--teachers", "--images", "--labels", "--val")
@@ -27,8 +29,9 @@ class ListOptions(TyperCommand):
         option: str | None = None
         for arg in args:
             if arg.startswith("-"):
-                option = arg if arg in LISTS else None
-                spread += [] if option else [arg]
+                name, equals, value = arg.partition("=")
+                option = name if name in LISTS else None
+                spread += [] if option and not equals else [option, value] if option else [arg]
             elif option and not is_override(arg):
                 spread += [option, arg]
             else:
@@ -50,6 +53,7 @@ def merge(
     labels: Annotated[list[Path] | None, typer.Option(help="labelled data sets, to learn from as well")] = None,
     val: Annotated[list[Path] | None, typer.Option(help="labelled data to judge by; else that of --labels")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/merged"),
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
 ) -> None:
     """Make one detector of several, on pictures without labels.
 
@@ -58,17 +62,14 @@ def merge(
     Options with several values take them in a row: --teachers a.safetensors b.safetensors.
     """
     from centerx.build import build_datasets, build_run
-    from centerx.cli.train import fit
+    from centerx.cli.train import checkpoint_of, fit
     from centerx.config import load_config
-    from centerx.data.source import union_of_classes
     from centerx.evaluate.api import evaluate_model
-    from centerx.runtime import open_session
 
-    if (out / "last.ckpt").exists():
-        raise InputError(
-            f"{out}: holds a run already, go on with it by `centerx train {out / 'config.yaml'} --out {out} --resume`, "
-            "or name another folder with --out"
-        )
+    checkpoint = checkpoint_of(out, resume)
+    files = [str(path) for path in images if path.is_file()]
+    if files:
+        raise InputError(f"--images: {files[0]} is no folder of pictures; labelled data goes to --labels")
     labelled = [{"path": str(path)} for path in labels or []]
     given = {
         "classes": None,
@@ -78,25 +79,47 @@ def merge(
     }
     changes = [f"{key}={json.dumps(value)}" for key, value in given.items()]
     run = build_run(load_config(student, [*changes, *(overrides or [])]), out)
-    fit(run)
+    fit(run, checkpoint)
     if not run.trainer.is_global_zero:
         return
-    if run.evaluation and run.evaluation.metrics:
-        data = build_datasets(run.config.data.val)
-        judged = set(union_of_classes(data))
-        alone = {
-            str(path): evaluate_model(path, data, run.config.train.batch_size)
-            for path in teachers
-            if judged.intersection(open_session(path).info.class_names)
-        }
+    if run.evaluation:
         if set(run.config.data.val) & set(run.config.data.train):
             print("judged by pictures that it was trained on; name others with --val")
-        report(run.evaluation.metrics, alone, out / "merge.json")
+        datasets, batch_size = build_datasets(run.config.data.val), run.config.train.batch_size
+        alone = judge(run.config.distill.teachers, datasets, batch_size)
+        # A resumed run with no epoch left has not been judged.
+        merged = run.evaluation.metrics or evaluate_model(out / "last.safetensors", datasets, batch_size)
+        report(merged, alone, out / "merge.json")
     print(f"model: {out / 'last.safetensors'}")
 
 
-def report(student: Metrics, alone: Mapping[str, Metrics], path: Path) -> None:
-    """Print and write, for each class, the AP of each teacher that knows it, of the student, and the difference."""
+def judge(
+    teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int
+) -> dict[str, dict[str, float | None]]:
+    """By the file of each teacher, the AP of every class that it is to teach, under the student's names."""
+    from centerx.data.source import union_of_classes
+    from centerx.evaluate.api import evaluate_model
+    from centerx.runtime import open_session
+
+    labelled = union_of_classes(datasets)
+    found: dict[str, dict[str, float | None]] = {}
+    for teacher in teachers:
+        session = open_session(teacher.weights)
+        own = session.info.class_names
+        taught = teacher.classes or {name: name for name in own}
+        names = tuple(taught.get(name, f"{name}, not taught") for name in own)
+        session.info = session.info._replace(class_names=names)
+        if set(names).intersection(labelled):
+            metrics = evaluate_model(Path(teacher.weights), datasets, batch_size, session)
+            found[teacher.weights] = {name: ap for name, ap in metrics.per_class.items() if name in taught.values()}
+    return found
+
+
+def report(student: Metrics, alone: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
+    """Print and write, for each class, the AP of each teacher that knows it, of the student, and the difference.
+
+    A class that labels alone teach has a row without a teacher.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -105,11 +128,14 @@ def report(student: Metrics, alone: Mapping[str, Metrics], path: Path) -> None:
     rows: list[dict[str, Any]] = []
     table = Table("class", "teacher", "teacher alone", "student", "difference", title="AP")
     for name, ap in student.per_class.items():
-        for teacher, metrics in alone.items():
-            if name in metrics.per_class:
-                before = metrics.per_class[name]
-                gain = ap - before if ap is not None and before is not None else None
-                rows.append({"class": name, "teacher": teacher, "alone": before, "student": ap, "difference": gain})
-                table.add_row(name, teacher, shown(before), shown(ap), shown(gain))
+        before_of: dict[str | None, float | None] = {
+            teacher: per_class[name] for teacher, per_class in alone.items() if name in per_class
+        }
+        if not before_of and ap is not None:
+            before_of[None] = None
+        for teacher, before in before_of.items():
+            gain = ap - before if ap is not None and before is not None else None
+            rows.append({"class": name, "teacher": teacher, "alone": before, "student": ap, "difference": gain})
+            table.add_row(name, teacher or "-", shown(before), shown(ap), shown(gain))
     Console().print(table)
     path.write_text(json.dumps({"AP": student.AP, "classes": rows}, indent=2) + "\n", encoding="utf-8")

@@ -47,6 +47,13 @@ def pseudo(
 
         best = thresholds_of(model, [read_dataset(val, split=split)], batch_size=8)
         chosen |= {name: value for name, value in best.items() if value is not None}
+        guessed = [name for name in names if best.get(name) is None]
+        if guessed:
+            print(
+                f"warning: {val}: no score to choose for {', '.join(guessed)}, which it does not label or the model "
+                f"does not find, {SCORE} is used",
+                file=sys.stderr,
+            )
     least = np.array([chosen[name] for name in names])
     out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -74,6 +81,7 @@ def pseudo(
         "model": str(model),
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "scores_from": chosen,
+        "scores_chosen_on": str(val) if val else None,
     }
     out.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
     for label, name in enumerate(names, start=1):

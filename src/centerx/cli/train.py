@@ -26,18 +26,28 @@ def train(
     from centerx.evaluate.table import metrics_table
 
     folder = out or Path("runs") / Path(config).stem
-    checkpoint = folder / "last.ckpt"
-    if resume and not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
-    if checkpoint.exists() and not resume:
-        raise InputError(f"{folder}: holds a run already, go on with it by --resume, or name another folder with --out")
+    checkpoint = checkpoint_of(folder, resume)
     run = build_run(load_config(config, overrides or []), folder)
-    fit(run, checkpoint if resume else None)
+    fit(run, checkpoint)
     if not run.trainer.is_global_zero:
         return
     if run.evaluation and run.evaluation.metrics:
         metrics_table(run.evaluation.metrics)
     print(f"model: {folder / 'best.safetensors'}")
+
+
+def checkpoint_of(folder: Path, resume: bool) -> Path | None:
+    """What a run in this folder goes on from; None where it starts anew.
+
+    Raises:
+        InputError: there is nothing to resume, or a run that would be overwritten.
+    """
+    checkpoint = folder / "last.ckpt"
+    if resume and not checkpoint.is_file():
+        raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{folder}: holds a run already, go on with it by --resume, or name another folder with --out")
+    return checkpoint if resume else None
 
 
 def fit(run: Run, checkpoint: Path | None = None) -> None:

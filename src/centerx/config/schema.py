@@ -63,6 +63,11 @@ class DataEntry(Section):
         description="read only these classes; only these count as labelled, the others are unsupervised: a list of "
         "names, or its name -> the model's",
     )
+    complete: bool = Field(
+        False,
+        description="classes of the model that the data set lacks are not on its pictures either and count as "
+        "background; without it they are unsupervised",
+    )
     images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
     format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")
 
@@ -251,7 +256,9 @@ class DistillConfig(Section):
     shared: str | None = Field(
         None, description="who teaches a class that several teachers know: average, or the name of one of them"
     )
-    until: Probability = Field(1.0, description="share of the run after which labels alone teach")
+    until: Probability = Field(
+        1.0, description="share of the run after which labels alone teach; below 1, data sets must label every class"
+    )
 
 
 class OptimizerConfig(Section):

@@ -64,6 +64,7 @@ class Dataset(NamedTuple):
         records: one a picture, in the format's order.
         problems: everything that was wrong.
         on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
+        complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Dataset(NamedTuple):
     records: list[Record]
     problems: list[Problem]
     on_request: tuple[str, ...] = ()
+    complete: bool = False
 
 
 class UnusableData(InputError):

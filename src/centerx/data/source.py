@@ -87,5 +87,5 @@ def check_class_names(
 
 def _entries(dataset: Dataset, class_names: tuple[str, ...]) -> list[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
-    annotated = np.array([name in dataset.class_names for name in class_names])
+    annotated = np.array([dataset.complete or name in dataset.class_names for name in class_names])
     return [Entry(relabel(record, ours), annotated) for record in dataset.records]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from centerx.losses.reduce import mean_over_processes
 
-LEAST = 1e-6  # a smaller term is as good as none: it gets no weight
+LEAST = 1e-12  # a smaller term is as good as none: it gets no weight; means over all cells of many classes are 1e-7
 Terms = Mapping[str, Tensor]
 Fades = Mapping[str, float]
 NO_FADES: Fades = {}

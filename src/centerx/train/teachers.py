@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -52,18 +53,30 @@ class BoxTeacher:
 
     Args:
         detect: (B, 3, H, W) uint8 -> (B, K, ...) detections in input pixels, NumPy.
+        path: where it is from.
         num_classes: it knows. stride, min_overlap: of the maps to render.
     """
 
     def __init__(
-        self, detect: Callable[[np.ndarray], Detections], num_classes: int, stride: int, min_overlap: float
+        self,
+        detect: Callable[[np.ndarray], Detections],
+        path: Path,
+        num_classes: int,
+        stride: int,
+        min_overlap: float,
     ) -> None:
-        self.detect = detect
+        self.detect, self.path = detect, path
         self.num_classes, self.stride, self.min_overlap = num_classes, stride, min_overlap
 
     def __call__(self, images: Tensor) -> Told:
-        """Maps with a splat for every box."""
+        """Maps with a splat for every box.
+
+        Raises:
+            InputError: a box or score is not finite.
+        """
         found = self.detect(images.cpu().contiguous().numpy())
+        if not (np.isfinite(found.scores).all() and np.isfinite(found.boxes).all()):
+            raise InputError(f"{self.path}: gives boxes or scores that are not finite, use another file as teacher")
         boxes, scores, labels = (torch.from_numpy(np.asarray(each)).to(images.device) for each in found[:3])
         height, width = images.shape[-2:]
         maps = maps_from_detections(
