@@ -6,10 +6,10 @@
 One half of the training pictures keeps the labels of some classes, the other half those of the rest; the pictures that
 judge have all labels. Each row trains the same student for the same epochs:
 
-naive: what a half does not label counts as background. ignore: it counts as nothing. pseudo: each teacher labels the
-other half, from scores chosen on the very pictures that judge, which flatters this row. merged: teachers alone
-teach, no labels. masked: teachers and the labels of each half. full: all labels, as if there were no halves. Beside
-them, what each teacher reaches alone.
+naive: what a half does not label counts as background. ignore: it counts as nothing. separate: two students, one for
+each half and its classes. pseudo: each teacher labels the other half, from scores chosen on the very pictures that
+judge, which flatters this row. merged: teachers alone teach, no labels. masked: teachers and the labels of each half.
+full: all labels, as if there were no halves. Beside them, what each teacher reaches alone.
 
 Seeds may run side by side, each a process with `--seeds`; a last call with all of them keeps what is finished and
 writes the table.
@@ -65,7 +65,7 @@ TASKS = {
         [15, 30],
     ),
 }
-ROWS = ["naive", "ignore", "pseudo", "merged", "masked", "full"]
+ROWS = ["naive", "ignore", "separate", "pseudo", "merged", "masked", "full"]
 
 
 def write_halves(entry: DataEntry, classes: list[str], known: dict[str, list[str]], out: Path) -> dict[str, Path]:
@@ -134,11 +134,28 @@ def main() -> None:
             rows["pseudo"] = {"data.train": pseudo_labels(config.data.val[0], classes, halves, teachers, task, folder)}
         for epochs in args.epochs or task.epochs:
             for row in args.rows:
-                changes = rows[row] | {"train.epochs": epochs, "train.seed": seed}
-                overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-                figures = train_once(task.student, overrides, folder / f"{row}_{epochs}")
+                common = {"train.epochs": epochs, "train.seed": seed}
+                if row == "separate":
+                    figures = train_separate(task, ignore, common, folder)
+                else:
+                    figures = train_with(task.student, common | rows[row], folder / f"{row}_{epochs}")
                 results.setdefault(f"{row}, {epochs} epochs", []).append(figures)
     write_table(out / "summary.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds)
+
+
+def train_with(preset: str, changes: dict[str, Any], folder: Path) -> Figures:
+    """Train a preset with some keys changed."""
+    return train_once(preset, [f"{key}={json.dumps(value)}" for key, value in changes.items()], folder)
+
+
+def train_separate(task: Task, halves: list[dict[str, Any]], common: dict[str, Any], folder: Path) -> Figures:
+    """Train a student on each half, of its classes alone, and judge both together."""
+    models = []
+    for name, half in zip(task.known, halves, strict=True):
+        run = folder / f"separate_{name}_{common['train.epochs']}"
+        train_with(task.student, common | {"classes": task.known[name], "data.train": [half]}, run)
+        models.append(run / "last.safetensors")
+    return judge(task.student, models)
 
 
 def judge(student: str, teachers: list[Path]) -> Figures:
