@@ -40,6 +40,8 @@ docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema, check th
 
 experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
 	$(BIN)/python experiments/repeat.py bccd_r18
+	$(BIN)/python experiments/repeat.py bccd_nano
+	$(BIN)/python experiments/repeat.py bccd_nano train.epochs=60 --out runs/longer
 	$(BIN)/python experiments/repeat.py facemask_nano
 	$(BIN)/python experiments/partial_labels.py
 	$(BIN)/python experiments/distillation.py

@@ -43,7 +43,7 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
         raise InputError(f"{path}: corrupt or not a safetensors file ({error}), name a model file of a run") from None
-    broken = next((name for name, value in state.items() if not value.isfinite().all()), None)
+    broken = next((name for name, value in state.items() if not value.float().isfinite().all()), None)
     if broken is not None:
         raise InputError(f"{path}: {broken} is not finite, take another model file, such as an earlier one of the run")
     info = ModelInfo.from_metadata(metadata, path)
