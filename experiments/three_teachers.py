@@ -43,7 +43,8 @@ def main() -> None:
             )
             for index, (name, classes) in enumerate(sets.items())
         }
-        common = {"data.val": [str(val)], "train.epochs": args.epochs, "train.seed": seed}
+        common = {"data.val": [str(val)], "data.input_size": SCENE_HW[0]}
+        common |= {"train.epochs": args.epochs, "train.seed": seed}
         alone: Figures = {}
         teachers = []
         for name, classes in KNOWN.items():
