@@ -36,6 +36,7 @@ from centerx.targets import center_targets
 from centerx.train.average import equal_average, moving_average
 from centerx.train.evaluation import Evaluation
 from centerx.train.guard import FiniteLoss, SkipJumps
+from centerx.train.interrupt import Interrupt
 from centerx.train.memory import keep_freed_memory
 from centerx.train.module import CenterNetModule
 from centerx.train.optim import build_optimizer, build_schedule
@@ -152,7 +153,11 @@ def build_run(config: Config, folder: Path) -> Run:
         persistent_workers=config.data.workers > 0,
     )
     save = partial(save_named, folder, config)
-    callbacks: list[Callback] = [BrokenImages(fail=config.data.broken_images == "fail"), build_guard(config)]
+    callbacks: list[Callback] = [
+        Interrupt(),
+        BrokenImages(fail=config.data.broken_images == "fail"),
+        build_guard(config),
+    ]
     callbacks += [evaluation] if evaluation else []
     callbacks += [
         KeepModels(save, evaluation),

@@ -6,6 +6,7 @@ torch-free install can run every command that needs no torch.
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from typing import NoReturn
@@ -63,6 +64,7 @@ def main() -> NoReturn:
         command = context.command_path if context else "centerx"
         _fail(f"{error.format_message().rstrip('.?')}, see `{command} --help`")
     if status == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses twice need not see where the end was interrupted
         _fail("interrupted; what was already written is kept")
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -91,10 +91,14 @@ class TrainProgress(L.Callback):
             print(line, flush=True)
 
     def teardown(self, *_: object, **__: object) -> None:
-        """Close the bar, also after an error."""
+        """Close the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def on_exception(self, *_: object) -> None:
+        """Close the bar before the error is told: Lightning calls no teardown here."""
+        self.teardown()
 
 
 def epoch_of(trainer: L.Trainer) -> str:

@@ -110,10 +110,11 @@ class RunRecord(L.Callback):
 def write_csv(path: Path, rows: list[Row]) -> None:
     """Write rows whose columns may differ; missing cells are empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def draw_curves(path: Path, rows: list[Row]) -> None:

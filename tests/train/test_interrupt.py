@@ -1,0 +1,63 @@
+"""Ctrl-C, sent by the process to itself at a chosen place."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch.callbacks import Callback
+
+from centerx.build import Run, build_run
+from centerx.cli.train import fit
+from centerx.config import load_config
+
+
+class PressInDestructor:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+class PressAfterStep(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Any, *_: object) -> None:
+        if trainer.global_step == self.step:
+            PressInDestructor()
+
+
+@pytest.fixture
+def sigint() -> Iterator[None]:
+    """Puts back what a test sets."""
+    former = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+def a_run(small_overrides: list[str], folder: Path, press_after: int) -> Run:
+    run = build_run(load_config("nano", [*small_overrides, "data.val=[]", "train.batch_size=8"]), folder)
+    run.trainer.callbacks.append(PressAfterStep(press_after))  # type: ignore[attr-defined]
+    return run
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("step", [1, 3])
+def test_ctrl_c_that_python_drops_still_ends_the_run(
+    sigint: None, small_overrides: list[str], tmp_path: Path, step: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = a_run(small_overrides, tmp_path, press_after=step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run)
+    assert run.trainer.global_step == step  # of three
+    assert (tmp_path / "last.ckpt").exists() == (step == 3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_in_the_background_ignores_ctrl_c(sigint: None, small_overrides: list[str], tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run = a_run(small_overrides, tmp_path, press_after=1)
+    fit(run)
+    assert run.trainer.global_step == 3
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
