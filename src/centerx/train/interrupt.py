@@ -29,8 +29,9 @@ class Interrupt(L.Callback):
             signal.signal(signal.SIGINT, self._press)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
-        self._pressed = True
-        raise KeyboardInterrupt
+        if not self._pressed:  # pressed again, it would only interrupt the end
+            self._pressed = True
+            raise KeyboardInterrupt
 
     def on_train_batch_start(self, *_: object) -> None:
         """Raise what was dropped."""
