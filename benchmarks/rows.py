@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from centerx.bench import machine
+from centerx.train.processes import Processes
 
 PACKAGES = ("torch", "onnxruntime", "opencv-python-headless", "numpy")
 
@@ -24,7 +24,7 @@ class Row(NamedTuple):
         figure: what was measured. case: on what.
         value: the median. unit: of it.
         ratio_to: the value over that of a baseline measured in turn with it; empty where there is none.
-        runs: measurements. machine: processor and cores. versions: of Python and the packages that matter.
+        runs: measurements. machine: processor, cores and GPU. versions: of Python and the packages that matter.
     """
 
     figure: str
@@ -40,6 +40,7 @@ class Row(NamedTuple):
 def rows(figure: str, values: dict[str, float], unit: str, runs: int, baseline: str | None = None) -> list[Row]:
     """Return a row for each case of `values`, all but the `baseline` itself with their ratio to it."""
     made_with = ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
+    hardware = Processes.detect("auto").hardware()
     return [
         Row(
             figure,
@@ -48,7 +49,7 @@ def rows(figure: str, values: dict[str, float], unit: str, runs: int, baseline: 
             unit,
             f"{value / values[baseline]:.2f} of {baseline}" if baseline and case != baseline else "",
             runs,
-            machine(),
+            hardware,
             made_with,
         )
         for case, value in values.items()
@@ -62,7 +63,7 @@ def in_ms(seconds: dict[str, float]) -> dict[str, float]:
 
 def show(measured: Iterable[Row]) -> None:
     """Print rows as a table."""
-    table = Table(title=machine())
+    table = Table(title=Processes.detect("auto").hardware())
     for column in ("figure", "case", "value", "unit", "ratio"):
         table.add_column(column, justify="right" if column == "value" else "left")
     for row in measured:

@@ -7,6 +7,7 @@ outside torch and has its boxes rendered into maps: it is stated by itself.
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,9 +25,10 @@ from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show
 from targets import random_batch
-from training import train_step
+from training import DEVICE, on_device, train_step, wait
 
-SIDE, BATCH, BOXES = 256, 8, 10
+SIDE, BOXES = 256, 10
+BATCHES = {"cpu": (8,), "cuda": (8, 64)}  # by device
 RUNS = 15
 CLASSES = (3, 80)
 
@@ -36,22 +38,21 @@ def measure() -> list[Row]:
     keep_freed_memory()
     measured = []
     with TemporaryDirectory() as folder:
-        for num_classes in CLASSES:
-            for bf16 in (False, True):
-                measured += measure_teacher(Path(folder), num_classes, bf16, "last.safetensors")
-        measured += measure_teacher(Path(folder), CLASSES[0], True, "last.onnx")
+        for size, num_classes, bf16 in product(BATCHES[DEVICE], CLASSES, (False, True)):
+            measured += measure_teacher(Path(folder), size, num_classes, bf16, "last.safetensors")
+        measured += measure_teacher(Path(folder), BATCHES[DEVICE][0], CLASSES[0], True, "last.onnx")
     return measured
 
 
-def measure_teacher(folder: Path, num_classes: int, bf16: bool, file: str) -> list[Row]:
+def measure_teacher(folder: Path, size: int, num_classes: int, bf16: bool, file: str) -> list[Row]:
     """Time the student's step, the teacher's forward and both together; the last over the sum of the others."""
     names = f"classes={[str(label) for label in range(num_classes)]}"
-    size = f"data.input_size={SIDE}"
-    teacher = load_config("r18", [names, size])
+    side = f"data.input_size={SIDE}"
+    teacher = load_config("r18", [names, side])
     save_named(folder, teacher, build_detector(teacher), "last")
     if file.endswith(".onnx"):
         export_model(*load_detector(folder / "last.safetensors"), folder / file, "onnx")
-    batch = random_batch(BATCH, BOXES, num_classes, SIDE)
+    batch = on_device(random_batch(size, BOXES, num_classes, SIDE))
     batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
     steps = {}
     taught = f"distill.teachers={folder / file}"
@@ -59,8 +60,8 @@ def measure_teacher(folder: Path, num_classes: int, bf16: bool, file: str) -> li
     if not file.endswith(".onnx"):
         cases["taught step, without features"] = [taught, "distill.features=0"]
     for case, changes in cases.items():
-        config = load_config("nano", [names, size, *changes])
-        detector = build_detector(config).to(memory_format=torch.channels_last)
+        config = load_config("nano", [names, side, *changes])
+        detector = build_detector(config).to(DEVICE, memory_format=torch.channels_last)
         teachers = open_teachers(config)
         module = build_module(config, detector, 1000, teachers)
         steps[case] = partial(train_step, module, batch, bf16, config.train.clip_norm)
@@ -70,14 +71,15 @@ def measure_teacher(folder: Path, num_classes: int, bf16: bool, file: str) -> li
     apart = "student's step + teacher's forward"
     seconds[apart] = seconds["student's step"] + seconds["teacher's forward"]
     kind = "ONNX teacher" if file.endswith(".onnx") else "network teacher"
-    figure = f"{kind}, {num_classes} classes, {'bf16' if bf16 else 'fp32'}, batch {BATCH}, {SIDE} px"
+    figure = f"{kind}, {num_classes} classes, {'bf16' if bf16 else 'fp32'}, batch {size}, {SIDE} px"
     return rows(figure, in_ms(seconds), "ms", RUNS, baseline=apart)
 
 
 def answer_alone(answer: Answer, batch: Batch, bf16: bool) -> None:
     """Let a teacher answer, as a run does."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.no_grad(), torch.autocast(DEVICE, torch.bfloat16, enabled=bf16):
         answer(batch.images)
+    wait()
 
 
 if __name__ == "__main__":

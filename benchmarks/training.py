@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from centerx.bench import median_seconds
 from centerx.build import build_module
@@ -21,11 +22,13 @@ from centerx.build_model import build_detector
 from centerx.config import load_config
 from centerx.train.memory import keep_freed_memory
 from centerx.train.module import CenterNetModule
+from centerx.train.processes import Processes
 from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show
 from targets import random_batch
 
+DEVICE = Processes.detect("auto").device
 PRESET = "r18"
 BATCH, BOXES, CLASSES = 8, 10, 3
 
@@ -102,8 +105,8 @@ def serve(case: Case) -> None:
 def build_step(case: Case) -> Callable[[], None]:
     """Return one training step on a batch that stays the same."""
     config = load_config(PRESET, [f"classes={[str(label) for label in range(CLASSES)]}"])
-    detector = build_detector(config)
-    batch = random_batch(BATCH, BOXES, CLASSES, case.side)
+    detector = build_detector(config).to(DEVICE)
+    batch = on_device(random_batch(BATCH, BOXES, CLASSES, case.side))
     if case.channels_last:
         detector.to(memory_format=torch.channels_last)
         batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
@@ -113,7 +116,7 @@ def build_step(case: Case) -> Callable[[], None]:
 
 def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: float) -> None:
     """Do what a run does for a batch, the taught terms included where there are teachers."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=bf16):
         features = module.detector.model.features(batch.images)
         outputs = module.detector.model.head(features)
         terms = module.criterion(outputs, module.assign(batch))
@@ -126,6 +129,18 @@ def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: flo
     module.optimizer.step()
     assert module.average is not None
     module.average.update_parameters(module.detector)
+    wait()
+
+
+def on_device(batch: Batch) -> Batch:
+    """The batch where the step is done."""
+    return move_data_to_device(batch, DEVICE)
+
+
+def wait() -> None:
+    """Return when the device has done what it was given."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 magnitude.
 
     python experiments/learning_rates.py --out runs/learning_rates
+    python experiments/learning_rates.py --optimizer adamw --rates 0.004 0.064 --out runs/learning_rates_adamw
 
-Same network and epochs; SGD with momentum, as the step of Adam does not depend on the size of the loss. Writes a table
-with a row for each rate and way, and curves.png: AP and the raw heatmap term over epochs, a column a rate, a line a
-seed.
+Same network and epochs; SGD with momentum unless told, as the step of Adam does not depend on the size of the loss.
+Writes a table with a row for each rate and way, and curves.png: AP and the raw heatmap term over epochs, a column a
+rate, a line a seed.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ WAYS = {
         f"loss.constant={json.dumps(ARTICLE)}",
     ],
 }
+OPTIMIZERS = {"momentum": 0.0001, "adamw": 0.05}  # name -> weight decay
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="bccd_nano")
+    parser.add_argument("--optimizer", default="momentum", choices=OPTIMIZERS)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.3])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/learning_rates"))
@@ -44,13 +48,14 @@ def main() -> None:
 
     results: dict[str, list[Figures]] = {}
     runs: dict[tuple[float, str], list[Path]] = {}
+    decay = OPTIMIZERS[args.optimizer]
     for rate in args.rates:
-        for way, changes in WAYS.items():
+        for way in args.ways:
             for seed in args.seeds:
                 folder = args.out / f"{rate}_{way.replace(', ', '_').replace(' ', '_')}_seed{seed}"
                 overrides = [
-                    *changes,
-                    f"train.optimizer={{name: momentum, lr: {rate}, weight_decay: 0.0001}}",
+                    *WAYS[way],
+                    f"train.optimizer={{name: {args.optimizer}, lr: {rate}, weight_decay: {decay}}}",
                     f"train.epochs={args.epochs}",
                     f"train.seed={seed}",
                     "train.val_every=2",
@@ -83,7 +88,7 @@ def draw(path: Path, rates: list[float], runs: dict[tuple[float, str], list[Path
         axes[0, column].set_title(f"learning rate {rate:g}")
         axes[1, column].set_xlabel("epoch")
         for colour, way in enumerate(WAYS):
-            for number, folder in enumerate(runs[rate, way]):
+            for number, folder in enumerate(runs.get((rate, way), [])):
                 rows = read_rows(folder / "metrics.csv")
                 for axis, key in zip(axes[:, column], ("val/AP", "train/heatmap"), strict=True):
                     points = [(int(row["epoch"]), float(row[key])) for row in rows if row[key]]

@@ -13,10 +13,10 @@ import csv
 import statistics
 from pathlib import Path
 
-from centerx.bench import machine
 from centerx.build import build_run
 from centerx.cli.train import fit
 from centerx.config import load_config
+from centerx.train.processes import Processes
 
 Figures = dict[str, float]
 ARTICLE = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss terms in centerX's configurations
@@ -52,12 +52,13 @@ def summarise(runs: list[Figures]) -> dict[str, tuple[float, float]]:
 
 def write_table(path: Path, rows: dict[str, dict[str, tuple[float, float]]], seeds: list[int]) -> None:
     """Write one CSV row per (row name, figure) and print the same as Markdown, means with standard deviations."""
+    hardware = Processes.detect("auto").hardware()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "figure", "mean", "std", "seeds", "machine"])
         for row, figures in rows.items():
             for name, (mean, std) in figures.items():
-                writer.writerow([row, name, f"{mean:.4f}", f"{std:.4f}", " ".join(map(str, seeds)), machine()])
+                writer.writerow([row, name, f"{mean:.4f}", f"{std:.4f}", " ".join(map(str, seeds)), hardware])
     columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
     print("| | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")

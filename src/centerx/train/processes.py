@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from centerx.bench import machine
 from centerx.errors import InputError
 
 
@@ -37,6 +38,10 @@ class Processes(NamedTuple):
         rank, world, local = (int(os.environ.get(name, default)) for name, default in
                               (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1")))  # fmt: skip
         return cls(device, rank, world, local)
+
+    def hardware(self) -> str:
+        """What trains: the processor and its cores, and the GPU where there is one."""
+        return f"{machine()}, {torch.cuda.get_device_name()}" if self.device == "cuda" else machine()
 
     def use_bf16(self, precision: str) -> bool:
         """Whether to train in bfloat16: as told, or where the device computes in it."""
