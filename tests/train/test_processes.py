@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from centerx.train.processes import Processes
+
 
 @pytest.mark.parametrize("taught", [False, True])
 def test_two_processes_give_what_one_gives(
@@ -35,3 +37,9 @@ def test_two_processes_give_what_one_gives(
     one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
     for key, value in one.items():
         torch.testing.assert_close(two[key].float(), value.float(), rtol=0.02, atol=0.02)
+
+
+def test_the_hardware_of_a_run_names_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    on_cpu, on_gpu = (Processes(device, 0, 1, 1).hardware() for device in ("cpu", "cuda"))
+    assert on_gpu == f"{on_cpu}, Some GPU"
