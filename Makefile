@@ -38,7 +38,7 @@ parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pict
 docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema, check the links of all pages
 	$(BIN)/python docs/generate.py
 
-experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
+experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/migrate.md (days)
 	$(BIN)/python experiments/repeat.py bccd_r18
 	$(BIN)/python experiments/repeat.py bccd_nano
 	$(BIN)/python experiments/repeat.py bccd_nano train.epochs=60 --out runs/longer
@@ -47,9 +47,12 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README (hours)
 	$(BIN)/python experiments/distillation.py
 	$(BIN)/python experiments/distill_losses.py
 	$(BIN)/python experiments/merging.py bccd
-	$(BIN)/python experiments/merging.py facemask
-	$(BIN)/python experiments/three_teachers.py
-	$(BIN)/python experiments/learning_rates.py
+	$(BIN)/python experiments/merging.py bccd --seeds 0 --teacher-epochs 60 --out runs/shorter
+	$(BIN)/python experiments/merging.py bccd --seeds 0 --epochs 60 --teacher-epochs 80 --rows merged masked full --out runs/long
+	$(BIN)/python experiments/merging.py facemask --epochs 10 --teacher-epochs 20 --out runs/short
+	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
+	$(BIN)/python experiments/learning_rates.py --epochs 12
+	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 0.256 --out runs/adamw
 	$(BIN)/python experiments/recipes.py
 	$(BIN)/python experiments/deformable.py
 

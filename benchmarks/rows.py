@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from centerx.bench import machine
 from centerx.train.processes import Processes
 
 PACKAGES = ("torch", "onnxruntime", "opencv-python-headless", "numpy")
@@ -40,7 +41,7 @@ class Row(NamedTuple):
 def rows(figure: str, values: dict[str, float], unit: str, runs: int, baseline: str | None = None) -> list[Row]:
     """Return a row for each case of `values`, all but the `baseline` itself with their ratio to it."""
     made_with = ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
-    hardware = Processes.detect("auto").hardware()
+    hardware = machine(Processes.detect("auto").gpu)
     return [
         Row(
             figure,
@@ -63,7 +64,7 @@ def in_ms(seconds: dict[str, float]) -> dict[str, float]:
 
 def show(measured: Iterable[Row]) -> None:
     """Print rows as a table."""
-    table = Table(title=Processes.detect("auto").hardware())
+    table = Table(title=machine(Processes.detect("auto").gpu))
     for column in ("figure", "case", "value", "unit", "ratio"):
         table.add_column(column, justify="right" if column == "value" else "left")
     for row in measured:

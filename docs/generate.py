@@ -15,7 +15,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from centerx.config.schema import Config, DataEntry
+from centerx.config.schema import Config, DataEntry, TeacherConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "config.md"
@@ -24,14 +24,16 @@ HEAD = """# Configuration
 Written by `make docs` from `src/centerx/config/schema.py`. A YAML file holds these keys; `base:` names another file or
 preset to start from, and `key=value` on the command line has the last word. Unknown keys are errors.
 
-`data.train` and `data.val` are lists of entries; one entry, or just its path, may stand for a list of one.
+`data.train`, `data.val` and `distill.teachers` are lists of entries; one entry, or just its path, may stand for a list
+of one.
 """
 
 
 def render() -> str:
     """The whole page."""
     tables = [table(prefix, model) for prefix, model in sections(Config, "")]
-    return "\n\n".join([HEAD.rstrip(), *tables, table("data.train[].", DataEntry)]) + "\n"
+    entries = [table("data.train[].", DataEntry), table("distill.teachers[].", TeacherConfig)]
+    return "\n\n".join([HEAD.rstrip(), *tables, *entries]) + "\n"
 
 
 def sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -13,6 +13,7 @@ import csv
 import statistics
 from pathlib import Path
 
+from centerx.bench import machine
 from centerx.build import build_run
 from centerx.cli.train import fit
 from centerx.config import load_config
@@ -52,7 +53,7 @@ def summarise(runs: list[Figures]) -> dict[str, tuple[float, float]]:
 
 def write_table(path: Path, rows: dict[str, dict[str, tuple[float, float]]], seeds: list[int]) -> None:
     """Write one CSV row per (row name, figure) and print the same as Markdown, means with standard deviations."""
-    hardware = Processes.detect("auto").hardware()
+    hardware = machine(Processes.detect("auto").gpu)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "figure", "mean", "std", "seeds", "machine"])

@@ -89,14 +89,15 @@ def median_seconds(calls: dict[Name, Callable[[], object]], runs: int) -> dict[N
     return {name: statistics.median(seconds) for name, seconds in spent.items()}
 
 
-def machine() -> str:
-    """Processor and number of cores."""
+def machine(gpu: str = "") -> str:
+    """Processor, number of cores and, where it is named, the GPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, {sum(line.startswith('processor') for line in lines)} cores"
+    cores = f"{sum(line.startswith('processor') for line in lines)} cores"
+    return ", ".join([name, cores, *([gpu] if gpu else [])])
 
 
 def _call(session: Session, batch: int) -> Callable[[], object]:

@@ -153,6 +153,7 @@ def test_a_preset_is_known_by_its_name_alone(refused: Refused, files: Path) -> N
         ("train=3", "train=3: train: "),
         ("train..epochs=3", "unknown key 'train.'"),
         ("epochs 3", "'epochs 3': an override is written key=value"),
+        ("data.train.0.path=x", "data.train.0.path=x: a list is replaced whole, write data.train=[...]"),
         ("augment.colour=[1", "augment.colour=[1: not readable"),
         ("classes=[dog]", "'dog' is labelled in none of good.json; labelled there: cat"),
         ("data.train=[{path: good.json, classes: [caat]}]", "no class 'caat' (did you mean 'cat'?)"),

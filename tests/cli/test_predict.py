@@ -49,7 +49,7 @@ def test_json_is_what_the_design_says(centerx: CommandLine, onnx_file: Path, tmp
     ]
     assert entry["detections"] == expected
     assert all(list(each) == ["label", "score", "box"] for each in entry["detections"])
-    assert out.startswith(f"{len(expected)} objects on 1 pictures, listed in ")
+    assert out.startswith(f"{len(expected)} objects on 1 picture, listed in ")
 
 
 def test_without_files_to_write_the_detections_are_told(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:

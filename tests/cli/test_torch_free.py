@@ -53,7 +53,7 @@ def test_predict(onnx_file: Path, tmp_path: Path) -> None:
     file = save(tmp_path / "a.png")
     status, out, err = run(COMMAND, "predict", onnx_file, file, "--json", tmp_path / "a.json", "--out", tmp_path / "o")
     assert (status, err) == (0, "")
-    assert "objects on 1 pictures" in out
+    assert "objects on 1 picture" in out
     assert (tmp_path / "o" / "a.png").is_file()
 
 

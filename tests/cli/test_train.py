@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -96,5 +97,18 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     assert err.startswith(f"error: {tmp_path}: holds a run already")
     assert centerx(*command, "model.head_channels=8", "--resume")[0] == 2  # of another network
     assert {path: path.read_bytes() for path in before} == before
-    assert centerx(*command, "--resume")[0] == 0  # with nothing left to do
+    status, _, err = centerx(*command, "--resume")
+    assert (status, err) == (0, f"warning: {tmp_path / 'last.ckpt'}: train.epochs=1 is reached, nothing is left\n")
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_that_goes_on_otherwise_says_so(centerx: CommandLine, small_overrides: list[str], tmp_path: Path) -> None:
+    command = ["train", "nano", *small_overrides, "data.val=[]", "--out", tmp_path]
+    assert centerx(*command)[0] == 0
+    status, _, err = centerx(*command, "--resume", "train.epochs=2", "loss.balance=constant")
+    assert (status, err.count("\n")) == (0, 1)
+    changes = "loss.balance=constant (was fixed), train.epochs=2 (was 1); unless"
+    assert err.startswith(f"warning: {tmp_path}: goes on with another configuration: {changes}")
+
+    (tmp_path / "config.yaml").write_text("{")  # lost or cut: nothing to compare with
+    assert centerx(*command, "--resume", "train.epochs=3") == (0, ANY, "")

@@ -154,4 +154,4 @@ def test_evaluation_is_that_of_the_model(
 def test_prediction_needs_no_torch(caffe_file: Path, tmp_path: Path) -> None:
     status, out, err = run(COMMAND, "predict", caffe_file, save(tmp_path / "a.png"), "--json", tmp_path / "a.json")
     assert (status, err) == (0, "")
-    assert "objects on 1 pictures" in out
+    assert "objects on 1 picture" in out

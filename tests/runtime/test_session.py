@@ -39,7 +39,7 @@ def test_metadata_survives_any_class_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "said"), [("onnxrutime", "did you mean 'onnxruntime'"), ("torch", "not a model file of torch")]
+    ("backend", "said"), [("onnxrutime", "did you mean 'onnxruntime'"), ("torch", "of torch, known are: .safetensors$")]
 )
 def test_a_backend_that_does_not_fit(backend: str, said: str, onnx_file: Path) -> None:
     with pytest.raises(InputError, match=said):

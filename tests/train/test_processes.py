@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from centerx.bench import machine
 from centerx.train.processes import Processes
 
 
@@ -39,7 +40,8 @@ def test_two_processes_give_what_one_gives(
         torch.testing.assert_close(two[key].float(), value.float(), rtol=0.02, atol=0.02)
 
 
-def test_the_hardware_of_a_run_names_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measurement_names_the_gpu_it_was_made_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
-    on_cpu, on_gpu = (Processes(device, 0, 1, 1).hardware() for device in ("cpu", "cuda"))
+    on_cpu, on_gpu = (machine(Processes(device, 0, 1, 1).gpu) for device in ("cpu", "cuda"))
+    assert on_cpu == machine()
     assert on_gpu == f"{on_cpu}, Some GPU"

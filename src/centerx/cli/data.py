@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from centerx.cli.words import plural
 from centerx.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def convert(
     _tell(dataset.problems)
     written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"))
     _tell(written.problems)
-    print(f"{_plural(written.pictures, 'picture')} as {to} in {target}, split {split or 'train'}")
+    print(f"{plural(written.pictures, 'picture')} as {to} in {target}, split {split or 'train'}")
 
 
 @app.command("show")
@@ -110,13 +111,13 @@ def show(
         except InputError as error:
             print(f"warning: skipped: {error}", file=sys.stderr)
             continue
-        captions.append(f"{record.image.name}   {_plural(len(record.labels), 'object')}")
+        captions.append(f"{record.image.name}   {plural(len(record.labels), 'object')}")
         if len(cells) == count:
             break
     if not cells:
         raise InputError(f"{data}: not one picture can be read, see `centerx data check`")
     save_image(out, contact_sheet(cells, COLUMNS, CELL_HW, captions))
-    print(f"{_plural(len(cells), 'picture')} of {len(dataset.records)} drawn in {out}")
+    print(f"{plural(len(cells), 'picture')} of {len(dataset.records)} drawn in {out}")
 
 
 def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
@@ -147,9 +148,7 @@ def _summarise(dataset: Dataset) -> None:
     empty = sum(not len(record.labels) for record in dataset.records)
     ignored = sum(count.ignored for count in counts)
     print(f"{dataset.path}, read as {dataset.format}")
-    print(
-        f"{_plural(len(dataset.records), 'picture')}, {empty} without objects, {_plural(ignored, 'ignored box', 'es')}"
-    )
+    print(f"{plural(len(dataset.records), 'picture')}, {empty} without objects, {plural(ignored, 'ignored box', 'es')}")
     if counts:
         table = Table()
         for column in ("class", "boxes", "ignored", "pictures"):
@@ -176,7 +175,3 @@ def _track(what: str) -> Track:
 
 def _names(classes: list[str]) -> list[str]:
     return [name.strip() for text in classes for name in text.split(",") if name.strip()]
-
-
-def _plural(count: int, noun: str, ending: str = "s") -> str:
-    return f"{count} {noun}{'' if count == 1 else ending}"

@@ -58,6 +58,5 @@ def _torch() -> str:
     except (ImportError, OSError) as error:  # OSError: torch is there, a library of the device is not
         return f"no, {error}"
     processes = Processes.detect("auto")
-    device = torch.cuda.get_device_name() if processes.device == "cuda" else "the CPU"
     precision = "bf16" if processes.use_bf16("auto") else "fp32"
-    return f"on {device} in {precision}, {torch.get_num_threads()} threads"
+    return f"on {processes.gpu or 'the CPU'} in {precision}, {torch.get_num_threads()} threads"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from centerx.cli.sizes import parse_size
+from centerx.cli.words import plural
 from centerx.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def predict(
         json_file.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
     objects = sum(len(entry["detections"]) for entry in entries)
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
-    skipped = f", {len(unreadable)} sources skipped" if unreadable else ""
-    print(f"{objects} objects on {len(entries)} pictures{where}{skipped}")
+    skipped = f", {plural(len(unreadable), 'source')} skipped" if unreadable else ""
+    print(f"{plural(objects, 'object')} on {plural(len(entries), 'picture')}{where}{skipped}")
 
 
 class Frame(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from centerx.cli.words import plural
 from centerx.errors import InputError
 
 SCORE = 0.3
@@ -86,5 +87,5 @@ def pseudo(
     out.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
     for label, name in enumerate(names, start=1):
         count = sum(annotation["category_id"] == label for annotation in tree["annotations"])
-        print(f"{name}: {count} boxes from score {chosen[name]:.2f} on")
-    print(f"{out}: {len(scores)} boxes on {len(records)} pictures")
+        print(f"{name}: {plural(count, 'box', 'es')} from score {chosen[name]:.2f} on")
+    print(f"{out}: {plural(len(scores), 'box', 'es')} on {plural(len(records), 'picture')}")

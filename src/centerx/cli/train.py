@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,11 +64,50 @@ def fit(run: Run, checkpoint: Path | None = None) -> None:
     if checkpoint is not None:
         # Lightning tells the sampler its epoch only after the workers have fetched their first batches.
         assert isinstance(run.batches.batch_sampler, EpochBatches)
-        run.batches.batch_sampler.set_epoch(next_epoch(checkpoint, run))
+        epoch = next_epoch(checkpoint, run)
+        run.batches.batch_sampler.set_epoch(epoch)
+        if run.trainer.is_global_zero:
+            tell_changes(checkpoint.with_name("config.yaml"), run)
+            if epoch >= run.config.train.epochs:
+                print(f"warning: {checkpoint}: train.epochs={epoch} is reached, nothing is left", file=sys.stderr)
     try:
         run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
         raise KeyboardInterrupt from None
+
+
+def tell_changes(config: Path, run: Run) -> None:
+    """Warn where a run that goes on differs from `config`, what it was trained with so far."""
+    import yaml
+
+    from centerx.config import dump_config
+
+    try:
+        before = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    former = dict(flat(before)) if isinstance(before, dict) else {}
+    changes = [
+        f"{key}={value} (was {former.get(key)})"
+        for key, value in flat(yaml.safe_load(dump_config(run.config)))
+        if former.get(key) != value
+    ]
+    if changes:
+        print(
+            f"warning: {config.parent}: goes on with another configuration: {', '.join(changes)}; unless that is "
+            "meant, give --resume the words that the run was started with",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings with their dotted keys."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def next_epoch(checkpoint: Path, run: Run) -> int:

@@ -108,6 +108,8 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     for item in overrides:
         if not re.match(r"[\w.-]+=", item):
             raise InputError(f"{item!r}: an override is written key=value, such as train.epochs=40")
+        if number := re.search(r"^([\w.-]+?)\.\d+[.=]", item):
+            raise InputError(f"{item}: a list is replaced whole, write {number[1]}=[...]")
         try:
             change = OmegaConf.to_container(OmegaConf.from_dotlist([item]), resolve=False)
         except (yaml.YAMLError, OmegaConfBaseException) as error:

@@ -92,7 +92,8 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
     elif backend is not None:
         fitting = {name: entry for name, entry in fitting.items() if name == backend}
     if not fitting:
-        known = ", ".join(dict.fromkeys(suffix for entry in BACKENDS.values() for suffix in entry.suffixes))
+        asked = BACKENDS.values() if backend in (None, AUTO) else [BACKENDS[backend]]
+        known = ", ".join(dict.fromkeys(suffix for entry in asked for suffix in entry.suffixes))
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
     return next(iter(fitting.values())).open(path)
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-from centerx.bench import machine
 from centerx.errors import InputError
 
 
@@ -39,9 +38,10 @@ class Processes(NamedTuple):
                               (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1")))  # fmt: skip
         return cls(device, rank, world, local)
 
-    def hardware(self) -> str:
-        """What trains: the processor and its cores, and the GPU where there is one."""
-        return f"{machine()}, {torch.cuda.get_device_name()}" if self.device == "cuda" else machine()
+    @property
+    def gpu(self) -> str:
+        """Name of the GPU; empty on a CPU."""
+        return torch.cuda.get_device_name() if self.device == "cuda" else ""
 
     def use_bf16(self, precision: str) -> bool:
         """Whether to train in bfloat16: as told, or where the device computes in it."""

@@ -79,7 +79,7 @@ class RunRecord(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the configuration, now that nothing speaks against the run."""
         if trainer.is_global_zero:
-            (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
+            write_whole(self.folder / "config.yaml", self.config.encode())
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of the epoch, and forget what the last one logged: its terms may be no more."""
