@@ -134,9 +134,8 @@ def build_balance(config: Config, teaching: Teaching | None) -> Balance:
 
 
 def term_figures(section: LossConfig | DistillConfig, constant: bool) -> dict[str, float]:
-    """The weight of each loss term, or its constant; features are left out where either is 0 for them."""
+    """The weight of each loss term, or its constant, unless its weight is 0; features are left out where it is 0."""
     source = section.constant if constant else section
-    figures: dict[str, float] = {term: getattr(source, term) for term in ("heatmap", "size", "offset")}
-    if isinstance(section, DistillConfig) and section.features and section.constant.features:
-        figures["features"] = section.constant.features if constant else section.features
-    return figures
+    terms = [name for name in ("heatmap", "size", "offset", "features") if hasattr(section, name)]
+    figures: dict[str, float] = {name: getattr(source, name) if getattr(section, name) else 0.0 for name in terms}
+    return {name: figure for name, figure in figures.items() if figure or name != "features"}

@@ -7,10 +7,13 @@ import pytest
 import typer
 
 from centerx.cli.main import app
+from centerx.cli.merge import Alone, report
 from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.errors import InputError
+from centerx.evaluate import Metrics
+from centerx.evaluate.table import metrics_table
 from tests.train.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
@@ -120,3 +123,20 @@ def test_images_are_folders(teachers: list[Path], scenes: Path, tmp_path: Path) 
     arguments = ["--teachers", str(teachers[0]), "--images", str(scenes), "--student", "nano"]
     with pytest.raises(InputError, match="is no folder of pictures; labelled data goes to --labels"):
         app(["merge", *arguments, "--out", str(tmp_path / "merged")], standalone_mode=False)
+
+
+def test_a_report_shows_names_as_they_are_and_every_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("lamp [/off]", "[b]ulb", "plug")
+    student = Metrics(*[0.5] * 12, per_class=dict.fromkeys(names, 0.5), images=3)
+    file = f"{'a_long_folder/' * 6}last[x].onnx"
+    alone = [Alone(file, {names[0]: 0.25}), Alone(file, {names[1]: 0.75}), Alone(f"second_{file}", {names[1]: 0.5})]
+    report(student, alone, tmp_path / "merge.json")
+    rows = json.loads((tmp_path / "merge.json").read_text())["classes"]
+    assert [(row["class"], row["teacher"], row["difference"]) for row in rows] == [
+        (names[0], file, 0.25), (names[1], file, -0.25), (names[1], f"second_{file}", 0.0), (names[2], None, None)
+    ]  # fmt: skip
+    metrics_table(student)
+    shown = capsys.readouterr().out
+    assert "AP, lamp [/off]" in shown
+    column = "".join(line.split("│")[2].strip() for line in shown.splitlines() if line.count("│") == 6)
+    assert column == f"{file}{file}second_{file}-"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,23 @@ def test_one_rule_only(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
         app([*arguments, "--val", str(scenes)], standalone_mode=False)
     with pytest.raises(InputError, match="--split: is that of --val"):
         app([*arguments, "--split", "train"], standalone_mode=False)
+
+
+def test_the_split_of_the_pictures_can_be_named(onnx_file: Path, tmp_path: Path) -> None:
+    for number, picture in enumerate(painted(2, (96, 128))):
+        save_image(tmp_path / f"{number}.png", picture.transpose(1, 2, 0))
+    arguments = ["pseudo", str(onnx_file), str(tmp_path), "--out"]
+    app([*arguments, str(tmp_path / "a.json")], standalone_mode=False)
+    shutil.copy(tmp_path / "a.json", tmp_path / "b.json")
+    with pytest.raises(InputError, match="which of a, b"):
+        app([*arguments, str(tmp_path / "c.json")], standalone_mode=False)
+    app([*arguments, str(tmp_path / "c.json"), "--images-split", "b"], standalone_mode=False)
+    assert len(json.loads((tmp_path / "c.json").read_text())["images"]) == 2
+
+
+def test_where_nothing_can_be_written_nothing_is_labelled(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder, name a file in it"):
+        app(["pseudo", str(onnx_file), str(scenes), "--out", str(tmp_path)], standalone_mode=False)
 
 
 def test_a_class_that_no_score_can_be_chosen_for_is_named(

@@ -19,6 +19,7 @@ from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.config import load_config, preset_names
 from centerx.errors import InputError
+from centerx.train.record import draw_curves
 
 
 def train(overrides: list[str], folder: Path, preset: str = "nano", resume: bool = False) -> Run:
@@ -384,3 +385,10 @@ def test_less_data_than_a_batch_is_one_batch(small_overrides: list[str], tmp_pat
     run = build_run(load_config("nano", [*small_overrides, "train.batch_size=100"]), tmp_path)
     assert len(run.batches) == 1
     assert len(next(iter(run.batches)).images) == 24
+
+
+def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
+    draw_curves(
+        tmp_path / "curves.png", [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_$2": 0.5}]
+    )
+    assert (tmp_path / "curves.png").is_file()

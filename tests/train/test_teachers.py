@@ -315,6 +315,19 @@ def test_features_of_no_weight_are_not_compared_at_constant_magnitude(preset: st
     assert ("features" in term_figures(config.distill, constant=True)) == compared
 
 
+def test_terms_of_no_weight_stay_out_at_constant_magnitude_and_constants_count_there_alone() -> None:
+    config = load_config("nano", ["loss.size=0", "distill.offset=0", "distill.constant.features=0"])
+    assert term_figures(config.loss, constant=True) == {
+        "heatmap": 1.2,
+        "size": 0,
+        "offset": config.loss.constant.offset,
+    }
+    taught = term_figures(config.distill, constant=True)
+    assert taught["offset"] == 0 < taught["size"]
+    assert "features" not in taught
+    assert term_figures(config.distill, constant=False)["features"] == config.distill.features > 0
+
+
 def test_teachers_that_share_a_class_share_its_constants(teachers: list[Path]) -> None:
     """The sum over teachers of a term's target is the same for one teacher and for two that are averaged."""
     totals = []

@@ -22,6 +22,7 @@ def bench(
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from centerx.bench import Timing, bench_models
 
@@ -39,7 +40,7 @@ def bench(
         table.add_column(column, justify="left" if column in ("model", "backend") else "right")
     for row in rows:
         cells = (row.model, f"{row.backend} {row.version}", f"{row.height}x{row.width}", str(row.batch))
-        table.add_row(*cells, f"{row.ms:.1f}", f"{row.pictures_per_second:.1f}")
+        table.add_row(*map(Text, cells), f"{row.ms:.1f}", f"{row.pictures_per_second:.1f}")
     Console().print(table)
     if csv_file is not None:
         with csv_file.open("w", newline="", encoding="utf-8") as file:

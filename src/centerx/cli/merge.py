@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
@@ -77,7 +77,7 @@ def merge(
         "data.val": [{"path": str(path)} for path in val] if val else labelled,
         "distill.teachers": [{"weights": str(path)} for path in teachers],
     }
-    changes = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+    changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
     run = build_run(load_config(student, [*changes, *(overrides or [])]), out)
     fit(run, checkpoint)
     if not run.trainer.is_global_zero:
@@ -93,16 +93,25 @@ def merge(
     print(f"model: {out / 'last.safetensors'}")
 
 
-def judge(
-    teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int
-) -> dict[str, dict[str, float | None]]:
-    """By the file of each teacher, the AP of every class that it is to teach, under the student's names."""
+class Alone(NamedTuple):
+    """A teacher by itself.
+
+    Attributes:
+        file: of the teacher. per_class: AP of every class that it is to teach, under the student's names.
+    """
+
+    file: str
+    per_class: dict[str, float | None]
+
+
+def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int) -> list[Alone]:
+    """What each teacher reaches alone that knows a class which the data labels."""
     from centerx.data.source import union_of_classes
     from centerx.evaluate.api import evaluate_model
     from centerx.runtime import open_session
 
     labelled = union_of_classes(datasets)
-    found: dict[str, dict[str, float | None]] = {}
+    found: list[Alone] = []
     for teacher in teachers:
         session = open_session(teacher.weights)
         own = session.info.class_names
@@ -110,32 +119,35 @@ def judge(
         names = tuple(taught.get(name, f"{name}, not taught") for name in own)
         session.info = session.info._replace(class_names=names)
         if set(names).intersection(labelled):
-            metrics = evaluate_model(Path(teacher.weights), datasets, batch_size, session)
-            found[teacher.weights] = {name: ap for name, ap in metrics.per_class.items() if name in taught.values()}
+            reached = evaluate_model(Path(teacher.weights), datasets, batch_size, session).per_class
+            found.append(Alone(teacher.weights, {name: ap for name, ap in reached.items() if name in taught.values()}))
     return found
 
 
-def report(student: Metrics, alone: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
+def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
     """Print and write, for each class, the AP of each teacher that knows it, of the student, and the difference.
 
     A class that labels alone teach has a row without a teacher.
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from centerx.evaluate.table import shown
 
     rows: list[dict[str, Any]] = []
-    table = Table("class", "teacher", "teacher alone", "student", "difference", title="AP")
+    table = Table(title="AP")
+    for title in ("class", "teacher", "teacher alone", "student", "difference"):
+        table.add_column(title, overflow="fold")
     for name, ap in student.per_class.items():
-        before_of: dict[str | None, float | None] = {
-            teacher: per_class[name] for teacher, per_class in alone.items() if name in per_class
-        }
-        if not before_of and ap is not None:
-            before_of[None] = None
-        for teacher, before in before_of.items():
+        befores: list[tuple[str | None, float | None]] = [
+            (teacher.file, teacher.per_class[name]) for teacher in alone if name in teacher.per_class
+        ]
+        if not befores and ap is not None:
+            befores = [(None, None)]
+        for teacher, before in befores:
             gain = ap - before if ap is not None and before is not None else None
             rows.append({"class": name, "teacher": teacher, "alone": before, "student": ap, "difference": gain})
-            table.add_row(name, teacher or "-", shown(before), shown(ap), shown(gain))
-    Console().print(table)
+            table.add_row(Text(name), Text(teacher or "-"), shown(before), shown(ap), shown(gain))
     path.write_text(json.dumps({"AP": student.AP, "classes": rows}, indent=2) + "\n", encoding="utf-8")
+    Console().print(table)

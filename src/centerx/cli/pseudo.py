@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import typer
 
 from centerx.cli.words import plural
 from centerx.errors import InputError
+from centerx.files import write_whole
 
 SCORE = 0.3
 
@@ -26,6 +28,7 @@ def pseudo(
     ] = None,
     val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
     split: Annotated[str | None, typer.Option(help="split of --val")] = None,
+    images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
 ) -> None:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
     from centerx.data.dataset import Dataset, RecordBuilder
@@ -38,8 +41,13 @@ def pseudo(
     if score is not None and val is not None:
         raise InputError("--score: --val chooses the scores, leave one of them out")
     if split is not None and val is None:
-        raise InputError("--split: is that of --val, give both or neither")
-    pictures = read_dataset(images).records
+        raise InputError("--split: is that of --val, give both or neither; that of IMAGES is --images-split")
+    if out.is_dir():
+        raise InputError(f"--out: {out} is a folder, name a file in it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"--out: {out.parent} cannot be written to, name another folder")
+    pictures = read_dataset(images, split=images_split).records
     predictor = load(model)
     names = predictor.class_names
     chosen = dict.fromkeys(names, SCORE if score is None else score)
@@ -56,7 +64,6 @@ def pseudo(
                 file=sys.stderr,
             )
     least = np.array([chosen[name] for name in names])
-    out.parent.mkdir(parents=True, exist_ok=True)
 
     records, scores = [], []
     for picture in track(pictures, "labelling"):
@@ -84,7 +91,7 @@ def pseudo(
         "scores_from": chosen,
         "scores_chosen_on": str(val) if val else None,
     }
-    out.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
+    write_whole(out, json.dumps(tree, ensure_ascii=False).encode())
     for label, name in enumerate(names, start=1):
         count = sum(annotation["category_id"] == label for annotation in tree["annotations"])
         print(f"{name}: {plural(count, 'box', 'es')} from score {chosen[name]:.2f} on")

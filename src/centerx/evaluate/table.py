@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from centerx.evaluate.coco import Metrics
 
@@ -32,7 +33,7 @@ def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
         table.add_row(title, shown(getattr(metrics, key)))
     table.add_section()
     for name, value in metrics.per_class.items():
-        table.add_row(f"AP, {name}", shown(value))
+        table.add_row(Text(f"AP, {name}"), shown(value))
     (console or Console()).print(table)
 
 

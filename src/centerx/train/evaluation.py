@@ -75,10 +75,10 @@ class Evaluation(L.Callback):
 
 
 def val_figures(metrics: Metrics) -> dict[str, float]:
-    """The figures to log, by name."""
-    figures = {"AP": metrics.AP, "AP50": metrics.AP50, "AP75": metrics.AP75}
-    figures |= {f"AP/{name}": value for name, value in metrics.per_class.items()}
-    return {f"val/{name}": value or 0.0 for name, value in figures.items()}
+    """The figures to log, by name: of classes those that the data labels."""
+    figures = {"AP": metrics.AP or 0.0, "AP50": metrics.AP50 or 0.0, "AP75": metrics.AP75 or 0.0}
+    figures |= {f"AP/{name}": value for name, value in metrics.per_class.items() if value is not None}
+    return {f"val/{name}": value for name, value in figures.items()}
 
 
 def torch_detect(detector: Detector) -> Callable[[Batch], Detections]:

@@ -86,7 +86,7 @@ class TrainProgress(L.Callback):
         left = pace * (self._steps - trainer.global_step)
         line = f"{epoch_of(trainer)}  {figures}  {self._speed:.1f} steps/s  {left:.0f} s left"
         if self._bar is not None:
-            self._bar.console.print(line, highlight=False)
+            self._bar.console.print(line, highlight=False, markup=False)
         else:
             print(line, flush=True)
 

@@ -127,7 +127,8 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
         names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
         for name in names:
             points = [(row["epoch"], row[name]) for row in rows if name in row]
-            axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else None)
+            label = name.replace("$", r"\$")  # dollars begin a formula
+            axis.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
         if len(names) > 1:
