@@ -140,12 +140,12 @@ def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
     for title in ("class", "teacher", "teacher alone", "student", "difference"):
         table.add_column(title, overflow="fold")
     for name, ap in student.per_class.items():
-        befores: list[tuple[str | None, float | None]] = [
+        known_by: list[tuple[str | None, float | None]] = [
             (teacher.file, teacher.per_class[name]) for teacher in alone if name in teacher.per_class
         ]
-        if not befores and ap is not None:
-            befores = [(None, None)]
-        for teacher, before in befores:
+        if not known_by and ap is not None:
+            known_by = [(None, None)]
+        for teacher, before in known_by:
             gain = ap - before if ap is not None and before is not None else None
             rows.append({"class": name, "teacher": teacher, "alone": before, "student": ap, "difference": gain})
             table.add_row(Text(name), Text(teacher or "-"), shown(before), shown(ap), shown(gain))
