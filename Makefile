@@ -52,7 +52,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/merging.py facemask --epochs 10 --teacher-epochs 20 --out runs/short
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
-	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 0.256 --out runs/adamw
+	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw
 	$(BIN)/python experiments/recipes.py
 	$(BIN)/python experiments/deformable.py
 
