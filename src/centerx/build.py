@@ -128,13 +128,12 @@ def build_run(config: Config, folder: Path) -> Run:
         raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
     if processes.device == "cpu":
         keep_freed_memory()
-    prepare_folder(folder)
 
     torch.manual_seed(train.seed)
     detector = build_detector(config)
     detector.model.backbone.require_maps(config.data.input_size)
     if train.init is not None:
-        start_from(detector, Path(train.init), config.classes)
+        start_from(detector, Path(train.init), config)
     if train.channels_last:
         detector.to(memory_format=torch.channels_last)
     if train.frozen_bn:
@@ -164,6 +163,7 @@ def build_run(config: Config, folder: Path) -> Run:
         RunRecord(folder, dump_config(config), evaluation),
         TrainProgress(evaluation),
     ]
+    prepare_folder(folder)
     return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from centerx.config import Config, dump_config, parse_text
+from centerx.config import Config, dump_config, flat, parse_text
 from centerx.config.schema import NeckConfig
 from centerx.detector import Detector, MirrorDetector
 from centerx.errors import InputError
@@ -18,6 +17,8 @@ from centerx.models.head import CLASS_PARAMETERS
 from centerx.models.neck import Neck
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
+
+WEIGHTLESS = {"pretrained", "top_k"}  # keys of `model` that change no shape
 
 
 def build_model(config: Config) -> CenterNet:
@@ -105,21 +106,34 @@ def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path
     detector.model.load_state_dict(state)
 
 
-def start_from(detector: Detector, path: Path, class_names: Sequence[str]) -> None:
+def start_from(detector: Detector, path: Path, config: Config) -> None:
     """Load the weights of an earlier model, which may know other classes: those it shares are carried over by name.
+
+    Args:
+        detector: of `config`, whose weights to replace. path: of the earlier model. config: of the run.
 
     Raises:
         InputError: the file is no model of this project, or of another network.
     """
+    assert config.classes is not None
     state, info, _ = read_model(path)
-    shared = [name for name in class_names if name in info.class_names]
+    shared = [name for name in config.classes if name in info.class_names]
     here, there = (torch.tensor([names.index(name) for name in shared], dtype=torch.int64)
-                   for names in (class_names, info.class_names))  # fmt: skip
+                   for names in (config.classes, info.class_names))  # fmt: skip
     fresh = detector.model.state_dict()
     for key in (f"head.{name}" for name in CLASS_PARAMETERS):
         if key in state and fresh[key].shape[1:] == state[key].shape[1:]:
             state[key] = fresh[key].index_copy(0, here, state[key][there])
-    load_weights(detector, state, path)
+    try:
+        load_weights(detector, state, path)
+    except InputError:
+        own, other = (dict(flat(each.model.model_dump(mode="json"))) for each in (config, read_config(path)))
+        differing = [f"model.{key}={other[key]}" for key in other if key not in WEIGHTLESS and other[key] != own[key]]
+        if not differing:
+            raise
+        raise InputError(
+            f"train.init: {path} is of another network, choose another or set {' '.join(differing)}"
+        ) from None
 
 
 def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:

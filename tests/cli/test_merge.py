@@ -49,6 +49,14 @@ def test_a_list_may_be_written_with_equals() -> None:
     assert given["overrides"] == ["train.epochs=1"]
 
 
+def test_a_path_with_an_equals_sign_is_no_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("seed=1").mkdir()
+    given = parse("--student", "nano", "--images", "one", "--teachers", "seed=1", "seed=2", "train.epochs=1")
+    assert list(map(str, given["teachers"])) == ["seed=1"]
+    assert given["overrides"] == ["seed=2", "train.epochs=1"]
+
+
 def test_a_merge(
     teachers: list[Path],  # noqa: F811
     scenes: Path,
@@ -72,7 +80,7 @@ def test_a_merge(
     assert (out / "last.safetensors").is_file()
 
 
-def test_a_teacher_whose_classes_are_not_in_the_data_is_not_judged(
+def test_a_teacher_whose_classes_are_not_in_the_data_is_named_without_a_figure(
     teachers: list[Path],  # noqa: F811
     scenes: Path,
     tmp_path: Path,
@@ -83,7 +91,10 @@ def test_a_teacher_whose_classes_are_not_in_the_data_is_not_judged(
                  "--val", str(tmp_path / "low.json"), "--out", str(out), *SMALL]  # fmt: skip
     app(["merge", *arguments], standalone_mode=False)
     rows = json.loads((out / "merge.json").read_text())["classes"]
-    assert [(row["class"], row["teacher"]) for row in rows] == [(name, str(teachers[0])) for name in DIGITS[:5]]
+    knows = [str(teachers[0])] * 5 + [str(teachers[1])] * 5
+    assert [(row["class"], row["teacher"]) for row in rows] == list(zip(DIGITS, knows, strict=True))
+    assert all(row["alone"] is not None for row in rows[:5])
+    assert all(row[figure] is None for row in rows[5:] for figure in ("alone", "student", "difference"))
 
 
 def test_renamed_classes_and_those_of_labels_are_reported(

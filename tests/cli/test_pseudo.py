@@ -32,7 +32,7 @@ def test_labels_are_what_the_model_finds(onnx_file: Path, scenes: Path, tmp_path
 
     dataset = read_dataset(out)
     assert dataset.class_names == ("red", "green", "blue")
-    assert len(dataset.records) == 24
+    assert [record.image_id for record in dataset.records] == list(range(1, 25))
     predictor = centerx.load(onnx_file)
     for record in dataset.records[:3]:
         found = predictor(read_image(record.image)).above(0.4)
@@ -77,6 +77,18 @@ def test_the_split_of_the_pictures_can_be_named(onnx_file: Path, tmp_path: Path)
         app([*arguments, str(tmp_path / "c.json")], standalone_mode=False)
     app([*arguments, str(tmp_path / "c.json"), "--images-split", "b"], standalone_mode=False)
     assert len(json.loads((tmp_path / "c.json").read_text())["images"]) == 2
+
+
+def test_the_ids_of_a_coco_file_are_kept(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
+    tree = json.loads(scenes.read_text())
+    tree["images"] = [image | {"id": 10 * image["id"]} for image in tree["images"][:3]]
+    tree["annotations"] = []
+    numbered = scenes.with_name("numbered.json")
+    numbered.write_text(json.dumps(tree))
+    app(["pseudo", str(onnx_file), str(numbered), "--out", str(tmp_path / "found.json")], standalone_mode=False)
+    numbered.unlink()
+    written = json.loads((tmp_path / "found.json").read_text())["images"]
+    assert [image["id"] for image in written] == [image["id"] for image in tree["images"]]
 
 
 def test_where_nothing_can_be_written_nothing_is_labelled(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:

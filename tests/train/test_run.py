@@ -242,6 +242,7 @@ def test_an_infinite_loss_is_told_and_the_last_model_kept(
         ("classes=['0', cat]", "'cat' is labelled in none of"),
         ("train.device=cuda", "no CUDA device"),
         ("model.backbone=resnet81", "did you mean"),
+        ("train.skip_jumps=0.5", "train.skip_jumps: 0.5 would leave out ordinary steps"),
         ("augment.colour=[{ColourJitter: {}}]", "did you mean 'ColorJitter'"),
         ("augment.colour=[{ColorJitter: {brightnes: 1}}]", "augment.colour.ColorJitter"),
         ("train.init=nowhere.safetensors", "nowhere.safetensors"),
@@ -261,8 +262,9 @@ def test_what_is_wrong_is_said_before_training(
     if override == "train.device=cuda" and torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(InputError) as error:
-        build_run(load_config("nano", [*small_overrides, override]), tmp_path)
+        build_run(load_config("nano", [*small_overrides, override]), tmp_path / "run")
     assert says in str(error.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_without_boxes_is_refused(scenes: Path, small_overrides: list[str], tmp_path: Path) -> None:
@@ -279,6 +281,14 @@ def test_starting_from_an_earlier_model(small_overrides: list[str], tmp_path: Pa
     run = build_run(load_config("nano", [*small_overrides, f"train.init={weights}"]), tmp_path / "second")
     for key, value in load_file(weights).items():
         np.testing.assert_array_equal(run.module.detector.model.state_dict()[key].numpy(), value.numpy())
+
+
+def test_starting_from_another_network_names_its_keys(small_overrides: list[str], tmp_path: Path) -> None:
+    config = load_config("nano", [*small_overrides, "model.neck.channels=16", "classes=['1']"])
+    save_named(tmp_path, config, build_detector(config), "other")
+    init = f"train.init={tmp_path / 'other.safetensors'}"
+    with pytest.raises(InputError, match=r"other\.safetensors is of another network, .* set model\.neck\.channels=16$"):
+        build_run(load_config("nano", [*small_overrides, "model.top_k=7", init]), tmp_path / "run")
 
 
 def test_starting_from_a_model_of_other_classes_keeps_the_shared_ones(

@@ -24,7 +24,7 @@ class ListOptions(TyperCommand):
     """A command whose options of LISTS take several values each: `--images a b` means `--images a --images b`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option before each of its values; a `key=value` is none of them."""
+        """Repeat the option before each of its values; a `key=value` is none of them, unless it is a path."""
         spread: list[str] = []
         option: str | None = None
         for arg in args:
@@ -32,7 +32,7 @@ class ListOptions(TyperCommand):
                 name, equals, value = arg.partition("=")
                 option = name if name in LISTS else None
                 spread += [] if option and not equals else [option, value] if option else [arg]
-            elif option and not is_override(arg):
+            elif option and (not is_override(arg) or Path(arg).exists()):
                 spread += [option, arg]
             else:
                 spread.append(arg)
@@ -97,7 +97,8 @@ class Alone(NamedTuple):
     """A teacher by itself.
 
     Attributes:
-        file: of the teacher. per_class: AP of every class that it is to teach, under the student's names.
+        file: of the teacher. per_class: AP of every class that it is to teach, under the student's names; None where
+            the data does not label it.
     """
 
     file: str
@@ -105,7 +106,7 @@ class Alone(NamedTuple):
 
 
 def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int) -> list[Alone]:
-    """What each teacher reaches alone that knows a class which the data labels."""
+    """What each teacher reaches alone."""
     from centerx.data.source import union_of_classes
     from centerx.evaluate.api import evaluate_model
     from centerx.runtime import open_session
@@ -118,9 +119,10 @@ def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_
         taught = teacher.classes or {name: name for name in own}
         names = tuple(taught.get(name, f"{name}, not taught") for name in own)
         session.info = session.info._replace(class_names=names)
+        reached: dict[str, float | None] = {}
         if set(names).intersection(labelled):
             reached = evaluate_model(Path(teacher.weights), datasets, batch_size, session).per_class
-            found.append(Alone(teacher.weights, {name: ap for name, ap in reached.items() if name in taught.values()}))
+        found.append(Alone(teacher.weights, {name: reached.get(name) for name in names if name in taught.values()}))
     return found
 
 

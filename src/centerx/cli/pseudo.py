@@ -66,13 +66,14 @@ def pseudo(
     least = np.array([chosen[name] for name in names])
 
     records, scores = [], []
-    for picture in track(pictures, "labelling"):
+    named = any(isinstance(picture.image_id, str) for picture in pictures)  # a COCO file numbers them
+    for number, picture in enumerate(track(pictures, "labelling"), start=1):
         try:
             found = predictor(read_image(picture.image))
         except InputError as error:
             print(f"warning: skipped: {error}", file=sys.stderr)
             continue
-        builder = RecordBuilder(picture.image, picture.image_id, [])
+        builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
         for box, label, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
             if value >= least[label] and box[0] < box[2] and box[1] < box[3]:
                 builder.add(str(picture.image), box, int(label))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -80,7 +79,7 @@ def tell_changes(config: Path, run: Run) -> None:
     """Warn where a run that goes on differs from `config`, what it was trained with so far."""
     import yaml
 
-    from centerx.config import dump_config
+    from centerx.config import dump_config, flat
 
     try:
         before = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -99,15 +98,6 @@ def tell_changes(config: Path, run: Run) -> None:
             file=sys.stderr,
             flush=True,
         )
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings with their dotted keys."""
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def next_epoch(checkpoint: Path, run: Run) -> int:
