@@ -112,6 +112,36 @@ def test_unexplained_features_are_what_least_squares_leaves() -> None:
     assert told.item() == pytest.approx(expected, abs=2e-3)
 
 
+def test_the_gradient_of_unexplained_features_is_that_of_their_differences() -> None:
+    """Along random directions, one of which scales all features, against differences in float64 of the formula."""
+    rng = np.random.default_rng(1)
+    student, teacher = rng.normal(size=(2, 4, 9, 7)), rng.normal(size=(2, 6, 9, 7)) + 3
+    student[:, 3] = 0.9 * student[:, 2] + 1e-2 * student[:, 3]
+    teacher[:, :4] += 2 * student
+
+    def by_hand(maps: np.ndarray) -> float:
+        x, y = (each.transpose(1, 0, 2, 3).reshape(each.shape[1], -1).T for each in (maps, teacher))
+        x, y = x - x.mean(axis=0), (y - y.mean(axis=0)) / y.std(axis=0)
+        covariance = x.T @ x / len(x)
+        covariance += 1e-3 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+        cross = x.T @ y / len(x)
+        return 1 - np.trace(cross.T @ np.linalg.solve(covariance, cross)) / y.shape[1]
+
+    leaf = torch.from_numpy(student).float().requires_grad_()
+    term = unexplained_features(leaf, torch.from_numpy(teacher).float())
+    assert term.item() == pytest.approx(by_hand(student), abs=1e-5)
+    (3 * term).backward()
+    shift = np.ones_like(student)
+    for direction in (
+        *rng.normal(size=(5, *student.shape)),
+        student - student.mean(axis=(0, 2, 3), keepdims=True),
+        shift,
+    ):
+        step = 1e-5 * direction
+        slope = 3 * (by_hand(student + step) - by_hand(student - step)) / 2e-5
+        assert (leaf.grad.double().numpy() * direction).sum() == pytest.approx(slope, rel=1e-3, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["dead student", "dead teacher", "bfloat16"])
 def test_odd_features_give_a_finite_term_and_gradient(kind: str) -> None:
     rng = torch.Generator().manual_seed(0)

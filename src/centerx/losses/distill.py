@@ -7,14 +7,16 @@ Losses on maps take those of student and teacher with the same T channels, in th
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from centerx.decode import peaks
 from centerx.losses.heatmap import quality_focal
-from centerx.losses.reduce import mean_of_parts, mean_over_processes, share_of_total
+from centerx.losses.reduce import mean_over_processes, share_of_total
 from centerx.types import HeadOutputs
 
 DistillLoss = Callable[[HeadOutputs, HeadOutputs, Tensor], dict[str, Tensor]]
@@ -106,23 +108,40 @@ def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
         student: (B, F, h, w). teacher: (B, G, h, w).
     """
     with torch.autocast(student.device.type, enabled=False):
-        seen, told = centred(student), centred(teacher)
-        covariance = mean_of_parts(seen.T @ seen / len(seen))
-        ridge = (RIDGE * covariance.diagonal().mean()).clamp(min=1e-12)
-        covariance = covariance + ridge * torch.eye(len(covariance), device=seen.device)
-        deviation = mean_over_processes(told.square().mean(dim=0)).sqrt().clamp(min=1e-6)
-        cross = mean_of_parts(seen.T @ told / len(seen)) / deviation
-        explained = cross * torch.linalg.solve(covariance, cross)
-    return 1 - explained.sum() / len(deviation)
+        return _Unexplained.apply(student, teacher)
 
 
-def centred(features: Tensor) -> Tensor:
-    """(B, F, h, w) -> (B h w, F) float32, each column less its mean over the whole batch.
+class _Unexplained(torch.autograd.Function):
+    """`unexplained_features` with its gradient by hand: one product, in the precision of the student's features.
 
-    The mean passes no gradient: a covariance does not change with the point that both sides are measured from.
+    With x, y the features in rows less their means, n rows, G channels of the teacher with deviations d, covariance
+    C = x'x/n + ridge, A = x'y/n/d and M = C^-1 A, the term is 1 - tr(A'M)/G. Its gradient in x is
+    2/(n G) (x (MM' + r I) - (y/d) M'), where r is what the ridge adds, as it grows with the variance of x.
     """
-    rows = features.permute(0, 2, 3, 1).flatten(0, 2)
-    return rows - mean_over_processes(rows.detach().mean(dim=0, dtype=torch.float32))
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
+        width = student.shape[1]
+        rows = torch.cat([student, teacher], dim=1).permute(0, 2, 3, 1).flatten(0, 2).to(torch.float32, copy=True)
+        rows -= mean_over_processes(rows.mean(dim=0))
+        moments = mean_over_processes(rows[:, :width].T @ rows / len(rows))
+        deviation = mean_over_processes(rows[:, width:].square().mean(dim=0)).sqrt().clamp(min=1e-6)
+        covariance, cross = moments[:, :width], moments[:, width:] / deviation
+        unit = torch.eye(width, device=rows.device)
+        ridge = (RIDGE * covariance.diagonal().mean()).clamp(min=1e-12)
+        linear = torch.linalg.solve(covariance + ridge * unit, cross)
+        of_seen = linear @ linear.T + RIDGE * linear.square().sum() / width * unit
+        slope = torch.cat([of_seen, -(linear / deviation).T]) * (2 / len(rows) / len(deviation))
+        ctx.save_for_backward(rows.to(student.dtype), slope)
+        ctx.map_size = student.shape[0], *student.shape[2:]
+        return 1 - (cross * linear).sum() / len(deviation)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        rows, slope = ctx.saved_tensors
+        of_rows = rows @ (gradients[0] * slope).to(rows.dtype)
+        return of_rows.unflatten(0, ctx.map_size).permute(0, 3, 1, 2), None
 
 
 DISTILL_LOSSES: dict[str, DistillLoss] = {"response": response_terms, "article": article_terms}
