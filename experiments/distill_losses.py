@@ -3,8 +3,9 @@
     python experiments/distill_losses.py --out runs/distillation
 
 `bccd_nano` learns from `bccd_r18` and labels for a short run. The article's loss is at constant magnitude, as its
-weights would have to be tuned anew. "every cell" learns size and offset wherever the teacher's heatmap is above zero,
-by its probability, as the article's text has it; the others around peaks. Shares its teachers with `distillation.py`.
+weights would have to be tuned anew: without features with the article's constants, with them with the defaults. "every
+cell" learns size and offset wherever the teacher's heatmap is above zero, by its probability, as the article's text has
+it; the others around peaks. Shares its teachers with `distillation.py`.
 """
 
 from __future__ import annotations
