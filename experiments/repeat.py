@@ -15,8 +15,9 @@ from pathlib import Path
 
 from centerx.bench import machine
 from centerx.build import build_run
-from centerx.cli.train import fit
+from centerx.cli.train import changed_keys, fit
 from centerx.config import load_config
+from centerx.errors import InputError
 from centerx.train.processes import Processes
 
 Figures = dict[str, float]
@@ -24,8 +25,17 @@ ARTICLE = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss term
 
 
 def train_once(config: str, overrides: list[str], folder: Path) -> Figures:
-    """Train, unless the run is finished already; return the last epoch's figures and the minutes that it takes."""
+    """Train, unless the run is finished already; return the last epoch's figures and the minutes that it takes.
+
+    Raises:
+        InputError: the folder holds a run of other settings.
+    """
     settings = load_config(config, overrides)
+    changed = [
+        change for change in changed_keys(folder / "config.yaml", settings) if not change.startswith("classes=None")
+    ]
+    if changed:
+        raise InputError(f"{folder}: was trained otherwise, {', '.join(changed)}; name another --out")
     rows = read_rows(folder / "metrics.csv")
     if len(rows) < settings.train.epochs:
         run = build_run(settings, folder)

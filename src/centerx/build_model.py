@@ -80,21 +80,26 @@ def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
     Raises:
         InputError: the file is missing, corrupt, or its weights do not fit its configuration.
     """
-    state, info, _ = read_model(path)
-    config = read_config(path)
+    state, info, config = read_with_config(path)
     config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
     detector = build_detector(config)
     load_weights(detector, state, path)
     return detector.eval(), info
 
 
-def read_config(path: Path) -> Config:
-    """The configuration that a model file carries.
+def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Config]:
+    """A model file's weights, its description and the configuration that it carries.
 
     Raises:
-        InputError: as `load_detector`.
+        InputError: the file is missing or corrupt, or description and configuration have different classes.
     """
-    return parse_text(read_model(path)[2], f"{path} (its configuration)")
+    state, info, text = read_model(path)
+    config = parse_text(text, f"{path} (its configuration)")
+    if config.classes != info.class_names:
+        raise InputError(
+            f"{path}: its metadata names other classes than its configuration, take a file as it was written"
+        )
+    return state, info, config
 
 
 def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
@@ -116,7 +121,7 @@ def start_from(detector: Detector, path: Path, config: Config) -> None:
         InputError: the file is no model of this project, or of another network.
     """
     assert config.classes is not None
-    state, info, _ = read_model(path)
+    state, info, former = read_with_config(path)
     shared = [name for name in config.classes if name in info.class_names]
     here, there = (torch.tensor([names.index(name) for name in shared], dtype=torch.int64)
                    for names in (config.classes, info.class_names))  # fmt: skip
@@ -127,7 +132,7 @@ def start_from(detector: Detector, path: Path, config: Config) -> None:
     try:
         load_weights(detector, state, path)
     except InputError:
-        own, other = (dict(flat(each.model.model_dump(mode="json"))) for each in (config, read_config(path)))
+        own, other = (dict(flat(each.model.model_dump(mode="json"))) for each in (config, former))
         differing = [f"model.{key}={other[key]}" for key in other if key not in WEIGHTLESS and other[key] != own[key]]
         if not differing:
             raise

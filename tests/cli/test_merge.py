@@ -3,17 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
 from centerx.cli.main import app
-from centerx.cli.merge import Alone, report
+from centerx.cli.merge import Alone, judge, report
 from centerx.config import load_config
+from centerx.config.schema import TeacherConfig
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.errors import InputError
 from centerx.evaluate import Metrics
 from centerx.evaluate.table import metrics_table
+from centerx.runtime.info import ModelInfo
+from centerx.types import Detections
 from tests.train.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
@@ -55,6 +59,8 @@ def test_a_path_with_an_equals_sign_is_no_override(tmp_path: Path, monkeypatch: 
     given = parse("--student", "nano", "--images", "one", "--teachers", "seed=1", "seed=2", "train.epochs=1")
     assert list(map(str, given["teachers"])) == ["seed=1"]
     assert given["overrides"] == ["seed=2", "train.epochs=1"]
+    longest = f"distill.teachers=[{'x' * 5000}]"
+    assert parse("--student", "nano", "--teachers", "a", "--images", "one", longest)["overrides"] == [longest]
 
 
 def test_a_merge(
@@ -127,6 +133,35 @@ def test_renamed_classes_and_those_of_labels_are_reported(
     assert "epoch" not in capsys.readouterr().out  # nothing was left to do but to report
     assert json.loads((out / "merge.json").read_text())["classes"] == [
         {key: pytest.approx(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
+
+
+def test_teachers_are_judged_under_the_names_of_the_student(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one teacher finds `0` and calls it `zero`, finds no `1`; the other's class is not in the data."""
+    zero, one = (read_dataset(scenes, classes=[name]) for name in "01")
+
+    class Session:
+        any_size = True
+
+        def __init__(self, path: str) -> None:
+            names = {"a.onnx": ("one", "zero", "spare"), "b.onnx": ("cat",)}[path]
+            self.info = ModelInfo(names, (96, 96), 4)
+            self.turn = iter(zero.records)
+
+        def __call__(self, images: np.ndarray) -> Detections:
+            boxes = np.zeros((len(images), 30, 4), dtype=np.float32)
+            scores = np.zeros((len(images), 30), dtype=np.float32)
+            for row, record in zip(range(len(images)), self.turn, strict=False):
+                boxes[row, : len(record.boxes)] = record.boxes
+                scores[row, : len(record.boxes)] = 0.9
+            return Detections(boxes, scores, np.ones((len(images), 30), dtype=np.int64), self.info.class_names)
+
+    monkeypatch.setattr("centerx.runtime.open_session", Session)
+    entries = [TeacherConfig(weights="a.onnx", classes={"zero": "0", "one": "1"}), TeacherConfig(weights="b.onnx")]
+    assert (zero.records[0].image, len(zero.records)) == (one.records[0].image, len(one.records))
+    assert judge(entries, [read_dataset(scenes)], batch_size=4) == [
+        Alone("a.onnx", {"1": 0.0, "0": pytest.approx(1.0)}),
+        Alone("b.onnx", {"cat": None}),
     ]
 
 

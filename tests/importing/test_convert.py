@@ -244,7 +244,7 @@ def test_the_file_is_a_model_like_any_other(tmp_path: Path) -> None:
     assert "centred" in origin["resize"]
     mine = config.model_copy(update={"classes": ("zebra", "mine")})
     detector = build_detector(mine)
-    start_from(detector, out, ("zebra", "mine"))
+    start_from(detector, out, mine)
     source = load_detector(out)[0].model
     row = COCO_NAMES.index("zebra")
     torch.testing.assert_close(detector.model.head.heatmap[2].weight[0], source.head.heatmap[2].weight[row])

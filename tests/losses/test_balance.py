@@ -84,4 +84,4 @@ def test_a_term_that_fades_counts_for_less() -> None:
     total, _ = ConstantMagnitude({"a": 1.5, "b": 0.3})(terms(3.0, 4.0), fades)
     assert total.item() == pytest.approx(0.75 + 0.3)
     total, _ = Uncertainty({"a": 2.0, "b": 1.0})(terms(3.0, 4.0), fades)
-    assert total.item() == pytest.approx(2.0 * 1.5 - math.log(2) / 2 + 4.0)
+    assert total.item() == pytest.approx(0.5 * (2.0 * 3.0 - math.log(2) / 2) + 4.0)

@@ -142,6 +142,30 @@ def test_the_gradient_of_unexplained_features_is_that_of_their_differences() -> 
         assert (leaf.grad.double().numpy() * direction).sum() == pytest.approx(slope, rel=1e-3, abs=1e-5)
 
 
+def test_channels_that_stay_constant_do_not_count() -> None:
+    rng = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(2, 4, 6, 5, generator=rng) for _ in range(2))
+    alone, beside = student.clone().requires_grad_(), student.clone().requires_grad_()
+    term = unexplained_features(alone, teacher)
+    same = unexplained_features(beside, torch.cat([teacher, torch.full_like(teacher, 3.0)], dim=1))
+    assert same.item() == pytest.approx(term.item(), abs=1e-6)
+    (term + same).backward()
+    torch.testing.assert_close(beside.grad, alone.grad)
+
+
+def test_half_precision_gives_the_gradient_of_float32() -> None:
+    rng = torch.Generator().manual_seed(0)
+    student, other = (torch.randn(4, 16, 12, 10, generator=rng).bfloat16() for _ in range(2))
+    teacher = torch.einsum("gf,bfhw->bghw", torch.randn(24, 16, generator=rng).bfloat16(), student + 0.5 * other)
+    grads = []
+    for dtype in (torch.float32, torch.bfloat16):
+        leaf = student.to(dtype).requires_grad_()
+        unexplained_features(leaf, teacher.to(dtype)).backward()
+        assert leaf.grad.dtype == dtype
+        grads.append(leaf.grad.float())
+    assert (grads[1] - grads[0]).norm() < 0.02 * grads[0].norm()
+
+
 @pytest.mark.parametrize("kind", ["dead student", "dead teacher", "bfloat16"])
 def test_odd_features_give_a_finite_term_and_gradient(kind: str) -> None:
     rng = torch.Generator().manual_seed(0)

@@ -33,6 +33,12 @@ def test_a_lasting_change_of_level_is_accepted_after_a_while() -> None:
     assert not skipped[-1]
 
 
+@pytest.mark.parametrize("losses", [[0.0] + [1.0] * 50, ([0.0] * 19 + [1.0]) * 20])
+def test_batches_that_nobody_teaches_do_not_stop_training(losses: list[float]) -> None:
+    guard = SkipJumps(3.0)
+    assert not any(guard.jumps(loss) for loss in losses)
+
+
 class Spoil(Callback):
     """Makes the loss of one step a hundred times as large; records weights and optimiser state before and after it."""
 

@@ -18,8 +18,9 @@ from centerx.config.schema import TeacherConfig
 from centerx.errors import InputError
 from centerx.export import Request, export_model
 from centerx.losses.balance import ConstantMagnitude
+from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
 from centerx.train.teachers import BoxTeacher, Claim, channels, plan_lessons
-from centerx.types import Detections
+from centerx.types import Detections, HeadOutputs
 
 DIGITS = "0123456789"
 
@@ -98,10 +99,39 @@ def test_a_model_that_gives_boxes_answers_with_maps() -> None:
         return Detections(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
 
     images = torch.zeros(1, 3, 32, 64, dtype=torch.uint8).to(memory_format=torch.channels_last)
-    maps, features = BoxTeacher(detect, Path("x.onnx"), 2, 4, 0.3)(images)
+    maps, features = BoxTeacher(detect, Path("x.onnx"), 2, 4, 0.3)(images, [0, 1])
     assert features is None
     assert maps.heatmap.sigmoid()[0, 1, 3, 4].item() == pytest.approx(0.7)
     assert maps.size[0, :, 3, 4].tolist() == [4, 2]
+
+
+def test_classes_that_are_not_asked_for_leave_no_trace() -> None:
+    """A large box of another class with a better score, about the same centre."""
+    boxes = np.array([[[0, 0, 32, 32], [12, 12, 20, 20], [0, 0, 0, 0]]], dtype=np.float32)
+    found = Detections(boxes, np.array([[0.9, 0.8, 0.0]], dtype=np.float32), np.array([[0, 2, -1]]))
+    answer = BoxTeacher(lambda images: found, Path("x.onnx"), 3, 4, 0.3)
+    images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    maps, _ = answer(images, [2, 1])
+    assert maps.heatmap.shape[1] == 2
+    assert maps.heatmap.sigmoid()[0, :, 4, 4].tolist() == pytest.approx([0.8, 1e-4])
+    assert maps.size[0, :, 4, 4].tolist() == [2, 2]
+    found.labels[0, 1] = 3
+    with pytest.raises(InputError, match=r"x.onnx: gives labels beyond its 3 classes"):
+        answer(images, [0])
+
+
+@pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
+def test_a_teacher_that_sees_nothing_teaches_no_boxes(loss: DistillLoss) -> None:
+    """At constant magnitude a term would count in full however small it is."""
+    nothing = Detections(np.zeros((2, 3, 4)), np.zeros((2, 3)), np.zeros((2, 3), dtype=np.int64))
+    answer = BoxTeacher(lambda images: nothing, Path("x.onnx"), 2, 4, 0.3)
+    told = answer(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [0, 1]).maps
+    rng = torch.Generator().manual_seed(0)
+    student = HeadOutputs(*(torch.randn(2, 2, 8, 8, generator=rng) for _ in range(3)))
+    terms = loss(student, told, torch.ones(2))
+    assert (terms["size"].item(), terms["offset"].item()) == (0, 0)
+    _, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})
+    assert (weights["size"].item(), weights["offset"].item()) == (0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +163,21 @@ def test_two_teachers_teach_one_student_without_labels(
 ) -> None:
     unlabelled = json.dumps([{"path": str(scenes.parent / "train"), "format": "folder"}])
     config = overrides(small_overrides, teachers, f"data.train={unlabelled}", "train.ema=0")
-    before = load_file(teachers[0])
-    run, (row,) = train(config, tmp_path)
+    run = build_run(load_config("nano", config), tmp_path)
+    assert run.module.teaching is not None
+    networks = [teacher.answer.model for teacher in run.module.teaching.teachers]
+    run.trainer.fit(run.module, run.batches)
+    for network, path in zip(networks, teachers, strict=True):
+        assert not any(module.training for module in network.modules())
+        assert not any(parameter.requires_grad for parameter in network.parameters())
+        for name, value in load_file(path).items():
+            assert torch.equal(network.state_dict()[name], value)
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").open())
     assert run.config.classes == tuple(DIGITS)
     assert {"train/kd/low/heatmap", "train/kd/high/size", "train/kd/low/offset"} <= row.keys()
     assert 0 < float(row["train/kd/low/features"]) < 1
     assert float(row["train/heatmap"]) == float(row["train/size"]) == 0  # nothing is labelled
     assert float(row["train/kd/low/heatmap"]) > 0
-    assert load_file(teachers[0]).keys() == before.keys()
 
     student = load_file(tmp_path / "last.safetensors")
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
@@ -292,7 +329,19 @@ def test_boxes_that_are_no_numbers_teach_nothing(part: str) -> None:
     getattr(found, part)[0, 0] = np.nan
     answer = BoxTeacher(lambda images: found, Path("x.onnx"), 1, 4, 0.3)
     with pytest.raises(InputError, match=r"x.onnx: gives boxes or scores that are not finite"):
-        answer(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        answer(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0])
+
+
+def test_a_file_whose_names_are_not_those_it_was_made_for_is_refused(
+    small_overrides: list[str], teachers: list[Path], tmp_path: Path
+) -> None:
+    with safe_open(teachers[0], framework="pt") as file:
+        metadata = file.metadata()
+    metadata |= {"class_names": json.dumps([*DIGITS[:5], "cat"])}
+    save_file(load_file(teachers[0]), tmp_path / "renamed.safetensors", metadata)
+    for wrong in (f"distill.teachers={tmp_path}/renamed.safetensors", f"train.init={tmp_path}/renamed.safetensors"):
+        with pytest.raises(InputError, match=r"renamed.safetensors: its metadata names other classes"):
+            build_run(load_config("nano", [*small_overrides, wrong]), tmp_path / "run")
 
 
 def test_a_teacher_of_another_kind(small_overrides: list[str], scenes: Path, tmp_path: Path) -> None:

@@ -54,14 +54,14 @@ def export(
         if find_spec(module) is None:
             raise ModuleNotFoundError(f"no module {module!r}", name=module)
 
-    from centerx.build_model import load_detector, read_config
+    from centerx.build_model import load_detector, read_with_config
     from centerx.data.batch import some_pictures
     from centerx.data.source import SampleSource
     from centerx.export.parity import verify
 
     detector, trained = load_detector(model)
     info = trained._replace(input_hw=input_hw or trained.input_hw)
-    config = read_config(model)
+    _, _, config = read_with_config(model)
     judged = find_data(config, data, split, "val")
     pictures = some_pictures(SampleSource(judged, info.class_names), info.input_hw, COMPARED_ON) if judged else None
     learnt = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -32,7 +33,7 @@ class ListOptions(TyperCommand):
                 name, equals, value = arg.partition("=")
                 option = name if name in LISTS else None
                 spread += [] if option and not equals else [option, value] if option else [arg]
-            elif option and (not is_override(arg) or Path(arg).exists()):
+            elif option and (not is_override(arg) or os.path.exists(arg)):
                 spread += [option, arg]
             else:
                 spread.append(arg)

@@ -13,6 +13,7 @@ from centerx.errors import InputError
 
 if TYPE_CHECKING:
     from centerx.build import Run
+    from centerx.config import Config
 
 
 def train(
@@ -77,20 +78,7 @@ def fit(run: Run, checkpoint: Path | None = None) -> None:
 
 def tell_changes(config: Path, run: Run) -> None:
     """Warn where a run that goes on differs from `config`, what it was trained with so far."""
-    import yaml
-
-    from centerx.config import dump_config, flat
-
-    try:
-        before = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return
-    former = dict(flat(before)) if isinstance(before, dict) else {}
-    changes = [
-        f"{key}={value} (was {former.get(key)})"
-        for key, value in flat(yaml.safe_load(dump_config(run.config)))
-        if former.get(key) != value
-    ]
+    changes = changed_keys(config, run.config)
     if changes:
         print(
             f"warning: {config.parent}: goes on with another configuration: {', '.join(changes)}; unless that is "
@@ -98,6 +86,24 @@ def tell_changes(config: Path, run: Run) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def changed_keys(before: Path, config: Config) -> list[str]:
+    """Each key that differs from a run's config.yaml, with both values; none where that cannot be read."""
+    import yaml
+
+    from centerx.config import dump_config, flat
+
+    try:
+        tree = yaml.safe_load(before.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    former = dict(flat(tree)) if isinstance(tree, dict) else {}
+    return [
+        f"{key}={value} (was {former.get(key)})"
+        for key, value in flat(yaml.safe_load(dump_config(config)))
+        if former.get(key) != value
+    ]
 
 
 def next_epoch(checkpoint: Path, run: Run) -> int:

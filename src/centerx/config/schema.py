@@ -244,7 +244,9 @@ class DistillConfig(Section):
         "response", description="response: every cell learns the teacher's probability; article: as centerX has it"
     )
     relative_size: bool = Field(False, description="article: divide the error of the size by the teacher's size")
-    heatmap: NonNegative = Field(5.0, description="weight of the heatmap's term of each teacher; some 1000 with loss: article")
+    heatmap: NonNegative = Field(
+        5.0, description="weight of the heatmap's term of each teacher; some 1000 with loss: article"
+    )
     size: NonNegative = Field(0.1, description="weight of the term of width and height")
     offset: NonNegative = Field(1.0, description="weight of the term of the centre offset")
     features: NonNegative = Field(

@@ -63,7 +63,8 @@ class ConstantMagnitude:
 class Uncertainty(nn.Module):
     """Learned weights: the sum of exp(-s) * term + s / 2 with one s a term (Kendall et al., 2018, section 3.2).
 
-    A term of zero, which nothing in the batch asks for, leaves its s alone: it would sink for ever.
+    A term of zero, which nothing in the batch asks for, leaves its s alone: it would sink for ever. What fades is the
+    whole summand, as s would make up for a term that fades alone.
 
     Args:
         factors: the weight of each term at the start by name, above 0.
@@ -78,7 +79,8 @@ class Uncertainty(nn.Module):
         """Return the sum, and exp(-s) of each term."""
         log_variance = self.log_variance[[self.names[name] for name in terms]]
         precision = (-log_variance).exp()
-        values = torch.stack([term * fades.get(name, 1.0) for name, term in terms.items()]).float()
+        values = torch.stack(list(terms.values())).float()
         asked = mean_over_processes(values.detach()) != 0
-        total = (precision * values + log_variance / 2).where(asked, torch.zeros_like(values)).sum()
+        fading = values.new_tensor([fades.get(name, 1.0) for name in terms])
+        total = (fading * (precision * values + log_variance / 2)).where(asked, torch.zeros_like(values)).sum()
         return total, dict(zip(terms, precision.detach(), strict=True))

@@ -35,7 +35,8 @@ class SkipJumps(L.Callback):
     """Leaves out steps whose loss jumped, or is not finite: weights and the optimiser's state stay as they are.
 
     A jump is measured against the running mean of all finite losses, those of skipped steps among them but no larger
-    than the jump allowed, so that neither one lucky batch nor a lasting change of level can stop training for good.
+    than the jump allowed, so that neither one lucky batch nor a lasting change of level can stop training for good. A
+    loss of 0, that of a batch which nobody teaches, is neither a jump nor part of the mean.
     Processes decide together.
 
     Args:
@@ -69,6 +70,8 @@ class SkipJumps(L.Callback):
         """Take in a loss; return whether it jumped."""
         if not math.isfinite(value):
             return True
+        if not value:
+            return False
         if self.mean is None:
             self.mean = value
         highest = self.ratio * self.mean

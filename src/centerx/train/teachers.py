@@ -21,7 +21,7 @@ class Told(NamedTuple):
     """What a teacher says of a batch.
 
     Attributes:
-        maps: of all its own classes.
+        maps: of the classes that it was asked for.
         features: (B, F, h, w) what its head sees; None where that is out of reach.
     """
 
@@ -29,7 +29,7 @@ class Told(NamedTuple):
     features: Tensor | None
 
 
-Answer = Callable[[Tensor], Told]
+Answer = Callable[[Tensor, list[int]], Told]
 
 
 class NetworkTeacher:
@@ -42,10 +42,11 @@ class NetworkTeacher:
     def __init__(self, detector: Detector) -> None:
         self.model = detector.model.eval().requires_grad_(False)
 
-    def __call__(self, images: Tensor) -> Told:
-        """Its own maps and features."""
+    def __call__(self, images: Tensor, own: list[int]) -> Told:
+        """Its own maps, of some of its channels, and features."""
         features = self.model.to(images.device).features(images)
-        return Told(self.model.head(features), features)
+        maps = self.model.head(features)
+        return Told(maps._replace(heatmap=channels(maps.heatmap, own)), features)
 
 
 class BoxTeacher:
@@ -68,19 +69,27 @@ class BoxTeacher:
         self.detect, self.path = detect, path
         self.num_classes, self.stride, self.min_overlap = num_classes, stride, min_overlap
 
-    def __call__(self, images: Tensor) -> Told:
-        """Maps with a splat for every box.
+    def __call__(self, images: Tensor, own: list[int]) -> Told:
+        """Maps with a splat for every box of some of its classes; the others leave no trace.
 
         Raises:
-            InputError: a box or score is not finite.
+            InputError: a box or score is not finite, a label not of its classes.
         """
         found = self.detect(images.cpu().contiguous().numpy())
         if not (np.isfinite(found.scores).all() and np.isfinite(found.boxes).all()):
             raise InputError(f"{self.path}: gives boxes or scores that are not finite, use another file as teacher")
-        boxes, scores, labels = (torch.from_numpy(np.asarray(each)).to(images.device) for each in found[:3])
+        known = (found.labels >= 0) & (found.labels < self.num_classes)
+        if not known[found.scores > 0].all():
+            raise InputError(f"{self.path}: gives labels beyond its {self.num_classes} classes, export it again")
+        place = np.full(self.num_classes, -1)
+        place[own] = np.arange(len(own))
+        asked = place[np.where(known, found.labels, 0)]
+        boxes, scores, labels = (
+            torch.from_numpy(each).to(images.device) for each in (found.boxes, found.scores * (asked >= 0), asked)
+        )
         height, width = images.shape[-2:]
         maps = maps_from_detections(
-            Detections(boxes, scores, labels), self.num_classes, self.stride, (height, width), self.min_overlap
+            Detections(boxes, scores, labels), len(own), self.stride, (height, width), self.min_overlap
         )
         return Told(maps, None)
 
@@ -103,7 +112,7 @@ class Teacher(NamedTuple):
 
     Attributes:
         name: for logs and errors.
-        answer: (B, 3, H, W) uint8 -> what it says of them.
+        answer: (B, 3, H, W) uint8 and channels -> what it says of them.
         lesson: its classes and the student's.
     """
 
@@ -156,10 +165,9 @@ class Teaching:
         for teacher in self.teachers:
             own, taught, share = teacher.lesson
             with torch.no_grad():
-                told = teacher.answer(images)
-            maps = told.maps._replace(heatmap=channels(told.maps.heatmap, own))
+                told = teacher.answer(images, own)
             seen = student._replace(heatmap=channels(student.heatmap, taught))
-            found = self.loss(seen, maps, share.to(images.device))
+            found = self.loss(seen, told.maps, share.to(images.device))
             if self.features and told.features is not None:
                 found["features"] = unexplained_features(features, told.features)
             terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
