@@ -39,7 +39,12 @@ def main() -> None:
         sets = {"student": CLASS_NAMES} | KNOWN
         scenes = {
             name: write_digit_scenes(
-                folder / "scenes" / name, args.scenes, len(sets) * seed + index, "train", SCENE_HW, classes
+                folder / f"{args.scenes}_scenes" / name,
+                args.scenes,
+                len(sets) * seed + index,
+                "train",
+                SCENE_HW,
+                classes,
             )
             for index, (name, classes) in enumerate(sets.items())
         }
