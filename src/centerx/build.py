@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from centerx.build_model import build_detector, save_named, start_from
+from centerx.build_model import build_detector, require_sizes, save_named, start_from
 from centerx.build_teaching import build_balance, build_teaching, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
@@ -131,7 +131,7 @@ def build_run(config: Config, folder: Path) -> Run:
 
     torch.manual_seed(train.seed)
     detector = build_detector(config)
-    detector.model.backbone.require_maps(config.data.input_size)
+    require_sizes(detector, config)
     if train.init is not None:
         start_from(detector, Path(train.init), config)
     if train.channels_last:

@@ -68,6 +68,17 @@ def build_detector(config: Config) -> Detector:
     return Detector(build_model(config), config.model.top_k)
 
 
+def require_sizes(detector: Detector, config: Config) -> None:
+    """Try a network on pictures of a run: of its input's size, and where `augment.short_sides` vary it, of another.
+
+    Raises:
+        InputError: the backbone does not take them.
+    """
+    height, width = config.data.input_size
+    for more in (0, 32) if config.augment.short_sides else (0,):
+        detector.model.backbone.require_maps((height + more, width + more))
+
+
 def model_info(config: Config) -> ModelInfo:
     """Return what a model file says of itself."""
     assert config.classes is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from centerx import runtime
-from centerx.build_model import load_detector
+from centerx.build_model import load_detector, require_sizes
 from centerx.config import Config
 from centerx.config.schema import DistillConfig, LossConfig, TeacherConfig
 from centerx.errors import InputError
@@ -40,7 +40,7 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
         if path.suffix.lower() == ".safetensors":
             detector, info = load_detector(path)
             try:
-                detector.model.backbone.require_maps(config.data.input_size)
+                require_sizes(detector, config)
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
             if config.train.channels_last:

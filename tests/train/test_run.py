@@ -267,6 +267,12 @@ def test_what_is_wrong_is_said_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_backbone_of_one_size_is_refused_where_sizes_vary(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "model.backbone=maxvit_rmlp_pico_rw_256", "data.input_size=256"]
+    with pytest.raises(InputError, match="does not take pictures of 288 x 288 pixels"):
+        build_run(load_config("nano", [*overrides, "augment.short_sides=[256]"]), tmp_path)
+
+
 def test_data_without_boxes_is_refused(scenes: Path, small_overrides: list[str], tmp_path: Path) -> None:
     tree = json.loads(scenes.read_text()) | {"annotations": []}
     empty = scenes.with_name("empty.json")
