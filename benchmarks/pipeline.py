@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from centerx.bench import median_seconds
 from centerx.build import build_datasets, build_train_pictures, resolve_classes
 from centerx.config import Config, load_config
-from centerx.data.batch import EpochBatches, EvalPictures, collate
+from centerx.data.batch import EpochBatches, EvalPictures, collate, one_thread
 from centerx.data.digits import write_digit_scenes
 from centerx.data.source import SampleSource
 from centerx.train.memory import keep_freed_memory
@@ -36,7 +36,12 @@ def measure() -> list[Row]:
         batch_size = config.train.batch_size
         train = build_train_pictures(config, source)
         letterboxed = Subset(EvalPictures(source, config.data.input_size), range(PICTURES))
-        worker: dict[str, Any] = {"num_workers": 1, "persistent_workers": True, "collate_fn": collate}
+        worker: dict[str, Any] = {
+            "num_workers": 1,
+            "persistent_workers": True,
+            "collate_fn": collate,
+            "worker_init_fn": one_thread,
+        }
         loaders = {
             f"{name}, letterbox only": DataLoader(letterboxed, batch_size=batch_size, **worker),
             f"{name}, training": DataLoader(train, batch_sampler=EpochBatches(PICTURES, batch_size, seed=0), **worker),

@@ -32,6 +32,7 @@ from centerx.data.dataset import Record, relabel
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.evaluate.api import evaluate_model
+from centerx.files import new_files
 
 from repeat import Figures, summarise, train_once, write_table
 
@@ -78,7 +79,8 @@ def write_halves(entry: DataEntry, classes: list[str], known: dict[str, list[str
         files[half_name] = out / f"{half_name}.json"
         labels = np.array([label if name in kept else -1 for label, name in enumerate(classes)])
         stripped = half._replace(records=[relabel(record, labels) for record in half.records])
-        files[half_name].write_text(json.dumps(coco_tree(stripped, out)), encoding="utf-8")
+        with new_files(files[half_name]) as whole:  # beside this process others may read them
+            whole.write_text(json.dumps(coco_tree(stripped, out)), encoding="utf-8")
     return files
 
 

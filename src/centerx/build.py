@@ -21,7 +21,7 @@ from centerx.build_teaching import build_balance, build_teaching, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
-from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, collate
+from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, collate, one_thread
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource, check_class_names, union_of_classes
@@ -149,6 +149,7 @@ def build_run(config: Config, folder: Path) -> Run:
         batch_sampler=sampler,
         collate_fn=collate,
         num_workers=config.data.workers,
+        worker_init_fn=one_thread,
         persistent_workers=config.data.workers > 0,
     )
     save = partial(save_named, folder, config)
@@ -276,6 +277,7 @@ def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, proc
         sampler=range(processes.rank, len(pictures), processes.world),
         collate_fn=collate,
         num_workers=config.data.workers,
+        worker_init_fn=one_thread,
     )
 
     def draw(found: dict[int, Detections]) -> None:

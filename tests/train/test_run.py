@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import lightning as L
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from safetensors.torch import load_file
 from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.config import load_config, preset_names
+from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
 from centerx.errors import InputError
 from centerx.train.record import draw_curves
+from centerx.types import Batch
 
 
 def train(overrides: list[str], folder: Path, preset: str = "nano", resume: bool = False) -> Run:
@@ -183,6 +186,28 @@ def test_a_batch_arrives_whole_from_a_worker(small_overrides: list[str], tmp_pat
     assert any(len(boxes) for boxes in here.boxes)
     torch.testing.assert_close(tuple(there[:5]), tuple(here[:5]), rtol=0, atol=0)
     assert there[5:] == here[5:]
+
+
+def test_a_worker_keeps_opencv_to_one_thread(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of many cores each worker would have as many threads as the machine has cores."""
+
+    def threads(*_: object) -> Batch:
+        return empty_batch((32, 32), 10)._replace(skipped=[str(cv2.getNumThreads())])
+
+    for pictures in (TrainPictures, EvalPictures):
+        monkeypatch.setattr(pictures, "__getitem__", threads)
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)  # a worker begins with those of the process that starts it
+    try:
+        run = build_run(load_config("nano", [*small_overrides, "data.workers=1"]), tmp_path)
+        assert run.evaluation is not None
+        for batches in (run.batches, run.evaluation.batches):
+            assert set(next(iter(batches)).skipped) == {"1"}
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_the_number_of_workers_changes_nothing(small_overrides: list[str], tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ class ColourTransform:
         if not self.steps:
             return image
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63)))
+            torch.default_generator.manual_seed(int(rng.integers(2**63)))
             tensor = torch.from_numpy(image).permute(2, 0, 1)
             for step in self.steps:
                 tensor = step(tensor)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -187,6 +188,11 @@ def collate(batches: Sequence[Batch]) -> Batch:
         image_ids=[image_id for batch in batches for image_id in batch.image_ids],
         skipped=[message for batch in batches for message in batch.skipped],
     )
+
+
+def one_thread(_: int) -> None:
+    """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many."""
+    cv2.setNumThreads(0)  # not 1, which would wait for threads of the parent that a fork leaves behind
 
 
 def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
