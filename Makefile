@@ -47,10 +47,10 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/distillation.py
 	$(BIN)/python experiments/distill_losses.py
 	$(BIN)/python experiments/merging.py bccd
+	$(BIN)/python experiments/merging.py facemask
 	$(BIN)/python experiments/merging.py bccd --seeds 0 --teacher-epochs 60 --out runs/shorter
 	$(BIN)/python experiments/merging.py bccd --seeds 0 --epochs 60 --teacher-epochs 80 --rows merged masked full --out runs/long
 	$(BIN)/python experiments/merging.py facemask --epochs 10 --teacher-epochs 20 --out runs/short
-	$(BIN)/python experiments/merging.py facemask --seeds 2 --epochs 15 --teacher-epochs 20 --rows merged masked --out runs/short
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw
