@@ -42,6 +42,13 @@ def test_labels_are_what_the_model_finds(onnx_file: Path, scenes: Path, tmp_path
         np.testing.assert_allclose(written, found.scores[keep])
 
 
+def test_a_missing_model_leaves_no_folder(scenes: Path, tmp_path: Path) -> None:
+    words = ["pseudo", str(tmp_path / "gone.onnx"), str(scenes), "--out", str(tmp_path / "labels" / "pseudo.json")]
+    with pytest.raises(InputError, match=r"gone\.onnx"):
+        app(words, standalone_mode=False)
+    assert not (tmp_path / "labels").exists()
+
+
 def test_scores_are_chosen_where_f1_is_best(scenes: Path) -> None:
     """True boxes score 0.8, false ones of one class 0.6 and of another 0.9: the first is cut between."""
     source = SampleSource([read_dataset(scenes)], tuple("0123456789"))

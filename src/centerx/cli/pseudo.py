@@ -44,11 +44,11 @@ def pseudo(
         raise InputError("--split: is that of --val, give both or neither; that of IMAGES is --images-split")
     if out.is_dir():
         raise InputError(f"--out: {out} is a folder, name a file in it")
+    pictures = read_dataset(images, split=images_split).records
+    predictor = load(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"--out: {out.parent} cannot be written to, name another folder")
-    pictures = read_dataset(images, split=images_split).records
-    predictor = load(model)
     names = predictor.class_names
     chosen = dict.fromkeys(names, SCORE if score is None else score)
     if val is not None:
