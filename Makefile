@@ -51,6 +51,9 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/merging.py bccd --seeds 0 --teacher-epochs 60 --out runs/shorter
 	$(BIN)/python experiments/merging.py bccd --seeds 0 --epochs 60 --teacher-epochs 80 --rows merged masked full --out runs/long
 	$(BIN)/python experiments/merging.py facemask --epochs 10 --teacher-epochs 20 --out runs/short
+	$(BIN)/python experiments/merging.py bccd --rows merged --set distill.size=1.0 distill.offset=3 --out runs/boxes
+	$(BIN)/python experiments/merging.py facemask --seeds 1 2 --epochs 10 --teacher-epochs 20 --rows merged \
+		--set distill.size=1.0 distill.offset=3 --out runs/boxes
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw

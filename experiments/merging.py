@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+")
     parser.add_argument("--teacher-epochs", type=int)
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=JSON", help="of the student, in every row")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/merging"))
     args = parser.parse_args()
@@ -107,6 +108,7 @@ def main() -> None:
     halves = write_halves(everything, classes, task.known, out)
     naive = [{"path": str(file)} for file in halves.values()]
     ignore = [entry | {"classes": task.known[name]} for entry, name in zip(naive, halves, strict=True)]
+    changes = {key: json.loads(value) for key, _, value in (change.partition("=") for change in args.set)}
     results: dict[str, list[Figures]] = {}
     for seed in args.seeds:
         folder = out / f"seed{seed}"
@@ -136,7 +138,7 @@ def main() -> None:
             rows["pseudo"] = {"data.train": pseudo_labels(config.data.val[0], classes, halves, teachers, task, folder)}
         for epochs in args.epochs or task.epochs:
             for row in args.rows:
-                common = {"train.epochs": epochs, "train.seed": seed}
+                common = {"train.epochs": epochs, "train.seed": seed} | changes
                 if row == "separate":
                     figures = train_separate(task, ignore, common, folder)
                 else:
