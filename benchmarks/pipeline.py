@@ -6,14 +6,11 @@ import tempfile
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch.utils.data import DataLoader, Subset
 
 from centerx.bench import median_seconds
 from centerx.build import build_datasets, build_train_pictures, resolve_classes
 from centerx.config import Config, load_config
-from centerx.data.batch import EpochBatches, EvalPictures, collate, one_thread
+from centerx.data.batch import EpochBatches, EvalPictures, load_batches
 from centerx.data.digits import write_digit_scenes
 from centerx.data.source import SampleSource
 from centerx.train.memory import keep_freed_memory
@@ -35,16 +32,12 @@ def measure() -> list[Row]:
         source = SampleSource(datasets, resolve_classes(config, datasets).classes or ())
         batch_size = config.train.batch_size
         train = build_train_pictures(config, source)
-        letterboxed = Subset(EvalPictures(source, config.data.input_size), range(PICTURES))
-        worker: dict[str, Any] = {
-            "num_workers": 1,
-            "persistent_workers": True,
-            "collate_fn": collate,
-            "worker_init_fn": one_thread,
-        }
+        letterboxed = EvalPictures(source, config.data.input_size)
+        in_order = {"batch_size": batch_size, "sampler": range(PICTURES)}
+        shuffled = {"batch_sampler": EpochBatches(PICTURES, batch_size, seed=0)}
         loaders = {
-            f"{name}, letterbox only": DataLoader(letterboxed, batch_size=batch_size, **worker),
-            f"{name}, training": DataLoader(train, batch_sampler=EpochBatches(PICTURES, batch_size, seed=0), **worker),
+            f"{name}, letterbox only": load_batches(letterboxed, 1, **in_order, persistent_workers=True),
+            f"{name}, training": load_batches(train, 1, **shuffled, persistent_workers=True),
         }
         # A deque of no length runs through an iterable and keeps nothing.
         seconds = median_seconds({case: partial(deque, each, maxlen=0) for case, each in loaders.items()}, RUNS)

@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 from torch import Tensor
 
+from centerx.cli.main import run_and_exit
 from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
 from centerx.losses.reduce import share_of_total
 from centerx.types import HeadOutputs
@@ -81,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

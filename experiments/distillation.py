@@ -16,6 +16,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from centerx.cli.main import run_and_exit
+
 from repeat import ARTICLE, Figures, summarise, train_once, write_table
 
 
@@ -64,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

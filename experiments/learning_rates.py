@@ -17,6 +17,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from centerx.cli.main import run_and_exit
 from centerx.errors import InputError
 
 from repeat import ARTICLE, Figures, read_rows, summarise, train_once, write_table
@@ -102,4 +103,4 @@ def draw(path: Path, rates: list[float], runs: dict[tuple[float, str], list[Path
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

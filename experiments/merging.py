@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from centerx.build import build_datasets
-from centerx.cli.main import app
+from centerx.cli.main import app, run_and_exit
 from centerx.config import load_config
 from centerx.config.schema import DataEntry
 from centerx.data.dataset import Record, relabel
@@ -96,19 +96,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+")
     parser.add_argument("--teacher-epochs", type=int)
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=JSON", help="of the student, in every row")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the student, in every row")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/merging"))
     args = parser.parse_args()
 
     task, out = TASKS[args.task], args.out / args.task
-    config = load_config(task.student)
+    config = load_config(task.student, args.set)
     classes = list(config.classes or ())
     (everything,) = config.data.train
     halves = write_halves(everything, classes, task.known, out)
     naive = [{"path": str(file)} for file in halves.values()]
     ignore = [entry | {"classes": task.known[name]} for entry, name in zip(naive, halves, strict=True)]
-    changes = {key: json.loads(value) for key, _, value in (change.partition("=") for change in args.set)}
     results: dict[str, list[Figures]] = {}
     for seed in args.seeds:
         folder = out / f"seed{seed}"
@@ -138,26 +137,26 @@ def main() -> None:
             rows["pseudo"] = {"data.train": pseudo_labels(config.data.val[0], classes, halves, teachers, task, folder)}
         for epochs in args.epochs or task.epochs:
             for row in args.rows:
-                common = {"train.epochs": epochs, "train.seed": seed} | changes
+                common = [f"train.epochs={epochs}", f"train.seed={seed}", *args.set]
                 if row == "separate":
-                    figures = train_separate(task, ignore, common, folder)
+                    figures = train_separate(task, ignore, common, folder, epochs)
                 else:
-                    figures = train_with(task.student, common | rows[row], folder / f"{row}_{epochs}")
+                    figures = train_with(task.student, rows[row], common, folder / f"{row}_{epochs}")
                 results.setdefault(f"{row}, {epochs} epochs", []).append(figures)
     write_table(out / "summary.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds)
 
 
-def train_with(preset: str, changes: dict[str, Any], folder: Path) -> Figures:
-    """Train a preset with some keys changed."""
-    return train_once(preset, [f"{key}={json.dumps(value)}" for key, value in changes.items()], folder)
+def train_with(preset: str, changes: dict[str, Any], overrides: list[str], folder: Path) -> Figures:
+    """Train a preset with some keys changed, and then others."""
+    return train_once(preset, [*(f"{key}={json.dumps(value)}" for key, value in changes.items()), *overrides], folder)
 
 
-def train_separate(task: Task, halves: list[dict[str, Any]], common: dict[str, Any], folder: Path) -> Figures:
+def train_separate(task: Task, halves: list[dict[str, Any]], common: list[str], folder: Path, epochs: int) -> Figures:
     """Train a student on each half, of its classes alone, and judge both together."""
     models = []
     for name, half in zip(task.known, halves, strict=True):
-        run = folder / f"separate_{name}_{common['train.epochs']}"
-        train_with(task.student, common | {"classes": task.known[name], "data.train": [half]}, run)
+        run = folder / f"separate_{name}_{epochs}"
+        train_with(task.student, {"classes": task.known[name], "data.train": [half]}, common, run)
         models.append(run / "last.safetensors")
     return judge(task.student, models)
 
@@ -196,4 +195,4 @@ def pseudo_labels(
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

@@ -14,6 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
+from centerx.cli.main import run_and_exit
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 
@@ -68,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

@@ -13,6 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
+from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.importing.configs import import_config
 
@@ -47,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from centerx.bench import machine
 from centerx.build import build_run
+from centerx.cli.main import run_and_exit
 from centerx.cli.train import changed_keys, fit
 from centerx.config import load_config
 from centerx.errors import InputError
@@ -98,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

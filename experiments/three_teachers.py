@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from centerx.build import build_datasets
+from centerx.cli.main import run_and_exit
 from centerx.config.schema import DataEntry
 from centerx.data.digits import CLASS_NAMES, write_digit_scenes
 from centerx.evaluate.api import evaluate_model
@@ -74,4 +75,4 @@ def train_digits(changes: dict[str, Any], folder: Path) -> Figures:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

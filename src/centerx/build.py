@@ -21,7 +21,7 @@ from centerx.build_teaching import build_balance, build_teaching, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
-from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, collate, one_thread
+from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource, check_class_names, union_of_classes
@@ -144,12 +144,10 @@ def build_run(config: Config, folder: Path) -> Run:
     sampler = EpochBatches(len(source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, val_data, folder, processes) if val_data else None
     module = build_module(config, detector, len(sampler), teachers)
-    batches = DataLoader(
+    batches = load_batches(
         build_train_pictures(config, source),
+        config.data.workers,
         batch_sampler=sampler,
-        collate_fn=collate,
-        num_workers=config.data.workers,
-        worker_init_fn=one_thread,
         persistent_workers=config.data.workers > 0,
     )
     save = partial(save_named, folder, config)
@@ -271,13 +269,11 @@ def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, proc
     assert config.classes is not None
     source = SampleSource(val_data, config.classes)
     pictures = EvalPictures(source, config.data.input_size)
-    batches = DataLoader(
+    batches = load_batches(
         pictures,
+        config.data.workers,
         batch_size=config.train.batch_size,
         sampler=range(processes.rank, len(pictures), processes.world),
-        collate_fn=collate,
-        num_workers=config.data.workers,
-        worker_init_fn=one_thread,
     )
 
     def draw(found: dict[int, Detections]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from typing import NoReturn
 
 import typer
@@ -41,10 +42,15 @@ INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 
 def main() -> NoReturn:
-    """Run the command line; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
+    """Run the command line."""
+    run_and_exit(lambda: app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False))
+
+
+def run_and_exit(program: Callable[[], object]) -> NoReturn:
+    """Run a program; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
     warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:
-        status = app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False)
+        status = program()
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:

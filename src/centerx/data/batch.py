@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import Sampler
 
 from centerx.data.augment import STRIDE, ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
@@ -193,6 +193,11 @@ def collate(batches: Sequence[Batch]) -> Batch:
 def one_thread(_: int) -> None:
     """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many."""
     cv2.setNumThreads(0)  # not 1, which would wait for threads of the parent that a fork leaves behind
+
+
+def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
+    """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
+    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=one_thread, **options)
 
 
 def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

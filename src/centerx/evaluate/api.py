@@ -6,9 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch.utils.data import DataLoader
-
-from centerx.data.batch import EvalPictures, collate, one_thread
+from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
 from centerx.errors import InputError
@@ -81,9 +79,7 @@ def run_model(
     parts: list[dict[int, Detections]] = []
     for input_hw in scaled_sizes(session.info.input_hw, scales):
         pictures = EvalPictures(source, input_hw)
-        loader = DataLoader(
-            pictures, batch_size=batch_size, collate_fn=collate, num_workers=WORKERS, worker_init_fn=one_thread
-        )
+        loader = load_batches(pictures, WORKERS, batch_size=batch_size)
         found, broken = detect_all(detect, track(loader, "evaluating"))
         parts.append(found)
     for message in broken:
