@@ -1,4 +1,8 @@
-"""Losses on the centre heatmap."""
+"""Losses on the centre heatmap.
+
+The two that training spends its time on make their gradient by hand, along with the loss, of what both need; it is all
+that is kept. With the 80 classes of COCO that takes a third of the time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,27 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from centerx.losses.logistic import softplus
+
+class _Focal(torch.autograd.Function):
+    """A positive costs what a negative of the opposite logit does, without a penalty reduction."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        hit = target == 1
+        logits = torch.where(hit, -logits, logits)
+        wrong = logits.sigmoid()
+        right = 1 - wrong
+        surprise = softplus(logits, wrong, right)
+        scale = torch.where(hit, 1, 1 - target).square_().mul_(wrong).square_().mul_(weight)
+        slope = right.mul_(surprise).mul_(2).add_(wrong).mul_(scale)
+        ctx.save_for_backward(torch.where(hit, -slope, slope))
+        return surprise.mul_(scale).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return gradients[0] * slope, None, None
 
 
 def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -25,10 +49,7 @@ def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         A scalar; divide it by the number of objects.
     """
     logits = logits.to(torch.float32, memory_format=torch.contiguous_format)  # the target's: mixed, all is slow
-    probability, surprise = logits.sigmoid(), softplus(logits)
-    hit = (surprise - logits) * (1 - probability).square()
-    miss = surprise * (probability * (1 - target).square()).square()
-    return (weight * torch.where(target == 1, hit, miss)).sum()
+    return _Focal.apply(logits, target, weight)
 
 
 def heatmap_squared(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -44,15 +65,14 @@ def heatmap_squared(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 class _QualityFocal(torch.autograd.Function):
-    """The gradient is made along with the loss, of what both need, and is all that is kept."""
-
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
         probability = logits.sigmoid()
+        complement = 1 - probability
+        entropy = softplus(logits, probability, complement).addcmul_(target, logits, value=-1)
         error = probability - target
-        entropy = softplus(logits) - target * logits
         weight = error.square()
-        slope = (1 - probability).mul_(probability).mul_(entropy).mul_(2).add_(weight).mul_(error)
+        slope = complement.mul_(probability).mul_(entropy).mul_(2).add_(weight).mul_(error)
         ctx.save_for_backward(slope)
         return entropy.mul_(weight)
 
@@ -75,3 +95,8 @@ def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
         The loss of each cell.
     """
     return _QualityFocal.apply(logits, target)
+
+
+def softplus(logits: Tensor, probability: Tensor, complement: Tensor) -> Tensor:
+    """log(1 + e^x) = -log(1 - p) of x, p = sigmoid(x) and 1 - p; finite, and exact to 1e-7 of 1 or of x."""
+    return logits.clamp(min=0).sub_(torch.maximum(probability, complement).log_())
