@@ -23,8 +23,8 @@ from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
 from centerx.data.dataset import Dataset
-from centerx.data.read import read_dataset
-from centerx.data.source import SampleSource, check_class_names, union_of_classes
+from centerx.data.read import read_dataset, require_pictures, warn_of_problems
+from centerx.data.source import SampleSource, check_class_names, union_of_classes, warn_of_likeness
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
@@ -71,8 +71,12 @@ class Run(NamedTuple):
 
 
 def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
-    """Read the data sets of some entries."""
-    return [
+    """Read the data sets of some entries.
+
+    Raises:
+        InputError: one cannot be used, or none of its pictures is there.
+    """
+    datasets = [
         read_dataset(
             Path(entry.path),
             split=entry.split,
@@ -82,6 +86,9 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
         )._replace(complete=entry.complete)
         for entry in entries
     ]
+    for dataset in datasets:
+        require_pictures(dataset)
+    return datasets
 
 
 def build_run(config: Config, folder: Path) -> Run:
@@ -120,12 +127,15 @@ def build_run(config: Config, folder: Path) -> Run:
     if val_data and not set(config.classes).intersection(union_of_classes(val_data)):
         raise InputError(
             f"data.val: {', '.join(str(dataset.path) for dataset in val_data)} labels none of "
-            f"{', '.join(config.classes)}, name labelled data or leave it out"
+            f"{', '.join(config.classes)}, which nothing can be judged by; name other labelled data or leave it out"
         )
 
     processes = Processes.detect(train.device)
     if train.batch_size % processes.world:
         raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
+    if processes.rank == 0:
+        warn_of_problems([*train_data, *val_data])
+        warn_of_likeness(config.classes)
     if processes.device == "cpu":
         keep_freed_memory()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -144,11 +146,15 @@ def start_from(detector: Detector, path: Path, config: Config) -> None:
         load_weights(detector, state, path)
     except InputError:
         own, other = (dict(flat(each.model.model_dump(mode="json"))) for each in (config, former))
-        differing = [f"model.{key}={other[key]}" for key in other if key not in WEIGHTLESS and other[key] != own[key]]
+        differing = [
+            f"model.{key}={value if isinstance(value, str) else json.dumps(value)}"
+            for key, value in other.items()
+            if key not in WEIGHTLESS and value != own[key]
+        ]
         if not differing:
             raise
         raise InputError(
-            f"train.init: {path} is of another network, choose another or set {' '.join(differing)}"
+            f"train.init: {path} is of another network, choose another or set {shlex.join(differing)}"
         ) from None
 
 

@@ -97,6 +97,9 @@ def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_s
     if not teachers:
         return None
     assert config.classes is not None
+    figures = term_figures(distill, config.loss.balance == "constant")
+    if not any(figures.values()):
+        raise InputError("distill: every term of the teachers has weight 0, raise one or leave the teachers out")
     lessons = plan_lessons([claim for claim, _ in teachers], config.classes, distill.shared)
     loss = DISTILL_LOSSES[distill.loss]
     if distill.relative_size:
@@ -109,7 +112,7 @@ def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_s
         len(config.classes),
         distill.labels,
         round(distill.until * total_steps),
-        "features" in term_figures(distill, config.loss.balance == "constant"),
+        "features" in figures,
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.files import write_whole
-from centerx.runtime.info import ModelInfo
+from centerx.runtime.info import ModelInfo, require_file
 
 CONFIG_KEY = "config"
 
@@ -35,8 +35,7 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
     Raises:
         InputError: the file is missing, corrupt or not a model of this project, or holds NaN or infinity.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file, check the path")
+    require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -46,7 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, model_file: Path, onnx_file:
     write_picture(folder / "a.png")
     write_coco(folder / "good.json")
     write_coco(folder / "red.json", categories=[{"id": 1, "name": "red"}])  # a class of the models
-    for name in ("empty", "folder.json", "folder.yaml", "folder.onnx", "folder.safetensors"):
+    for name in ("empty", "run", "folder.json", "folder.yaml", "folder.onnx", "folder.safetensors"):
         (folder / name).mkdir()
     (folder / "no_images").mkdir()
     (folder / "no_images" / "readme.md").write_text("pictures will follow")
@@ -72,6 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, model_file: Path, onnx_file:
         (folder / whole.name).write_bytes(whole.read_bytes())
         (folder / f"cut{whole.suffix}").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
         (folder / f"nothing{whole.suffix}").write_bytes(b"")
+    (folder / "run" / "last.safetensors").write_bytes(model_file.read_bytes())
     write_onnx(folder / "foreign.onnx", {})
     write_onnx(folder / "others.onnx", ModelInfo(("cat",), (64, 64), 4).to_metadata())
     save_file({"weight": torch.zeros(3)}, folder / "foreign.safetensors")
@@ -109,6 +110,7 @@ def write_onnx(path: Path, metadata: dict[str, str]) -> None:
         ("export", "'model'"),
         ("export model.safetensors --format onxx", "did you mean 'onnx'"),
         ("export model.safetensors --size 100x100", "multiples of 32"),
+        ("export model.safetensors --out small.onnx", "small.onnx would be a folder"),
         ("bench model.onnx --batch 1,x", "'1,x'"),
         ("bench model.onnx --batch 0", "at least one picture"),
         ("bench model.onnx --backend auto", "leave auto out"),
@@ -160,6 +162,8 @@ def test_a_preset_is_known_by_its_name_alone(refused: Refused, files: Path) -> N
         ("data.train=[{path: good.json, images: nowhere}]", "nowhere: no such folder"),
         ("data.train=[{path: good.json, format: cooc}]", "did you mean 'coco'"),
         ("data.val=[nowhere.json]", "nowhere.json: no such"),
+        ("distill.teachers=[{weights: model.safetensors, classes: {}}]", "distill.teachers.0.classes: "),
+        ("distill.teachers=[run]", "run: is a folder, name the model file in it, run/last.safetensors"),
         ("model.backbone=resnet81", "model.backbone: unknown timm model 'resnet81' (did you mean"),
         ("model.backbone=vit_tiny_patch16_224", "model.backbone: 'vit_tiny_patch16_224' has maps of strides [16]"),
         ("model.pretrained=junk.pth", "model.pretrained: junk.pth: not a checkpoint"),
@@ -232,7 +236,7 @@ def test_wrong_results(refused: Refused, results: str, says: str) -> None:
     ("model", "says"),
     [
         ("nowhere.onnx", "no such model file"),
-        ("folder.onnx", "no such model file"),
+        ("folder.onnx", "is a folder"),
         ("text.txt", "not a model file"),
         ("a.png", "not a model file"),
         ("junk.onnx", "corrupt or not an ONNX model"),
@@ -241,7 +245,7 @@ def test_wrong_results(refused: Refused, results: str, says: str) -> None:
         ("foreign.onnx", "not a centerX model"),
         ("others.onnx", "make it with `centerx export`"),
         ("nowhere.safetensors", "no such model file"),
-        ("folder.safetensors", "no such model file"),
+        ("folder.safetensors", "is a folder"),
         ("junk.safetensors", "corrupt"),
         ("cut.safetensors", "corrupt"),
         ("nothing.safetensors", "corrupt"),

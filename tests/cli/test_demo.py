@@ -17,7 +17,8 @@ def test_the_demo_merges_two_teachers(
     monkeypatch.setattr(demo, "VAL_SCENES", 8)
     monkeypatch.setattr(demo, "SHOWN", 4)
     (tmp_path / "student").mkdir()
-    (tmp_path / "student" / "last.ckpt").touch()  # a demo ran here before
+    for name in ("last.ckpt", "best.safetensors", "last.safetensors"):  # a demo ran here before
+        (tmp_path / "student" / name).touch()
     app(["demo", "--out", str(tmp_path), "--epochs", "1"], standalone_mode=False)
     report = json.loads((tmp_path / "report.json").read_text())
     assert {tuple(known) for known in report["teachers"].values()} == {tuple("01234"), tuple("56789")}

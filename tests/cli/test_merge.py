@@ -1,6 +1,7 @@
 """`centerx merge`: its lists of values, and a whole run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,10 @@ def test_a_merge(
     assert {row["teacher"] for row in written["classes"]} == {str(path) for path in teachers}
     for row in written["classes"]:
         assert row["difference"] == pytest.approx(row["student"] - row["alone"])
-    assert "teacher alone" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "teacher alone" in told
+    assert "/size " in told
+    assert "  size " not in told  # no labels, so no term of theirs
     assert (out / "last.safetensors").is_file()
 
 
@@ -171,6 +175,33 @@ def test_images_are_folders(teachers: list[Path], scenes: Path, tmp_path: Path) 
         app(["merge", *arguments, "--out", str(tmp_path / "merged")], standalone_mode=False)
 
 
+def test_a_run_among_the_pictures_is_refused(teachers: list[Path], scenes: Path) -> None:  # noqa: F811
+    pictures = scenes.parent / "train"
+    arguments = ["--teachers", str(teachers[0]), "--images", str(pictures), "--student", "nano"]
+    with pytest.raises(InputError, match="whose pictures are learned from, name another folder"):
+        app(["merge", *arguments, "--out", str(pictures / "run")], standalone_mode=False)
+    assert not (pictures / "run").exists()
+
+
+def test_splits_of_labels_and_judges(
+    teachers: list[Path],  # noqa: F811
+    scenes: Path,
+    tmp_path: Path,
+) -> None:
+    for name in "ab":
+        shutil.copy(scenes, tmp_path / f"{name}.json")
+    shutil.copytree(scenes.parent / "train", tmp_path / "train")
+    arguments = ["merge", "--teachers", *map(str, teachers), "--images", str(scenes.parent / "train"), "--student",
+                 "nano", "--val", str(tmp_path), "--out", str(tmp_path / "run"), *SMALL]  # fmt: skip
+    with pytest.raises(InputError, match="--labels-split: goes with --labels"):
+        app([*arguments, "--labels-split", "b"], standalone_mode=False)
+    with pytest.raises(InputError, match="which of a, b"):
+        app(arguments, standalone_mode=False)
+    app([*arguments, "--labels", str(tmp_path), "--labels-split", "b", "--val-split", "a"], standalone_mode=False)
+    data = load_config(tmp_path / "run" / "config.yaml").data
+    assert [entry.split for entry in (*data.train, *data.val)] == [None, "b", "a"]
+
+
 def test_a_report_shows_names_as_they_are_and_every_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("lamp [/off]", "[b]ulb", "plug")
     student = Metrics(*[0.5] * 12, per_class=dict.fromkeys(names, 0.5), images=3)
@@ -186,3 +217,16 @@ def test_a_report_shows_names_as_they_are_and_every_teacher(tmp_path: Path, caps
     assert "AP, lamp [/off]" in shown
     column = "".join(line.split("│")[2].strip() for line in shown.splitlines() if line.count("│") == 6)
     assert column == f"{file}{file}second_{file}-"
+
+
+def test_a_report_ends_with_the_mean_where_each_class_has_one_teacher(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = Metrics(*[0.5] * 12, per_class={"a": 0.4, "b": 0.6, "c": None}, images=3)
+    for last, mean in (
+        (Alone("two", {"b": 0.8, "c": None}), ["0.500", "0.500", "0.000"]),
+        (Alone("two", {}), ["-", "0.500", "-"]),
+    ):
+        report(student, [Alone("one", {"a": 0.2}), last], tmp_path / "merge.json")
+        row = next(line for line in capsys.readouterr().out.splitlines() if "mean" in line)
+        assert row.replace("│", " ").split()[1:] == mean

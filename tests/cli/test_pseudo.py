@@ -74,6 +74,21 @@ def test_one_rule_only(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
         app([*arguments, "--split", "train"], standalone_mode=False)
 
 
+def test_only_its_own_files_are_overwritten(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
+    labels, model = shutil.copy(scenes, tmp_path / "labels.json"), shutil.copy(onnx_file, tmp_path / "model.onnx")
+    for own in (labels, model):
+        before = own.read_bytes()
+        with pytest.raises(InputError, match="is there already and not of this command's making"):
+            app(["pseudo", str(model), str(scenes), "--out", str(own)], standalone_mode=False)
+        assert own.read_bytes() == before
+    found, boxes = tmp_path / "found.json", []
+    for score, more in ("0", False), ("1", True):
+        assert found.exists() is more
+        app(["pseudo", str(model), str(scenes), "--out", str(found), "--score", score], standalone_mode=False)
+        boxes.append(len(json.loads(found.read_text())["annotations"]))
+    assert boxes[0] > boxes[1]
+
+
 def test_the_split_of_the_pictures_can_be_named(onnx_file: Path, tmp_path: Path) -> None:
     for number, picture in enumerate(painted(2, (96, 128))):
         save_image(tmp_path / f"{number}.png", picture.transpose(1, 2, 0))

@@ -1,8 +1,10 @@
 """`centerx train` as a user runs it, and stops it."""
 
 import csv
+import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +103,16 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     assert (status, err) == (0, f"warning: {tmp_path / 'last.ckpt'}: train.epochs=1 is reached, nothing is left\n")
     assert {path: path.read_bytes() for path in before} == before
 
+    model = tmp_path / "last.safetensors"  # a model without its checkpoint, such as a teacher put there
+    for path in ("last.ckpt", "best.safetensors"):
+        (tmp_path / path).unlink()
+    status, _, err = centerx(*command)
+    assert (status, err) == (
+        2,
+        f"error: {model}: is there already and would be overwritten, name another folder with --out\n",
+    )
+    assert model.read_bytes() == before[model]
+
 
 def test_a_run_that_goes_on_otherwise_says_so(centerx: CommandLine, small_overrides: list[str], tmp_path: Path) -> None:
     command = ["train", "nano", *small_overrides, "data.val=[]", "--out", tmp_path]
@@ -112,3 +124,47 @@ def test_a_run_that_goes_on_otherwise_says_so(centerx: CommandLine, small_overri
 
     (tmp_path / "config.yaml").write_text("{")  # lost or cut: nothing to compare with
     assert centerx(*command, "--resume", "train.epochs=3") == (0, ANY, "")
+
+
+def test_labels_without_their_pictures_are_refused_before_training(
+    centerx: CommandLine, scenes: Path, small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lone").mkdir()
+    labels = shutil.copy(scenes, "lone/labels.json")
+    first = json.loads(scenes.read_text())["images"][0]["file_name"]
+    says = f"error: {labels}: none of its 24 pictures is there, the first would be lone/{first}; check where they are"
+    for part in ("train", "val"):
+        status, out, err = centerx("train", "nano", *small_overrides, f"data.{part}=[{labels}]", "--out", "run")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith(says)
+
+
+def test_wrong_annotations_are_counted_and_the_first_is_named(
+    centerx: CommandLine, scenes: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    tree = json.loads(scenes.read_text())
+    tree["annotations"][3]["bbox"] = [1, 2, "x", 4]
+    tree["annotations"][7]["category_id"] = 999
+    wrong = scenes.with_name("wrong.json")
+    wrong.write_text(json.dumps(tree))
+    where = f"{wrong}: annotation {tree['annotations'][3]['id']}"
+    says = f"warning: left out: {where}: bbox must be four numbers, not [1, 2, 'x', 4], and 1 more; `centerx data check"
+    status, _, err = centerx(
+        "train", "nano", *small_overrides, f"data.train=[{wrong}]", f"data.val=[{wrong}]", "--out", tmp_path / "run"
+    )
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith(says)
+    status, _, err = centerx("eval", tmp_path / "run" / "last.safetensors", wrong)
+    wrong.unlink()
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith(says)
+
+
+def test_names_that_are_nearly_one_are_told(
+    centerx: CommandLine, scenes: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    renamed = json.dumps([str(scenes), {"path": str(scenes), "classes": {"1": "Red blob", "2": "red_blob"}}])
+    status, _, err = centerx("train", "nano", *small_overrides, f"data.train={renamed}", "--out", tmp_path)
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith("warning: classes: 'Red blob' and 'red_blob' are learned as 2 classes")

@@ -241,6 +241,7 @@ def test_an_exported_file_teaches_too(small_overrides: list[str], model_file: Pa
         (["classes=['0', '5']"], "teaches '1', which the student lacks"),
         ([f"classes={[*DIGITS, 'cat']}"], "'cat' is taught by no teacher and labelled in none of"),
         (["distill.relative_size=true"], "goes with distill.loss=article only"),
+        ([f"distill.{term}=0" for term in ("heatmap", "size", "offset", "features")], "has weight 0, raise one"),
         (["loss.balance=uncertainty", "distill.size=0"], "cannot start from weight 0 of 'kd/low/size'"),
     ],
 )

@@ -31,7 +31,7 @@ def demo(
     from centerx.build import build_run
     from centerx.build_model import load_detector
     from centerx.cli.merge import merge
-    from centerx.cli.train import fit
+    from centerx.cli.train import MODELS, fit
     from centerx.config import load_config
     from centerx.data.digits import write_digit_scenes
     from centerx.data.read import read_dataset
@@ -63,7 +63,8 @@ def demo(
         teachers.append(out / f"teacher_{name}" / "last.safetensors")
 
     print("4/5  merging them into one student of ten digits, on scenes without labels")
-    (out / "student" / "last.ckpt").unlink(missing_ok=True)  # of an earlier demo, which merge would not overwrite
+    for name in ("last.ckpt", *MODELS):  # of an earlier demo, which merge would not overwrite
+        (out / "student" / name).unlink(missing_ok=True)
     given = {"train.init": str(teachers[-1]), "train.epochs": length["student"], "train.seed": seed}
     merge(
         teachers=teachers,

@@ -24,7 +24,7 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
-    from centerx.data.read import read_dataset
+    from centerx.data.read import read_dataset, require_pictures, warn_of_problems
     from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluate.table import metrics_table
 
@@ -32,6 +32,9 @@ def evaluate(
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
     if not any(len(record.labels) for record in dataset.records):
         raise InputError(f"{data}: no boxes on any of {len(dataset.records)} pictures, nothing to evaluate against")
+    if model.suffix != ".json":
+        require_pictures(dataset)
+    warn_of_problems([dataset])
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
     factors = read_scales(scales)

@@ -49,6 +49,9 @@ def export(
     any_size = size == ANY
     names = dict.fromkeys(map(str.strip, format.split(",")))
     formats = {name: find_format(name, outputs, precision, any_size) for name in names}
+    suffixes = tuple(entry.suffix for entry in formats.values() if entry.suffix.startswith("."))
+    if out is not None and out.name.endswith(suffixes) and not out.is_dir():
+        raise InputError(f"--out: {out} would be a folder, of files named like the model; leave its suffix out")
     input_hw = parse_size(size) if size is not None and not any_size else None
     for module in (module for entry in formats.values() for module in entry.needs):
         if find_spec(module) is None:

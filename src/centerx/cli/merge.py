@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from centerx.errors import InputError
 
 if TYPE_CHECKING:
-    from centerx.config.schema import TeacherConfig
+    from centerx.config.schema import DataEntry, TeacherConfig
     from centerx.data.dataset import Dataset
     from centerx.evaluate import Metrics
 
@@ -53,6 +53,8 @@ def merge(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., such as train.epochs=40")] = None,
     labels: Annotated[list[Path] | None, typer.Option(help="labelled data sets, to learn from as well")] = None,
     val: Annotated[list[Path] | None, typer.Option(help="labelled data to judge by; else that of --labels")] = None,
+    labels_split: Annotated[str | None, typer.Option(help="split of --labels, where those have several")] = None,
+    val_split: Annotated[str | None, typer.Option(help="split of --val, where that has several")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/merged"),
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
 ) -> None:
@@ -71,11 +73,17 @@ def merge(
     files = [str(path) for path in images if path.is_file()]
     if files:
         raise InputError(f"--images: {files[0]} is no folder of pictures; labelled data goes to --labels")
-    labelled = [{"path": str(path)} for path in labels or []]
+    around = next((path for path in images if out.resolve().is_relative_to(path.resolve())), None)
+    if around:
+        raise InputError(f"--out: {out} lies in {around}, whose pictures are learned from, name another folder")
+    for option, split, data in (("--labels-split", labels_split, labels), ("--val-split", val_split, val)):
+        if split is not None and not data:
+            raise InputError(f"{option}: goes with {option.removesuffix('-split')}, give both or neither")
+    labelled = [{"path": str(path), "split": labels_split} for path in labels or []]
     given = {
         "classes": None,
         "data.train": [{"path": str(path), "format": "folder"} for path in images] + labelled,
-        "data.val": [{"path": str(path)} for path in val] if val else labelled,
+        "data.val": [{"path": str(path), "split": val_split} for path in val] if val else labelled,
         "distill.teachers": [{"weights": str(path)} for path in teachers],
     }
     changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
@@ -84,7 +92,7 @@ def merge(
     if not run.trainer.is_global_zero:
         return
     if run.evaluation:
-        if set(run.config.data.val) & set(run.config.data.train):
+        if places(run.config.data.val) & places(run.config.data.train):
             print("judged by pictures that it was trained on; name others with --val")
         datasets, batch_size = build_datasets(run.config.data.val), run.config.train.batch_size
         alone = judge(run.config.distill.teachers, datasets, batch_size)
@@ -92,6 +100,11 @@ def merge(
         merged = run.evaluation.metrics or evaluate_model(out / "last.safetensors", datasets, batch_size)
         report(merged, alone, out / "merge.json")
     print(f"model: {out / 'last.safetensors'}")
+
+
+def places(entries: Sequence[DataEntry]) -> set[tuple[Path, str | None]]:
+    """Where entries read their pictures from, however that is written."""
+    return {(Path(entry.path).resolve(), entry.split) for entry in entries}
 
 
 class Alone(NamedTuple):
@@ -130,7 +143,7 @@ def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_
 def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
     """Print and write, for each class, the AP of each teacher that knows it, of the student, and the difference.
 
-    A class that labels alone teach has a row without a teacher.
+    A class that labels alone teach has a row without a teacher. The last row printed is the mean of the classes.
     """
     from rich.console import Console
     from rich.table import Table
@@ -152,5 +165,11 @@ def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
             gain = ap - before if ap is not None and before is not None else None
             rows.append({"class": name, "teacher": teacher, "alone": before, "student": ap, "difference": gain})
             table.add_row(Text(name), Text(teacher or "-"), shown(before), shown(ap), shown(gain))
-    path.write_text(json.dumps({"AP": student.AP, "classes": rows}, indent=2) + "\n", encoding="utf-8")
+    alone_of = [row["alone"] for row in rows if row["student"] is not None]
+    comparable = None not in alone_of and len(alone_of) == sum(ap is not None for ap in student.per_class.values())
+    mean = sum(alone_of) / len(alone_of) if alone_of and comparable else None
+    table.add_section()
+    table.add_row("mean", "", shown(mean), shown(student.AP), shown(student.AP - mean if student.AP and mean else None))
+    content = json.dumps({"AP": student.AP, "classes": rows}, indent=2, ensure_ascii=False)
+    path.write_text(content + "\n", encoding="utf-8")
     Console().print(table)

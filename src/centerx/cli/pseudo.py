@@ -17,6 +17,7 @@ from centerx.errors import InputError
 from centerx.files import write_whole
 
 SCORE = 0.3
+DESCRIPTION = "labels from a model, not from a person"
 
 
 def pseudo(
@@ -44,6 +45,8 @@ def pseudo(
         raise InputError("--split: is that of --val, give both or neither; that of IMAGES is --images-split")
     if out.is_dir():
         raise InputError(f"--out: {out} is a folder, name a file in it")
+    if out.exists() and not made_by_pseudo(out):
+        raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
     pictures = read_dataset(images, split=images_split).records
     predictor = load(model)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,7 @@ def pseudo(
     for annotation, value in zip(tree["annotations"], scores, strict=True):
         annotation["score"] = value
     tree["info"] = {
-        "description": "labels from a model, not from a person",
+        "description": DESCRIPTION,
         "model": str(model),
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "scores_from": chosen,
@@ -97,3 +100,12 @@ def pseudo(
         count = sum(annotation["category_id"] == label for annotation in tree["annotations"])
         print(f"{name}: {plural(count, 'box', 'es')} from score {chosen[name]:.2f} on")
     print(f"{out}: {plural(len(scores), 'box', 'es')} on {plural(len(records), 'picture')}")
+
+
+def made_by_pseudo(file: Path) -> bool:
+    """Whether a file holds labels that this command wrote."""
+    try:
+        tree = json.loads(file.read_bytes())
+        return bool(tree["info"]["description"] == DESCRIPTION)
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return False

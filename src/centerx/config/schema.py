@@ -222,7 +222,9 @@ class TeacherConfig(Section):
     weights: str = Field(description="its model file, .safetensors or .onnx")
     name: str | None = Field(None, description="for logs and errors; without it that of its file, or of its folder")
     classes: Annotated[dict[str, str] | None, BeforeValidator(as_mapping)] = Field(
-        None, description="the classes to teach: a list of names, or its name -> the student's; without it, all it has"
+        None,
+        min_length=1,
+        description="the classes to teach: a list of names, or its name -> the student's; without it, all it has",
     )
 
     @model_validator(mode="before")

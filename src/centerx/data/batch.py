@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -197,6 +198,7 @@ def one_thread(_: int) -> None:
 
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
     """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
     return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=one_thread, **options)
 
 

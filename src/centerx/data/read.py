@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -85,6 +86,33 @@ def check_usable(dataset: Dataset, split: str | None) -> None:
         raise InputError(f"{fatal[0].where}: {fatal[0].what}, repair or remove it{more}")
     if not dataset.records:
         raise InputError(f"{dataset.path}: no pictures there, check the path{' and the split' if split else ''}")
+
+
+def require_pictures(dataset: Dataset) -> None:
+    """Raise where not one of the pictures is there: the labels have come without them, or to another place.
+
+    Raises:
+        InputError: names the first.
+    """
+    if not any(record.image.exists() for record in dataset.records):
+        raise InputError(
+            f"{dataset.path}: none of its {len(dataset.records)} pictures is there, the first would be "
+            f"{dataset.records[0].image}; check where they are, or name their folder with images"
+        )
+
+
+def warn_of_problems(datasets: Sequence[Dataset]) -> None:
+    """Say in a line on stderr how much of each data set is left out as it is wrong, and name the first."""
+    for path, problems in {dataset.path: dataset.problems for dataset in datasets}.items():
+        left_out = [problem for problem in problems if problem.fate == "skipped"]
+        if left_out:
+            more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            print(
+                f"warning: left out: {left_out[0].where}: {left_out[0].what}{more}; "
+                f"`centerx data check {path}` lists them",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -81,7 +83,23 @@ def check_class_names(
             raise InputError(
                 f"classes: {name!r} is {'taught by no teacher and ' if taught else ''}labelled in none of "
                 f"{', '.join(str(d.path) for d in datasets)}"
-                f"{nearest(name, known)}; labelled there: {', '.join(known) or 'nothing'}"
+                f"{nearest(name, [*known, *(taught or ())])}; labelled there: {', '.join(known) or 'nothing'}"
+                f"{'; taught: ' if taught else ''}{', '.join(taught or ())}; rename it or leave it out"
+            )
+
+
+def warn_of_likeness(class_names: Sequence[str]) -> None:
+    """Say on stderr which names differ in case, spaces and signs alone: likely they mean one class."""
+    alike: dict[str, list[str]] = {}
+    for name in class_names:
+        alike.setdefault(re.sub(r"[\W_]", "", name.casefold()) or name, []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            print(
+                f"warning: classes: {' and '.join(map(repr, names))} are learned as {len(names)} classes; if they are "
+                "one, rename it where a data set or a teacher lists its classes",
+                file=sys.stderr,
+                flush=True,
             )
 
 

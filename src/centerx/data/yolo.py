@@ -185,7 +185,9 @@ def _sources(file: Path, tree: dict[Any, Any], roots: Sequence[Path], split: str
             continue
         if key in SPLITS or _locate(sources[0], roots, least=2):
             known[str(key)] = sources
-    there = ", ".join(known) or "none"
+    if not known:
+        raise UnusableData(file, "not a YOLO data set, it names no folder or list of pictures that is there")
+    there = ", ".join(known)
     if split is None and len(known) != 1:
         raise InputError(f"{file}: which split of {there}? name one with split")
     wanted = next(iter(known)) if split is None else split if split in known else OTHER_NAME.get(split, split)

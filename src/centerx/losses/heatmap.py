@@ -19,13 +19,14 @@ class _Focal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         hit = target == 1
-        logits = torch.where(hit, -logits, logits)
+        sign = 1 - 2 * hit.float()
+        logits = logits * sign
         wrong = logits.sigmoid()
         right = 1 - wrong
-        surprise = softplus(logits, wrong, right)
-        scale = torch.where(hit, 1, 1 - target).square_().mul_(wrong).square_().mul_(weight)
-        slope = right.mul_(surprise).mul_(2).add_(wrong).mul_(scale)
-        ctx.save_for_backward(torch.where(hit, -slope, slope))
+        scale = (1 - target).masked_fill_(hit, 1).square_().mul_(wrong).square_().mul_(weight)
+        surprise = logits.clamp_(min=0).sub_(torch.maximum(wrong, right).log_())
+        slope = right.mul_(surprise).mul_(2).add_(wrong).mul_(scale).mul_(sign)
+        ctx.save_for_backward(slope)
         return surprise.mul_(scale).sum()
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from centerx.errors import InputError
@@ -15,6 +16,19 @@ LETTERBOX = {
     "pad_value": PAD_VALUE,
     "filter": "bilinear, area below half size",
 }
+
+
+def require_file(path: Path) -> None:
+    """Raise where a model file is missing.
+
+    Raises:
+        InputError: there is nothing, or a folder.
+    """
+    if path.is_dir():
+        inside = next((each for each in ("best.safetensors", "last.safetensors") if (path / each).is_file()), None)
+        raise InputError(f"{path}: is a folder, name the model file{f' in it, {path / inside}' if inside else ''}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file, check the path")
 
 
 class ModelInfo(NamedTuple):

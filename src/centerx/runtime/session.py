@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from centerx.errors import InputError, nearest
-from centerx.runtime.info import ModelInfo
+from centerx.runtime.info import ModelInfo, require_file
 from centerx.types import Detections
 
 AUTO = "auto"
@@ -82,8 +82,7 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
     path = Path(path)
     if backend not in (None, AUTO, *BACKENDS):
         raise InputError(f"backend: unknown {backend!r}{nearest(str(backend), BACKENDS)}, known: {', '.join(BACKENDS)}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file, check the path")
+    require_file(path)
     fitting = backends_of(path)
     if backend == AUTO:
         sessions = list(open_all(path)[0].values())

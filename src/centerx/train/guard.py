@@ -98,5 +98,5 @@ def not_finite(value: float, trainer: L.Trainer) -> str:
     """What happened and what to do."""
     return (
         f"the loss became {value} at epoch {trainer.current_epoch}, step {trainer.global_step}: lower "
-        "train.optimizer.lr or train.clip_norm; the run folder keeps the models of the epochs before"
+        "train.optimizer.lr or train.clip_norm; the run folder keeps what earlier epochs reached"
     )

@@ -72,9 +72,11 @@ class TrainProgress(L.Callback):
             self._tell(trainer, f"step {batch_idx + 1}/{trainer.num_training_batches}  {loss}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell the epoch's figures."""
+        """Tell the epoch's figures; a term of 0 is one that nothing teaches."""
         figures = trainer.callback_metrics
-        terms = "  ".join(f"{name[6:]} {float(value):.3f}" for name, value in figures.items() if name[:6] == "train/")
+        terms = "  ".join(
+            f"{name[6:]} {float(value):.3f}" for name, value in figures.items() if name[:6] == "train/" and float(value)
+        )
         evaluated = self.evaluation.figures if self.evaluation else {}
         self._tell(trainer, terms + (f"  AP {evaluated['val/AP']:.3f}" if evaluated else ""))
 
