@@ -103,6 +103,12 @@ def test_splits(tmp_path: Path) -> None:
         read_dataset(tmp_path, split="tset")
 
 
+def test_a_yaml_of_something_else_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("names: [cat]\nbase: nano\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: not a YOLO data set, it names no folder or list of pictures"):
+        read_dataset(tmp_path / "mine.yaml")
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "5", "- a", "train: images", "names: 5\ntrain: images", "names: {a: b}\ntrain: images", "names: [", "\x01"],
