@@ -47,9 +47,8 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
     roots += [split / name for split in splits for name in INNER]
 
     def likelihood(root: Path) -> tuple[int, bool]:
-        return sum(os.path.isfile(root / name.replace("\\", "/")) for name in names[:PROBE]), bool(
-            root.name
-        ) and root.name in file.stem
+        there = sum(os.path.isfile(root / name.replace("\\", "/")) for name in names[:PROBE])
+        return there, bool(root.name) and root.name in file.stem
 
     return max(roots, key=likelihood)
 

@@ -103,13 +103,15 @@ def require_pictures(dataset: Dataset) -> None:
 
 def warn_of_problems(datasets: Sequence[Dataset]) -> None:
     """Say in a line on stderr how much of each data set is left out as it is wrong, and name the first."""
-    for path, problems in {dataset.path: dataset.problems for dataset in datasets}.items():
-        left_out = [problem for problem in problems if problem.fate == "skipped"]
-        if left_out:
+    told = set()
+    for dataset in datasets:
+        left_out = [problem for problem in dataset.problems if problem.fate == "skipped"]
+        if left_out and left_out[0] not in told:
+            told.add(left_out[0])
             more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
             print(
                 f"warning: left out: {left_out[0].where}: {left_out[0].what}{more}; "
-                f"`centerx data check {path}` lists them",
+                f"`centerx data check {dataset.path}` lists them",
                 file=sys.stderr,
                 flush=True,
             )

@@ -23,8 +23,8 @@ class _Focal(torch.autograd.Function):
         logits = logits * sign
         wrong = logits.sigmoid()
         right = 1 - wrong
+        surprise = softplus(logits, wrong, right)
         scale = (1 - target).masked_fill_(hit, 1).square_().mul_(wrong).square_().mul_(weight)
-        surprise = logits.clamp_(min=0).sub_(torch.maximum(wrong, right).log_())
         slope = right.mul_(surprise).mul_(2).add_(wrong).mul_(scale).mul_(sign)
         ctx.save_for_backward(slope)
         return surprise.mul_(scale).sum()
