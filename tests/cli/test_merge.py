@@ -230,3 +230,6 @@ def test_a_report_ends_with_the_mean_where_each_class_has_one_teacher(
         report(student, [Alone("one", {"a": 0.2}), last], tmp_path / "merge.json")
         row = next(line for line in capsys.readouterr().out.splitlines() if "mean" in line)
         assert row.replace("│", " ").split()[1:] == mean
+    report(Metrics(*[0.0] * 12, per_class={"a": 0.0}, images=3), [Alone("one", {"a": 0.0})], tmp_path / "merge.json")
+    row = next(line for line in capsys.readouterr().out.splitlines() if "mean" in line)
+    assert row.replace("│", " ").split()[1:] == ["0.000"] * 3

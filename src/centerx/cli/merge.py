@@ -162,14 +162,19 @@ def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
         if not known_by and ap is not None:
             known_by = [(None, None)]
         for teacher, before in known_by:
-            gain = ap - before if ap is not None and before is not None else None
+            gain = difference(before, ap)
             rows.append({"class": name, "teacher": teacher, "alone": before, "student": ap, "difference": gain})
             table.add_row(Text(name), Text(teacher or "-"), shown(before), shown(ap), shown(gain))
     alone_of = [row["alone"] for row in rows if row["student"] is not None]
     comparable = None not in alone_of and len(alone_of) == sum(ap is not None for ap in student.per_class.values())
     mean = sum(alone_of) / len(alone_of) if alone_of and comparable else None
     table.add_section()
-    table.add_row("mean", "", shown(mean), shown(student.AP), shown(student.AP - mean if student.AP and mean else None))
+    table.add_row("mean", "", shown(mean), shown(student.AP), shown(difference(mean, student.AP)))
     content = json.dumps({"AP": student.AP, "classes": rows}, indent=2, ensure_ascii=False)
     path.write_text(content + "\n", encoding="utf-8")
     Console().print(table)
+
+
+def difference(before: float | None, after: float | None) -> float | None:
+    """What has been gained; None where one of them is not known."""
+    return None if before is None or after is None else after - before
