@@ -17,8 +17,31 @@ from pathlib import Path
 from typing import Any
 
 from centerx.cli.main import run_and_exit
+from centerx.config import load_config
 
 from repeat import ARTICLE, Figures, summarise, train_once, write_table
+
+
+def rows_of(folder: Path, once: int) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name of each row -> its folder in that of a seed, and what it changes of the student's preset."""
+    twice, alone = 2 * once, f"alone_{once}"
+    taught = {"distill.teachers": [{"weights": str(folder / "teacher" / "last.safetensors"), "name": "teacher"}]}
+    itself = {"distill.teachers": [{"weights": str(folder / alone / "last.safetensors"), "name": "itself"}]}
+    goes_on = {"train.init": str(folder / alone / "last.safetensors")}
+    no_labels, constant = {"distill.labels": False}, {"loss.balance": "constant"}
+    learned = {"loss.balance": "uncertainty"}
+    article = constant | {"loss.constant": ARTICLE, "distill.constant": ARTICLE | {"features": 20}}
+    return {
+        "alone, N": (alone, {}),
+        "alone, 2 N": (f"alone_{twice}", {"train.epochs": twice}),
+        "taught with labels, N + N": (f"labels_{once}_{once}", goes_on | taught),
+        "taught with labels at constant magnitude, N + N": (f"constant_{once}_{once}", goes_on | taught | constant),
+        "the same with the article's constants, N + N": (f"article_{once}_{once}", goes_on | taught | article),
+        "the same with learned weights, N + N": (f"learned_{once}_{once}", goes_on | taught | learned),
+        "taught without labels, N + N": (f"no_labels_{once}_{once}", goes_on | taught | no_labels),
+        "taught with labels by itself, N + N": (f"itself_{once}_{once}", goes_on | itself),
+        "taught with labels, 2 N": (f"labels_{twice}", taught | {"train.epochs": twice}),
+    }
 
 
 def main() -> None:
@@ -26,39 +49,25 @@ def main() -> None:
     parser.add_argument("--teacher", default="bccd_r18")
     parser.add_argument("--student", default="bccd_nano")
     parser.add_argument("--epochs", type=int, default=15, help="N")
+    names = list(rows_of(Path(), 0))
+    known = f"of: {'; '.join(names)}. N + N goes on from the first"
+    parser.add_argument("--rows", nargs="+", default=names, choices=names, metavar="ROW", help=known)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the student, in every row")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation"))
     args = parser.parse_args()
 
+    load_config(args.student, args.set)
     results: dict[str, list[Figures]] = {}
     for seed in args.seeds:
         folder = args.out / f"seed{seed}"
-        once, twice = args.epochs, 2 * args.epochs
-        teacher, alone = folder / "teacher", folder / f"alone_{once}"
-        taught = {"distill.teachers": [{"weights": str(teacher / "last.safetensors"), "name": "teacher"}]}
-        itself = {"distill.teachers": [{"weights": str(alone / "last.safetensors"), "name": "itself"}]}
-        goes_on = {"train.init": str(alone / "last.safetensors")}
-        no_labels, constant = {"distill.labels": False}, {"loss.balance": "constant"}
-        learned = {"loss.balance": "uncertainty"}
-        article = constant | {"loss.constant": ARTICLE, "distill.constant": ARTICLE | {"features": 20}}
-        rows: dict[str, tuple[str, dict[str, Any]]] = {
-            "alone, N": (f"alone_{once}", {}),
-            "alone, 2 N": (f"alone_{twice}", {"train.epochs": twice}),
-            "taught with labels, N + N": (f"labels_{once}_{once}", goes_on | taught),
-            "taught with labels at constant magnitude, N + N": (
-                f"constant_{once}_{once}",
-                goes_on | taught | constant,
-            ),
-            "the same with the article's constants, N + N": (f"article_{once}_{once}", goes_on | taught | article),
-            "the same with learned weights, N + N": (f"learned_{once}_{once}", goes_on | taught | learned),
-            "taught without labels, N + N": (f"no_labels_{once}_{once}", goes_on | taught | no_labels),
-            "taught with labels by itself, N + N": (f"itself_{once}_{once}", goes_on | itself),
-            "taught with labels, 2 N": (f"labels_{twice}", taught | {"train.epochs": twice}),
-        }
-        results.setdefault("teacher", []).append(train_once(args.teacher, [f"train.seed={seed}"], teacher))
-        for name, (run, changes) in rows.items():
-            settings = {"train.epochs": once, "train.seed": seed} | changes
-            overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+        teacher = train_once(args.teacher, [f"train.seed={seed}"], folder / "teacher")
+        results.setdefault("teacher", []).append(teacher)
+        rows = rows_of(folder, args.epochs)
+        for name in args.rows:
+            run, changes = rows[name]
+            settings = {"train.epochs": args.epochs, "train.seed": seed} | changes
+            overrides = [*(f"{key}={json.dumps(value)}" for key, value in settings.items()), *args.set]
             results.setdefault(name, []).append(train_once(args.student, overrides, folder / run))
     write_table(
         args.out / f"summary_{args.epochs}.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds
