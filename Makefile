@@ -45,7 +45,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/repeat.py facemask_nano
 	$(BIN)/python experiments/partial_labels.py
 	$(BIN)/python experiments/distillation.py
-	$(BIN)/python experiments/distillation.py --rows "alone, N" "alone, 2 N" "taught with labels, N + N" \
+	$(BIN)/python experiments/distillation.py --rows "alone, N" "alone, 2 N" "taught with labels, N + N" "taught with labels, 2 N" \
 		--set train.optimizer.lr=0.008 --out runs/twice_the_rate
 	$(BIN)/python experiments/distill_losses.py
 	$(BIN)/python experiments/merging.py bccd
