@@ -9,9 +9,9 @@ import pytest
 import typer
 
 from centerx.cli.main import app
-from centerx.cli.merge import Alone, judge, report
+from centerx.cli.merge import Alone, judge, places, report
 from centerx.config import load_config
-from centerx.config.schema import TeacherConfig
+from centerx.config.schema import DataEntry, TeacherConfig
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.errors import InputError
@@ -173,6 +173,13 @@ def test_images_are_folders(teachers: list[Path], scenes: Path, tmp_path: Path) 
     arguments = ["--teachers", str(teachers[0]), "--images", str(scenes), "--student", "nano"]
     with pytest.raises(InputError, match="is no folder of pictures; labelled data goes to --labels"):
         app(["merge", *arguments, "--out", str(tmp_path / "merged")], standalone_mode=False)
+
+
+def test_the_same_pictures_are_known_however_their_path_is_written(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    plain, winding = tmp_path / "a.json", tmp_path / "sub" / ".." / "a.json"
+    assert places([DataEntry(path=str(plain))]) == places([DataEntry(path=str(winding))])
+    assert not places([DataEntry(path=str(plain), split="a")]) & places([DataEntry(path=str(plain), split="b")])
 
 
 def test_a_run_among_the_pictures_is_refused(teachers: list[Path], scenes: Path) -> None:  # noqa: F811

@@ -31,13 +31,14 @@ def demo(
     from centerx.build import build_run
     from centerx.build_model import load_detector
     from centerx.cli.merge import merge
-    from centerx.cli.train import MODELS, fit
+    from centerx.cli.train import fit
     from centerx.config import load_config
     from centerx.data.digits import write_digit_scenes
     from centerx.data.read import read_dataset
     from centerx.evaluate.api import evaluate_model
     from centerx.evaluate.table import metrics_table
     from centerx.export import export_model
+    from centerx.runtime.info import RUN_MODELS
 
     started = time.perf_counter()
     length = EPOCHS if epochs is None else dict.fromkeys(EPOCHS, epochs)
@@ -63,7 +64,7 @@ def demo(
         teachers.append(out / f"teacher_{name}" / "last.safetensors")
 
     print("4/5  merging them into one student of ten digits, on scenes without labels")
-    for name in ("last.ckpt", *MODELS):  # of an earlier demo, which merge would not overwrite
+    for name in ("last.ckpt", *RUN_MODELS):  # of an earlier demo, which merge would not overwrite
         (out / "student" / name).unlink(missing_ok=True)
     given = {"train.init": str(teachers[-1]), "train.epochs": length["student"], "train.seed": seed}
     merge(

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from centerx.config import Config
 
 
-MODELS = "best.safetensors", "last.safetensors"  # what a run writes into its folder
-
-
 def train(
     config: Annotated[str, typer.Argument(help="a YAML file or the name of a preset, such as bccd_nano")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., such as train.epochs=40")] = None,
@@ -47,12 +44,14 @@ def checkpoint_of(folder: Path, resume: bool) -> Path | None:
     Raises:
         InputError: there is nothing to resume, or a run that would be overwritten.
     """
+    from centerx.runtime.info import RUN_MODELS
+
     checkpoint = folder / "last.ckpt"
     if resume and not checkpoint.is_file():
         raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
     if checkpoint.exists() and not resume:
         raise InputError(f"{folder}: holds a run already, go on with it by --resume, or name another folder with --out")
-    model = next((path for path in map(folder.joinpath, MODELS) if path.exists()), None)
+    model = next((path for path in map(folder.joinpath, RUN_MODELS) if path.exists()), None)
     if model and not resume:
         raise InputError(f"{model}: is there already and would be overwritten, name another folder with --out")
     return checkpoint if resume else None

@@ -1,7 +1,7 @@
 """Losses on the centre heatmap.
 
 The two that training spends its time on make their gradient by hand, along with the loss, of what both need; it is all
-that is kept. With the 80 classes of COCO that takes less than half the time.
+that is kept.
 """
 
 from __future__ import annotations

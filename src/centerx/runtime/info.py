@@ -10,6 +10,7 @@ from typing import NamedTuple
 from centerx.errors import InputError
 from centerx.geometry import PAD_VALUE
 
+RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
 LETTERBOX = {
     "resize": "fit",
     "place": "top-left",
@@ -25,7 +26,7 @@ def require_file(path: Path) -> None:
         InputError: there is nothing, or a folder.
     """
     if path.is_dir():
-        inside = next((each for each in ("best.safetensors", "last.safetensors") if (path / each).is_file()), None)
+        inside = next((each for each in RUN_MODELS if (path / each).is_file()), None)
         raise InputError(f"{path}: is a folder, name the model file{f' in it, {path / inside}' if inside else ''}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
