@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
 from importlib import import_module
@@ -14,6 +14,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from centerx.runtime import BACKENDS, Session, open_all, open_session
+
+logger = logging.getLogger(__name__)
 
 WARM_UP = 3
 Name = TypeVar("Name", bound=Hashable)
@@ -58,7 +60,7 @@ def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, back
         if not opened:
             open_session(model)  # says what is wrong
         for refusal in refusals:
-            print(f"warning: left out: {refusal}", file=sys.stderr)
+            logger.warning(f"left out: {refusal}")
         sessions |= {(model, name): session for name, session in opened.items()}
     rows = []
     for batch in batches:

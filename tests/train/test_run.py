@@ -227,12 +227,12 @@ def broken_scenes(scenes: Path, folder: Path, broken: int) -> Path:
 
 
 def test_a_broken_picture_is_named_and_does_not_end_the_run(
-    scenes: Path, small_overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scenes: Path, small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = broken_scenes(scenes, tmp_path / "data", 2)
     overrides = [*small_overrides, f"data.train=[{data}]", f"data.val=[{data}]"]
     run = train(overrides, tmp_path / "run")
-    told = capsys.readouterr().err
+    told = caplog.text
     assert "000000.jpg" in told
     assert "2 unreadable pictures were left out" in told
     assert run.evaluation is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from centerx.data.dataset import Dataset, Problem, Record, Track
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(help="Check, convert and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -109,7 +111,7 @@ def show(
         try:
             cells.append(_drawn(record, dataset.class_names))
         except InputError as error:
-            print(f"warning: skipped: {error}", file=sys.stderr)
+            logger.warning(f"skipped: {error}")
             continue
         captions.append(f"{record.image.name}   {plural(len(record.labels), 'object')}")
         if len(cells) == count:

@@ -6,6 +6,7 @@ torch-free install can run every command that needs no torch.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import warnings
@@ -41,6 +42,14 @@ app.add_typer(data.app, name="data", no_args_is_help=False)
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 
+class StderrHandler(logging.Handler):
+    """Prints what the library logs as one line each, such as `warning: ...`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record on whatever standard error is now."""
+        print(f"{record.levelname.lower()}: {one_line(record.getMessage())}", file=sys.stderr, flush=True)
+
+
 def main() -> NoReturn:
     """Run the command line."""
     run_and_exit(lambda: app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False))
@@ -48,6 +57,7 @@ def main() -> NoReturn:
 
 def run_and_exit(program: Callable[[], object]) -> NoReturn:
     """Run a program; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
+    show_log()
     warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:
         status = program()
@@ -75,8 +85,18 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def show_log() -> None:
+    """Print the warnings of the library on standard error."""
+    logging.getLogger("centerx").handlers = [StderrHandler(logging.WARNING)]
+
+
+def one_line(message: str) -> str:
+    """A message without line ends."""
+    return " ".join(message.split())
+
+
 def _fail(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from centerx.runtime import Predictor
     from centerx.runtime.sources import Source, VideoFile
     from centerx.types import Detections
+
+logger = logging.getLogger(__name__)
 
 
 def predict(
@@ -93,7 +95,7 @@ def read_frames(work: Iterable[tuple[Source, Path | None]], unreadable: list[str
             if unreadable is None:
                 raise
             unreadable.append(str(error))
-            print(f"warning: skipped: {error}", file=sys.stderr)
+            logger.warning(f"skipped: {error}")
 
 
 def detect(

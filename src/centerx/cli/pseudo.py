@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,8 @@ import typer
 from centerx.cli.words import plural
 from centerx.errors import InputError
 from centerx.files import write_whole
+
+logger = logging.getLogger(__name__)
 
 SCORE = 0.3
 DESCRIPTION = "labels from a model, not from a person"
@@ -61,10 +63,9 @@ def pseudo(
         chosen |= {name: value for name, value in best.items() if value is not None}
         guessed = [name for name in names if best.get(name) is None]
         if guessed:
-            print(
-                f"warning: {val}: no score to choose for {', '.join(guessed)}, which it does not label or the model "
-                f"does not find, {SCORE} is used",
-                file=sys.stderr,
+            logger.warning(
+                f"{val}: no score to choose for {', '.join(guessed)}, which it does not label or the model "
+                f"does not find, {SCORE} is used"
             )
     least = np.array([chosen[name] for name in names])
 
@@ -74,7 +75,7 @@ def pseudo(
         try:
             found = predictor(read_image(picture.image))
         except InputError as error:
-            print(f"warning: skipped: {error}", file=sys.stderr)
+            logger.warning(f"skipped: {error}")
             continue
         builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
         for box, label, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,8 @@ from centerx.errors import InputError
 if TYPE_CHECKING:
     from centerx.build import Run
     from centerx.config import Config
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -74,7 +76,7 @@ def fit(run: Run, checkpoint: Path | None = None) -> None:
         if run.trainer.is_global_zero:
             tell_changes(checkpoint.with_name("config.yaml"), run)
             if epoch >= run.config.train.epochs:
-                print(f"warning: {checkpoint}: train.epochs={epoch} is reached, nothing is left", file=sys.stderr)
+                logger.warning(f"{checkpoint}: train.epochs={epoch} is reached, nothing is left")
     try:
         run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
@@ -85,11 +87,9 @@ def tell_changes(config: Path, run: Run) -> None:
     """Warn where a run that goes on differs from `config`, what it was trained with so far."""
     changes = changed_keys(config, run.config)
     if changes:
-        print(
-            f"warning: {config.parent}: goes on with another configuration: {', '.join(changes)}; unless that is "
-            "meant, give --resume the words that the run was started with",
-            file=sys.stderr,
-            flush=True,
+        logger.warning(
+            f"{config.parent}: goes on with another configuration: {', '.join(changes)}; unless that is "
+            "meant, give --resume the words that the run was started with"
         )
 
 

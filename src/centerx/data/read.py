@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +11,8 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, UnusableData, relabel
 from centerx.errors import InputError, nearest
+
+logger = logging.getLogger(__name__)
 
 # Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
@@ -109,11 +111,9 @@ def warn_of_problems(datasets: Sequence[Dataset]) -> None:
         if left_out and left_out[0] not in told:
             told.add(left_out[0])
             more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-            print(
-                f"warning: left out: {left_out[0].where}: {left_out[0].what}{more}; "
-                f"`centerx data check {dataset.path}` lists them",
-                file=sys.stderr,
-                flush=True,
+            logger.warning(
+                f"left out: {left_out[0].where}: {left_out[0].what}{more}; "
+                f"`centerx data check {dataset.path}` lists them"
             )
 
 

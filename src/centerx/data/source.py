@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import sys
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from centerx.data.dataset import Dataset, Record, relabel
 from centerx.errors import InputError, nearest
 from centerx.images import read_image
 from centerx.types import Sample
+
+logger = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -95,11 +97,9 @@ def warn_of_likeness(class_names: Sequence[str]) -> None:
         alike.setdefault(re.sub(r"[\W_]", "", name.casefold()) or name, []).append(name)
     for names in alike.values():
         if len(names) > 1:
-            print(
-                f"warning: classes: {' and '.join(map(repr, names))} are learned as {len(names)} classes; if they are "
-                "one, rename it where a data set or a teacher lists its classes",
-                file=sys.stderr,
-                flush=True,
+            logger.warning(
+                f"classes: {' and '.join(map(repr, names))} are learned as {len(names)} classes; if they are "
+                "one, rename it where a data set or a teacher lists its classes"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from centerx.evaluate.run import detect_all, evaluate_found
 from centerx.progress import track
 from centerx.runtime import Session, open_session
 from centerx.types import Batch, Detections
+
+logger = logging.getLogger(__name__)
 
 WORKERS = 2
 
@@ -83,7 +85,7 @@ def run_model(
         found, broken = detect_all(detect, track(loader, "evaluating"))
         parts.append(found)
     for message in broken:
-        print(f"warning: not evaluated: {message}", file=sys.stderr)
+        logger.warning(f"not evaluated: {message}")
     if not found:
         raise InputError(f"{where}: not one of {len(source)} pictures can be read")
     return source, found if len(parts) == 1 else {index: fuse([part[index] for part in parts]) for index in found}

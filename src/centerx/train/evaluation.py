@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +15,8 @@ from centerx.detector import Detector
 from centerx.evaluate import Metrics, detect_all, evaluate_found
 from centerx.train.module import CenterNetModule
 from centerx.types import Batch, Detections
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluation(L.Callback):
@@ -66,7 +68,7 @@ class Evaluation(L.Callback):
         if not trainer.is_global_zero:
             return
         for message in broken:
-            print(f"warning: not evaluated: {message}", file=sys.stderr, flush=True)
+            logger.warning(f"not evaluated: {message}")
         self.metrics = evaluate_found(self.source, found)
         self.figures = val_figures(self.metrics)
         self.improved = self.figures["val/AP"] > self.best

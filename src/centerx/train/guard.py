@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import sys
 from typing import Any
 
 import lightning as L
@@ -12,6 +12,8 @@ from torch import Tensor
 from centerx.errors import InputError
 from centerx.losses.reduce import mean_over_processes
 from centerx.train.module import CenterNetModule
+
+logger = logging.getLogger(__name__)
 
 MEMORY = 0.95  # of the running mean that a loss is compared with
 PATIENCE = 50  # steps without a finite loss before the run is given up
@@ -87,11 +89,7 @@ class SkipJumps(L.Callback):
     def on_train_end(self, trainer: L.Trainer, *_: object) -> None:
         """Say how many there were."""
         if self.skipped and trainer.is_global_zero:
-            print(
-                f"warning: train.skip_jumps left out {self.skipped} of {trainer.global_step} steps",
-                file=sys.stderr,
-                flush=True,
-            )
+            logger.warning(f"train.skip_jumps left out {self.skipped} of {trainer.global_step} steps")
 
 
 def not_finite(value: float, trainer: L.Trainer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from typing import Any
@@ -19,6 +20,8 @@ from rich.progress import (
 from centerx.errors import InputError
 from centerx.train.evaluation import Evaluation
 from centerx.types import Batch
+
+logger = logging.getLogger(__name__)
 
 PAUSE = 30.0  # seconds between two plain lines within an epoch
 
@@ -126,11 +129,11 @@ class BrokenImages(L.Callback):
                 raise InputError(f"{message}, or set data.broken_images=skip")
             if message not in self.seen:
                 self.seen.add(message)
-                print(f"warning: skipped: {message}", file=sys.stderr, flush=True)
+                logger.warning(f"skipped: {message}")
         if not len(batch.images):
             raise InputError("data.train: not one picture of a batch can be read; run `centerx data check` on it")
 
     def on_train_end(self, *_: object) -> None:
         """Say how many there were."""
         if self.seen:
-            print(f"warning: {len(self.seen)} unreadable pictures were left out", file=sys.stderr, flush=True)
+            logger.warning(f"{len(self.seen)} unreadable pictures were left out")
