@@ -17,7 +17,7 @@ PACKAGE = Path(centerx.__file__).parent
 
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
-SHARED = {"errors", "files", "types", "geometry", "images"}
+SHARED = {"errors", "files", "types", "geometry", "images", "problems"}
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "progress": set(),
     "types": {"geometry"},
     "images": {"errors"},
-    "config": {"errors"},
+    "problems": {"errors"},
+    "config": {"errors", "problems"},
     "draw": SHARED,
     "runtime": SHARED,
     "data": SHARED,

@@ -90,7 +90,7 @@ def test_check_counts_crowds_and_empty_pictures(centerx, tmp_path: Path) -> None
     assert "4 pictures, 2 without objects, 1 ignored box\n" in out
     assert table(out) == {"[red]cat": [2, 1, 2], "dog": [0, 0, 0]}
     assert re.search(r"^skipped .*gone\.png: no such image file.*boxes on it: 1$", out, re.MULTILINE)
-    assert re.search(r"^fixed .*c\.png: is 40 x 30 pixels, not 41 x 30", out, re.MULTILINE)
+    assert re.search(r"^doubtful .*c\.png: is 40 x 30 pixels, not 41 x 30", out, re.MULTILINE)
 
 
 def test_check_lists_all_the_rest_beside_a_fatal_problem_and_ends_with_2(centerx, tmp_path: Path) -> None:

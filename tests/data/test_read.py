@@ -72,6 +72,7 @@ def test_only_the_named_classes_are_read_and_count_as_labelled(shared_data: Path
 
 def test_a_complete_data_set_has_nothing_of_the_classes_it_lacks(tmp_path: Path) -> None:
     file = write_coco(tmp_path / "a.json", categories=[{"id": 1, "name": "yak"}], annotations=[coco_annotation(1)])
+    write_picture(tmp_path / "a.png")
     for complete in (False, True):
         (dataset,) = build_datasets([DataEntry(path=str(file), complete=complete)])
         (entry,) = SampleSource([dataset], ("ox", "yak")).entries

@@ -16,7 +16,8 @@ from centerx.errors import InputError, nearest
 if TYPE_CHECKING:
     import numpy as np
 
-    from centerx.data.dataset import Dataset, Problem, Record, Track
+    from centerx.data.dataset import Dataset, Record, Track
+    from centerx.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,12 @@ Classes = Annotated[
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
 Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
 
-COLOURS = {"fixed": typer.colors.GREEN, "skipped": typer.colors.YELLOW, "fatal": typer.colors.RED}
+COLOURS = {
+    "fixed": typer.colors.GREEN,
+    "doubtful": typer.colors.MAGENTA,
+    "skipped": typer.colors.YELLOW,
+    "fatal": typer.colors.RED,
+}
 COLUMNS = 4
 CELL_HW = 300, 400
 

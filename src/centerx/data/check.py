@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Problem, Track
+from centerx.data.dataset import Dataset, Track
 from centerx.errors import InputError
 from centerx.images import nonsense_orientation, read_image
+from centerx.problems import Kind, Problem
 
 
 class ClassCount(NamedTuple):
@@ -39,21 +40,23 @@ def picture_problems(dataset: Dataset, track: Track = iter) -> Iterator[Problem]
             height, width = read_image(record.image).shape[:2]
         except InputError as error:
             what = str(error).removeprefix(f"{record.image}: ")
-            yield Problem(str(record.image), f"{what}; boxes on it: {len(record.labels)}", "skipped")
+            yield Problem(Kind.UNREADABLE_PICTURE, str(record.image), f"{what}; boxes on it: {len(record.labels)}")
             continue
         usable += 1
         orientation = nonsense_orientation(record.image)
         if orientation:
             what = f"its EXIF orientation is {orientation}, not one of 1 to 8; taken as upright"
-            yield Problem(str(record.image), what, "fixed")
+            yield Problem(Kind.ORIENTATION, str(record.image), what)
         if record.declared_hw is not None and record.declared_hw != (height, width):
             declared = f"{record.declared_hw[1]} x {record.declared_hw[0]}"
             what = f"is {width} x {height} pixels, not {declared} as declared; its boxes are taken as they stand"
-            yield Problem(str(record.image), what, "fixed")
+            yield Problem(Kind.OTHER_SIZE, str(record.image), what)
     if not usable:
-        yield Problem(str(dataset.path), f"none of its {len(dataset.records)} pictures can be read", "fatal")
+        yield Problem(
+            Kind.NO_READABLE_PICTURE, str(dataset.path), f"none of its {len(dataset.records)} pictures can be read"
+        )
     if dataset.format != "folder" and not any(len(record.labels) for record in dataset.records):
-        yield Problem(str(dataset.path), f"no boxes on any of its {len(dataset.records)} pictures", "fatal")
+        yield Problem(Kind.NO_BOXES, str(dataset.path), f"no boxes on any of its {len(dataset.records)} pictures")
 
 
 def count_classes(dataset: Dataset) -> list[ClassCount]:

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, is_number
+from centerx.data.dataset import Dataset, RecordBuilder, is_number
 from centerx.data.places import choose_file, find_pictures
+from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
@@ -33,14 +34,14 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     except (ValueError, RecursionError) as error:
         unlike = f"malformed JSON ({error})"
     if unlike:
-        return Dataset(path, "coco", (), (), [], [Problem(str(file), unlike, "fatal")])
+        return Dataset(path, "coco", (), (), [], [Problem(Kind.UNREADABLE_LABELS, str(file), unlike)])
     names, category_ids, label_of = _categories(tree["categories"], file, problems)
     builders = _pictures(tree["images"], file, images, problems)
     seen: set[int | str] = set()
     repeated = []
     for number, annotation in enumerate(tree.get("annotations", [])):
         if not isinstance(annotation, dict):
-            problems.append(Problem(f"{file}: annotation number {number}", "is not a mapping", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: annotation number {number}", "is not a mapping"))
             continue
         own_id = annotation.get("id")
         where = f"{file}: annotation {f'number {number}' if own_id is None else own_id}"
@@ -51,7 +52,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         _add(annotation, where, builders, label_of, problems)
     if repeated:
         what = f"{len(repeated)} annotations repeat the id of another (the first is {repeated[0]!r}), all are used"
-        problems.append(Problem(str(file), what, "fixed"))
+        problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what))
     return Dataset(path, "coco", names, category_ids, [builder.build() for builder in builders.values()], problems)
 
 
@@ -73,15 +74,15 @@ def _categories(
     label_of: dict[int | str, int] = {}
     for category in categories:
         if not isinstance(category, dict) or not _is_id(category.get("id")) or "name" not in category:
-            problems.append(Problem(f"{file}: category {category!r}", "has no id or no name", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: category {category!r}", "has no id or no name"))
             continue
         own_id, name = category["id"], str(category["name"])
         where = f"{file}: category {own_id}"
         if own_id in label_of:
-            problems.append(Problem(where, f"{name!r}: its id is taken by an earlier category", "skipped"))
+            problems.append(Problem(Kind.REPEATED_ID, where, f"{name!r}: its id is taken by an earlier category"))
             continue
         if name in ids:
-            problems.append(Problem(where, f"repeats the name {name!r}, merged", "fixed"))
+            problems.append(Problem(Kind.REPEATED_CLASS, where, f"repeats the name {name!r}, merged"))
         ids.setdefault(name, own_id)
         label_of[own_id] = list(ids).index(name)
     return tuple(ids), tuple(ids.values()), label_of
@@ -96,10 +97,10 @@ def _pictures(
     for image in images:
         if not isinstance(image, dict) or not _is_id(image.get("id")) or not _is_name(image.get("file_name")):
             own_id = image.get("id") if isinstance(image, dict) else image
-            problems.append(Problem(f"{file}: image {own_id!r}", "has no id or no file_name", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: image {own_id!r}", "has no id or no file_name"))
         elif image["id"] in builders:
             what = f"{image['file_name']}: its id is taken by an earlier image"
-            problems.append(Problem(f"{file}: image {image['id']}", what, "skipped"))
+            problems.append(Problem(Kind.REPEATED_ID, f"{file}: image {image['id']}", what))
         else:
             picture = folder / image["file_name"].replace("\\", "/")
             builders[image["id"]] = RecordBuilder(picture, image["id"], problems, _declared_hw(image))
@@ -120,11 +121,11 @@ def _add(
 ) -> None:
     image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
     if not _is_id(image) or image not in builders:
-        problems.append(Problem(where, f"names the image {image!r}, which is not there", "skipped"))
+        problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the image {image!r}, which is not there"))
     elif not _is_id(category) or category not in label_of:
-        problems.append(Problem(where, f"names the category {category!r}, which is not there", "skipped"))
+        problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
     elif not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        problems.append(Problem(where, f"bbox must be four numbers, not {box!r}", "skipped"))
+        problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
         x, y, width, height = map(float, box)
         ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore"))

@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, is_number, readable_hw
+from centerx.data.dataset import Dataset, RecordBuilder, is_number, readable_hw
 from centerx.data.places import PROBE, choose_file, find_pictures, text_lines
+from centerx.problems import Kind, Problem
 
 KINDS = {"person": "fbox", "visible": "vbox", "head": "hbox"}  # class -> key of its box
 MASK = "mask"  # tag of a region that is not labelled
@@ -60,15 +61,17 @@ def _lines(file: Path, problems: list[Problem]) -> Iterator[_Line]:
         try:
             tree = json.loads(row)
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(where, f"malformed JSON ({error})", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"malformed JSON ({error})"))
             continue
         own_id = tree.get("ID") if isinstance(tree, dict) else None
         if not isinstance(own_id, str) or not own_id:
-            problems.append(Problem(where, "not a CrowdHuman picture, a mapping with an ID is needed", "skipped"))
+            problems.append(
+                Problem(Kind.MALFORMED_ENTRY, where, "not a CrowdHuman picture, a mapping with an ID is needed")
+            )
         elif not isinstance(tree.get("gtboxes"), list):
-            problems.append(Problem(where, f"{own_id}: has no list gtboxes", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"{own_id}: has no list gtboxes"))
         elif own_id in taken:
-            problems.append(Problem(where, f"{own_id}: its ID is taken by {taken[own_id]}", "skipped"))
+            problems.append(Problem(Kind.REPEATED_ID, where, f"{own_id}: its ID is taken by {taken[own_id]}"))
         else:
             taken[own_id] = where
             yield _Line(where, own_id, tree["gtboxes"])
@@ -76,16 +79,18 @@ def _lines(file: Path, problems: list[Problem]) -> Iterator[_Line]:
 
 def _add(builder: RecordBuilder, where: str, each: Any) -> None:
     if not isinstance(each, dict):
-        builder.problems.append(Problem(where, "is not a mapping", "skipped"))
+        builder.problems.append(Problem(Kind.MALFORMED_ENTRY, where, "is not a mapping"))
         return
     tag = each.get("tag")
     if tag not in (MASK, "person"):
-        builder.problems.append(Problem(where, f"tag {tag!r} is neither person nor mask, ignored region", "fixed"))
+        builder.problems.append(
+            Problem(Kind.UNKNOWN_OBJECT, where, f"tag {tag!r} is neither person nor mask, ignored region")
+        )
     ignored = tag != "person" or _says(each, "extra", "ignore")
     for label, key in enumerate(KINDS.values()):
         box = each.get(key if tag == "person" else "fbox")
         if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-            builder.problems.append(Problem(where, f"{key} must be four numbers, not {box!r}", "skipped"))
+            builder.problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"{key} must be four numbers, not {box!r}"))
             continue
         x, y, width, height = map(float, box)
         xyxy = _inside([x, y, x + width, y + height], builder.declared_hw)

@@ -6,29 +6,15 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from centerx.errors import InputError
 from centerx.images import image_hw
+from centerx.problems import Kind, Problem
 
 OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding or counting from 1
-Fate = Literal["fixed", "skipped", "fatal"]
-
-
-class Problem(NamedTuple):
-    """One thing wrong in a data set.
-
-    Attributes:
-        where: file, with line or record id where known.
-        what: what is wrong there.
-        fate: fixed (used after repair), skipped (the record is left out) or fatal (nothing can be read).
-    """
-
-    where: str
-    what: str
-    fate: Fate
 
 
 class Record(NamedTuple):
@@ -86,7 +72,7 @@ class UnusableData(InputError):
 
     def __init__(self, where: Path, what: str) -> None:
         super().__init__(f"{where}: {what}")
-        self.problem = Problem(str(where), what, "fatal")
+        self.problem = Problem(Kind.UNREADABLE_LABELS, str(where), what)
 
 
 Track = Callable[[Sequence[Record]], Iterable[Record]]  # passes records on and shows how far it is
@@ -120,11 +106,13 @@ class RecordBuilder:
             area: the object's own, in square pixels; the box's without it.
         """
         if not all(map(math.isfinite, xyxy)):
-            self.problems.append(Problem(where, f"box {xyxy} is not finite", "skipped"))
+            self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"box {xyxy} is not finite"))
             return
         width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
         if width <= 0 or height <= 0:
-            self.problems.append(Problem(where, f"box of {width:g} x {height:g} pixels has no area", "skipped"))
+            self.problems.append(
+                Problem(Kind.BOX_WITHOUT_AREA, where, f"box of {width:g} x {height:g} pixels has no area")
+            )
             return
         if _overhang(xyxy, self.declared_hw) > OVERHANG:
             inside = self._clip(where, xyxy)
@@ -156,9 +144,13 @@ class RecordBuilder:
         inside = [min(max(value, 0.0), float(side)) for value, side in zip(xyxy, limit, strict=True)]
         box = " ".join(f"{value:g}" for value in xyxy)
         if inside[0] >= inside[2] or inside[1] >= inside[3]:
-            self.problems.append(Problem(where, f"box {box} lies outside its {hw[1]} x {hw[0]} picture", "skipped"))
+            self.problems.append(
+                Problem(Kind.BOX_OUTSIDE, where, f"box {box} lies outside its {hw[1]} x {hw[0]} picture")
+            )
             return None
-        self.problems.append(Problem(where, f"box {box} leaves its {hw[1]} x {hw[0]} picture, clipped", "fixed"))
+        self.problems.append(
+            Problem(Kind.BOX_CLIPPED, where, f"box {box} leaves its {hw[1]} x {hw[0]} picture, clipped")
+        )
         return inside
 
 

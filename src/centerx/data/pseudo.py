@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder
+from centerx.data.dataset import Dataset, RecordBuilder
 from centerx.data.places import find_pictures, text_lines
+from centerx.problems import Kind, Problem
 
 OBJECT = 5  # fields of one: name and corners
 HEAD = re.compile(r"[^;]+(;\s*[1-9][0-9]{0,8}\s*){2}(;.*)?")
@@ -27,9 +28,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         name, *fields = (word.strip() for word in line.split(";"))
         if not HEAD.fullmatch(line) or (len(fields) - 2) % OBJECT:
             what = f"not name, width, height and {OBJECT} fields an object, separated by semicolons"
-            problems.append(Problem(where, what, "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
         elif name in lines:
-            problems.append(Problem(where, f"{name} is there already, {lines[name][0]}", "skipped"))
+            problems.append(Problem(Kind.REPEATED_ID, where, f"{name} is there already, {lines[name][0]}"))
         else:
             lines[name] = where, fields
     names = tuple(sorted({name for _, fields in lines.values() for name in fields[2::OBJECT]} - {""}))
@@ -43,11 +44,11 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             try:
                 xyxy = [float(corner) for corner in corners]
             except ValueError:
-                problems.append(Problem(here, f"not four numbers: {' '.join(corners)}", "skipped"))
+                problems.append(Problem(Kind.MALFORMED_ENTRY, here, f"not four numbers: {' '.join(corners)}"))
                 continue
             if label:
                 builder.add(here, xyxy, names.index(label))
             else:
-                problems.append(Problem(here, "has no name", "skipped"))
+                problems.append(Problem(Kind.MALFORMED_ENTRY, here, "has no name"))
         records.append(builder.build())
     return Dataset(path, "pseudo", names, tuple(range(1, len(names) + 1)), records, problems)

@@ -15,9 +15,10 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, parent_folder
+from centerx.data.dataset import Dataset, RecordBuilder, parent_folder
 from centerx.errors import InputError, nearest
 from centerx.images import SUFFIXES
+from centerx.problems import Kind, Problem
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LABEL_MAP = "labelmap.txt"  # classes in order, as CVAT writes them: `name:colour:parts:actions`
@@ -60,22 +61,24 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     chosen = list(annotations) if whole else _split_names(path, str(split), folder, files)
     for name, count in Counter(chosen).items():
         if count > 1:
-            problems.append(Problem(f"{path}: split {split}", f"{name}: listed {count} times, used once", "fixed"))
+            problems.append(
+                Problem(Kind.REPEATED_PICTURE, f"{path}: split {split}", f"{name}: listed {count} times, used once")
+            )
     pictures = _Pictures(root, folder, images)
     records = []
     for name in dict.fromkeys(chosen):
         annotation = annotations.get(name)
         if not annotation:
             if name not in files:  # else it is fatal already
-                problems.append(Problem(f"{path}: split {split}", f"{name}: no such xml file", "skipped"))
+                problems.append(Problem(Kind.UNKNOWN_REFERENCE, f"{path}: split {split}", f"{name}: no such xml file"))
             continue
         builder = RecordBuilder(pictures.find(annotation.picture, name), name, problems, annotation.hw)
         for number, each in enumerate(annotation.objects, start=1):
             where = f"{annotation.file}: object {number}"
             if not each.name:
-                problems.append(Problem(where, "has no name", "skipped"))
+                problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no name"))
             elif each.xyxy is None:
-                problems.append(Problem(where, "has no bndbox of four numbers", "skipped"))
+                problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no bndbox of four numbers"))
             else:
                 builder.add(where, each.xyxy, names.index(each.name), each.difficult)
         records.append(builder.build())
@@ -107,10 +110,12 @@ def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
     try:
         root = parse(file).getroot()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        problems.append(Problem(str(file), f"malformed XML ({error})", "fatal"))
+        problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), f"malformed XML ({error})"))
         return None
     if root.tag != "annotation":
-        problems.append(Problem(str(file), f"not Pascal VOC: <annotation> is needed, not <{root.tag}>", "fatal"))
+        problems.append(
+            Problem(Kind.UNREADABLE_LABELS, str(file), f"not Pascal VOC: <annotation> is needed, not <{root.tag}>")
+        )
         return None
     objects = [
         _Object(_text(node, "name"), _corners(node.find("bndbox")), _text(node, "difficult").lower() in ("1", "true"))

@@ -18,9 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, readable_hw
+from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
 from centerx.data.places import choose_file, find_pictures, text_lines
 from centerx.images import SUFFIXES
+from centerx.problems import Kind, Problem
 
 WIDER, MAFA_TRAIN, MAFA_TEST = 10, 21, 18  # numbers in a row
 INVALID = 7  # place of WIDER's flag
@@ -85,12 +86,12 @@ def _add(builder: RecordBuilder, row: _Row, length: int) -> None:
     where, text, values = row
     if len(values) < 4:
         what = f"{len(values)} numbers, 4 are needed" if values else f"not numbers: {text}"
-        builder.problems.append(Problem(where, what, "skipped"))
+        builder.problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
         return
     labels, ignore = [0], False
     if length in (WIDER, *CLASSES) and len(values) != length:
         what = f"{len(values)} numbers, others have {length}; only its box is used"
-        builder.problems.append(Problem(where, what, "fixed"))
+        builder.problems.append(Problem(Kind.EXTRA_VALUES, where, what))
     elif length == WIDER:
         ignore = values[INVALID] == 1
     elif length == MAFA_TRAIN:
@@ -117,12 +118,12 @@ def _pictures(file: Path, problems: list[Problem]) -> dict[str, _Picture]:
             current = _Picture(where, counted=not named["hash"])
             first = pictures.setdefault(named["name"], current)
             if first is not current:
-                problems.append(Problem(where, f"{named['name']} is there already, {first.where}", "skipped"))
+                problems.append(Problem(Kind.REPEATED_ID, where, f"{named['name']} is there already, {first.where}"))
         elif not _numbers(line.split()[0]):
-            problems.append(Problem(where, f"neither a picture's name nor numbers: {line}", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"neither a picture's name nor numbers: {line}"))
             current = None  # were it a name, the rows that follow would not be the last picture's
         elif current is None:
-            problems.append(Problem(where, f"belongs to no picture: {line}", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"belongs to no picture: {line}"))
         elif current.counted and current.count is None and not current.rows and len(line.split()) == 1:
             current.count = _numbers(line)[0]
         else:
@@ -136,11 +137,11 @@ def _agrees(name: str, picture: _Picture, problems: list[Problem]) -> bool:
     if count in (0, 1) and len(rows) == 1 and rows[0].values and not any(rows[0].values):
         rows.clear()  # so the published files mark a picture without faces
     elif picture.counted and count is None and not rows:
-        problems.append(Problem(picture.where, f"{name}: neither count nor rows follow", "skipped"))
+        problems.append(Problem(Kind.MALFORMED_ENTRY, picture.where, f"{name}: neither count nor rows follow"))
         return False
     elif picture.counted and count != len(rows):
         said = "no count" if count is None else f"a count of {count:g}"
-        problems.append(Problem(picture.where, f"{name}: {said}, but rows: {len(rows)}; they are used", "fixed"))
+        problems.append(Problem(Kind.ROW_COUNT, picture.where, f"{name}: {said}, but rows: {len(rows)}; they are used"))
     return True
 
 

@@ -13,11 +13,12 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 import yaml
 
-from centerx.data.dataset import Dataset, Problem, Record, Track, readable_hw
+from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.data.yolo import load_yaml
 from centerx.errors import InputError
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
+from centerx.problems import Kind, Problem
 
 
 class Written(NamedTuple):
@@ -153,7 +154,7 @@ def _copy_pictures(records: Iterable[Record], folder: Path) -> tuple[list[_Copy]
             hw = image_hw(record.image)
         except InputError as error:
             what = str(error).removeprefix(f"{record.image}: ")
-            problems.append(Problem(str(record.image), f"{what}; left out", "skipped"))
+            problems.append(Problem(Kind.UNREADABLE_PICTURE, str(record.image), f"{what}; left out"))
             continue
         name = _free_name(record.image, taken)
         taken.add(Path(name).stem.casefold())
@@ -209,7 +210,7 @@ def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
     keep = ~record.ignore & (box_area(boxes) > 0)
     if not keep.all():
         what = f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out, ignored or outside the picture"
-        problems.append(Problem(str(record.image), what, "skipped"))
+        problems.append(Problem(Kind.NOT_WRITTEN, str(record.image), what))
     relative = boxes[keep] / np.array([hw[1], hw[0], hw[1], hw[0]])
     centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
     rows = np.concatenate([centres, sizes], axis=1).tolist()

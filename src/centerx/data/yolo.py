@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from centerx.data.dataset import Dataset, Problem, RecordBuilder, UnusableData, parent_folder
+from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
 from centerx.errors import InputError, nearest
 from centerx.images import SUFFIXES, image_hw, list_images
+from centerx.problems import Kind, Problem
 
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 NAME_FILES = ("classes.txt", "obj.names", "*.names")
@@ -59,14 +60,16 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     listed = Counter(listing.pictures)
     for (picture, _), count in listed.items():
         if count > 1:
-            problems.append(Problem(str(picture), f"listed {count} times, used once", "fixed"))
+            problems.append(Problem(Kind.REPEATED_PICTURE, str(picture), f"listed {count} times, used once"))
     rows = [_rows(label_file, problems) for _, label_file in listed]
     names = listing.names
     if not names:
         numbers = (row.number for some in rows for row in some)
         count = 1 + max((number for number in numbers if number < MOST_CLASSES), default=-1)
         names = {number: str(number) for number in range(count)}
-        problems.append(Problem(str(path), f"no class names: the {count} classes are called by number", "fixed"))
+        problems.append(
+            Problem(Kind.NUMBERED_CLASSES, str(path), f"no class names: the {count} classes are called by number")
+        )
     class_names = tuple(dict.fromkeys(names.values()))
     label_of = {number: class_names.index(name) for number, name in names.items()}
     ids = {name: number for number, name in reversed(names.items())}  # of numbers that share a name, the first
@@ -100,7 +103,7 @@ def _rows(file: Path, problems: list[Problem]) -> list[_Row]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
     except UnicodeDecodeError:
-        problems.append(Problem(str(file), "not a text file", "fatal"))
+        problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), "not a text file"))
         return []
     rows = []
     for number, line in enumerate(lines, start=1):
@@ -108,12 +111,12 @@ def _rows(file: Path, problems: list[Problem]) -> list[_Row]:
         try:
             values = [float(word) for word in line.split()]
         except ValueError:
-            problems.append(Problem(where, f"not numbers: {line.strip()}", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"not numbers: {line.strip()}"))
             continue
         if values and values[0].is_integer():
             rows.append(_Row(where, int(values[0]), values[1:]))
         elif values:
-            problems.append(Problem(where, f"class {values[0]:g} is not a whole number", "skipped"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"class {values[0]:g} is not a whole number"))
     return rows
 
 
@@ -123,15 +126,15 @@ def _add_rows(
     try:
         height, width = builder.declared_hw = image_hw(builder.image)
     except InputError as error:
-        builder.problems.append(Problem(str(file), f"its picture's size is unknown ({error})", "skipped"))
+        builder.problems.append(Problem(Kind.UNREADABLE_PICTURE, str(file), f"its picture's size is unknown ({error})"))
         return
     for where, number, values in rows:
         box = _relative_box(values[:4] if has_keypoints else values)
         if number not in label_of:
             what = f"class {number} is none of the {len(label_of)} classes"
-            builder.problems.append(Problem(where, what, "skipped"))
+            builder.problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, what))
         elif box is None:
-            builder.problems.append(Problem(where, f"{len(values)} coordinates, 4 are needed", "skipped"))
+            builder.problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"{len(values)} coordinates, 4 are needed"))
         else:
             xyxy = [value * side for value, side in zip(box, (width, height) * 2, strict=True)]
             builder.add(where, xyxy, label_of[number])
@@ -159,7 +162,7 @@ def _from_yaml(file: Path, split: str | None, images: Path | None, problems: lis
     names = _names(file, tree)
     if tree.get("nc") not in (None, len(names)):
         what = f"nc is {tree['nc']}, but there are {len(names)} names; the names count"
-        problems.append(Problem(str(file), what, "fixed"))
+        problems.append(Problem(Kind.CLASS_COUNT, str(file), what))
     return _Listing(names, labelled, has_keypoints="kpt_shape" in tree)
 
 
@@ -295,7 +298,7 @@ def _strays(pictures: Sequence[tuple[Path, Path]]) -> list[Problem]:
         stems |= {picture.stem for picture, file in pictures if file.parent == labels}
         for file in sorted(labels.glob("*.txt")):
             if file.stem not in stems and not any(map(file.match, NAME_FILES)):
-                problems.append(Problem(str(file), "there is no picture of this name", "skipped"))
+                problems.append(Problem(Kind.LABELS_WITHOUT_PICTURE, str(file), "there is no picture of this name"))
     return problems
 
 

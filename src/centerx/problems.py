@@ -1,0 +1,148 @@
+"""What is wrong, doubtful, repaired or left out in what a user gives: one list of kinds, and how each is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Literal, NamedTuple
+
+from centerx.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Fate = Literal["fixed", "skipped", "doubtful", "fatal"]
+Action = Literal["warn", "fail"]
+
+
+class Kind(Enum):
+    """A kind of problem; `word` is its name in configurations, reports and messages."""
+
+    UNREADABLE_LABELS = "fatal", "a file of labels that cannot be read, or is something else"
+    UNREAD_LABELS = "fatal", "labels beside the pictures in a format that no reader takes"
+    NO_READABLE_PICTURE = "fatal", "a data set of which no picture can be read"
+    NO_BOXES = "fatal", "labels without one box"
+    ONLY_IGNORED_BOXES = "fatal", "boxes that are all ignored (`iscrowd`, `ignore`, `difficult`): none can be learned"
+    MALFORMED_ENTRY = "skipped", "a line, row, object or mapping that lacks what it needs"
+    UNKNOWN_REFERENCE = "skipped", "a picture, class or file that is named and not there"
+    REPEATED_ID = "skipped", "an id or name that an earlier entry has"
+    UNREADABLE_PICTURE = "skipped", "a picture that is missing or broken"
+    LABELS_WITHOUT_PICTURE = "skipped", "a file of labels to which no picture belongs"
+    FILE_LEFT_OUT = "skipped", "files of other kinds in a folder"
+    PICTURE_WITHOUT_OBJECTS = "skipped", "a picture without objects, with `only_with_objects`"
+    EMPTY_ROOT_CATEGORY = "skipped", "a class without boxes that others name as their supercategory"
+    NOT_EXHAUSTIVE = "skipped", "a box of a class that is not labelled exhaustively on its picture"
+    BOX_NOT_FINITE = "skipped", "a box that is not finite"
+    BOX_WITHOUT_AREA = "skipped", "a box of no width or height"
+    BOX_OUTSIDE = "skipped", "a box outside its picture"
+    BOX_UNDER_ONE_PIXEL = "skipped", "a box under one pixel at the size of the input: it is not trained"
+    NOT_WRITTEN = "skipped", "what the format that is written has no word for"
+    BOX_CLIPPED = "fixed", "a box that leaves its picture: clipped"
+    REPEATED_PICTURE = "fixed", "one picture listed or annotated more than once: used once, its labels joined"
+    REPEATED_ANNOTATION_ID = "fixed", "annotations with one id: all are used"
+    REPEATED_CLASS = "fixed", "a class listed more than once: they are one class"
+    CLASS_COUNT = "fixed", "a number of classes that is not that of their names: the names count"
+    NUMBERED_CLASSES = "fixed", "classes without names: called by their numbers"
+    CHANGED_CLASS_NAME = "fixed", "a class name that YAML reads as another value: taken as written"
+    DECODED_TEXT = "fixed", "a text that is not UTF-8: decoded otherwise"
+    EXTRA_VALUES = "fixed", "a row with more or fewer values than its kind has: its box is used"
+    ROW_COUNT = "fixed", "a number of rows that is not the one announced: the rows are used"
+    UNKNOWN_OBJECT = "fixed", "an object of an unknown kind: an ignored region"
+    POLYGON = "fixed", "a polygon: the box around it is used"
+    ROTATED_BOX = "fixed", "a rotated box: the upright box around it is used"
+    TURNED_BOXES = "fixed", "boxes of the picture as stored, with `frame: stored`: turned with it"
+    ORIENTATION = "fixed", "an EXIF orientation that is none of 1 to 8: taken as upright"
+    FOUND_ELSEWHERE = "fixed", "a picture that is not where the labels say: found by the end of its path"
+    CONTRADICTING_NAME = "doubtful", "labels that name another picture than the one they are read for"
+    TWO_PLACES = "doubtful", "data in two places that may be meant: the nearer is read"
+    REPEATED_BOX = "doubtful", "the same box of the same class twice on a picture: both are used"
+    CLASS_WITHOUT_BOX = "doubtful", "a class without any box"
+    ALIKE_CLASSES = "doubtful", "class names that differ in case, spaces and signs alone"
+    OTHER_SIZE = "doubtful", "a picture of another size than declared: its boxes are taken as they stand"
+    TURNED_FRAME = "doubtful", "boxes that seem to be of the picture as stored, before its EXIF orientation"
+    FEW_GREY_LEVELS = "doubtful", "a picture that uses few grey levels"
+    TOO_MANY_OBJECTS = "doubtful", "more objects on a picture than the model can give (`model.top_k`)"
+    VIDEO_ENDS_EARLY = "doubtful", "a video that ends before the frames that its header announces"
+
+    def __init__(self, fate: Fate, meaning: str) -> None:
+        self.fate = fate
+        self.meaning = meaning
+
+    @property
+    def word(self) -> str:
+        """Its name in lower case."""
+        return self.name.lower()
+
+
+class Problem(NamedTuple):
+    """One event.
+
+    Attributes:
+        kind: of it, which decides what becomes of it.
+        where: file, with line or record id where known.
+        what: what is there.
+        times: how many such things it stands for.
+    """
+
+    kind: Kind
+    where: str
+    what: str
+    times: int = 1
+
+    @property
+    def fate(self) -> Fate:
+        """What becomes of it: fixed (repaired), skipped (left out), doubtful (used as it is) or fatal (an error)."""
+        return self.kind.fate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a json report says of it."""
+        return {
+            "kind": self.kind.word,
+            "fate": self.fate,
+            "where": self.where,
+            "what": self.what,
+            "count": self.times,
+        }
+
+
+class Summary(NamedTuple):
+    """All problems of one kind.
+
+    Attributes:
+        kind: of them. times: how many. first: the first of them.
+    """
+
+    kind: Kind
+    times: int
+    first: Problem
+
+
+def summarise(problems: Iterable[Problem]) -> list[Summary]:
+    """One summary a kind, in the order of `Kind`."""
+    found: dict[Kind, Summary] = {}
+    for problem in problems:
+        _, times, first = found.get(problem.kind, (problem.kind, 0, problem))
+        found[problem.kind] = Summary(problem.kind, times + problem.times, first)
+    return [found[kind] for kind in Kind if kind in found]
+
+
+def tell(problems: Iterable[Problem], source: str, actions: Mapping[Kind, Action] | None = None) -> None:
+    """Log a line a kind: its name, count, fate and first example.
+
+    Args:
+        problems: to tell.
+        source: the data that they are of.
+        actions: what to do on a kind; without one it is told.
+
+    Raises:
+        InputError: there is a problem of a kind whose action is `fail`.
+    """
+    summaries = summarise(problems)
+    for kind, times, first in summaries:
+        if (actions or {}).get(kind) == "fail":
+            more = f" (and {times - 1} more)" if times > 1 else ""
+            raise InputError(
+                f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.word}=warn to go on"
+            )
+    for kind, times, first in summaries:
+        logger.warning(f"{source}: {kind.word}: {times} {kind.fate}, the first: {first.where}: {first.what}")
