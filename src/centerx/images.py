@@ -104,9 +104,10 @@ def nonsense_orientation(path: Path) -> str:
     return "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Every image file below `folder`, sorted, by suffix."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+def list_images(folder: Path, deep: bool = True) -> list[Path]:
+    """Every image file below `folder`, or directly in it, sorted, by suffix."""
+    found = folder.rglob("*") if deep else folder.iterdir()
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 @contextmanager

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from centerx.data.dataset import Dataset, RecordBuilder, is_number
-from centerx.data.places import choose_file, find_pictures
+import numpy as np
+
+from centerx.data.dataset import (
+    Dataset,
+    Record,
+    RecordBuilder,
+    is_number,
+    join_records,
+    keep_boxes,
+    keep_classes,
+    upright_around,
+)
+from centerx.data.places import choose_file, find_pictures, locate_pictures
 from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
+PER_IMAGE = (
+    "neg_category_ids",
+    "not_exhaustive_category_ids",
+)  # LVIS: what is not there, or labelled in part
 
 
 def recognises(path: Path) -> bool:
@@ -24,7 +40,11 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Read a file, or the file of `split` in a folder.
 
     Crowds and annotations with `ignore` become ignored objects; the object's own area is kept. Boxes without area are
-    skipped. An image without annotations is a picture without objects.
+    skipped. An image without annotations is a picture without objects. Images that name one picture become one record.
+
+    LVIS: an image without a file_name is named by its coco_url. Where images have `neg_category_ids` or
+    `not_exhaustive_category_ids`, each labels only the classes that are annotated on it or are its negative ones, but
+    for those that are not exhaustive.
     """
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
@@ -52,8 +72,11 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         _add(annotation, where, builders, label_of, problems)
     if repeated:
         what = f"{len(repeated)} annotations repeat the id of another (the first is {repeated[0]!r}), all are used"
-        problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what))
-    return Dataset(path, "coco", names, category_ids, [builder.build() for builder in builders.values()], problems)
+        problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what, len(repeated)))
+    records = [builder.build() for builder in builders.values()]
+    records = _supervised(records, tree["images"], label_of, str(file), problems)
+    dataset = Dataset(path, "coco", names, category_ids, join_records(records, problems), problems)
+    return _without_empty_roots(dataset, tree["categories"], file)
 
 
 def _unlike_coco(tree: Any) -> str:
@@ -91,20 +114,34 @@ def _categories(
 def _pictures(
     images: list[Any], file: Path, folder: Path | None, problems: list[Problem]
 ) -> dict[int | str, RecordBuilder]:
-    names = [image["file_name"] for image in images if isinstance(image, dict) and _is_name(image.get("file_name"))]
-    folder = folder or find_pictures(file, names)
-    builders: dict[int | str, RecordBuilder] = {}
+    known: dict[int | str, tuple[str, tuple[int, int] | None]] = {}
     for image in images:
-        if not isinstance(image, dict) or not _is_id(image.get("id")) or not _is_name(image.get("file_name")):
+        name = _file_name(image)
+        if not name or not _is_id(image.get("id")):
             own_id = image.get("id") if isinstance(image, dict) else image
-            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: image {own_id!r}", "has no id or no file_name"))
-        elif image["id"] in builders:
-            what = f"{image['file_name']}: its id is taken by an earlier image"
+            what = "has no id, or neither file_name nor coco_url"
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: image {own_id!r}", what))
+        elif image["id"] in known:
+            what = f"{name}: its id is taken by an earlier image"
             problems.append(Problem(Kind.REPEATED_ID, f"{file}: image {image['id']}", what))
         else:
-            picture = folder / image["file_name"].replace("\\", "/")
-            builders[image["id"]] = RecordBuilder(picture, image["id"], problems, _declared_hw(image))
-    return builders
+            known[image["id"]] = name, _declared_hw(image)
+    names = [name for name, _ in known.values()]
+    places = locate_pictures(folder or find_pictures(file, names), names, str(file), problems)
+    return {
+        own_id: RecordBuilder(picture, own_id, problems, hw)
+        for picture, (own_id, (_, hw)) in zip(places, known.items(), strict=True)
+    }
+
+
+def _file_name(image: Any) -> str:
+    """An image's file_name, or the end of its coco_url; nothing where it has neither."""
+    if not isinstance(image, dict):
+        return ""
+    name, url = image.get("file_name"), image.get("coco_url")
+    if _is_name(name):
+        return str(name)
+    return "/".join(str(url).split("/")[-2:]) if _is_name(url) else ""
 
 
 def _declared_hw(image: dict[str, Any]) -> tuple[int, int] | None:
@@ -128,10 +165,69 @@ def _add(
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
         x, y, width, height = map(float, box)
+        xyxy = [x, y, x + width, y + height]
+        if (turn := _rotation(annotation)) and width > 0 and height > 0:
+            xyxy = upright_around((x + width / 2, y + height / 2), (width, height), math.radians(turn))
+            what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
+            problems.append(Problem(Kind.ROTATED_BOX, where, what))
         ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore"))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
-        builders[image].add(where, [x, y, x + width, y + height], label_of[category], ignore, own_area)
+        builders[image].add(where, xyxy, label_of[category], ignore, own_area)
+
+
+def _rotation(annotation: dict[str, Any]) -> float:
+    """Degrees by which CVAT turned a box about its centre, clockwise on a screen; 0 without."""
+    attributes = annotation.get("attributes")
+    degrees = attributes.get("rotation") if isinstance(attributes, dict) else None
+    return float(degrees) % 360 if is_number(degrees) and math.isfinite(degrees) else 0.0
+
+
+def _supervised(
+    records: list[Record], images: list[Any], label_of: dict[int | str, int], where: str, problems: list[Problem]
+) -> list[Record]:
+    """Say of each picture which classes it labels, where the images have LVIS's lists of categories."""
+    lists: dict[int | str, tuple[set[int], set[int]]] = {}
+    for image in images:
+        if isinstance(image, dict) and not image.keys().isdisjoint(PER_IMAGE) and _is_id(image.get("id")):
+            negative, partial = (
+                {label_of[each] for each in image.get(key) or [] if _is_id(each) and each in label_of}
+                for key in PER_IMAGE
+            )
+            lists.setdefault(image["id"], (negative, partial))
+    if not lists:
+        return records
+    supervised = []
+    for record in records:
+        negative, partial = lists.get(record.image_id, (set(), set()))
+        present = set(record.labels.tolist())
+        keep = ~np.isin(record.labels, list(partial))
+        if not keep.all():
+            count = int((~keep).sum())
+            what = f"{count} boxes of classes that it does not label exhaustively"
+            problems.append(Problem(Kind.NOT_EXHAUSTIVE, f"{where}: image {record.image_id}", what, count))
+        supervised.append(keep_boxes(record, keep)._replace(labelled=frozenset((present | negative) - partial)))
+    return supervised
+
+
+def _without_empty_roots(dataset: Dataset, categories: list[Any], file: Path) -> Dataset:
+    """Leave out classes without boxes that only name the others' supercategory, as Roboflow writes them."""
+    mappings = [each for each in categories if isinstance(each, dict)]
+    parents = {str(each.get("supercategory")) for each in mappings if each.get("name") != each.get("supercategory")}
+    tops = {str(each.get("name")) for each in mappings if each.get("supercategory") in (None, "", "none")}
+    used = set(np.concatenate([record.labels for record in dataset.records]).tolist()) if dataset.records else set()
+    empty = [
+        label
+        for label, name in enumerate(dataset.class_names)
+        if label not in used and name in parents and name in tops
+    ]
+    if not empty:
+        return dataset
+    for label in empty:
+        what = f"{dataset.class_names[label]!r} has no boxes and is the supercategory of others"
+        where = f"{file}: category {dataset.category_ids[label]}"
+        dataset.problems.append(Problem(Kind.EMPTY_ROOT_CATEGORY, where, what))
+    return keep_classes(dataset, [label for label in range(len(dataset.class_names)) if label not in empty])
 
 
 def _files(folder: Path) -> list[Path]:

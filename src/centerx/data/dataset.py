@@ -28,6 +28,8 @@ class Record(NamedTuple):
         ignore: (N,) bool; crowds and difficult objects.
         area: (N,) float64 square pixels; the object's own where the format gives it (COCO), else the box's.
         declared_hw: the picture's height and width as the data set states them, None where it does not.
+        labelled: the labels of the classes that are labelled exhaustively on this picture; None: all of the data set's.
+        aliases: further ids of the picture, where the data set lists it more than once.
     """
 
     image: Path
@@ -37,6 +39,8 @@ class Record(NamedTuple):
     ignore: np.ndarray
     area: np.ndarray
     declared_hw: tuple[int, int] | None = None
+    labelled: frozenset[int] | None = None
+    aliases: tuple[int | str, ...] = ()
 
 
 class Dataset(NamedTuple):
@@ -45,7 +49,8 @@ class Dataset(NamedTuple):
     Attributes:
         path: what was read.
         format: the reader's name.
-        class_names: the classes labelled exhaustively on every picture; empty for a bare folder of images.
+        class_names: the classes labelled exhaustively on every picture whose record does not say otherwise; empty for a
+            bare folder of images.
         category_ids: the format's own id of each class.
         records: one a picture, in the format's order.
         problems: everything that was wrong.
@@ -105,20 +110,11 @@ class RecordBuilder:
             xyxy: corners in pixels. label: into `Dataset.class_names`. ignore: crowd or difficult.
             area: the object's own, in square pixels; the box's without it.
         """
-        if not all(map(math.isfinite, xyxy)):
-            self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"box {xyxy} is not finite"))
-            return
-        width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
-        if width <= 0 or height <= 0:
-            self.problems.append(
-                Problem(Kind.BOX_WITHOUT_AREA, where, f"box of {width:g} x {height:g} pixels has no area")
-            )
-            return
-        if _overhang(xyxy, self.declared_hw) > OVERHANG:
-            inside = self._clip(where, xyxy)
-            if inside is None:
+        if not self._fits(xyxy):
+            usable = self._repaired(where, xyxy)
+            if usable is None:
                 return
-            xyxy = inside
+            xyxy = usable
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
         self.rows.append((xyxy, label, ignore, own))
 
@@ -134,6 +130,26 @@ class RecordBuilder:
             np.array(area, dtype=np.float64),
             self.declared_hw,
         )
+
+    def _fits(self, xyxy: list[float]) -> bool:
+        """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
+        if self.declared_hw is None:
+            return False
+        left, top, right, bottom = xyxy
+        height, width = self.declared_hw
+        return -OVERHANG <= left < right <= width + OVERHANG and -OVERHANG <= top < bottom <= height + OVERHANG
+
+    def _repaired(self, where: str, xyxy: list[float]) -> list[float] | None:
+        """The part of a box that can be used; None where there is none."""
+        if not all(map(math.isfinite, xyxy)):
+            self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"box {xyxy} is not finite"))
+            return None
+        width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
+        if width <= 0 or height <= 0:
+            what = f"box of {width:g} x {height:g} pixels has no area"
+            self.problems.append(Problem(Kind.BOX_WITHOUT_AREA, where, what))
+            return None
+        return self._clip(where, xyxy) if _overhang(xyxy, self.declared_hw) > OVERHANG else xyxy
 
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
         """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
@@ -155,12 +171,77 @@ class RecordBuilder:
 
 
 def relabel(record: Record, new_label: np.ndarray) -> Record:
-    """Replace each label l by `new_label[l]`; boxes whose new label is -1 are left out."""
+    """Replace each label l by `new_label[l]`; boxes whose new label is -1 are left out.
+
+    Of several classes that become one, all must be labelled exhaustively on the picture.
+    """
+    labelled = record.labelled
+    if labelled is not None:
+        partly = {int(new) for old, new in enumerate(new_label) if old not in labelled}
+        labelled = frozenset(int(new_label[old]) for old in labelled) - partly - {-1}
     labels = new_label[record.labels]
-    keep = labels >= 0
+    return keep_boxes(record._replace(labels=labels, labelled=labelled), labels >= 0)
+
+
+def keep_boxes(record: Record, keep: np.ndarray) -> Record:
+    """The record with those of its boxes that `keep` (N,) marks."""
     return record._replace(
-        boxes=record.boxes[keep], labels=labels[keep], ignore=record.ignore[keep], area=record.area[keep]
+        boxes=record.boxes[keep], labels=record.labels[keep], ignore=record.ignore[keep], area=record.area[keep]
     )
+
+
+def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
+    """The data set with some of its classes, in the order given; boxes of the others are left out."""
+    new_label = np.full(len(dataset.class_names), -1, dtype=np.int64)
+    new_label[list(labels)] = np.arange(len(labels))
+    return dataset._replace(
+        class_names=tuple(dataset.class_names[label] for label in labels),
+        category_ids=tuple(dataset.category_ids[label] for label in labels),
+        records=[relabel(record, new_label) for record in dataset.records],
+    )
+
+
+def join_records(records: list[Record], problems: list[Problem]) -> list[Record]:
+    """Make one record of those of one picture, with the first one's id; a box that several have is kept once."""
+    if len({str(record.image) for record in records}) == len(records):
+        return records
+    of_picture: dict[Path, list[Record]] = {}
+    for record in records:
+        of_picture.setdefault(record.image, []).append(record)
+    for image, some in of_picture.items():
+        if len(some) > 1:
+            ids = ", ".join(repr(record.image_id) for record in some)
+            what = f"is annotated {len(some)} times, as {ids}; their labels are joined"
+            problems.append(Problem(Kind.REPEATED_PICTURE, str(image), what))
+    return [some[0] if len(some) == 1 else _joined(some) for some in of_picture.values()]
+
+
+def _joined(records: Sequence[Record]) -> Record:
+    boxes, labels, ignore, area = (
+        np.concatenate([getattr(record, name) for record in records]) for name in ("boxes", "labels", "ignore", "area")
+    )
+    source = np.repeat(np.arange(len(records)), [len(record.labels) for record in records])
+    rows = np.column_stack([boxes, labels, ignore])
+    same = (rows[:, None] == rows[None]).all(axis=2) & (source[:, None] > source[None])
+    sets = [record.labelled for record in records]
+    first = records[0]._replace(
+        boxes=boxes,
+        labels=labels,
+        ignore=ignore,
+        area=area,
+        declared_hw=next((record.declared_hw for record in records if record.declared_hw), None),
+        labelled=None if None in sets else frozenset().union(*(each for each in sets if each is not None)),
+        aliases=tuple(record.image_id for record in records[1:]),
+    )
+    return keep_boxes(first, ~same.any(axis=1))
+
+
+def upright_around(centre: tuple[float, float], sides: tuple[float, float], radians: float) -> list[float]:
+    """xyxy of the upright box around one of some width and height that is turned about its centre."""
+    (x, y), (width, height) = centre, sides
+    cos, sin = abs(math.cos(radians)), abs(math.sin(radians))
+    across, down = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+    return [x - across, y - down, x + across, y + down]
 
 
 def readable_hw(image: Path) -> tuple[int, int] | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from centerx.data.dataset import parent_folder
 from centerx.errors import InputError, nearest
+from centerx.problems import Kind, Problem
 
+ODD = re.compile(r"[/\\%?]")  # in names that may mean other paths as well
 PROBE = 50  # file names by which the folder of the pictures is recognised
 INNER = ("images", "Images", "JPEGImages")  # of a split's folder, such as `WIDER_train/images`
 
@@ -46,11 +50,92 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
     roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
     roots += [split / name for split in splits for name in INNER]
 
-    def likelihood(root: Path) -> tuple[int, bool]:
-        there = sum(os.path.isfile(root / name.replace("\\", "/")) for name in names[:PROBE])
+    def likelihood(root: Path, forms: Sequence[Sequence[str]]) -> tuple[int, bool]:
+        there = sum(any(os.path.isfile(os.path.join(root, form)) for form in some) for some in forms)
         return there, bool(root.name) and root.name in file.stem
 
-    return max(roots, key=likelihood)
+    plain = [[name.replace("\\", "/")] for name in names[:PROBE]]
+    found = max(roots, key=lambda root: likelihood(root, plain))
+    if likelihood(found, plain)[0] or not any(map(ODD.search, names[:PROBE])):
+        return found
+    tails = [path_tails(name) for name in names[:PROBE]]
+    return max(roots, key=lambda root: likelihood(root, tails))
+
+
+def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: list[Problem]) -> list[Path]:
+    """Where the pictures are that labels name.
+
+    A picture that is not at its name below `folder` is sought by the last parts of the name, which may be a path of
+    another machine, a URL or percent-encoded, and by a name that differs in case or Unicode normal form alone.
+
+    Args:
+        folder: of the pictures.
+        names: as the labels have them.
+        where: the file of labels, for problems.
+        problems: is told what was found elsewhere.
+
+    Returns:
+        A path a name; where nothing is found, the place where it should be.
+    """
+    folders = _Folders()
+    paths = [os.path.join(folder, name.replace("\\", "/")) for name in names]
+    there = [folders.find(path) for path in paths]
+    taken = {path for path, found in zip(paths, there, strict=True) if found == path}
+    elsewhere: dict[str, str] = {}
+    for place, (name, found) in enumerate(zip(names, there, strict=True)):
+        if found is None and ODD.search(name):
+            tails = (folders.find(os.path.join(folder, tail)) for tail in path_tails(name))
+            found = next((each for each in tails if each is not None and each not in taken), None)
+        if found is None or found == paths[place]:
+            continue
+        if elsewhere.setdefault(found, name) == name:  # of two names that may mean one picture, the first
+            paths[place] = found
+    for path, name in elsewhere.items():
+        problems.append(Problem(Kind.FOUND_ELSEWHERE, where, f"{name!r} is not there, {path} is taken for it"))
+    return list(map(Path, paths))
+
+
+def path_tails(name: str) -> list[str]:
+    """The relative paths that a name may mean, longest first: `C:\\a\\b%20c.jpg` -> a/b%20c.jpg, ..., b c.jpg."""
+    path = name.replace("\\", "/")
+    path = path.rpartition("?d=")[2]  # Label Studio's files of its own machine
+    path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*/", "", path)
+    tails: list[str] = []
+    for form in dict.fromkeys((path, unquote(path), unquote(path.partition("?")[0]))):
+        parts = [
+            part for part in form.split("/") if part not in ("", ".", "..") and not re.fullmatch("[A-Za-z]:", part)
+        ]
+        tails += ["/".join(parts[start:]) for start in range(len(parts))]
+    return list(dict.fromkeys(tails))
+
+
+class _Folders:
+    """What is in folders, each listed once."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, set[str]] = {}
+        self.alike: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, path: str) -> str | None:
+        """The file at a path, or the only one there whose name differs in case or Unicode normal form alone."""
+        folder, name = os.path.split(path)
+        if folder not in self.names:
+            try:
+                self.names[folder] = set(os.listdir(folder))
+            except OSError:
+                self.names[folder] = set()
+        if name in self.names[folder]:
+            return path
+        if folder not in self.alike:
+            self.alike[folder] = {}
+            for each in self.names[folder]:
+                self.alike[folder].setdefault(_letters(each), []).append(each)
+        others = self.alike[folder].get(_letters(name), [])
+        return os.path.join(folder, others[0]) if len(others) == 1 else None
+
+
+def _letters(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def text_lines(file: Path) -> Iterator[tuple[str, str]]:

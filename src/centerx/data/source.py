@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     Attributes:
         record: the picture; `labels` index the model's classes, boxes of other classes are left out.
-        annotated: (C,) bool.
+        annotated: (C,) bool; the classes labelled exhaustively on this picture.
     """
 
     record: Record
@@ -106,4 +106,13 @@ def warn_of_likeness(class_names: Sequence[str]) -> None:
 def _entries(dataset: Dataset, class_names: tuple[str, ...]) -> list[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
     annotated = np.array([dataset.complete or name in dataset.class_names for name in class_names])
-    return [Entry(relabel(record, ours), annotated) for record in dataset.records]
+    entries = []
+    for record in dataset.records:
+        moved = relabel(record, ours)
+        known = annotated
+        if moved.labelled is not None:
+            known = annotated.copy()
+            known[ours[ours >= 0]] = False
+            known[list(moved.labelled)] = True
+        entries.append(Entry(moved, known))
+    return entries

@@ -15,9 +15,9 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from centerx.data.dataset import Dataset, RecordBuilder, parent_folder
+from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, upright_around
 from centerx.errors import InputError, nearest
-from centerx.images import SUFFIXES
+from centerx.images import list_images
 from centerx.problems import Kind, Problem
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -30,6 +30,7 @@ class _Object(NamedTuple):
     name: str
     xyxy: list[float] | None
     difficult: bool
+    rotated: bool
 
 
 class _Annotation(NamedTuple):
@@ -53,26 +54,26 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     folder = _choose_folder(path, split)
     root = parent_folder(path) if path.name == ANNOTATIONS else path  # what belongs to the xml files lies beside them
     problems: list[Problem] = []
-    files = {file.stem: file for file in sorted(_xml_files(folder))}
-    parsed = [_parse(file, problems) for file in files.values()]
-    annotations = {annotation.file.stem: annotation for annotation in parsed if annotation}
+    files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _xml_files(folder)}
+    parsed = {name: _parse(file, problems) for name, file in files.items()}
+    annotations = {name: annotation for name, annotation in parsed.items() if annotation}
     names = _class_names(root, annotations.values())
     whole = split is None or folder == path / split
     chosen = list(annotations) if whole else _split_names(path, str(split), folder, files)
     for name, count in Counter(chosen).items():
         if count > 1:
-            problems.append(
-                Problem(Kind.REPEATED_PICTURE, f"{path}: split {split}", f"{name}: listed {count} times, used once")
-            )
+            what = f"{name}: listed {count} times, used once"
+            problems.append(Problem(Kind.REPEATED_PICTURE, f"{path}: split {split}", what))
     pictures = _Pictures(root, folder, images)
     records = []
     for name in dict.fromkeys(chosen):
         annotation = annotations.get(name)
         if not annotation:
             if name not in files:  # else it is fatal already
-                problems.append(Problem(Kind.UNKNOWN_REFERENCE, f"{path}: split {split}", f"{name}: no such xml file"))
+                what = f"{name}: no such xml file"
+                problems.append(Problem(Kind.UNKNOWN_REFERENCE, f"{path}: split {split}", what))
             continue
-        builder = RecordBuilder(pictures.find(annotation.picture, name), name, problems, annotation.hw)
+        builder = RecordBuilder(pictures.find(annotation, name, problems), name, problems, annotation.hw)
         for number, each in enumerate(annotation.objects, start=1):
             where = f"{annotation.file}: object {number}"
             if not each.name:
@@ -81,8 +82,12 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
                 problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no bndbox of four numbers"))
             else:
                 builder.add(where, each.xyxy, names.index(each.name), each.difficult)
+                if each.rotated:
+                    what = "is turned (robndbox), the upright box around it is used"
+                    problems.append(Problem(Kind.ROTATED_BOX, where, what))
         records.append(builder.build())
-    return Dataset(path, "voc", names, tuple(range(1, len(names) + 1)), records, problems)
+    ids = tuple(range(1, len(names) + 1))
+    return Dataset(path, "voc", names, ids, join_records(records, problems), problems)
 
 
 class _Pictures:
@@ -93,17 +98,35 @@ class _Pictures:
         near = [path / "JPEGImages", path / "images", path / "Images", folder, parent_folder(folder)]
         near += [each / name for each in (above, parent_folder(above)) for name in ("JPEGImages", "images")]
         self.folders = [images] if images else near
+        deep = {images, folder, *near[:3]}  # those above may hold anything
         self.index: dict[str, Path] = {}
         for place in self.folders:
-            for picture in sorted(place.iterdir()) if place.is_dir() else ():
-                if picture.suffix.lower() in SUFFIXES:
-                    self.index.setdefault(picture.name, picture)
-                    self.index.setdefault(picture.stem, picture)
+            for picture in list_images(place, deep=place in deep) if place.is_dir() else ():
+                nested = picture.relative_to(place) if picture.parent != place else None
+                for key in (
+                    *((str(nested), str(nested.with_suffix(""))) if nested else ()),
+                    picture.name,
+                    picture.stem,
+                ):
+                    self.index.setdefault(key, picture)
 
-    def find(self, named: str, stem: str) -> Path:
-        """Return the picture an xml names, or that has the name of the xml; where it should be if there is none."""
-        file_name = Path(named.replace("\\", "/")).name
-        return self.index.get(file_name) or self.index.get(stem) or self.folders[0] / (file_name or f"{stem}.jpg")
+    def find(self, annotation: _Annotation, name: str, problems: list[Problem]) -> Path:
+        """Return the picture that has the name of the xml or, failing that, that it names; or where it should be.
+
+        Tools keep the name of another file in copied or renamed xml files, so the xml's own picture is believed.
+        """
+        named = Path(annotation.picture.replace("\\", "/")).name
+        stem = Path(name).name
+        by_name = self.index.get(named)
+        own = self.index.get(name) or self.index.get(stem)
+        if own is None:
+            return by_name or self.folders[0] / (named or f"{stem}.jpg")
+        if by_name is not None and by_name.stem == own.stem and named != own.name:
+            return by_name  # of several pictures of one name the one with the suffix that the xml gives
+        if named and Path(named).stem != own.stem:
+            what = f"names the picture {named!r}, but {own} has its name and is used"
+            problems.append(Problem(Kind.CONTRADICTING_NAME, str(annotation.file), what))
+        return own
 
 
 def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
@@ -117,14 +140,27 @@ def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
             Problem(Kind.UNREADABLE_LABELS, str(file), f"not Pascal VOC: <annotation> is needed, not <{root.tag}>")
         )
         return None
-    objects = [
-        _Object(_text(node, "name"), _corners(node.find("bndbox")), _text(node, "difficult").lower() in ("1", "true"))
-        for node in root.findall("object")
-    ]
+    objects = [_object(node) for node in root.findall("object")]
     size = root.find("size")
     height, width = _number(size, "height"), _number(size, "width")
     hw = (int(height), int(width)) if height and width and 1 <= height < 1e9 and 1 <= width < 1e9 else None
     return _Annotation(file, _text(root, "filename"), hw, objects)
+
+
+def _object(node: Any) -> _Object:
+    turned = node.find("robndbox") if node.find("bndbox") is None else None
+    corners = _corners(node.find("bndbox")) if turned is None else _around(turned)
+    difficult = _text(node, "difficult").lower() in ("1", "true")
+    return _Object(_text(node, "name"), corners, difficult, turned is not None)
+
+
+def _around(box: Any) -> list[float] | None:
+    """The upright box around one of roLabelImg, given by its centre, its sides and its angle in radians."""
+    values = [_number(box, tag) for tag in ("cx", "cy", "w", "h", "angle")]
+    if None in values:
+        return None
+    x, y, width, height, angle = values
+    return upright_around((x, y), (width, height), angle)  # type: ignore[arg-type]
 
 
 def _corners(box: Any) -> list[float] | None:
@@ -153,16 +189,23 @@ def _class_names(path: Path, annotations: Iterable[_Annotation]) -> tuple[str, .
     return tuple(dict.fromkeys([*declared, *sorted(found)]))
 
 
-def _xml_files(folder: Path) -> Iterable[Path]:
-    return (file for file in folder.glob("*") if file.suffix.lower() == ".xml")
+def _xml_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".xml" and file.is_file())
 
 
 def _annotation_folders(path: Path) -> list[Path]:
-    """The folder of the xml files, or the several sub-folders that hold some."""
-    for folder in (path / ANNOTATIONS, path):
-        if any(_xml_files(folder)):
+    """`Annotations` with all below it, or the folder of the xml files, or the several sub-folders that hold some."""
+    inside = sorted(path.iterdir())
+    for folder in (path, *inside):
+        if folder.name.lower() == ANNOTATIONS.lower() and folder.is_dir() and _xml_files(folder):
             return [folder]
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and any(_xml_files(folder)))
+    if _holds_xml(inside):
+        return [path]
+    return [folder for folder in inside if folder.is_dir() and _holds_xml(folder.iterdir())]
+
+
+def _holds_xml(files: Iterable[Path]) -> bool:
+    return any(file.suffix.lower() == ".xml" for file in files)
 
 
 def _choose_folder(path: Path, split: str | None) -> Path:
@@ -184,4 +227,8 @@ def _split_names(path: Path, split: str, folder: Path, known_names: Collection[s
         known = sorted(each.stem for each in lists.glob("*.txt"))
         raise InputError(f"{path}: no split {split!r}{nearest(split, known)}, there are: {', '.join(known) or 'none'}")
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
-    return [line if line in known_names else line.split()[0] for line in lines if line]
+    words = [line if line in known_names else line.split()[0] for line in lines if line]
+    nested: dict[str, list[str]] = {}
+    for name in known_names:
+        nested.setdefault(Path(name).name, []).append(name)
+    return [nested[word][0] if word not in known_names and len(nested.get(word, ())) == 1 else word for word in words]

@@ -25,7 +25,7 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
         InputError: the file is no results json, or names an image that the data set lacks.
     """
     rows = _load(path)
-    image_of = {record.image_id: index for index, record in enumerate(dataset.records)}
+    image_of = {own: index for index, each in enumerate(dataset.records) for own in (each.image_id, *each.aliases)}
     label_of = {category: label for label, category in enumerate(dataset.category_ids)}
     rows = [row for row in rows if row["category_id"] in label_of]
     try:
