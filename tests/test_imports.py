@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "progress": set(),
     "types": {"geometry"},
     "images": {"errors"},
-    "problems": {"errors"},
+    "problems": {"errors", "files"},
     "config": {"errors", "problems"},
     "draw": SHARED,
     "runtime": SHARED,

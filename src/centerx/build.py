@@ -22,9 +22,10 @@ from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
+from centerx.data.check import alike_classes, announce, crowded_pictures, small_boxes
 from centerx.data.dataset import Dataset
-from centerx.data.read import read_dataset, require_pictures, warn_of_problems
-from centerx.data.source import SampleSource, check_class_names, union_of_classes, warn_of_likeness
+from centerx.data.read import read_dataset, require_pictures
+from centerx.data.source import SampleSource, check_class_names, union_of_classes
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
@@ -32,6 +33,7 @@ from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
 from centerx.models.deform import tap_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
+from centerx.problems import Problem, tell, write_problems
 from centerx.targets import center_targets
 from centerx.train.average import equal_average, moving_average
 from centerx.train.evaluation import Evaluation
@@ -51,6 +53,7 @@ from centerx.train.teachers import (
 )
 from centerx.types import Batch, Detections
 
+PROBLEMS = "problems.json"  # of the data, in the run folder
 ROOM = 1 << 16  # bytes that a run folder must have room for before anything starts
 
 
@@ -83,6 +86,7 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
             classes=entry.classes,
             images=Path(entry.images) if entry.images else None,
             format=entry.format,
+            frame=entry.frame,
         )._replace(complete=entry.complete)
         for entry in entries
     ]
@@ -111,10 +115,13 @@ def build_run(config: Config, folder: Path) -> Run:
     assert config.classes is not None
     check_class_names(config.classes, train_data, taught)
     source = SampleSource(train_data, config.classes)
+    processes = Processes.detect(train.device)
     labels_alone = not teachers or config.distill.until < 1
-    if labels_alone and not any(len(entry.record.labels) for entry in source.entries):
+    if labels_alone and all(entry.record.ignore.all() for entry in source.entries):
+        ignored = any(len(entry.record.labels) for entry in source.entries)
+        there = "only ignored boxes (iscrowd, ignore or difficult)" if ignored else "no boxes"
         raise InputError(
-            f"data.train: no boxes of {', '.join(config.classes)} on any of {len(source)} pictures"
+            f"data.train: {there} of {', '.join(config.classes)} on any of {len(source)} pictures"
             + (", set distill.until=1: no labels can teach after it" if teachers else "")
         )
     unlabelled = [name for name in config.classes if name not in union_of_classes(train_data)]
@@ -130,12 +137,9 @@ def build_run(config: Config, folder: Path) -> Run:
             f"{', '.join(config.classes)}, which nothing can be judged by; name other labelled data or leave it out"
         )
 
-    processes = Processes.detect(train.device)
     if train.batch_size % processes.world:
         raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
-    if processes.rank == 0:
-        warn_of_problems([*train_data, *val_data])
-        warn_of_likeness(config.classes)
+    problems = data_problems(config, train_data, val_data, source, silent=processes.rank > 0)
     if processes.device == "cpu":
         keep_freed_memory()
 
@@ -173,7 +177,38 @@ def build_run(config: Config, folder: Path) -> Run:
         TrainProgress(evaluation),
     ]
     prepare_folder(folder)
+    if processes.rank == 0:
+        write_problems(folder / PROBLEMS, problems)
     return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
+
+
+def data_problems(
+    config: Config, train_data: list[Dataset], val_data: list[Dataset], source: SampleSource, silent: bool
+) -> list[Problem]:
+    """Tell a line a kind of all that is wrong with the data of a run, and return the problems.
+
+    Args:
+        config: with class names. train_data, val_data: as read. source: the training pictures in the model's classes.
+        silent: whether another process tells them.
+
+    Raises:
+        InputError: there is a problem of a kind for which data.on_problem is `fail`, or no box can be trained.
+    """
+    assert config.classes is not None
+    actions, records = config.data.actions, [entry.record for entry in source.entries]
+    problems: list[Problem] = []
+    different = {
+        (dataset.path, dataset.class_names, len(dataset.records)): dataset for dataset in train_data + val_data
+    }
+    for dataset in different.values():
+        problems += announce(dataset, actions, silent=silent)
+    small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
+    trainable = sum(int((~record.ignore).sum()) for record in records)
+    if small and small[0].times == trainable and not config.distill.teachers:
+        raise InputError(f"data.train: {small[0].where}: {small[0].what}")
+    own = [*alike_classes(config.classes), *small, *crowded_pictures(records, config.model.top_k)]
+    tell(own, "data.train", actions, silent)
+    return problems + own
 
 
 def resolve_classes(config: Config, datasets: Sequence[Dataset], taught: Sequence[str] = ()) -> Config:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,6 +25,19 @@ UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anythin
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class Header(NamedTuple):
+    """What the header of an image file says.
+
+    Attributes:
+        hw: height and width as a viewer shows the picture. stored_hw: before its EXIF orientation is applied.
+        orientation: EXIF's number, 1 where there is none or nonsense.
+    """
+
+    hw: tuple[int, int]
+    stored_hw: tuple[int, int]
+    orientation: int
 
 
 class TooManyPixelsError(InputError):
@@ -86,11 +99,22 @@ def image_hw(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or has no readable header.
     """
+    return image_header(path).hw
+
+
+def image_header(path: Path) -> Header:
+    """Read the header of an image file.
+
+    Raises:
+        InputError: as `image_hw`.
+    """
     with _opened(path, path) as image:
         width, height = image.size
-        # Of a TIFF, Pillow gives the upright size and later the upright pixels by itself.
-        turned = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)
+        orientation = image.getexif().get(EXIF_ORIENTATION)
+        upright = image.format == "TIFF"  # of which Pillow gives the upright size, and later the upright pixels
+    orientation = orientation if orientation in UPRIGHT else 1
+    other = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    return Header((height, width), other, orientation) if upright else Header(other, (height, width), orientation)
 
 
 def nonsense_orientation(path: Path) -> str:

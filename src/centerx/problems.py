@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from centerx.errors import InputError
+from centerx.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -126,13 +129,19 @@ def summarise(problems: Iterable[Problem]) -> list[Summary]:
     return [found[kind] for kind in Kind if kind in found]
 
 
-def tell(problems: Iterable[Problem], source: str, actions: Mapping[Kind, Action] | None = None) -> None:
+def tell(
+    problems: Iterable[Problem],
+    source: str,
+    actions: Mapping[Kind, Action] | None = None,
+    silent: bool = False,
+) -> None:
     """Log a line a kind: its name, count, fate and first example.
 
     Args:
         problems: to tell.
         source: the data that they are of.
         actions: what to do on a kind; without one it is told.
+        silent: whether to log nothing.
 
     Raises:
         InputError: there is a problem of a kind whose action is `fail`.
@@ -144,5 +153,12 @@ def tell(problems: Iterable[Problem], source: str, actions: Mapping[Kind, Action
             raise InputError(
                 f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.word}=warn to go on"
             )
-    for kind, times, first in summaries:
-        logger.warning(f"{source}: {kind.word}: {times} {kind.fate}, the first: {first.where}: {first.what}")
+    for kind, times, first in summaries if not silent else ():
+        number = f"{times} {kind.fate}, the first: " if kind.fate != "fatal" else ""
+        logger.warning(f"{source}: {kind.word}: {number}{first.where}: {first.what}")
+
+
+def write_problems(path: Path, problems: Sequence[Problem]) -> None:
+    """Write all problems as a json list."""
+    rows = json.dumps([problem.to_dict() for problem in problems], indent=1)
+    write_whole(path, (rows + "\n").encode())

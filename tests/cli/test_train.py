@@ -148,17 +148,28 @@ def test_wrong_annotations_are_counted_and_the_first_is_named(
     tree["annotations"][7]["category_id"] = 999
     wrong = scenes.with_name("wrong.json")
     wrong.write_text(json.dumps(tree))
-    where = f"{wrong}: annotation {tree['annotations'][3]['id']}"
-    says = f"warning: left out: {where}: bbox must be four numbers, not [1, 2, 'x', 4], and 1 more; `centerx data check"
+    where = [f"{wrong}: annotation {tree['annotations'][number]['id']}" for number in (3, 7)]
+    says = [
+        f"warning: {wrong}: malformed_entry: 1 skipped, the first: {where[0]}: bbox must be four numbers, not [1, 2, 'x', 4]",
+        f"warning: {wrong}: unknown_reference: 1 skipped, the first: {where[1]}: names the category 999, which is not there",
+    ]
     status, _, err = centerx(
         "train", "nano", *small_overrides, f"data.train=[{wrong}]", f"data.val=[{wrong}]", "--out", tmp_path / "run"
     )
-    assert (status, err.count("\n")) == (0, 1)
-    assert err.startswith(says)
+    assert (status, err.splitlines()) == (0, says)
+    report = json.loads((tmp_path / "run" / "problems.json").read_bytes())
+    assert [(row["kind"], row["where"]) for row in report] == [
+        ("malformed_entry", where[0]),
+        ("unknown_reference", where[1]),
+    ]
     status, _, err = centerx("eval", tmp_path / "run" / "last.safetensors", wrong)
+    assert (status, err.splitlines()) == (0, says)
+    data = [f"data.train=[{wrong}]", "data.on_problem.unknown_reference=fail"]
+    status, _, err = centerx("train", "nano", *small_overrides, *data, "--out", tmp_path / "other")
     wrong.unlink()
-    assert (status, err.count("\n")) == (0, 1)
-    assert err.startswith(says)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: {where[1]}: names the category 999")
+    assert not (tmp_path / "other").exists()
 
 
 def test_names_that_are_nearly_one_are_told(
@@ -167,4 +178,6 @@ def test_names_that_are_nearly_one_are_told(
     renamed = json.dumps([str(scenes), {"path": str(scenes), "classes": {"1": "Red blob", "2": "red_blob"}}])
     status, _, err = centerx("train", "nano", *small_overrides, f"data.train={renamed}", "--out", tmp_path)
     assert (status, err.count("\n")) == (0, 1)
-    assert err.startswith("warning: classes: 'Red blob' and 'red_blob' are learned as 2 classes")
+    assert err.startswith(
+        "warning: data.train: alike_classes: 1 doubtful, the first: classes: 'Red blob' and 'red_blob' are"
+    )

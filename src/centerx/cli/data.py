@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from centerx.cli.words import plural
+from centerx.cli.words import FRAME_HELP, Frame, plural
 from centerx.errors import InputError, nearest
+from centerx.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +34,7 @@ Classes = Annotated[
 ]
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
 Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
+BoxFrame = Annotated[Frame, typer.Option(help=FRAME_HELP)]
 
 COLOURS = {
     "fixed": typer.colors.GREEN,
@@ -50,18 +53,24 @@ def check(
     classes: Classes = None,
     images: Images = None,
     format: Format = None,
+    frame: BoxFrame = Frame.UPRIGHT,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the report here")] = None,
 ) -> None:
-    """List every problem of a data set and what becomes of it, then count the classes."""
-    from centerx.data.check import picture_problems
+    """List every problem of a data set, its kind and what becomes of it, then count the classes."""
+    from centerx.data.check import TOP_K, alike_classes, box_problems, crowded_pictures, picture_problems
     from centerx.data.read import check_usable, scan_dataset, select_classes
 
-    dataset = scan_dataset(data, split=split, images=images, format=format)
+    dataset = scan_dataset(data, split=split, images=images, format=format, frame=frame)
     if all(problem.fate != "fatal" for problem in dataset.problems):
         dataset = select_classes(dataset, _names(classes) if classes else None)
     problems = _tell(dataset.problems)
     if dataset.records:
-        problems += _tell(picture_problems(dataset, _track("reading pictures")))
+        problems += _tell(picture_problems(dataset, track=_track("reading pictures")))
+        problems += _tell(box_problems(dataset))
+        problems += _tell([*alike_classes(dataset.class_names), *crowded_pictures(dataset.records, TOP_K)])
         _summarise(dataset)
+    if json_file is not None:
+        write_whole(json_file, (json.dumps(report(dataset, problems), indent=1) + "\n").encode())
     check_usable(dataset._replace(problems=problems), split)
 
 
@@ -74,20 +83,23 @@ def convert(
     classes: Classes = None,
     images: Images = None,
     format: Format = None,
+    frame: BoxFrame = Frame.UPRIGHT,
 ) -> None:
     """Write a data set in another format, pictures included; what cannot be said there is told."""
+    from centerx.data.check import announce
     from centerx.data.read import read_dataset
     from centerx.data.write import WRITERS
+    from centerx.problems import tell
 
     if to not in WRITERS:
         raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is the data set itself, choose another folder")
     wanted = _names(classes) if classes else None
-    dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format)
-    _tell(dataset.problems)
-    written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"))
-    _tell(written.problems)
+    dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format, frame=frame)
+    tell_problems = partial(announce, dataset)
+    written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"), tell_problems)
+    tell(written.problems, str(target))
     print(f"{plural(written.pictures, 'picture')} as {to} in {target}, split {split or 'train'}")
 
 
@@ -101,15 +113,18 @@ def show(
     classes: Classes = None,
     images: Images = None,
     format: Format = None,
+    frame: BoxFrame = Frame.UPRIGHT,
 ) -> None:
     """Draw some pictures with their boxes on one sheet, chosen at random."""
     import numpy as np
 
+    from centerx.data.check import announce
     from centerx.data.read import read_dataset
     from centerx.draw import contact_sheet, save_image
 
     wanted = _names(classes) if classes else None
-    dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
+    dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
+    announce(dataset)
     cells: list[np.ndarray] = []
     captions: list[str] = []
     for index in np.random.default_rng(seed).permutation(len(dataset.records)):
@@ -170,9 +185,25 @@ def _tell(problems: Iterable[Problem]) -> list[Problem]:
     """Print problems as they come and return them."""
     told = []
     for problem in problems:
-        typer.echo(f"{typer.style(f'{problem.fate:8}', COLOURS[problem.fate])}{problem.where}: {problem.what}")
+        fate = typer.style(f"{problem.fate:8}", COLOURS[problem.fate])
+        typer.echo(f"{fate} {problem.kind.word}: {problem.where}: {problem.what}")
         told.append(problem)
     return told
+
+
+def report(dataset: Dataset, problems: Sequence[Problem]) -> dict[str, Any]:
+    """What `check --json` writes: the data set, its classes, its problems by kind and one by one."""
+    from centerx.data.check import count_classes
+    from centerx.problems import summarise
+
+    return {
+        "path": str(dataset.path),
+        "format": dataset.format,
+        "pictures": len(dataset.records),
+        "classes": [count._asdict() for count in count_classes(dataset)],
+        "kinds": {summary.kind.word: summary.times for summary in summarise(problems)},
+        "problems": [problem.to_dict() for problem in problems],
+    }
 
 
 def _track(what: str) -> Track:

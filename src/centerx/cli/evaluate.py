@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from centerx.cli.words import FRAME_HELP, Frame
 from centerx.errors import InputError
 
 
@@ -18,23 +19,26 @@ def evaluate(
     classes: Annotated[str | None, typer.Option(help="only these classes, separated by commas")] = None,
     images: Annotated[Path | None, typer.Option(help="folder of the pictures")] = None,
     format: Annotated[str | None, typer.Option(help="format of the data set, by name")] = None,
+    frame: Annotated[Frame, typer.Option(help=FRAME_HELP)] = Frame.UPRIGHT,
     flip: Annotated[bool, typer.Option("--flip", help="look at the mirror image of each picture too")] = False,
     scales: Annotated[str, typer.Option(help="sizes to look at, relative to the model's, such as 0.75,1,1.25")] = "1",
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
-    from centerx.data.read import read_dataset, require_pictures, warn_of_problems
+    from centerx.data.check import announce
+    from centerx.data.read import read_dataset, require_pictures
     from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluate.table import metrics_table
 
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
-    dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
-    if not any(len(record.labels) for record in dataset.records):
-        raise InputError(f"{data}: no boxes on any of {len(dataset.records)} pictures, nothing to evaluate against")
+    dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
+    if all(record.ignore.all() for record in dataset.records):
+        there = "only ignored boxes" if any(len(record.labels) for record in dataset.records) else "no boxes"
+        raise InputError(f"{data}: {there} on any of {len(dataset.records)} pictures, nothing to evaluate against")
     if model.suffix != ".json":
         require_pictures(dataset)
-    warn_of_problems([dataset])
+    announce(dataset)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
     factors = read_scales(scales)

@@ -99,10 +99,13 @@ def export(
 def find_data(config: Config, data: Path | None, split: str | None, part: str) -> list[Dataset]:
     """The data set that was named, or those of the model's configuration that are still there."""
     from centerx.build import build_datasets
+    from centerx.data.check import announce
     from centerx.data.read import read_dataset
 
     if data is not None:
-        return [read_dataset(data, split=split)]
+        dataset = read_dataset(data, split=split)
+        announce(dataset)
+        return [dataset]
     try:
         return build_datasets(getattr(config.data, part))
     except InputError:

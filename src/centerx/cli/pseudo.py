@@ -34,6 +34,7 @@ def pseudo(
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
 ) -> None:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
+    from centerx.data.check import announce
     from centerx.data.dataset import Dataset, RecordBuilder
     from centerx.data.read import read_dataset
     from centerx.data.write import coco_tree
@@ -49,17 +50,21 @@ def pseudo(
         raise InputError(f"--out: {out} is a folder, name a file in it")
     if out.exists() and not made_by_pseudo(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
-    pictures = read_dataset(images, split=images_split).records
+    data = read_dataset(images, split=images_split)
+    pictures = data.records
     predictor = load(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"--out: {out.parent} cannot be written to, name another folder")
     names = predictor.class_names
+    announce(data)
     chosen = dict.fromkeys(names, SCORE if score is None else score)
     if val is not None:
         from centerx.evaluate.api import thresholds_of
 
-        best = thresholds_of(model, [read_dataset(val, split=split)], batch_size=8)
+        judged = read_dataset(val, split=split)
+        announce(judged)
+        best = thresholds_of(model, [judged], batch_size=8)
         chosen |= {name: value for name, value in best.items() if value is not None}
         guessed = [name for name in names if best.get(name) is None]
         if guessed:

@@ -97,13 +97,14 @@ def changed_keys(before: Path, config: Config) -> list[str]:
     """Each key that differs from a run's config.yaml, with both values; none where that cannot be read."""
     import yaml
 
-    from centerx.config import dump_config, flat
+    from centerx.config import Config, dump_config, flat
 
     try:
         tree = yaml.safe_load(before.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return []
-    former = dict(flat(tree)) if isinstance(tree, dict) else {}
+    default = yaml.safe_load(dump_config(Config()))  # a key that is newer than the file
+    former = dict(flat(default)) | dict(flat(tree)) if isinstance(tree, dict) else {}
     return [
         f"{key}={value} (was {former.get(key)})"
         for key, value in flat(yaml.safe_load(dump_config(config)))

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from centerx.errors import nearest
+from centerx.problems import Action, Kind
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -42,6 +45,20 @@ def multiples_of_32(value: tuple[int, int]) -> tuple[int, int]:
     return value
 
 
+def as_actions(value: Any) -> Any:
+    """One word for all kinds of problems."""
+    return {"all": value} if isinstance(value, str) else value
+
+
+def known_kinds(value: dict[str, Action]) -> dict[str, Action]:
+    """Kinds of problems by their words."""
+    words = ["all", *(kind.word for kind in Kind)]
+    for word in value:
+        if word not in words:
+            raise ValueError(f"{word!r} is no kind of problem{nearest(word, words)}, docs/data.md lists them")
+    return value
+
+
 def as_pair(value: Any) -> Any:
     """One side of a square."""
     return (value, value) if isinstance(value, int) else value
@@ -70,6 +87,11 @@ class DataEntry(Section):
     )
     images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
     format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")
+    frame: Literal["upright", "stored"] = Field(
+        "upright",
+        description="what the boxes are of: the picture as a viewer shows it, or as it is stored, before its EXIF "
+        "orientation is applied; such boxes are turned",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -93,6 +115,18 @@ class DataConfig(Section):
         "skip",
         description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)",
     )
+    on_problem: Annotated[dict[str, Action], BeforeValidator(as_actions), AfterValidator(known_kinds)] = Field(
+        {},
+        description="what is wrong or doubtful in the data is told (warn), or ends the run before it starts (fail): "
+        "one word for all kinds, or a word a kind, such as {all: warn, box_without_area: fail}; docs/data.md has the "
+        "kinds",
+    )
+
+    @property
+    def actions(self) -> dict[Kind, Action]:
+        """The action on each kind of problem."""
+        general = self.on_problem.get("all", "warn")
+        return {kind: self.on_problem.get(kind.word, general) for kind in Kind}
 
 
 class AugmentConfig(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from centerx.data.dataset import Dataset, UnusableData, relabel
+from centerx.data.frame import turn_boxes
 from centerx.errors import InputError, nearest
-
-logger = logging.getLogger(__name__)
 
 # Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
@@ -24,6 +22,7 @@ FORMATS = {
     "pseudo": "centerx.data.pseudo",
     "folder": "centerx.data.folder",
 }
+UPRIGHT, STORED = "upright", "stored"  # what the boxes of a data set are of
 
 
 def read_dataset(
@@ -33,6 +32,7 @@ def read_dataset(
     classes: Sequence[str] | None = None,
     images: Path | str | None = None,
     format: str | None = None,
+    frame: str = UPRIGHT,
 ) -> Dataset:
     """Read a data set.
 
@@ -43,17 +43,24 @@ def read_dataset(
             Without it, all that the data declares, but for those on request.
         images: folder of the pictures, where it cannot be found from the path.
         format: name of the format, where it cannot be recognised.
+        frame: what the boxes are of: the picture as a viewer shows it (`upright`), or as it is stored, before its EXIF
+            orientation is applied (`stored`); such boxes are turned with it.
 
     Raises:
         InputError: nothing there, a fatal problem (the first is named), no pictures, or a class the data lacks.
     """
-    dataset = scan_dataset(path, split=split, images=images, format=format)
+    dataset = scan_dataset(path, split=split, images=images, format=format, frame=frame)
     check_usable(dataset, split)
     return select_classes(dataset, classes)
 
 
 def scan_dataset(
-    path: Path | str, *, split: str | None = None, images: Path | str | None = None, format: str | None = None
+    path: Path | str,
+    *,
+    split: str | None = None,
+    images: Path | str | None = None,
+    format: str | None = None,
+    frame: str = UPRIGHT,
 ) -> Dataset:
     """Read a data set and return every problem in it instead of raising.
 
@@ -73,7 +80,7 @@ def scan_dataset(
         return Dataset(path, str(format), (), (), [], [error.problem])
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
-    return dataset
+    return turn_boxes(dataset) if frame == STORED else dataset
 
 
 def check_usable(dataset: Dataset, split: str | None) -> None:
@@ -101,20 +108,6 @@ def require_pictures(dataset: Dataset) -> None:
             f"{dataset.path}: none of its {len(dataset.records)} pictures is there, the first would be "
             f"{dataset.records[0].image}; check where they are, or name their folder with images"
         )
-
-
-def warn_of_problems(datasets: Sequence[Dataset]) -> None:
-    """Say in a line on stderr how much of each data set is left out as it is wrong, and name the first."""
-    told = set()
-    for dataset in datasets:
-        left_out = [problem for problem in dataset.problems if problem.fate == "skipped"]
-        if left_out and left_out[0] not in told:
-            told.add(left_out[0])
-            more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-            logger.warning(
-                f"left out: {left_out[0].where}: {left_out[0].what}{more}; "
-                f"`centerx data check {dataset.path}` lists them"
-            )
 
 
 def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:

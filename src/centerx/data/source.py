@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -13,8 +11,6 @@ from centerx.data.dataset import Dataset, Record, relabel
 from centerx.errors import InputError, nearest
 from centerx.images import read_image
 from centerx.types import Sample
-
-logger = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -87,19 +83,6 @@ def check_class_names(
                 f"{', '.join(str(d.path) for d in datasets)}"
                 f"{nearest(name, [*known, *(taught or ())])}; labelled there: {', '.join(known) or 'nothing'}"
                 f"{'; taught: ' if taught else ''}{', '.join(taught or ())}; rename it or leave it out"
-            )
-
-
-def warn_of_likeness(class_names: Sequence[str]) -> None:
-    """Say on stderr which names differ in case, spaces and signs alone: likely they mean one class."""
-    alike: dict[str, list[str]] = {}
-    for name in class_names:
-        alike.setdefault(re.sub(r"[\W_]", "", name.casefold()) or name, []).append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            logger.warning(
-                f"classes: {' and '.join(map(repr, names))} are learned as {len(names)} classes; if they are "
-                "one, rename it where a data set or a teacher lists its classes"
             )
 
 

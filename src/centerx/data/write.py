@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -60,25 +60,30 @@ def coco_tree(dataset: Dataset, home: Path | None = None) -> dict[str, Any]:
     return _coco(dataset, copies)
 
 
-def write_coco(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
+def write_coco(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
     """Write `annotations/instances_<split>.json` and the pictures in `<split>`.
 
     Args:
         dataset: what to write. folder: made where missing. split: its name there.
         track: shows progress.
+        begin: called once nothing is in the way, before pictures are copied.
 
     Raises:
         InputError: the folder has this split already, or no picture can be read.
     """
     file = folder / "annotations" / f"instances_{split}.json"
     _check_free(split, file, folder / split)
-    copies, problems = _copy_pictures(track(dataset.records), folder / split)
+    copies, problems = _copy_pictures(dataset.records, folder / split, track, begin)
     tree = _coco(dataset, [copy._replace(name=f"{split}/{copy.name}") for copy in copies])
     _write_text(file, json.dumps(tree, ensure_ascii=False))
     return Written(len(copies), problems)
 
 
-def write_yolo(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
+def write_yolo(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
     """Write `images/<split>`, `labels/<split>` and an entry in `data.yaml`.
 
     The format has no word for ignored objects: they are left out. Boxes end at the border of the picture. Otherwise
@@ -94,7 +99,7 @@ def write_yolo(dataset: Dataset, folder: Path, split: str, track: Track = iter) 
     tree = load_yaml(file) if file.exists() else {"names": names}
     if tree.get("names") != names:
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
-    copies, problems = _copy_pictures(track(dataset.records), pictures)
+    copies, problems = _copy_pictures(dataset.records, pictures, track, begin)
     for copy in copies:
         lines = "".join(f"{line}\n" for line in _yolo_lines(copy, problems))
         _write_text((labels / copy.name).with_suffix(".txt"), lines)
@@ -103,7 +108,9 @@ def write_yolo(dataset: Dataset, folder: Path, split: str, track: Track = iter) 
     return Written(len(copies), problems)
 
 
-def write_voc(dataset: Dataset, folder: Path, split: str, track: Track = iter) -> Written:
+def write_voc(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
     """Write `Annotations`, `JPEGImages`, `ImageSets/Main/<split>.txt` and the classes in order as `labelmap.txt`.
 
     Ignored objects become difficult ones. Otherwise as `write_coco`.
@@ -119,7 +126,7 @@ def write_voc(dataset: Dataset, folder: Path, split: str, track: Track = iter) -
     )
     if file.exists() and file.read_bytes() != label_map.encode():
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
-    copies, problems = _copy_pictures(track(dataset.records), folder / "JPEGImages")
+    copies, problems = _copy_pictures(dataset.records, folder / "JPEGImages", track, begin)
     for copy in copies:
         tree = _voc(copy, dataset.class_names)
         indent(tree)
@@ -129,7 +136,7 @@ def write_voc(dataset: Dataset, folder: Path, split: str, track: Track = iter) -
     return Written(len(copies), problems)
 
 
-WRITERS: dict[str, Callable[[Dataset, Path, str, Track], Written]] = {
+WRITERS: dict[str, Callable[[Dataset, Path, str, Track, Callable[[], object]], Written]] = {
     "coco": write_coco,
     "yolo": write_yolo,
     "voc": write_voc,
@@ -144,12 +151,15 @@ def _check_free(split: str, *places: Path) -> None:
             raise InputError(f"{place}: is there already, choose another folder or split, or remove it")
 
 
-def _copy_pictures(records: Iterable[Record], folder: Path) -> tuple[list[_Copy], list[Problem]]:
+def _copy_pictures(
+    records: Sequence[Record], folder: Path, track: Track, begin: Callable[[], object]
+) -> tuple[list[_Copy], list[Problem]]:
     """Copy pictures into one folder; names are unique there even without their suffixes."""
     folder.mkdir(parents=True, exist_ok=True)
+    begin()
     taken = {file.stem.casefold() for file in folder.iterdir()}
     copies, problems = [], []
-    for record in records:
+    for record in track(records):
         try:
             hw = image_hw(record.image)
         except InputError as error:

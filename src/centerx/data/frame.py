@@ -1,0 +1,56 @@
+"""Boxes of pictures as stored -> boxes of the pictures as a viewer shows them, with their EXIF orientation applied."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from centerx.data.dataset import Dataset, Record
+from centerx.errors import InputError
+from centerx.images import Header, image_header
+from centerx.problems import Kind, Problem
+
+RELATIVE = ("yolo",)  # formats whose boxes are shares of the picture's sides
+
+
+def turn_boxes(dataset: Dataset) -> Dataset:
+    """Turn the boxes of every picture that has an EXIF orientation, and report them."""
+    records, problems = [], list(dataset.problems)
+    for record in dataset.records:
+        header = _header(record)
+        if header is None or header.orientation == 1:
+            records.append(record)
+            continue
+        turned = _turned(record, header, dataset.format in RELATIVE)
+        records.append(turned)
+        if len(record.boxes):
+            what = f"its boxes are turned with it, by EXIF orientation {header.orientation}"
+            problems.append(Problem(Kind.TURNED_BOXES, str(record.image), what, len(record.boxes)))
+    return dataset._replace(records=records, problems=problems)
+
+
+def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
+    """xyxy (N, 4) in pixels of the stored picture -> the same places of the upright one."""
+    height, width = header.stored_hw
+    left, top, right, bottom = boxes.T
+    if header.orientation in (2, 3, 7, 8):
+        left, right = width - right, width - left
+    if header.orientation in (3, 4, 6, 7):
+        top, bottom = height - bottom, height - top
+    if header.orientation in (5, 6, 7, 8):
+        left, top, right, bottom = top, left, bottom, right
+    return np.stack([left, top, right, bottom], axis=1)
+
+
+def _turned(record: Record, header: Header, relative: bool) -> Record:
+    boxes = record.boxes
+    if relative:  # the reader took the shares of the upright picture's sides
+        (height, width), (stored_height, stored_width) = header.hw, header.stored_hw
+        boxes = boxes * np.array([stored_width / width, stored_height / height] * 2)
+    return record._replace(boxes=upright_boxes(boxes, header), declared_hw=header.hw)
+
+
+def _header(record: Record) -> Header | None:
+    try:
+        return image_header(record.image)
+    except InputError:
+        return None
