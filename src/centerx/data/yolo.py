@@ -23,6 +23,7 @@ from centerx.data.yolo_names import (
     other_names,
 )
 from centerx.data.yolo_places import (
+    SPLITS,
     label_file,
     lines_of,
     pictures_of,
@@ -177,7 +178,7 @@ def _from_yaml(
     """Pictures as a data.yaml names them; where it names none, those of the folder that was asked for."""
     tree = load_yaml(file, problems)
     names, count = _declared(file, tree, problems)
-    if folder and not splits(file, tree):
+    if folder and not splits(file, tree) and not tree.keys() & set(SPLITS):
         labelled = _from_folder(folder, split, images, problems).pictures
     elif images:
         labelled = _with_labels(file.parent, images, _split_pictures(file.parent, images, split, problems))

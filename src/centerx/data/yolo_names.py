@@ -48,7 +48,11 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
         UnusableData: it is not YAML, not a mapping, or its `names` don't name classes.
     """
     try:
-        loader = _Loader(read_text(file, problems))
+        text = read_text(file, problems)
+    except UnusableData as error:
+        raise UnusableData(file, f"malformed YAML ({error.problem.what})") from None
+    try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise UnusableData(file, "not a YOLO data set, a mapping with `names` and splits is needed")

@@ -20,8 +20,9 @@ OUTSIDE = 0.05  # how far relative coordinates may leave 0 to 1, by rounding or 
 OVERHANG = 0.02  # how far boxes leave the picture where they are boxes
 FITS = 0.8  # share of the rows to which a reading must apply
 JUDGED = 1000  # rows by which a data set is judged
-MOST_POINTS = 40  # of rows of one length that are compared point by point
-MANY = 10  # rows that are all boxes by chance only where each object is in the middle of its picture
+MOST_POINTS = 200  # of an outline, by which it is judged
+MANY = 10  # rows; so many polygons are all boxes only where each object is in the middle of its picture
+LONG = 10  # points; so many keypoints, joined in a line, cross it
 TASKS = ("detect", "pose", "segment", "obb")
 
 Holds = Literal["box", "polygon", "unclear"]
@@ -71,6 +72,8 @@ class Reading(NamedTuple):
         if num == 5:
             return "5 values behind the class, and they are no box with a confidence or a track id"
         if self.holds == "unclear":
+            if not _relative(values[:4]):
+                return _not_relative(values)
             return (
                 f"{num} values behind the class may be a box with more or a polygon; name `task: detect`, `pose`, "
                 "`segment` or `obb` in a data.yaml"
@@ -153,13 +156,16 @@ def _told_apart(rows: Sequence[Sequence[float]], tail: int) -> Holds:
     length, count = Counter(map(len, rows)).most_common(1)[0]
     if count < FITS * len(rows):  # outlines differ in their number of points
         return "polygon"
-    if length - tail > 2 * MOST_POINTS:
-        return "unclear"
-    points = np.array([row[: length - tail] for row in rows if len(row) == length]).reshape(count, -1, 2)
-    if points.shape[1] == 4 and np.mean(_is_parallelogram(points)) >= FITS:
+    alike = [row[: length - tail] for row in rows if len(row) == length]
+    points = np.array(alike).reshape(count, -1, 2)[:MANY]
+    num = points.shape[1]
+    if num == 4 and np.mean(_is_parallelogram(points)) >= FITS:
         return "polygon"
-    crossed = np.mean(_crosses_itself(points)) > 1 - FITS
-    return "box" if crossed or (points.shape[1] != 4 and boxes == 1 and len(rows) >= MANY) else "unclear"
+    if np.mean(_crosses_itself(points[:, :: -(-num // MOST_POINTS)])) > 1 - FITS:
+        return "box"
+    if num >= LONG:
+        return "polygon"
+    return "box" if num != 4 and boxes == 1 and count >= MANY else "unclear"
 
 
 def _is_box(values: Sequence[float]) -> bool:
