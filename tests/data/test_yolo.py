@@ -1,5 +1,6 @@
 """YOLO: the ways to say where pictures and classes are, and what a line can hold."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from PIL import Image
 
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.errors import InputError
-from tests.data.handmade import fates, write_picture, write_yolo
+from centerx.problems import Kind
+from tests.data.handmade import fates, write_picture, write_text, write_yolo
 
 LINE = "1 0.5 0.5 0.25 0.5\n"  # of a 40 x 30 picture: 15 7.5 25 22.5
 BOX = [15, 7.5, 25, 22.5]
@@ -44,7 +46,7 @@ def test_numbers_of_classes_may_have_gaps(tmp_path: Path) -> None:
 
 
 def test_names_of_numbers_and_no_names_at_all(tmp_path: Path) -> None:
-    assert read_dataset(write_yolo(tmp_path / "a", "names: [0, yes]\ntrain: images", a="")).class_names == ("0", "True")
+    assert read_dataset(write_yolo(tmp_path / "a", "names: [0, yes]\ntrain: images", a="")).class_names == ("0", "yes")
     assert read_dataset(write_yolo(tmp_path / "b", "nc: 3\ntrain: images", a=LINE)).class_names == ("0", "1", "2")
     bare = read_dataset(write_yolo(tmp_path / "c", None, a=LINE))
     assert bare.class_names == ("0", "1")
@@ -135,32 +137,52 @@ def test_binary_junk_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "boxes", "fate"),
+    ("line", "boxes", "kind"),
     [
-        ("1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8", [[4, 6, 20, 24]], None),  # a polygon
+        ("1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8", [[4, 6, 20, 24]], Kind.ROTATED_BOX),
+        ("1 0.1 0.2 0.5 0.2 0.5 0.8 0.3 0.9 0.1 0.8", [[4, 6, 20, 27]], Kind.POLYGON),
         ("1.0 0.5 0.5 0.25 0.5", [BOX], None),
-        ("1 0.5 0.5 2 0.5", [[0, 7.5, 40, 22.5]], "fixed"),
-        ("1 0.5 0.5 0 0.5", [], "skipped"),
-        ("1 2.5 0.5 0.1 0.1", [], "skipped"),
-        ("1 0.5 0.5 0.5", [], "skipped"),
-        ("1 0.5 0.5 0.5 0.5 0.9", [], "skipped"),
-        ("1", [], "skipped"),
-        ("0.5 0.5 0.5 0.5 0.5", [], "skipped"),
-        ("inf 0.5 0.5 0.5 0.5", [], "skipped"),
-        ("dog 0.5 0.5 0.5 0.5", [], "skipped"),
-        ("1 nan 0.5 0.5 0.5", [], "skipped"),
-        ("1 0.5 0.5 inf 0.5", [], "skipped"),
-        ("2 0.5 0.5 0.5 0.5", [], "skipped"),
-        ("-1 0.5 0.5 0.5 0.5", [], "skipped"),
+        ("+1 5e-1 .5 2.5E-1 0.5", [BOX], None),
+        ("1 0.9 0.5 0.4 0.5", [[28, 7.5, 40, 22.5]], Kind.BOX_CLIPPED),
+        ("1 0.5 0.5 0 0.5", [], Kind.BOX_WITHOUT_AREA),
+        ("1 0.5 0.5 0.25 0.5 0.9", [BOX], Kind.EXTRA_VALUES),
+        ("1 0.5 0.5 0.25 0.5 12", [BOX], Kind.EXTRA_VALUES),
+        ("1 0.5 0.5 0.25 0.5 -0.3", [], Kind.MALFORMED_ENTRY),  # an angle
+        ("1 0.5 0.5 2 0.5", [], Kind.MALFORMED_ENTRY),
+        ("1 20 15 10 15", [], Kind.MALFORMED_ENTRY),
+        ("1 4 6 20 6 20 24 4 24", [], Kind.MALFORMED_ENTRY),
+        ("1 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),
+        ("1", [], Kind.MALFORMED_ENTRY),
+        ("0.5 0.5 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),
+        ("inf 0.5 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),
+        ("dog 0.5 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),
+        ("1 nan 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),
+        ("1 0.5 0.5 INF 0.5", [], Kind.MALFORMED_ENTRY),
+        ("1 0.5 0.5 1e999 0.5", [], Kind.MALFORMED_ENTRY),
+        ("1_0 0.5 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),
+        ("\u0661 0.5 0.5 0.5 0.5", [], Kind.MALFORMED_ENTRY),  # an Arabic 1
+        ("2 0.5 0.5 0.5 0.5", [], Kind.UNKNOWN_REFERENCE),
+        ("-1 0.5 0.5 0.5 0.5", [], Kind.UNKNOWN_REFERENCE),
     ],
 )
-def test_lines(tmp_path: Path, line: str, boxes: list[list[float]], fate: str | None) -> None:
+def test_lines(tmp_path: Path, line: str, boxes: list[list[float]], kind: Kind | None) -> None:
     folder = write_yolo(tmp_path, a=f"{LINE}\n{line}\n")
     dataset = read_dataset(folder)
     assert dataset.records[0].boxes[0].tolist() == BOX
     np.testing.assert_allclose(dataset.records[0].boxes[1:], np.reshape(boxes, (-1, 4)))
     where = f"{folder / 'labels' / 'a.txt'}:3"
-    assert [(problem.where, problem.fate) for problem in dataset.problems] == ([(where, fate)] if fate else [])
+    assert [(problem.where, problem.kind) for problem in dataset.problems] == ([(where, kind)] if kind else [])
+
+
+def test_problems_of_every_row_are_counted(tmp_path: Path) -> None:
+    a = "1 .5 .5 .2 .2 .9\n" * 3 + "7 .5 .5 .2 .2\n" * 4 + "dog .5 .5 .2 .2\n" * 5
+    dataset = read_dataset(write_yolo(tmp_path, a=a, b="8 .5 .5 .2 .2\n7 .5 .5 .2 .2"))
+    assert sorted((problem.kind.word, problem.times, Path(problem.where).name) for problem in dataset.problems) == [
+        ("extra_values", 3, "a.txt:1"),
+        ("malformed_entry", 5, "a.txt:8"),
+        ("unknown_reference", 1, "b.txt:1"),
+        ("unknown_reference", 5, "a.txt:4"),
+    ]
 
 
 def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
@@ -257,3 +279,69 @@ def test_label_files_of_one_name_are_not_guessed(tmp_path: Path) -> None:
         (tmp_path / folder / "a.txt").write_text(LINE)
     with pytest.raises(InputError, match="may both belong to"):
         read_dataset(tmp_path)
+
+
+def test_a_link_to_nothing_is_no_picture_without_objects(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE, b=LINE)
+    (folder / "labels" / "b.txt").unlink()
+    (folder / "labels" / "b.txt").symlink_to("gone")
+    with pytest.raises(InputError, match=r"b\.txt: a link to nothing"):
+        read_dataset(folder)
+    (folder / "labels" / "b.txt").unlink()
+    os.mkfifo(folder / "labels" / "b.txt")
+    assert [problem.kind for problem in scan_dataset(folder).problems] == [Kind.UNREADABLE_LABELS]
+
+
+def test_a_folder_of_labels_that_is_a_link_to_nothing(tmp_path: Path) -> None:
+    write_picture(tmp_path / "images" / "val" / "b.png")
+    folder = write_yolo(tmp_path, a=LINE)
+    (folder / "labels" / "val").symlink_to("gone")
+    assert [(p.kind, p.where) for p in scan_dataset(folder).problems] == [
+        (Kind.UNREADABLE_LABELS, str(folder / "labels" / "val"))
+    ]
+
+
+def test_labels_of_a_picture_that_is_not_read_say_so(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE, b=LINE)
+    (folder / "images" / "b.png").rename(folder / "images" / "b.xyz")
+    (problem,) = read_dataset(folder).problems
+    assert problem.kind is Kind.LABELS_WITHOUT_PICTURE
+    assert problem.what.startswith(str(folder / "images" / "b.xyz"))
+
+
+def test_label_files_in_utf_16(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, a=LINE, b=LINE)
+    for name in ("a", "b"):
+        (folder / "labels" / f"{name}.txt").write_text(LINE, encoding="utf-16")
+    dataset = read_dataset(folder)
+    assert [record.boxes.tolist() for record in dataset.records] == [[BOX], [BOX]]
+    assert [(problem.kind, problem.times) for problem in dataset.problems] == [(Kind.DECODED_TEXT, 2)]
+
+
+def test_label_files_beside_pictures_are_not_an_unlabelled_folder(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    write_text(tmp_path / "a.txt", LINE)
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, dataset.records[0].boxes.tolist()) == ("yolo", [BOX])
+    write_text(tmp_path / "a.txt", "a picture of 1 dog")
+    assert read_dataset(tmp_path).format == "folder"
+
+
+def test_splits_without_a_data_yaml(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        write_yolo(tmp_path / split, None, a=LINE)
+    write_text(tmp_path / "classes.txt", "cat\ndog")
+    assert len(read_dataset(tmp_path).records) == 2
+    dataset = read_dataset(tmp_path, split="valid")
+    assert [record.image for record in dataset.records] == [tmp_path / "valid" / "images" / "a.png"]
+    assert dataset.records[0].boxes.tolist() == [BOX]
+
+
+def test_pictures_found_by_the_end_of_their_path_are_told(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat, dog]\ntrain: list.txt", a=LINE, b=LINE, c=LINE)
+    (folder / "list.txt").write_text("images/a.png\nC:\\old\\images\\b.png\n/old/images/c.png\n")
+    dataset = read_dataset(folder)
+    assert [len(record.labels) for record in dataset.records] == [1, 1, 1]
+    assert [(p.kind, p.times, p.where) for p in dataset.problems] == [
+        (Kind.FOUND_ELSEWHERE, 2, str(folder / "list.txt"))
+    ]

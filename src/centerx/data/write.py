@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
-from centerx.data.yolo import load_yaml
+from centerx.data.yolo_names import load_yaml
 from centerx.errors import InputError
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
@@ -96,7 +96,7 @@ def write_yolo(
     _check_free(split, pictures)
     file = folder / "data.yaml"
     names = dict(enumerate(dataset.class_names))
-    tree = load_yaml(file) if file.exists() else {"names": names}
+    tree = load_yaml(file, []) if file.exists() else {"names": names}
     if tree.get("names") != names:
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
     copies, problems = _copy_pictures(dataset.records, pictures, track, begin)

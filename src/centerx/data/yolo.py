@@ -4,254 +4,248 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Hashable, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
-from centerx.errors import InputError, nearest
+from centerx.data.text import decode
+from centerx.data.yolo_names import (
+    MOST_CLASSES,
+    NAME_FILES,
+    Names,
+    data_yamls,
+    files_like,
+    load_yaml,
+    names_near,
+    numbered,
+    other_names,
+)
+from centerx.data.yolo_places import (
+    SPLITS,
+    label_file,
+    lines_of,
+    pictures_of,
+    places,
+    splits,
+    tails,
+    tell_elsewhere,
+)
+from centerx.data.yolo_rows import TASKS, Reading, Row, judge, looks_like_rows, parse_rows
+from centerx.errors import InputError
 from centerx.images import SUFFIXES, image_hw, list_images
 from centerx.problems import Kind, Problem
 
-YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-NAME_FILES = ("classes.txt", "obj.names", "*.names")
-SPLITS = ("train", "val", "valid", "test")
-NO_SPLITS = ("path", "names", "download")
-OTHER_NAME = {"val": "valid", "valid": "val"}
-MOST_CLASSES = 10_000  # where classes are only numbered: a slip in one number must not make millions
+PROBE = 20  # text files by which a folder of label files is recognised
 
 
 class _Listing(NamedTuple):
-    """What there is to read: class names by number, and pictures, each with the place of its label file."""
+    """What there is to read: pictures, each with the place of its label file, and what a data.yaml says of them.
 
-    names: dict[int, str]
+    That is the class names or, without, how many classes there are, and what task the rows are for.
+    """
+
     pictures: list[tuple[Path, Path]]
-    has_keypoints: bool = False
+    names: Names | None = None
+    num_classes: int = 0
+    task: str | None = None
 
 
-class _Row(NamedTuple):
-    where: str
-    number: int
-    values: list[float]
+class _Tally:
+    """Problems that may be in every row, counted by what they have in common; the first stands for all."""
+
+    def __init__(self) -> None:
+        self.found: dict[Hashable, Problem] = {}
+
+    def add(self, kind: Kind, where: str, what: str, common: Hashable) -> None:
+        before = self.found.get((kind, common))
+        self.found[kind, common] = before._replace(times=before.times + 1) if before else Problem(kind, where, what)
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a data.yaml, a folder with one, or a folder of label files with class names or `labels`."""
+    """Whether this is a data.yaml, a folder with one, or a folder of label files, with class names or without."""
     if path.is_file():
         return path.suffix.lower() in (".yaml", ".yml")
-    return _first(path, YAML_FILES) is not None or _has_names(path) or _is_bare(path)
+    return bool(data_yamls(path)) or _has_names(path) or _is_bare(path)
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Read a split of a `data.yaml`, or a folder of pictures and label files.
 
-    Polygons become the box around them. A picture without a label file has no objects. Without class names the
-    classes are called by their numbers.
+    Polygons become the box around them; of a box with more behind it, the box is read. A picture without a label file
+    has no objects. Without class names, in a file near by either, the classes are called by their numbers.
     """
-    file = path if path.is_file() else _first(path, YAML_FILES)
     problems: list[Problem] = []
-    listing = _from_yaml(file, split, images, problems) if file else _from_folder(path, split, images)
-    if listing.pictures and not any(label_file.is_file() for _, label_file in listing.pictures):
-        first = listing.pictures[0]
-        raise UnusableData(path, f"none of the pictures has a label file, {first[0]} should have {first[1]}")
+    listing = _list(path, split, images, problems)
+    files = [file for _, file in listing.pictures]
+    if files and not any(map(os.path.lexists, files)):
+        raise UnusableData(
+            path, f"none of the pictures has a label file, {listing.pictures[0][0]} should have {files[0]}"
+        )
     problems += _strays(listing.pictures)
     listed = Counter(listing.pictures)
     for (picture, _), count in listed.items():
         if count > 1:
             problems.append(Problem(Kind.REPEATED_PICTURE, str(picture), f"listed {count} times, used once"))
-    rows = [_rows(label_file, problems) for _, label_file in listed]
-    names = listing.names
-    if not names:
-        numbers = (row.number for some in rows for row in some)
-        count = 1 + max((number for number in numbers if number < MOST_CLASSES), default=-1)
-        names = {number: str(number) for number in range(count)}
-        problems.append(
-            Problem(Kind.NUMBERED_CLASSES, str(path), f"no class names: the {count} classes are called by number")
-        )
+    tally = _Tally()
+    rows = [_rows(file, problems, tally) for _, file in listed]
+    problems += _broken_folders(files)
+    names = _names(path, listing, files, {row.number for some in rows for row in some}, problems)
+    repeated = [name for name, count in Counter(names.values()).items() if count > 1]
+    if repeated:
+        numbers = " and ".join(str(number) for number, name in names.items() if name == repeated[0])
+        what = f"{repeated[0]!r} is the name of {numbers}, which are one class"
+        problems.append(Problem(Kind.REPEATED_CLASS, str(path), what, len(repeated)))
     class_names = tuple(dict.fromkeys(names.values()))
     label_of = {number: class_names.index(name) for number, name in names.items()}
     ids = {name: number for number, name in reversed(names.items())}  # of numbers that share a name, the first
+    reading = judge([row.values for some in rows for row in some if len(row.values) > 4], listing.task)
     home = path.parent if path.is_file() else path
     records = []
-    for (picture, label_file), some in zip(listed, rows, strict=True):
+    for (picture, file), some in zip(listed, rows, strict=True):
         image_id = picture.relative_to(home).as_posix() if picture.is_relative_to(home) else str(picture)
         builder = RecordBuilder(picture, image_id, problems)
         if some:
-            _add_rows(builder, label_file, some, label_of, listing.has_keypoints)
+            _add_rows(builder, file, some, label_of, reading, tally)
         records.append(builder.build())
+    problems += tally.found.values()
     return Dataset(path, "yolo", class_names, tuple(ids[name] for name in class_names), records, problems)
 
 
-def load_yaml(file: Path) -> dict[Any, Any]:
-    """Read a data.yaml as it stands.
-
-    Raises:
-        UnusableData: it is not YAML, or not a mapping.
-    """
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UnusableData(file, f"malformed YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(tree, dict):
-        raise UnusableData(file, "not a YOLO data set, a mapping with `names` and splits is needed")
-    return tree
+def _list(path: Path, split: str | None, images: Path | None, problems: list[Problem]) -> _Listing:
+    if path.is_file():
+        return _from_yaml(path, split, images, problems)
+    files = data_yamls(path)
+    if len(files) > 1:
+        raise InputError(f"{path}: which of {', '.join(file.name for file in files)}? give the path of one")
+    if not files:
+        return _from_folder(path, split, images, problems)
+    return _from_yaml(files[0], split, images, problems, path)
 
 
-def _rows(file: Path, problems: list[Problem]) -> list[_Row]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
-    except UnicodeDecodeError:
-        problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), "not a text file"))
+def _rows(file: Path, problems: list[Problem], tally: _Tally) -> list[Row]:
+    if not file.is_file():
+        if os.path.lexists(file):
+            problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), "a link to nothing, or no ordinary file"))
         return []
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        where = f"{file}:{number}"
-        try:
-            values = [float(word) for word in line.split()]
-        except ValueError:
-            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"not numbers: {line.strip()}"))
-            continue
-        if values and values[0].is_integer():
-            rows.append(_Row(where, int(values[0]), values[1:]))
-        elif values:
-            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"class {values[0]:g} is not a whole number"))
+    try:
+        text, encoding = decode(file)
+    except UnusableData as error:
+        problems.append(error.problem)
+        return []
+    except OSError as error:
+        problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), str(error.strerror)))
+        return []
+    if encoding != "UTF-8":
+        tally.add(Kind.DECODED_TEXT, str(file), f"not UTF-8, read as {encoding}", encoding)
+    rows, wrong = parse_rows(text)
+    for line, what in wrong:
+        tally.add(Kind.MALFORMED_ENTRY, f"{file}:{line}", what, file)
     return rows
 
 
 def _add_rows(
-    builder: RecordBuilder, file: Path, rows: Sequence[_Row], label_of: dict[int, int], has_keypoints: bool
+    builder: RecordBuilder,
+    file: Path,
+    rows: Sequence[Row],
+    label_of: dict[int, int],
+    reading: Reading,
+    tally: _Tally,
 ) -> None:
     try:
         height, width = builder.declared_hw = image_hw(builder.image)
     except InputError as error:
         builder.problems.append(Problem(Kind.UNREADABLE_PICTURE, str(file), f"its picture's size is unknown ({error})"))
         return
-    for where, number, values in rows:
-        box = _relative_box(values[:4] if has_keypoints else values)
+    for line, number, values in rows:
+        where = f"{file}:{line}"
+        box = reading.corners(values)
         if number not in label_of:
-            what = f"class {number} is none of the {len(label_of)} classes"
-            builder.problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, what))
-        elif box is None:
-            builder.problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"{len(values)} coordinates, 4 are needed"))
+            tally.add(Kind.UNKNOWN_REFERENCE, where, f"class {number} is none of the {len(label_of)} classes", number)
+        elif isinstance(box, str):
+            tally.add(Kind.MALFORMED_ENTRY, where, box, file)
         else:
-            xyxy = [value * side for value, side in zip(box, (width, height) * 2, strict=True)]
-            builder.add(where, xyxy, label_of[number])
+            if len(values) > 4:
+                kind, what = reading.repair(values)
+                tally.add(kind, where, what, reading)
+            builder.add(where, [box[0] * width, box[1] * height, box[2] * width, box[3] * height], label_of[number])
 
 
-def _relative_box(values: Sequence[float]) -> list[float] | None:
-    """Corners of a centre and a size, or of the points of a polygon."""
-    if len(values) == 4:
-        x, y, width, height = values
-        return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-    if len(values) >= 6 and len(values) % 2 == 0:
-        return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
-    return None
-
-
-def _from_yaml(file: Path, split: str | None, images: Path | None, problems: list[Problem]) -> _Listing:
-    tree = load_yaml(file)
-    roots = [file.parent / str(tree.get("path") or ""), file.parent]
-    if images:
-        labelled = _with_labels(file.parent, images, _split_pictures(file.parent, images, split))
+def _from_yaml(
+    file: Path, split: str | None, images: Path | None, problems: list[Problem], folder: Path | None = None
+) -> _Listing:
+    """Pictures as a data.yaml names them; where it names none, those of the folder that was asked for."""
+    tree = load_yaml(file, problems)
+    names, count = _declared(file, tree, problems)
+    if folder and not splits(file, tree) and not tree.keys() & set(SPLITS):
+        labelled = _from_folder(folder, split, images, problems).pictures
+    elif images:
+        labelled = _with_labels(file.parent, images, _split_pictures(file.parent, images, split, problems))
     else:
-        places = [_place(file, source, roots) for source in _sources(file, tree, roots, split)]
-        pictures = [picture for place in places for picture in _pictures(place, roots)]
-        labelled = [(picture, _label_file(picture)) for picture in pictures]
-    names = _names(file, tree)
-    if tree.get("nc") not in (None, len(names)):
-        what = f"nc is {tree['nc']}, but there are {len(names)} names; the names count"
+        found = places(file, tree, split, problems)
+        pictures = [picture for place in found for picture in pictures_of(file, tree, place, problems)]
+        labelled = [(picture, label_file(picture)) for picture in pictures]
+    return _Listing(labelled, names, count, _task(tree))
+
+
+def _task(tree: dict[Any, Any]) -> str | None:
+    """What a data.yaml says that the rows are for."""
+    return "pose" if "kpt_shape" in tree else next((task for task in TASKS if tree.get("task") == task), None)
+
+
+def _declared(file: Path, tree: dict[Any, Any], problems: list[Problem]) -> tuple[Names | None, int]:
+    """The class names of a data.yaml or, without, how many classes it says there are."""
+    names, count = tree.get("names"), tree.get("nc")
+    counted = count if isinstance(count, int) and 0 < count <= MOST_CLASSES else 0
+    if not names:
+        if not counted:
+            raise UnusableData(file, "not a YOLO data set, `names` must list the classes")
+        return None, counted
+    if count is not None and count != len(names):
+        what = f"nc is {counted or 'no such number'}, but there are {len(names)} names; the names count"
         problems.append(Problem(Kind.CLASS_COUNT, str(file), what))
-    return _Listing(names, labelled, has_keypoints="kpt_shape" in tree)
+    return Names(file, names), 0
 
 
-def _names(file: Path, tree: dict[Any, Any]) -> dict[int, str]:
-    names: Any = tree.get("names")
-    count = tree.get("nc")
-    if names is None and isinstance(count, int) and count <= MOST_CLASSES:
-        names = list(range(count))
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    try:
-        return {int(number): str(names[number]) for number in sorted(names)}
-    except (TypeError, ValueError):
-        raise UnusableData(file, f"not a YOLO data set, `names` must list the classes, not {names!r}") from None
+def _names(
+    path: Path, listing: _Listing, files: Sequence[Path], used: Collection[int], problems: list[Problem]
+) -> dict[int, str]:
+    """Class names: those of the data.yaml or, without, of a file near the labels or, without, numbers."""
+    folders = dict.fromkeys(file.parent for file in files)
+    if listing.names:
+        other_names(listing.names, folders, problems)
+        return listing.names.by_number
+    count = listing.num_classes or 1 + max((number for number in used if number < MOST_CLASSES), default=-1)
+    home = path.parent if path.is_file() else path
+    names = names_near(home, folders, [number for number in used if 0 <= number < count], problems)
+    if not names:
+        names = numbered(count)
+        called = ", ".join(names.values()) if count < 6 else f"0, 1, ... {count - 1}"
+        problems.append(
+            Problem(Kind.NUMBERED_CLASSES, str(path), f"no class names: the {count} classes are called {called}")
+        )
+    return names
 
 
-def _sources(file: Path, tree: dict[Any, Any], roots: Sequence[Path], split: str | None) -> list[str]:
-    """The folders and lists of a split; other splits than the usual ones are known by what is there."""
-    known: dict[str, list[str]] = {}
-    for key, value in tree.items():
-        sources = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-        if key in NO_SPLITS or not sources or not all(isinstance(each, str) for each in sources):
-            continue
-        if key in SPLITS or _locate(sources[0], roots, least=2):
-            known[str(key)] = sources
-    if not known:
-        raise UnusableData(file, "not a YOLO data set, it names no folder or list of pictures that is there")
-    there = ", ".join(known)
-    if split is None and len(known) != 1:
-        raise InputError(f"{file}: which split of {there}? name one with split")
-    wanted = next(iter(known)) if split is None else split if split in known else OTHER_NAME.get(split, split)
-    if wanted not in known:
-        raise InputError(f"{file}: no split {split!r}{nearest(wanted, known)}, there are: {there}")
-    return known[wanted]
+def _broken_folders(files: Sequence[Path]) -> list[Problem]:
+    """Folders of label files that are links to nothing."""
+    folders = dict.fromkeys(
+        above for parent in dict.fromkeys(file.parent for file in files) for above in (parent, *parent.parents)
+    )
+    broken = [folder for folder in folders if os.path.islink(folder) and not os.path.exists(folder)]
+    return [Problem(Kind.UNREADABLE_LABELS, str(folder), "a link to nothing") for folder in broken]
 
 
-def _place(file: Path, source: str, roots: Sequence[Path]) -> Path:
-    found = _locate(source, roots, least=2)
-    if found is None:
-        raise UnusableData(file, f"{source}: no such file or folder")
-    return found
-
-
-def _pictures(place: Path, roots: Sequence[Path]) -> list[Path]:
-    if place.is_dir():
-        return list_images(place)
-    return [_locate(name, [place.parent, *roots], least=1) or place.parent / name for name in _lines(place)]
-
-
-def _locate(name: str, roots: Sequence[Path], least: int) -> Path | None:
-    """Find what a data set names by a path of the machine it was made on: leading parts may have to go.
-
-    Args:
-        name: as written. roots: where it may lie.
-        least: of its last parts to keep, so that `train/images` is not taken for any other `images`.
-    """
-    tails = [name, *_tails(name, least)]
-    return next((root / tail for tail in tails for root in roots if os.path.exists(root / tail)), None)
-
-
-def _tails(name: str, least: int) -> list[str]:
-    """`a/b/c` -> a/b/c, b/c, c, but no shorter than `least` parts."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
-    return ["/".join(parts[start:]) for start in range(max(1, len(parts) - least + 1))]
-
-
-def _label_file(picture: Path) -> Path:
-    """`.../images/.../a.jpg` -> `.../labels/.../a.txt`, or beside the picture."""
-    beside = picture.with_suffix(".txt")
-    folders = picture.parent.parts
-    if "images" not in folders:
-        return beside
-    at = len(folders) - 1 - folders[::-1].index("images")
-    apart = Path(*folders[:at], "labels", *folders[at + 1 :], beside.name)
-    return beside if beside.is_file() and not apart.is_file() else apart
-
-
-def _from_folder(path: Path, split: str | None, images: Path | None) -> _Listing:
+def _from_folder(path: Path, split: str | None, images: Path | None, problems: list[Problem]) -> _Listing:
     """Pictures and label files by equal relative path or, failing that, equal name."""
     above = parent_folder(path)
     near = [path / "images", path, above / "images", parent_folder(above) / "images"]
     root = images or next((folder for folder in near if list_images(folder)), path)
-    names_file = _first(path, NAME_FILES)
-    lines = _text(names_file).splitlines() if names_file else []
-    names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
-    return _Listing(names, _with_labels(path, root, _split_pictures(path, root, split)))
+    return _Listing(_with_labels(path, root, _split_pictures(path, root, split, problems)))
 
 
-def _split_pictures(path: Path, root: Path, split: str | None) -> list[Path]:
+def _split_pictures(path: Path, root: Path, split: str | None, problems: list[Problem]) -> list[Path]:
     if split is None or (root / split).is_dir():
         return list_images(root / (split or ""))
     listed = path / f"{split}.txt"
@@ -261,9 +255,16 @@ def _split_pictures(path: Path, root: Path, split: str | None) -> list[Path]:
     for picture in list_images(root):
         found[picture.relative_to(root).as_posix()] = picture
         found.setdefault(picture.name, picture)
-    return [
-        next((found[tail] for tail in _tails(name, least=1) if tail in found), root / name) for name in _lines(listed)
-    ]
+    pictures: list[Path] = []
+    elsewhere: list[tuple[str, Path]] = []
+    for name in lines_of(listed, problems):
+        whole, *ends = tails(name, least=1)
+        end = next((each for each in ends if each in found), None)
+        if whole not in found and end:
+            elsewhere.append((name, found[end]))
+        pictures.append(found.get(whole) or found.get(end or "") or root / name)
+    tell_elsewhere(listed, elsewhere, problems)
+    return pictures
 
 
 def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -273,12 +274,12 @@ def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple
         named.setdefault(file.stem, []).append(file)
     labelled = []
     for picture in pictures:
-        places = [_label_file(picture)]
+        candidates = [label_file(picture)]
         if picture.is_relative_to(root):
-            places.append((base / picture.relative_to(root)).with_suffix(".txt"))
-        choice = next((place for place in places if place.is_file()), None)
+            candidates.append((base / picture.relative_to(root)).with_suffix(".txt"))
+        choice = next((file for file in candidates if os.path.lexists(file)), None)
         if choice is None:
-            choice, *others = named.get(picture.stem, places[:1])
+            choice, *others = named.get(picture.stem, candidates[:1])
             if others:
                 raise UnusableData(path, f"{choice} and {others[0]} may both belong to {picture}")
         labelled.append((picture, choice))
@@ -293,36 +294,35 @@ def _strays(pictures: Sequence[tuple[Path, Path]]) -> list[Problem]:
             homes.setdefault(file.parent, set()).add(picture.parent)
     problems = []
     for labels, folders in homes.items():
-        beside = (each for folder in folders if folder.is_dir() for each in folder.iterdir())
+        beside = [each for folder in folders if folder.is_dir() for each in folder.iterdir()]
+        others = {each.stem: each for each in beside if each.suffix.lower() not in (*SUFFIXES, ".txt")}
         stems = {each.stem for each in beside if each.suffix.lower() in SUFFIXES}
         stems |= {picture.stem for picture, file in pictures if file.parent == labels}
         for file in sorted(labels.glob("*.txt")):
             if file.stem not in stems and not any(map(file.match, NAME_FILES)):
-                problems.append(Problem(Kind.LABELS_WITHOUT_PICTURE, str(file), "there is no picture of this name"))
+                other = others.get(file.stem)
+                what = f"{other} is not read, of a kind unknown" if other else "there is no picture of this name"
+                problems.append(Problem(Kind.LABELS_WITHOUT_PICTURE, str(file), what))
     return problems
 
 
 def _has_names(path: Path) -> bool:
-    names_file = _first(path, NAME_FILES)
-    return names_file is not None and any(file != names_file for file in path.rglob("*.txt"))
+    names = files_like(path, NAME_FILES)
+    return bool(names) and any(file != names[0] for file in path.rglob("*.txt"))
 
 
 def _is_bare(path: Path) -> bool:
-    folders = path / "images", path / "labels"
-    return (
-        all(folder.is_dir() for folder in folders)
-        and any(folders[1].rglob("*.txt"))
-        and not (path / "Annotations").is_dir()
-    )
+    """Whether there are label files: in `labels` beside `images`, here or in each split, or like rows of boxes."""
+    if (path / "Annotations").is_dir():
+        return False
+    labels = [path / "labels", *path.glob("*/labels")]
+    if any((folder.parent / "images").is_dir() and any(folder.rglob("*.txt")) for folder in labels):
+        return True
+    return any(map(_looks_like_labels, islice(path.glob("*.txt"), PROBE)))
 
 
-def _first(folder: Path, patterns: Sequence[str]) -> Path | None:
-    return next((file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()), None)
-
-
-def _lines(file: Path) -> list[str]:
-    return [line.strip() for line in _text(file).splitlines() if line.strip()]
-
-
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8-sig", errors="replace")
+def _looks_like_labels(file: Path) -> bool:
+    try:
+        return file.is_file() and looks_like_rows(decode(file)[0])
+    except (UnusableData, OSError):
+        return False

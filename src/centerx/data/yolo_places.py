@@ -1,0 +1,159 @@
+"""Where the pictures of a `data.yaml` are, whose paths are often those of another machine, and their label files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from centerx.data.dataset import UnusableData
+from centerx.data.text import read_text
+from centerx.errors import InputError, nearest
+from centerx.images import list_images
+from centerx.problems import Kind, Problem
+
+SPLITS = ("train", "val", "valid", "test")
+NO_SPLITS = ("path", "names", "download")
+OTHER_NAME = {"val": "valid", "valid": "val"}
+
+
+def splits(file: Path, tree: dict[Any, Any]) -> dict[str, list[str]]:
+    """The folders and lists of each split; other splits than the usual ones are known by what is there."""
+    known: dict[str, list[str]] = {}
+    for key, value in tree.items():
+        sources = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        if key in NO_SPLITS or not sources or not all(isinstance(each, str) for each in sources):
+            continue
+        if key in SPLITS or _as_written(sources[0], _roots(file, tree)) or _within(file, tree, sources[0]):
+            known[str(key)] = sources
+    return known
+
+
+def places(file: Path, tree: dict[Any, Any], split: str | None, problems: list[Problem]) -> list[Path]:
+    """The folders and lists of a split of a data.yaml.
+
+    Raises:
+        InputError: there is no such split, or several and none is named.
+        UnusableData: a folder or list is not there.
+    """
+    known = splits(file, tree)
+    if not known:
+        raise UnusableData(file, "not a YOLO data set, it names no folder or list of pictures that is there")
+    there = ", ".join(known)
+    if split is None and len(known) != 1:
+        raise InputError(f"{file}: which split of {there}? name one with split")
+    wanted = next(iter(known)) if split is None else split if split in known else OTHER_NAME.get(split, split)
+    if wanted not in known:
+        raise InputError(f"{file}: no split {split!r}{nearest(wanted, known)}, there are: {there}")
+    others = [source for sources in known.values() for source in sources]
+    return [_place(file, tree, source, others, problems) for source in known[wanted]]
+
+
+def found_places(file: Path, tree: dict[Any, Any]) -> list[Path]:
+    """What is there of all the folders and lists that a data.yaml names."""
+    sources = (source for each in splits(file, tree).values() for source in each)
+    found = (_within(file, tree, source) or _as_written(source, _roots(file, tree)) for source in sources)
+    return [place for place in found if place]
+
+
+def pictures_of(file: Path, tree: dict[Any, Any], place: Path, problems: list[Problem]) -> list[Path]:
+    """The pictures of a folder, or those of a list of them."""
+    if place.is_dir():
+        return list_images(place)
+    roots = [place.parent, *_roots(file, tree)]
+    pictures, elsewhere = [], []
+    for name in lines_of(place, problems):
+        picture = _as_written(name, roots)
+        if picture is None:
+            picture = next(_found(tails(name, least=1), roots), None)
+            if picture:
+                elsewhere.append((name, picture))
+        pictures.append(picture or place.parent / name)
+    tell_elsewhere(place, elsewhere, problems)
+    return pictures
+
+
+def tell_elsewhere(file: Path, found: Sequence[tuple[str, Path]], problems: list[Problem]) -> None:
+    """Report pictures that are not where a list says."""
+    if found:
+        what = f"{found[0][0]} is not there, {found[0][1]} is read"
+        problems.append(Problem(Kind.FOUND_ELSEWHERE, str(file), what, len(found)))
+
+
+def label_file(picture: Path) -> Path:
+    """`.../images/.../a.jpg` -> `.../labels/.../a.txt`, or beside the picture."""
+    beside = picture.with_suffix(".txt")
+    folders = picture.parent.parts
+    if "images" not in folders:
+        return beside
+    at = len(folders) - 1 - folders[::-1].index("images")
+    apart = Path(*folders[:at], "labels", *folders[at + 1 :], beside.name)
+    return beside if os.path.lexists(beside) and not os.path.lexists(apart) else apart
+
+
+def tails(name: str, least: int) -> list[str]:
+    """`../a/b/c` -> a/b/c, b/c, c, but no shorter than `least` parts: `train/images` is not any other `images`."""
+    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
+    return ["/".join(parts[start:]) for start in range(max(1, len(parts) - least + 1))]
+
+
+def lines_of(file: Path, problems: list[Problem]) -> list[str]:
+    """The lines of a text that are not blank."""
+    return [line.strip() for line in read_text(file, problems).splitlines() if line.strip()]
+
+
+def _place(file: Path, tree: dict[Any, Any], source: str, others: Sequence[str], problems: list[Problem]) -> Path:
+    """Find what a data.yaml names.
+
+    Exports name `../train/images` what lies beside them: whatever leads out of their folder is first sought in it.
+    """
+    written = _as_written(source, _roots(file, tree))
+    if written and (_is_absolute(source, tree) or is_inside(written, file.parent)):
+        return written
+    within = _within(file, tree, source)
+    if within is None:
+        if written is None:
+            raise UnusableData(file, f"{source}: no such file or folder")
+        beside = next((each for each in others if each.startswith("..") and _within(file, tree, each)), None)
+        if beside:
+            what = f"{source} leads to {written}, but {beside} is beside this file: name its place, or leave it out"
+            raise UnusableData(file, what)
+        return written
+    if written is None:
+        problems.append(Problem(Kind.FOUND_ELSEWHERE, str(file), f"{source} is not there, {within} is read"))
+    else:
+        problems.append(Problem(Kind.TWO_PLACES, str(file), f"{source} may be {within}, which is read, or {written}"))
+    return within
+
+
+def _roots(file: Path, tree: dict[Any, Any]) -> list[Path]:
+    return [file.parent / _root(tree), file.parent]
+
+
+def _root(tree: dict[Any, Any]) -> str:
+    root = tree.get("path")
+    return root if isinstance(root, str) else ""
+
+
+def _is_absolute(source: str, tree: dict[Any, Any]) -> bool:
+    return os.path.isabs(source) or os.path.isabs(_root(tree))
+
+
+def is_inside(place: Path, folder: Path) -> bool:
+    """Whether a place is a folder or below it, links apart."""
+    return Path(os.path.abspath(place)).is_relative_to(os.path.abspath(folder))
+
+
+def _as_written(name: str, roots: Sequence[Path]) -> Path | None:
+    return next(_found([name, name.replace("\\", "/")], roots), None)
+
+
+def _within(file: Path, tree: dict[Any, Any], source: str) -> Path | None:
+    """What a path may mean below the folder of a data.yaml, where its leading parts are another machine's."""
+    roots = [file.parent / tail for tail in tails(_root(tree), least=1) if tail] + [file.parent]
+    return next(_found([tail for tail in tails(source, least=2) if tail], roots), None)
+
+
+def _found(names: Sequence[str], roots: Sequence[Path]) -> Iterator[Path]:
+    return (root / name for name in names for root in roots if os.path.exists(root / name))
