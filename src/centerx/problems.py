@@ -55,7 +55,7 @@ class Kind(Enum):
     ROTATED_BOX = "fixed", "a rotated box: the upright box around it is used"
     TURNED_BOXES = "fixed", "boxes of the picture as stored, with `frame: stored`: turned with it"
     ORIENTATION = "fixed", "an EXIF orientation that is none of 1 to 8: taken as upright"
-    FOUND_ELSEWHERE = "fixed", "a picture that is not where the labels say: found by the end of its path"
+    FOUND_ELSEWHERE = "fixed", "a picture, folder or list of names that is not where the data says: found near by"
     CONTRADICTING_NAME = "doubtful", "labels that name another picture than the one they are read for"
     TWO_PLACES = "doubtful", "data in two places that may be meant: the nearer is read"
     REPEATED_BOX = "doubtful", "the same box of the same class twice on a picture: both are used"
