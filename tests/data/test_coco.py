@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from centerx.data.read import read_dataset, scan_dataset
+from centerx.data.source import SampleSource
 from centerx.errors import InputError
+from centerx.problems import Kind
 from tests.data.handmade import coco_annotation, coco_image, fates, write_coco, write_picture
 
 
@@ -253,3 +255,117 @@ def test_four_times_the_pictures_take_four_times_as_long(tmp_path: Path) -> None
         assert sum(len(record.labels) for record in dataset.records) == 7 * pictures
         seconds.append(min(end - start for start, end in pairwise(runs)))
     assert seconds[1] < 6 * seconds[0]
+
+
+def test_one_picture_under_two_ids_is_one_record_with_the_labels_of_both(tmp_path: Path) -> None:
+    images = [coco_image(1), coco_image(2), coco_image(3, "b.png")]
+    same, other = {"bbox": [1, 2, 10, 20]}, {"bbox": [3, 3, 4, 4]}
+    annotations = [
+        coco_annotation(number, image_id=image, **box)
+        for number, (image, box) in enumerate([(1, same), (2, same), (2, other)])
+    ]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=images, annotations=annotations))
+    assert [(record.image_id, record.aliases) for record in dataset.records] == [(1, (2,)), (3, ())]
+    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22], [3, 3, 7, 7]]
+    assert dataset.records[0].labels.tolist() == [0, 0]
+    (problem,) = dataset.problems
+    assert (problem.kind, problem.where) == (Kind.REPEATED_PICTURE, str(tmp_path / "a.png"))
+
+
+def test_a_box_that_one_image_has_twice_is_left_as_it_is(tmp_path: Path) -> None:
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=[coco_annotation(1), coco_annotation(2)]))
+    assert len(dataset.records[0].boxes) == 2
+
+
+@pytest.mark.parametrize(("degrees", "box"), [(90, [30, 10, 50, 50]), (180, [20, 20, 60, 40]), (45, None), (0, None)])
+def test_boxes_that_cvat_turned(tmp_path: Path, degrees: float, box: list[float] | None) -> None:
+    annotation = coco_annotation(bbox=[20, 20, 40, 20], attributes={"occluded": False, "rotation": degrees})
+    image = coco_image(width=100, height=100)
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=[image], annotations=[annotation]))
+    half = 30 * 0.5**0.5  # at 45 degrees both half sides are (20 + 10) / sqrt(2)
+    expected = box or ([40 - half, 30 - half, 40 + half, 30 + half] if degrees else [20, 20, 60, 40])
+    np.testing.assert_allclose(dataset.records[0].boxes, [expected], atol=1e-9)
+    assert [problem.kind for problem in dataset.problems] == ([Kind.ROTATED_BOX] if degrees else [])
+
+
+def test_a_root_category_that_only_names_a_supercategory_is_left_out(tmp_path: Path) -> None:
+    categories = [
+        {"id": 0, "name": "shapes", "supercategory": "none"},
+        {"id": 1, "name": "square", "supercategory": "shapes"},
+        {"id": 2, "name": "disc", "supercategory": "shapes"},
+    ]
+    annotations = [coco_annotation(1, category_id=2)]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
+    assert (dataset.class_names, dataset.category_ids) == (("square", "disc"), (1, 2))
+    assert dataset.records[0].labels.tolist() == [1]
+    assert [problem.kind for problem in dataset.problems] == [Kind.EMPTY_ROOT_CATEGORY]
+    annotations.append(coco_annotation(2, category_id=0))
+    used = read_dataset(write_coco(tmp_path / "b.json", categories=categories, annotations=annotations))
+    assert used.class_names == ("shapes", "square", "disc")
+    plain = [{"id": i, "name": name, "supercategory": "person"} for i, name in enumerate(("person", "cat"), start=1)]
+    assert len(read_dataset(write_coco(tmp_path / "c.json", categories=plain)).class_names) == 2
+
+
+def test_lvis_says_of_each_picture_which_classes_it_labels(tmp_path: Path) -> None:
+    write_picture(tmp_path / "train2017" / "1.jpg")
+    write_picture(tmp_path / "train2017" / "2.jpg")
+    lists = [{"neg_category_ids": [3], "not_exhaustive_category_ids": [1]}, {"neg_category_ids": []}]
+    images = [
+        {"id": number, "width": 40, "height": 30, "coco_url": f"http://images/train2017/{number}.jpg"} | some
+        for number, some in enumerate(lists, start=1)
+    ]
+    categories = [{"id": number, "name": name} for number, name in enumerate(("cat", "dog", "cow", "owl"), start=1)]
+    annotations = [
+        coco_annotation(number, image_id=image, category_id=category)
+        for number, (image, category) in enumerate([(1, 1), (1, 2), (2, 1)])
+    ]
+    file = write_coco(tmp_path / "lvis.json", images=images, categories=categories, annotations=annotations)
+    dataset = read_dataset(file)
+    assert [record.image for record in dataset.records] == [tmp_path / "train2017" / f"{n}.jpg" for n in (1, 2)]
+    assert [record.labelled for record in dataset.records] == [{1, 2}, {0}]
+    assert [record.labels.tolist() for record in dataset.records] == [[1], [0]]
+    assert [(problem.kind, problem.times) for problem in dataset.problems] == [(Kind.NOT_EXHAUSTIVE, 1)]
+    ours = SampleSource([dataset], ("owl", "cow", "fox", "cat", "dog"))
+    assert [entry.annotated.tolist() for entry in ours.entries] == [
+        [False, True, False, False, True],
+        [False, False, False, True, False],
+    ]
+    pets = read_dataset(file, classes=["cat=pet", "dog=pet", "cow"])
+    assert [record.labelled for record in pets.records] == [{1}, set()], "a class of several needs all of them"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/data/upload/4/my photo.jpg",
+        "/data/local-files/?d=images/my%20photo.jpg",
+        "images/my%20photo.jpg",
+        "..\\..\\media\\upload\\my photo.jpg",
+        "C:\\Users\\ann\\images\\my photo.jpg",
+        "http://host:8080/pictures/my%20photo.jpg?token=1",
+        "MY PHOTO.JPG",
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_pictures_are_found_by_the_end_of_their_path(tmp_path: Path, name: str, named: bool) -> None:
+    picture = write_picture(tmp_path / "images" / "my photo.jpg")
+    file = write_coco(tmp_path / "a.json", images=[coco_image(1, name)])
+    dataset = read_dataset(file, images=picture.parent if named else None)
+    assert dataset.records[0].image == picture
+    assert [problem.kind for problem in dataset.problems] == [Kind.FOUND_ELSEWHERE]
+
+
+def test_two_names_never_become_one_picture_by_their_ends(tmp_path: Path) -> None:
+    write_picture(tmp_path / "images" / "1.png")
+    images = [coco_image(1, "a/1.png"), coco_image(2, "b/1.png")]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=images), images=tmp_path / "images")
+    assert [record.image.exists() for record in dataset.records] == [True, False]
+    images = [coco_image(1, "a/1.png"), coco_image(2, "1.png")]
+    dataset = read_dataset(write_coco(tmp_path / "b.json", images=images), images=tmp_path / "images")
+    assert [record.image.exists() for record in dataset.records] == [False, True]
+
+
+def test_names_that_differ_in_unicode_normalisation_alone(tmp_path: Path) -> None:
+    decomposed = write_picture(tmp_path / "cafe\u0301.png")
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=[coco_image(1, "caf\u00e9.png")]))
+    assert dataset.records[0].image == decomposed

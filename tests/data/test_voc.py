@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.errors import InputError
-from tests.data.handmade import fates, write_picture, write_voc
+from centerx.problems import Kind
+from tests.data.handmade import fates, write_picture, write_text, write_voc
 
 BOX = (1, 2, 11, 22)
 
@@ -172,3 +174,52 @@ def test_the_parts_of_an_object_are_not_objects(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert dataset.class_names == ("person",)
     assert dataset.records[0].boxes.tolist() == [list(BOX)]
+
+
+def test_the_picture_of_the_xmls_own_name_wins_over_the_one_it_names(tmp_path: Path) -> None:
+    for stem, named in (("0", "1.png"), ("1", "1.png"), ("2", "0.png")):
+        write_picture(tmp_path / "images" / f"{stem}.png")
+        write_voc(tmp_path / "Annotations" / f"{stem}.xml", ("cat", (1, 2, 3, 4)), file_name=named)
+    dataset = read_dataset(tmp_path)
+    assert [record.image.name for record in dataset.records] == ["0.png", "1.png", "2.png"]
+    assert [(problem.kind, Path(problem.where).name) for problem in dataset.problems] == [
+        (Kind.CONTRADICTING_NAME, "0.xml"),
+        (Kind.CONTRADICTING_NAME, "2.xml"),
+    ]
+
+
+def test_the_named_picture_is_used_where_the_xml_has_none_of_its_own(tmp_path: Path) -> None:
+    write_picture(tmp_path / "IMG 1.png")
+    for stem, box in (("a", (1, 2, 3, 4)), ("b", (5, 6, 7, 8))):
+        write_voc(tmp_path / f"{stem}.xml", ("cat", box), file_name="IMG 1.png")
+    dataset = read_dataset(tmp_path)
+    (record,) = dataset.records
+    assert (record.image.name, record.image_id, record.aliases) == ("IMG 1.png", "a", ("b",))
+    assert record.boxes.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert [problem.kind for problem in dataset.problems] == [Kind.REPEATED_PICTURE]
+
+
+@pytest.mark.parametrize("folder", ["Annotations", "annotations"])
+def test_xml_files_in_sub_folders_of_annotations_are_one_data_set(tmp_path: Path, folder: str) -> None:
+    for day, stem in (("day0", "0"), ("day0", "1"), ("day1", "0")):
+        write_picture(tmp_path / "JPEGImages" / day / f"{stem}.png")
+        write_voc(tmp_path / folder / day / f"{stem}.xml", (day, (1, 2, 3, 4)), file_name=f"{stem}.png")
+    for path in (tmp_path, tmp_path / folder):
+        dataset = read_dataset(path)
+        assert [(record.image_id, record.image) for record in dataset.records] == [
+            (name, tmp_path / "JPEGImages" / f"{name}.png") for name in ("day0/0", "day0/1", "day1/0")
+        ]
+        assert dataset.problems == []
+    write_text(tmp_path / "ImageSets" / "Main" / "val.txt", "1\nday1/0\n")
+    assert [record.image_id for record in read_dataset(tmp_path, split="val").records] == ["day0/1", "day1/0"]
+
+
+def test_turned_boxes_of_rolabelimg(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", (100, 100))
+    box = "<cx>40</cx><cy>30</cy><w>40</w><h>20</h><angle>1.5707963267948966</angle>"
+    turned = f"<object><name>car</name><robndbox>{box}</robndbox></object>"
+    xml = f"<annotation><filename>a.png</filename>{turned}</annotation>"
+    write_text(tmp_path / "a.xml", xml)
+    dataset = read_dataset(tmp_path)
+    np.testing.assert_allclose(dataset.records[0].boxes, [[30, 10, 50, 50]], atol=1e-9)
+    assert [problem.kind for problem in dataset.problems] == [Kind.ROTATED_BOX]

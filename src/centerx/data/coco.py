@@ -25,6 +25,7 @@ from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
+FLOATS = {float}
 PER_IMAGE = (
     "neg_category_ids",
     "not_exhaustive_category_ids",
@@ -161,12 +162,12 @@ def _add(
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the image {image!r}, which is not there"))
     elif not _is_id(category) or category not in label_of:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
-    elif not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
+    elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
         x, y, width, height = map(float, box)
         xyxy = [x, y, x + width, y + height]
-        if (turn := _rotation(annotation)) and width > 0 and height > 0:
+        if "attributes" in annotation and (turn := _rotation(annotation)) and width > 0 and height > 0:
             xyxy = upright_around((x + width / 2, y + height / 2), (width, height), math.radians(turn))
             what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))

@@ -50,16 +50,15 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
     roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
     roots += [split / name for split in splits for name in INNER]
 
-    def likelihood(root: Path, forms: Sequence[Sequence[str]]) -> tuple[int, bool]:
-        there = sum(any(os.path.isfile(os.path.join(root, form)) for form in some) for some in forms)
-        return there, bool(root.name) and root.name in file.stem
-
-    plain = [[name.replace("\\", "/")] for name in names[:PROBE]]
-    found = max(roots, key=lambda root: likelihood(root, plain))
-    if likelihood(found, plain)[0] or not any(map(ODD.search, names[:PROBE])):
-        return found
+    listed = _Listings()
+    plain = [name.replace("\\", "/") for name in names[:PROBE]]
     tails = [path_tails(name) for name in names[:PROBE]]
-    return max(roots, key=lambda root: likelihood(root, tails))
+    counts = {root: sum(os.path.isfile(os.path.join(root, name)) for name in plain) for root in roots}
+    if not any(counts.values()):
+        counts = {
+            root: sum(any(listed.find(os.path.join(root, tail)) for tail in some) for some in tails) for root in roots
+        }
+    return max(roots, key=lambda root: (counts[root], bool(root.name) and root.name in file.stem))
 
 
 def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: list[Problem]) -> list[Path]:
@@ -77,14 +76,14 @@ def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: li
     Returns:
         A path a name; where nothing is found, the place where it should be.
     """
-    folders = _Folders()
+    listed = _Listings()
     paths = [os.path.join(folder, name.replace("\\", "/")) for name in names]
-    there = [folders.find(path) for path in paths]
+    there = [listed.find(path) for path in paths]
     taken = {path for path, found in zip(paths, there, strict=True) if found == path}
     elsewhere: dict[str, str] = {}
     for place, (name, found) in enumerate(zip(names, there, strict=True)):
         if found is None and ODD.search(name):
-            tails = (folders.find(os.path.join(folder, tail)) for tail in path_tails(name))
+            tails = (listed.find(os.path.join(folder, tail)) for tail in path_tails(name))
             found = next((each for each in tails if each is not None and each not in taken), None)
         if found is None or found == paths[place]:
             continue
@@ -109,7 +108,7 @@ def path_tails(name: str) -> list[str]:
     return list(dict.fromkeys(tails))
 
 
-class _Folders:
+class _Listings:
     """What is in folders, each listed once."""
 
     def __init__(self) -> None:

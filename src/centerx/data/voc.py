@@ -23,7 +23,7 @@ from centerx.problems import Kind, Problem
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LABEL_MAP = "labelmap.txt"  # classes in order, as CVAT writes them: `name:colour:parts:actions`
 BACKGROUND = "background"
-ANNOTATIONS = "Annotations"
+ANNOTATIONS = "annotations"  # in any case
 
 
 class _Object(NamedTuple):
@@ -52,7 +52,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     only in the split's.
     """
     folder = _choose_folder(path, split)
-    root = parent_folder(path) if path.name == ANNOTATIONS else path  # what belongs to the xml files lies beside them
+    root = (
+        parent_folder(path) if path.name.lower() == ANNOTATIONS else path
+    )  # what belongs to the xml files lies beside them
     problems: list[Problem] = []
     files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _xml_files(folder)}
     parsed = {name: _parse(file, problems) for name, file in files.items()}
@@ -190,14 +192,14 @@ def _class_names(path: Path, annotations: Iterable[_Annotation]) -> tuple[str, .
 
 
 def _xml_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".xml" and file.is_file())
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".xml")
 
 
 def _annotation_folders(path: Path) -> list[Path]:
     """`Annotations` with all below it, or the folder of the xml files, or the several sub-folders that hold some."""
     inside = sorted(path.iterdir())
     for folder in (path, *inside):
-        if folder.name.lower() == ANNOTATIONS.lower() and folder.is_dir() and _xml_files(folder):
+        if folder.name.lower() == ANNOTATIONS and folder.is_dir() and _holds_xml(folder.rglob("*")):
             return [folder]
     if _holds_xml(inside):
         return [path]
