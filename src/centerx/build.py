@@ -24,7 +24,13 @@ from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCro
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, require_pictures, warn_of_problems
-from centerx.data.source import SampleSource, check_class_names, union_of_classes, warn_of_likeness
+from centerx.data.source import (
+    SampleSource,
+    check_class_names,
+    only_with_objects,
+    union_of_classes,
+    warn_of_likeness,
+)
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
@@ -74,7 +80,7 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
     """Read the data sets of some entries.
 
     Raises:
-        InputError: one cannot be used, or none of its pictures is there.
+        InputError: one cannot be used, none of its pictures is there, or none shows an object where only those count.
     """
     datasets = [
         read_dataset(
@@ -88,7 +94,10 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
     ]
     for dataset in datasets:
         require_pictures(dataset)
-    return datasets
+    return [
+        only_with_objects(dataset) if entry.only_with_objects else dataset
+        for entry, dataset in zip(entries, datasets, strict=True)
+    ]
 
 
 def build_run(config: Config, folder: Path) -> Run:
@@ -256,7 +265,16 @@ def build_module(
     if train.swa:
         averaging = equal_average(swa_start, epoch_steps)
     return CenterNetModule(
-        detector, assign, criterion, balance, optimizer, schedule, averaging, teaching, train.clip_value
+        detector,
+        assign,
+        criterion,
+        balance,
+        optimizer,
+        schedule,
+        averaging,
+        teaching,
+        train.clip_value,
+        train.clip_each,
     )
 
 

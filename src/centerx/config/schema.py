@@ -28,6 +28,12 @@ def as_renamings(value: Any) -> Any:
     return [f"{theirs}={ours}" for theirs, ours in value.items()] if isinstance(value, dict) else value
 
 
+def as_term_weights(value: Any) -> Any:
+    """One number for all terms."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return dict.fromkeys(("heatmap", "size", "offset", "features"), value) if number else value
+
+
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
     if not value or len(set(value)) != len(value):
@@ -67,6 +73,11 @@ class DataEntry(Section):
         False,
         description="classes of the model that the data set lacks are not on its pictures either and count as "
         "background; without it they are unsupervised",
+    )
+    only_with_objects: bool = Field(
+        False,
+        description="leave out the pictures without a box of the classes read; an ignored box, such as a crowd, "
+        "counts; without it they stay, as background",
     )
     images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
     format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")
@@ -216,6 +227,18 @@ class LossConfig(Section):
     )
 
 
+class TermWeights(Section):
+    """What the weights of `distill` are multiplied by for one teacher, and with `loss.balance: constant` its constants.
+
+    A number instead, such as `weight: 2`, counts for all terms.
+    """
+
+    heatmap: NonNegative = Field(1.0, description="of the heatmap")
+    size: NonNegative = Field(1.0, description="of width and height")
+    offset: NonNegative = Field(1.0, description="of the centre offset")
+    features: NonNegative = Field(1.0, description="of the features")
+
+
 class TeacherConfig(Section):
     """One teacher."""
 
@@ -226,6 +249,7 @@ class TeacherConfig(Section):
         min_length=1,
         description="the classes to teach: a list of names, or its name -> the student's; without it, all it has",
     )
+    weight: Annotated[TermWeights, BeforeValidator(as_term_weights)] = TermWeights()
 
     @model_validator(mode="before")
     @classmethod
@@ -317,6 +341,11 @@ class TrainConfig(Section):
     )
     clip_value: NonNegative = Field(
         0.0, description="largest magnitude of each component of the gradient, cut before `clip_norm`; 0: no clipping"
+    )
+    clip_each: NonNegative = Field(
+        0.0,
+        description="largest norm of the gradient of each weight tensor by itself, cut before `clip_norm`; 0: no "
+        "clipping",
     )
     clip_norm: NonNegative = Field(10.0, description="largest norm of the gradient; 0: no clipping")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")

@@ -71,6 +71,28 @@ def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
 
 
+def only_with_objects(dataset: Dataset) -> Dataset:
+    """Leave out the pictures without a box of the data set's classes; an ignored box, such as a crowd, counts.
+
+    Raises:
+        InputError: none is left.
+    """
+    kept = [record for record in dataset.records if len(record.labels)]
+    left_out, classes = len(dataset.records) - len(kept), ", ".join(dataset.class_names) or "any class"
+    if not kept:
+        raise InputError(
+            f"{dataset.path}: only_with_objects leaves nothing, as none of {left_out} pictures shows {classes}; set it "
+            "to false"
+        )
+    if left_out:
+        first = next(record.image for record in dataset.records if not len(record.labels))
+        logger.warning(
+            f"{dataset.path}: only_with_objects leaves out {left_out} of {len(dataset.records)} pictures, which show "
+            f"no {classes}; the first is {first}"
+        )
+    return dataset._replace(records=kept)
+
+
 def check_class_names(
     class_names: Sequence[str], datasets: Sequence[Dataset], taught: Collection[str] | None = None
 ) -> None:
