@@ -150,18 +150,20 @@ class AugmentConfig(Section):
 class NeckConfig(Section):
     """From backbone features to one map of stride 4."""
 
-    type: Literal["fpn", "deconv", "dla_up", "none"] = Field(
+    type: Literal["fpn", "deconv", "dla_up", "dla_concat", "none"] = Field(
         "fpn",
         description="fpn: light top-down pyramid; deconv: the article's; dla_up: iterative aggregation, as CenterNet "
-        "has it on DLA-34; none: for the hourglass",
+        "has it on DLA-34; dla_concat: its earlier form, of plain convolutions; none: for the hourglass",
     )
-    conv: Literal["plain", "deformable", "modulated"] = Field(
-        "plain", description="the 3x3 convolutions of deconv and dla_up; deformable: v1, modulated: v2"
+    conv: Literal["plain", "deformable", "modulated", "none"] = Field(
+        "plain",
+        description="the 3x3 convolutions of deconv and dla_up; deformable: v1, modulated: v2; none: a deconv neck of "
+        "transposed convolutions alone",
     )
     channels: Count | tuple[Count, ...] = Field(
         64,
-        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]; dla_up and "
-        "none keep the width of the backbone's finest map",
+        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]; dla_up, "
+        "dla_concat and none keep the width of the backbone's finest map",
     )
 
 
