@@ -5,6 +5,7 @@ python docs/generate.py
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -32,7 +33,8 @@ of one.
 def render() -> str:
     """The whole page."""
     tables = [table(prefix, model) for prefix, model in sections(Config, "")]
-    entries = [table("data.train[].", DataEntry), table("distill.teachers[].", TeacherConfig)]
+    of_lists = (("data.train[].", DataEntry), ("distill.teachers[].", TeacherConfig))
+    entries = [table(*each) for prefix, model in of_lists for each in sections(model, prefix)]
     return "\n\n".join([HEAD.rstrip(), *tables, *entries]) + "\n"
 
 
@@ -52,7 +54,7 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def table(prefix: str, model: type[BaseModel]) -> str:
     """One section as a Markdown table of its own keys."""
-    lines = [f"## {prefix.rstrip('.') or 'top level'}", "", (model.__doc__ or "").strip(), ""]
+    lines = [f"## {prefix.rstrip('.') or 'top level'}", "", inspect.cleandoc(model.__doc__ or ""), ""]
     lines += ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         if section_of(field) is None:

@@ -25,7 +25,7 @@ from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_b
 from centerx.data.check import alike_classes, announce, crowded_pictures, small_boxes
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, require_pictures
-from centerx.data.source import SampleSource, check_class_names, union_of_classes
+from centerx.data.source import SampleSource, check_class_names, only_with_objects, union_of_classes
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.losses.balance import Uncertainty
@@ -77,7 +77,7 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
     """Read the data sets of some entries.
 
     Raises:
-        InputError: one cannot be used, or none of its pictures is there.
+        InputError: one cannot be used, none of its pictures is there, or none shows an object where only those count.
     """
     datasets = [
         read_dataset(
@@ -92,7 +92,10 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
     ]
     for dataset in datasets:
         require_pictures(dataset)
-    return datasets
+    return [
+        only_with_objects(dataset) if entry.only_with_objects else dataset
+        for entry, dataset in zip(entries, datasets, strict=True)
+    ]
 
 
 def build_run(config: Config, folder: Path) -> Run:
@@ -291,7 +294,16 @@ def build_module(
     if train.swa:
         averaging = equal_average(swa_start, epoch_steps)
     return CenterNetModule(
-        detector, assign, criterion, balance, optimizer, schedule, averaging, teaching, train.clip_value
+        detector,
+        assign,
+        criterion,
+        balance,
+        optimizer,
+        schedule,
+        averaging,
+        teaching,
+        train.clip_value,
+        train.clip_each,
     )
 
 

@@ -14,7 +14,7 @@ from centerx.config.schema import NeckConfig
 from centerx.detector import Detector, MirrorDetector
 from centerx.errors import InputError
 from centerx.model_file import read_model, save_model
-from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaUpNeck, FpnNeck, NoNeck
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
 from centerx.models.head import CLASS_PARAMETERS
 from centerx.models.neck import Neck
 from centerx.runtime.info import ModelInfo
@@ -50,14 +50,19 @@ def build_neck(config: NeckConfig, backbone: Backbone) -> Neck:
         return DeconvNeck(backbone.channels, widths, config.conv)
     if isinstance(width, tuple):
         raise InputError(f"model.neck.channels: {config.type} has one width, not a list, give a number")
-    if config.type == "dla_up":
+    if config.type in ("dla_up", "dla_concat"):
         if backbone.strides != [4, 8, 16, 32]:
             raise InputError(
-                f"model.neck.type: dla_up needs maps of strides 4 to 32, not {backbone.strides}, choose fpn"
+                f"model.neck.type: {config.type} needs maps of strides 4 to 32, not {backbone.strides}, choose fpn"
             )
-        return DlaUpNeck(backbone.channels, config.conv)
+        if config.type == "dla_up" and config.conv != "none":
+            return DlaUpNeck(backbone.channels, config.conv)
     if config.conv != "plain":
-        raise InputError(f"model.neck.conv: {config.type} has no {config.conv} convolutions, choose deconv or dla_up")
+        raise InputError(
+            f"model.neck.conv: {config.type} does not go with {config.conv} convolutions, choose plain or another neck"
+        )
+    if config.type == "dla_concat":
+        return DlaConcatNeck(backbone.channels)
     if config.type == "none":
         if backbone.strides != [CenterNet.stride]:
             raise InputError("model.neck.type: none is for the hourglass alone, choose another neck")

@@ -11,7 +11,7 @@ import torch
 from centerx import runtime
 from centerx.build_model import load_detector, require_sizes
 from centerx.config import Config
-from centerx.config.schema import DistillConfig, LossConfig, TeacherConfig
+from centerx.config.schema import DistillConfig, LossConfig, TeacherConfig, TermWeights
 from centerx.errors import InputError
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
@@ -25,6 +25,8 @@ from centerx.train.teachers import (
     Teaching,
     plan_lessons,
 )
+
+NO_FACTORS = TermWeights()
 
 
 def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
@@ -97,9 +99,14 @@ def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_s
     if not teachers:
         return None
     assert config.classes is not None
-    figures = term_figures(distill, config.loss.balance == "constant")
-    if not any(figures.values()):
-        raise InputError("distill: every term of the teachers has weight 0, raise one or leave the teachers out")
+    features = []
+    for entry, (claim, _) in zip(distill.teachers, teachers, strict=True):
+        figures = term_figures(distill, config.loss.balance == "constant", entry.weight)
+        if not any(figures.values()):
+            raise InputError(
+                f"distill: every term of teacher {claim.name} has weight 0, raise one or leave the teacher out"
+            )
+        features.append("features" in figures)
     lessons = plan_lessons([claim for claim, _ in teachers], config.classes, distill.shared)
     loss = DISTILL_LOSSES[distill.loss]
     if distill.relative_size:
@@ -107,12 +114,14 @@ def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_s
             raise InputError("distill.relative_size: goes with distill.loss=article only, leave it out")
         loss = partial(article_terms, relative_size=True)
     return Teaching(
-        [Teacher(claim.name, answer, lesson) for (claim, answer), lesson in zip(teachers, lessons, strict=True)],
+        [
+            Teacher(claim.name, answer, lesson, held)
+            for (claim, answer), lesson, held in zip(teachers, lessons, features, strict=True)
+        ],
         loss,
         len(config.classes),
         distill.labels,
         round(distill.until * total_steps),
-        "features" in figures,
     )
 
 
@@ -124,9 +133,9 @@ def build_balance(config: Config, teaching: Teaching | None) -> Balance:
     """
     constant = config.loss.balance == "constant"
     figures = term_figures(config.loss, constant)
-    for teacher in teaching.teachers if teaching else ():
+    for entry, teacher in zip(config.distill.teachers, teaching.teachers, strict=True) if teaching else ():
         share = teacher.lesson.share.mean().item() if constant else 1.0
-        for term, figure in term_figures(config.distill, constant).items():
+        for term, figure in term_figures(config.distill, constant, entry.weight).items():
             figures[f"kd/{teacher.name}/{term}"] = figure if term == "features" else figure * share
     if config.loss.balance == "uncertainty":
         zero = next((term for term, figure in figures.items() if not figure), None)
@@ -136,9 +145,18 @@ def build_balance(config: Config, teaching: Teaching | None) -> Balance:
     return ConstantMagnitude(figures) if constant else FixedWeights(figures)
 
 
-def term_figures(section: LossConfig | DistillConfig, constant: bool) -> dict[str, float]:
-    """The weight of each loss term, or its constant, unless its weight is 0; features are left out where it is 0."""
+def term_figures(
+    section: LossConfig | DistillConfig, constant: bool, factors: TermWeights = NO_FACTORS
+) -> dict[str, float]:
+    """The weight of each loss term, or its constant, unless its weight is 0; features are left out where it is 0.
+
+    Args:
+        section: of weights, with constants in it. constant: whether those are asked for.
+        factors: of one teacher, by which they are multiplied.
+    """
     source = section.constant if constant else section
     terms = [name for name in ("heatmap", "size", "offset", "features") if hasattr(section, name)]
-    figures: dict[str, float] = {name: getattr(source, name) if getattr(section, name) else 0.0 for name in terms}
+    figures: dict[str, float] = {
+        name: getattr(source, name) * getattr(factors, name) if getattr(section, name) else 0.0 for name in terms
+    }
     return {name: figure for name, figure in figures.items() if figure or name != "features"}

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.cli.conftest import CommandLine
 from tests.importing.handmade import centerx as centerx_state
@@ -45,6 +46,32 @@ def test_wrong_options(options: tuple[str, str], says: str, centerx: CommandLine
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {says}")
     assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_the_average_is_chosen_by_an_option(centerx: CommandLine, tmp_path: Path) -> None:
+    plain = resdcn()
+    average = plain | {"hm.2.bias": plain["hm.2.bias"] + 1}
+    torch.save({"state_dict": plain, "state_dict_ema": average}, tmp_path / "a.pth")
+    biases = []
+    for option in ((), ("--ema",), ("--no-ema",)):
+        files = tmp_path / "a.pth", "--out", tmp_path / "b.safetensors"
+        status, _, err = centerx("import", *files, "--classes", "a,b,c", *option)
+        taken = (
+            "weights as trained under state_dict" if "--no-ema" in option else "averaged weights under state_dict_ema"
+        )
+        assert status == 0
+        assert err.startswith(f"warning: {tmp_path / 'a.pth'}: took the {taken}")
+        biases.append(load_file(tmp_path / "b.safetensors")["head.heatmap.2.bias"])
+    torch.testing.assert_close(
+        torch.stack(biases) - plain["hm.2.bias"], torch.tensor([[1.0], [1.0], [0.0]]).expand(3, 3)
+    )
+
+
+def test_a_program_of_python_is_one_line(centerx: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text("config = CenterNetConfig()\n")
+    status, out, err = centerx("import", tmp_path / "config.py", "--out", tmp_path / "ours.yaml")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {tmp_path / 'config.py'}: a program of Python, as CenterNet-better keeps")
 
 
 def test_a_configuration_goes_another_way(

@@ -10,7 +10,16 @@ from centerx.config.schema import DataEntry
 from centerx.data.read import read_dataset, select_classes
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
-from tests.data.handmade import coco_annotation, objects_by_name, write_coco, write_picture, write_voc, write_yolo
+from centerx.problems import Kind
+from tests.data.handmade import (
+    coco_annotation,
+    coco_image,
+    objects_by_name,
+    write_coco,
+    write_picture,
+    write_voc,
+    write_yolo,
+)
 
 VERSIONS = ("coco_format_v2", "imagenet_format", "pascalvoc_format", "yolo_format")
 
@@ -77,6 +86,40 @@ def test_a_complete_data_set_has_nothing_of_the_classes_it_lacks(tmp_path: Path)
         (dataset,) = build_datasets([DataEntry(path=str(file), complete=complete)])
         (entry,) = SampleSource([dataset], ("ox", "yak")).entries
         assert entry.annotated.tolist() == [complete, True]
+
+
+def test_pictures_that_show_none_of_the_classes_are_left_out_on_request(tmp_path: Path) -> None:
+    names = ("cat", "dog", "crowd of cats", "nothing")
+    file = write_coco(
+        tmp_path / "a.json",
+        images=[coco_image(number, f"{name}.png") for number, name in enumerate(names, start=1)],
+        categories=[{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        annotations=[
+            coco_annotation(1),
+            coco_annotation(2, image_id=2, category_id=2),
+            coco_annotation(3, image_id=3, iscrowd=1),
+        ],
+    )
+    for name in names:
+        write_picture(tmp_path / f"{name}.png")
+
+    def pictures(**options: object) -> tuple[list[str], list[str]]:
+        """Those that are used, and those that are reported as left out."""
+        (dataset,) = build_datasets([DataEntry(path=str(file), **options)])  # type: ignore[arg-type]
+        left_out = [Path(problem.where).stem for problem in dataset.problems]
+        assert {problem.kind for problem in dataset.problems} <= {Kind.PICTURE_WITHOUT_OBJECTS}
+        return [record.image.stem for record in dataset.records], left_out
+
+    assert pictures(classes=["cat"]) == (list(names), [])
+    assert pictures(classes={"cat": "pet"}, only_with_objects=True) == (["cat", "crowd of cats"], ["dog", "nothing"])
+    assert pictures(only_with_objects=True) == (["cat", "dog", "crowd of cats"], ["nothing"])
+
+
+def test_none_of_the_pictures_shows_the_class(tmp_path: Path) -> None:
+    file = write_coco(tmp_path / "a.json", annotations=[])
+    write_picture(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.json: only_with_objects leaves nothing, as none of 1 pictures shows cat"):
+        build_datasets([DataEntry(path=str(file), only_with_objects=True)])
 
 
 def test_selecting_moves_every_column(tmp_path: Path) -> None:

@@ -107,3 +107,34 @@ def ctdet_head(before: int, hidden: int, classes: int) -> State:
     for branch, rows in (("hm", classes), ("wh", 2), ("reg", 2)):
         state |= conv(f"{branch}.0", hidden, before) | conv(f"{branch}.2", rows, hidden, 1)
     return state
+
+
+def res(classes: int = 3) -> State:
+    """CenterNet's res_18, without deformable convolutions."""
+    state = timm_backbone("resnet18", "")
+    before = 512
+    for start, after in zip((0, 3, 6), WIDTHS, strict=True):
+        state[f"deconv_layers.{start}.weight"] = torch.randn(before, after, 4, 4) / (4 * before) ** 0.5
+        state |= norm(f"deconv_layers.{start + 1}", after)
+        before = after
+    return state | ctdet_head(8, 24, classes)
+
+
+def dlav0(classes: int = 3) -> State:
+    """CenterNet's dlav0_34."""
+    state = timm_backbone("dla34", "base.") | conv("base.fc", 1000, 512, 1)
+    for number, (width, before) in enumerate(((256, (512,)), (128, (256, 256)), (64, (128, 128, 128)))):
+        for k, channels in enumerate(before, start=1):
+            name = f"dla_up.ida_{number}"
+            state |= conv(f"{name}.proj_{k}.0", width, channels, 1, bias=False) | norm(f"{name}.proj_{k}.1", width)
+            state |= conv(f"{name}.node_{k}.0", width, 2 * width, bias=False) | norm(f"{name}.node_{k}.1", width)
+            state[f"{name}.up_{k}.weight"] = torch.rand(width, 1, 4, 4) / 2
+    return state | ctdet_head(64, 16, classes)
+
+
+def other_branches(before: int, hidden: int, **rows: int) -> State:
+    """Branches of other tasks than detection."""
+    state: State = {}
+    for name, count in rows.items():
+        state |= conv(f"{name}.0", hidden, before) | conv(f"{name}.2", count, hidden, 1)
+    return state

@@ -23,7 +23,19 @@ from centerx.importing.origin import translate
 from centerx.model_file import read_model
 from centerx.models import Backbone
 from centerx.models.hourglass import Hourglass
-from tests.importing.handmade import State, better, centerx, dla, resdcn, timm_backbone
+from tests.importing.handmade import (
+    State,
+    better,
+    centerx,
+    conv,
+    dla,
+    dlav0,
+    norm,
+    other_branches,
+    res,
+    resdcn,
+    timm_backbone,
+)
 
 NAMES = ["a", "b", "c"]
 IMAGES = (torch.from_numpy(painted(2, (128, 192))) * torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)).byte()  # reddish
@@ -158,6 +170,51 @@ def test_centernet_dla(tmp_path: Path) -> None:
         assert_close(ours, theirs)
 
 
+def test_centernet_res_has_no_convolutions_between(tmp_path: Path) -> None:
+    state = res()
+    x = resnet18(state, "", IMAGES.flip(1), MEAN, STD)
+    for start in (0, 3, 6):
+        x = F.conv_transpose2d(x, state[f"deconv_layers.{start}.weight"], stride=2, padding=1)
+        x = batch_norm(state, f"deconv_layers.{start + 1}", x).relu()
+    expected = [branch(state, f"{part}.0", f"{part}.2", x) for part in ("hm", "wh", "reg")]
+    out = written(state, tmp_path / "res.pth", class_names=NAMES)
+    for ours, theirs in zip(maps(out), expected, strict=True):
+        assert_close(ours, theirs)
+    assert json.loads(read_model(out)[1].origin)["network"] == "res_18"
+
+
+def test_centernet_dlav0_puts_maps_side_by_side(tmp_path: Path) -> None:
+    """The aggregation as CenterNet writes it: each round on one map more from the end of the list."""
+    state = dlav0()
+
+    def layer(name: str, x: Tensor) -> Tensor:
+        weight = state[f"{name}.0.weight"]
+        return batch_norm(state, f"{name}.1", F.conv2d(x, weight, padding=weight.shape[-1] // 2)).relu()
+
+    base = timm.create_model("dla34", features_only=True, out_indices=(2, 3, 4, 5)).eval()
+    base.load_state_dict({key: state[f"base.{key}"] for key in base.state_dict()})
+    pixels = (IMAGES.flip(1) / 255 - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        layers = list(base(pixels))
+        for number in range(3):
+            x, *coarser = layers[-number - 2 :]
+            made = []
+            for k, each in enumerate(coarser, start=1):
+                name = f"dla_up.ida_{number}"
+                weight = state[f"{name}.up_{k}.weight"]
+                up = F.conv_transpose2d(
+                    layer(f"{name}.proj_{k}", each), weight, stride=2, padding=1, groups=len(weight)
+                )
+                x = layer(f"{name}.node_{k}", torch.cat([x, up], dim=1))
+                made.append(x)
+            layers[-number - 1 :] = made
+        expected = [branch(state, f"{part}.0", f"{part}.2", x) for part in ("hm", "wh", "reg")]
+    out = written(state, tmp_path / "dlav0.pth", class_names=NAMES)
+    for ours, theirs in zip(maps(out), expected, strict=True):
+        assert_close(ours, theirs)
+    assert json.loads(read_model(out)[1].origin)["network"] == "dlav0_34"
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -200,6 +257,23 @@ def test_torchvision_backbones(name: str, timm_name: str, tmp_path: Path) -> Non
         torch.testing.assert_close(backbone(IMAGES)[-1], expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("width", "timm_name"), [(1.0, "mobilenetv2_100"), (1.4, "mobilenetv2_140")])
+def test_torchvision_s_mobilenet_v2(width: float, timm_name: str, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network = torchvision.models.mobilenet_v2(weights=None, width_mult=width).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.2, 0.4)  # type: ignore[operator]
+            module.bias.data.normal_(std=0.2)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    told = import_checkpoint(tmp_path / "weights.pth", tmp_path / "weights.safetensors")
+    assert told.startswith(f"backbone {timm_name} (torchvision)")
+    backbone = Backbone(timm_name, str(tmp_path / "weights.safetensors")).eval()
+    with torch.inference_mode():
+        expected = network.features[:18]((IMAGES - backbone.mean) / backbone.std)
+        assert_close(backbone(IMAGES)[-1], expected)
+
+
 def test_timm_backbones_by_their_own_names(tmp_path: Path) -> None:
     state = timm.create_model("mobilenetv3_small_100").state_dict()
     torch.save(state, tmp_path / "weights.pth")
@@ -222,6 +296,77 @@ def test_centerx_regnets_are_told_apart(tmp_path: Path) -> None:
     own, theirs = load_detector(out)[0].model.backbone.net, timm.create_model("regnety_002", features_only=True)
     theirs.load_state_dict(timm_backbone("regnety_002", ""))
     torch.testing.assert_close(own.eval()(torch.ones(1, 3, 64, 64))[-1], theirs.eval()(torch.ones(1, 3, 64, 64))[-1])
+
+
+# Checkpoints of other tasks
+
+
+POSE = {"hps": 34, "hm_hp": 17, "hp_offset": 2}
+
+
+@pytest.mark.parametrize("classes", [None, NAMES])
+def test_the_branches_of_poses_are_left_out_before_names_are_asked_for(
+    classes: list[str] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = resdcn()
+    if classes:
+        out = written(state | other_branches(8, 24, **POSE), tmp_path / "pose.pth", class_names=NAMES)
+        for ours, same in zip(maps(out), maps(written(state, tmp_path / "a.pth", class_names=NAMES)), strict=True):
+            torch.testing.assert_close(ours, same, atol=0, rtol=0)
+    else:
+        with pytest.raises(InputError, match="its 3 classes have no names in it, give them by --classes"):
+            written(state | other_branches(8, 24, **POSE), tmp_path / "pose.pth")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'pose.pth'}: resdcn_18 has more than a detector, left out: hm_hp (joints), hp_offset (joints), "
+        "hps (joints)"
+    ]
+
+
+def test_3d_boxes_were_trained_with_the_pixels_of_imagenet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = dla() | other_branches(64, 16, dep=1, rot=8, dim=3)
+    out = written(state, tmp_path / "ddd.pth", class_names=NAMES)
+    assert "left out: dep (depth), dim (size in space), rot (rotation in space)" in caplog.text
+    backbone = load_detector(out)[0].model.backbone
+    torch.testing.assert_close(backbone.mean.flatten(), torch.tensor([0.406, 0.456, 0.485]) * 255)
+    mine = written(state, tmp_path / "b.pth", class_names=NAMES, mean=(0.1, 0.2, 0.3))
+    torch.testing.assert_close(
+        load_detector(mine)[0].model.backbone.mean.flatten(), torch.tensor([0.3, 0.2, 0.1]) * 255
+    )
+
+
+def test_a_tracker_is_taken_without_the_frame_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = dla() | other_branches(64, 16, tracking=2, ltrb_amodal=4, newest=5)
+    for name, channels in (("pre_img_layer", 3), ("pre_hm_layer", 1)):
+        state |= conv(f"base.{name}.0", 16, channels, 7, bias=False) | norm(f"base.{name}.1", 16)
+    out = written(state, tmp_path / "tracking.pth", class_names=NAMES)
+    assert "left out: ltrb_amodal (whole box of cut objects), newest, tracking (motion since the frame" in caplog.text
+    assert "pre_img_layer and pre_hm_layer (the frame before, without which" in caplog.text
+    plain = written(dla(), tmp_path / "a.pth", class_names=NAMES)
+    torch.testing.assert_close(load_detector(out)[0].model.backbone.mean, load_detector(plain)[0].model.backbone.mean)
+
+
+@pytest.mark.parametrize(
+    ("take", "give", "says"),
+    [
+        (("hm.", "wh.", "reg."), dict.fromkeys(("hm_t", "hm_l", "hm_b", "hm_r", "hm_c"), 3),
+         "a checkpoint of exdet, .* has no wh, the width and height"),
+        (("wh.",), {"dep": 1, "rot": 8, "dim": 3}, "resdcn_18 without wh, .* but with dep, dim, rot; take a"),
+    ],
+)  # fmt: skip
+def test_what_has_no_width_and_height_is_refused_before_names_are_asked_for(
+    take: tuple[str, ...], give: dict[str, int], says: str, tmp_path: Path
+) -> None:
+    state = {name: value for name, value in resdcn().items() if not name.startswith(take)}
+    with pytest.raises(InputError, match=says):
+        written(state | other_branches(8, 24, **give), tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("prefix", ["module.module.", "model.", "detector.", "_orig_mod.", "model.network."])
+def test_what_all_names_begin_with_does_not_matter(prefix: str, tmp_path: Path) -> None:
+    state = centerx("plain")
+    torch.save({"state_dict": {f"{prefix}{key}": value for key, value in state.items()}}, tmp_path / "a.ckpt")
+    told = import_checkpoint(tmp_path / "a.ckpt", tmp_path / "a.safetensors", NAMES)
+    assert told == "centerX, resnet18, plain convolutions, 3 classes, RGB pixels"
 
 
 # What travels with the file
@@ -298,6 +443,17 @@ def test_an_unknown_architecture_is_told_what_is_known(tmp_path: Path) -> None:
         InputError, match=r"unknown architecture, known are: centerX \(ResNet and .*; CenterNet \(resdcn"
     ):
         written({"blocks.0.weight": torch.zeros(3, 3)}, tmp_path / "vit.pth")
+
+
+def test_a_model_of_our_own_needs_no_import(tmp_path: Path) -> None:
+    out = written(resdcn(), tmp_path / "a.pth", class_names=NAMES)
+    with pytest.raises(InputError, match=r"a\.safetensors: is a model of this program already, use it as it is"):
+        import_checkpoint(out, tmp_path / "b.safetensors")
+
+
+def test_tensors_that_do_not_fit_are_told_before_names_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="extra: hps"):
+        written(resdcn() | {"hps": torch.zeros(34)}, tmp_path / "a.pth")
 
 
 def test_classes_need_names(tmp_path: Path) -> None:

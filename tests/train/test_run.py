@@ -389,6 +389,25 @@ def test_each_component_of_the_gradient_is_clipped(small_overrides: list[str], t
     assert largest
 
 
+def test_each_parameter_s_gradient_is_clipped_by_itself(small_overrides: list[str], tmp_path: Path) -> None:
+    norms: list[list[float]] = []
+
+    class Watch(Callback):
+        def on_before_zero_grad(self, *_: object) -> None:
+            grads = [p.grad for p in run.module.detector.parameters() if p.grad is not None]
+            if grads:
+                norms.append([float(grad.norm()) for grad in grads])
+
+    overrides = [*small_overrides, "data.val=[]", "train.clip_each=0.001", "train.clip_norm=0"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    assert norms
+    for step in norms:
+        assert max(step) == pytest.approx(0.001, rel=1e-2)
+        assert sum(norm > 0.0009 for norm in step) > 5  # each has the limit to itself
+
+
 def test_the_cycle_of_swa_is_what_the_rate_does(small_overrides: list[str], tmp_path: Path) -> None:
     overrides = [*small_overrides, "data.val=[]", "train.epochs=4", "train.swa=0.5", "train.swa_rates=[0.5,0.1]"]
     run = build_run(load_config("nano", overrides), tmp_path)

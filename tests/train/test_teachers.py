@@ -17,9 +17,9 @@ from centerx.config import load_config
 from centerx.config.schema import TeacherConfig
 from centerx.errors import InputError
 from centerx.export import Request, export_model
-from centerx.losses.balance import ConstantMagnitude
+from centerx.losses.balance import ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
-from centerx.train.teachers import BoxTeacher, Claim, channels, plan_lessons
+from centerx.train.teachers import BoxTeacher, Claim, Teaching, channels, plan_lessons
 from centerx.types import Detections, HeadOutputs
 
 DIGITS = "0123456789"
@@ -376,6 +376,47 @@ def test_terms_of_no_weight_stay_out_at_constant_magnitude_and_constants_count_t
     assert taught["offset"] == 0 < taught["size"]
     assert "features" not in taught
     assert term_figures(config.distill, constant=False)["features"] == config.distill.features > 0
+
+
+def weighed(teachers: list[Path], weights: list[object], *more: str) -> tuple[Teaching, dict[str, float]]:
+    entries = [{"weights": str(path), "weight": weight} for path, weight in zip(teachers, weights, strict=True)]
+    given = [f"distill.teachers={json.dumps(entries)}", f"classes={json.dumps(list(DIGITS))}", "data.input_size=96"]
+    config = load_config("nano", [*given, "distill.heatmap=1000", "distill.size=2", "distill.features=10", *more])
+    teaching = build_teaching(config, open_teachers(config), 10)
+    assert teaching is not None
+    balance = build_balance(config, teaching)
+    if isinstance(balance, Uncertainty):
+        learned = (-balance.log_variance).exp().tolist()
+        return teaching, {name: learned[index] for name, index in balance.names.items()}
+    return teaching, dict(balance.factors if isinstance(balance, FixedWeights) else balance.targets)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("balance", ["fixed", "uncertainty"])
+def test_each_teacher_has_its_weight_by_term(balance: str, teachers: list[Path]) -> None:
+    teaching, figures = weighed(teachers, [2, {"heatmap": 5, "offset": 0.5, "features": 0}], f"loss.balance={balance}")
+    assert {name: figure for name, figure in figures.items() if name.startswith("kd/")} == pytest.approx(
+        {"kd/low/heatmap": 2000, "kd/low/size": 4, "kd/low/offset": 2, "kd/low/features": 20,
+         "kd/high/heatmap": 5000, "kd/high/size": 2, "kd/high/offset": 0.5}
+    )  # fmt: skip
+    assert [teacher.features for teacher in teaching.teachers] == [True, False]
+
+
+def test_the_weight_of_a_teacher_multiplies_its_constants(teachers: list[Path]) -> None:
+    _, figures = weighed(teachers, [1, {"heatmap": 5}], "loss.balance=constant")
+    assert (figures["kd/low/heatmap"], figures["kd/high/heatmap"]) == pytest.approx((0.6, 3.0))
+    assert figures["kd/low/size"] == figures["kd/high/size"] == 0.3
+
+
+def test_weights_of_a_teacher_that_mean_nothing_are_refused(teachers: list[Path]) -> None:
+    with pytest.raises(
+        InputError, match=r"every term of teacher high has weight 0, raise one or leave the teacher out"
+    ):
+        weighed(teachers, [1, 0])
+    with pytest.raises(InputError, match="cannot start from weight 0 of 'kd/high/size'"):
+        weighed(teachers, [1, {"size": 0}], "loss.balance=uncertainty")
+    for wrong in (-1, {"heatmap": -1}, {"heat": 1}, True, "much"):
+        with pytest.raises(InputError, match=r"distill\.teachers.*weight"):
+            weighed(teachers, [1, wrong])
 
 
 def test_teachers_that_share_a_class_share_its_constants(teachers: list[Path]) -> None:

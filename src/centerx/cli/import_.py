@@ -21,20 +21,27 @@ def import_(
     ] = None,
     mean: Annotated[str | None, typer.Option(help="of pixels in [0, 1], such as 0.485,0.456,0.406")] = None,
     std: Annotated[str | None, typer.Option(help="of pixels in [0, 1], such as 0.229,0.224,0.225")] = None,
+    ema: Annotated[
+        bool | None,
+        typer.Option(
+            "--ema/--no-ema", help="take the moving average of the weights, or not; default: where there is one"
+        ),
+    ] = None,
 ) -> None:
     """Convert weights or configurations of CenterNet, centerX and CenterNet-better(-plus), or weights of a backbone."""
     if colour not in (None, "RGB", "BGR"):
         raise InputError(f"--colour: {colour!r} is neither RGB nor BGR")
-    if source.suffix.lower() in {".yaml", ".yml"}:
+    if source.suffix.lower() in {".yaml", ".yml", ".py"}:
         from centerx.importing.configs import import_config
 
         import_config(source, out)
         return
-    numbers = [triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std))]
+    means, deviations = (triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
 
     from centerx.importing.convert import import_checkpoint
 
-    told = import_checkpoint(source, out, read_classes(classes) if classes else None, colour, *numbers)
+    names = read_classes(classes) if classes else None
+    told = import_checkpoint(source, out, names, colour, means, deviations, ema)
     print(f"{out}: {told}")
 
 

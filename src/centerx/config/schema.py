@@ -31,6 +31,12 @@ def as_renamings(value: Any) -> Any:
     return [f"{theirs}={ours}" for theirs, ours in value.items()] if isinstance(value, dict) else value
 
 
+def as_term_weights(value: Any) -> Any:
+    """One number for all terms."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return dict.fromkeys(("heatmap", "size", "offset", "features"), value) if number else value
+
+
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
     if not value or len(set(value)) != len(value):
@@ -84,6 +90,11 @@ class DataEntry(Section):
         False,
         description="classes of the model that the data set lacks are not on its pictures either and count as "
         "background; without it they are unsupervised",
+    )
+    only_with_objects: bool = Field(
+        False,
+        description="leave out the pictures without a box of the classes read; an ignored box, such as a crowd, "
+        "counts; without it they stay, as background",
     )
     images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
     format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")
@@ -173,18 +184,20 @@ class AugmentConfig(Section):
 class NeckConfig(Section):
     """From backbone features to one map of stride 4."""
 
-    type: Literal["fpn", "deconv", "dla_up", "none"] = Field(
+    type: Literal["fpn", "deconv", "dla_up", "dla_concat", "none"] = Field(
         "fpn",
         description="fpn: light top-down pyramid; deconv: the article's; dla_up: iterative aggregation, as CenterNet "
-        "has it on DLA-34; none: for the hourglass",
+        "has it on DLA-34; dla_concat: its earlier form, of plain convolutions; none: for the hourglass",
     )
-    conv: Literal["plain", "deformable", "modulated"] = Field(
-        "plain", description="the 3x3 convolutions of deconv and dla_up; deformable: v1, modulated: v2"
+    conv: Literal["plain", "deformable", "modulated", "none"] = Field(
+        "plain",
+        description="the 3x3 convolutions of deconv and dla_up; deformable: v1, modulated: v2; none: a deconv neck of "
+        "transposed convolutions alone",
     )
     channels: Count | tuple[Count, ...] = Field(
         64,
-        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]; dla_up and "
-        "none keep the width of the backbone's finest map",
+        description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]; dla_up, "
+        "dla_concat and none keep the width of the backbone's finest map",
     )
 
 
@@ -250,6 +263,18 @@ class LossConfig(Section):
     )
 
 
+class TermWeights(Section):
+    """What the weights of `distill` are multiplied by for one teacher, and with `loss.balance: constant` its constants.
+
+    A number instead, such as `weight: 2`, counts for all terms.
+    """
+
+    heatmap: NonNegative = Field(1.0, description="of the heatmap")
+    size: NonNegative = Field(1.0, description="of width and height")
+    offset: NonNegative = Field(1.0, description="of the centre offset")
+    features: NonNegative = Field(1.0, description="of the features")
+
+
 class TeacherConfig(Section):
     """One teacher."""
 
@@ -260,6 +285,7 @@ class TeacherConfig(Section):
         min_length=1,
         description="the classes to teach: a list of names, or its name -> the student's; without it, all it has",
     )
+    weight: Annotated[TermWeights, BeforeValidator(as_term_weights)] = TermWeights()
 
     @model_validator(mode="before")
     @classmethod
@@ -351,6 +377,11 @@ class TrainConfig(Section):
     )
     clip_value: NonNegative = Field(
         0.0, description="largest magnitude of each component of the gradient, cut before `clip_norm`; 0: no clipping"
+    )
+    clip_each: NonNegative = Field(
+        0.0,
+        description="largest norm of the gradient of each weight tensor by itself, cut before `clip_norm`; 0: no "
+        "clipping",
     )
     clip_norm: NonNegative = Field(10.0, description="largest norm of the gradient; 0: no clipping")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")

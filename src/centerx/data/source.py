@@ -10,6 +10,7 @@ import numpy as np
 from centerx.data.dataset import Dataset, Record, relabel
 from centerx.errors import InputError, nearest
 from centerx.images import read_image
+from centerx.problems import Kind, Problem
 from centerx.types import Sample
 
 
@@ -65,6 +66,28 @@ class SampleSource:
 def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
     """Class names of all data sets, in order of first appearance."""
     return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
+
+
+def only_with_objects(dataset: Dataset) -> Dataset:
+    """Leave out the pictures without a box of the data set's classes; an ignored box, such as a crowd, counts.
+
+    Raises:
+        InputError: none is left.
+    """
+    kept = [record for record in dataset.records if len(record.labels)]
+    left_out, classes = len(dataset.records) - len(kept), ", ".join(dataset.class_names) or "any class"
+    if not kept:
+        raise InputError(
+            f"{dataset.path}: only_with_objects leaves nothing, as none of {left_out} pictures shows {classes}; set it "
+            "to false"
+        )
+    what = f"has no box of {classes} and is left out by only_with_objects"
+    problems = [
+        Problem(Kind.PICTURE_WITHOUT_OBJECTS, str(record.image), what)
+        for record in dataset.records
+        if not len(record.labels)
+    ]
+    return dataset._replace(records=kept, problems=[*dataset.problems, *problems])
 
 
 def check_class_names(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import timm
 import torch
@@ -48,6 +49,29 @@ STAGED_RESNET: Names = (
     (r"net\.bn1\.", "net.stage0.1."),
     (r"net\.layer(\d)\.", r"net.stage\1."),
 )
+MOBILENETS_V2 = ("mobilenetv2_100", "mobilenetv2_035", "mobilenetv2_050", "mobilenetv2_075", "mobilenetv2_140")
+BLOCKS_V2 = (1, 2, 3, 4, 3, 3, 1)  # of each stage, which torchvision counts through, from 1 on
+TORCHVISION_MOBILENET_V2: Names = (
+    (r"net\.conv_stem\.", "net.features.0.0."),
+    (r"net\.bn1\.", "net.features.0.1."),
+    (r"net\.conv_head\.", "net.features.18.0."),
+    (r"net\.bn2\.", "net.features.18.1."),
+    (r"blocks\.0\.0\.conv_dw\.", "features.1.conv.0.0."),
+    (r"blocks\.0\.0\.bn1\.", "features.1.conv.0.1."),
+    (r"blocks\.0\.0\.conv_pw\.", "features.1.conv.1."),
+    (r"blocks\.0\.0\.bn2\.", "features.1.conv.2."),
+    *(
+        (rf"blocks\.{stage}\.{block}\.", f"features.{1 + sum(BLOCKS_V2[:stage]) + block}.conv.")
+        for stage in range(1, 7)
+        for block in range(BLOCKS_V2[stage])
+    ),
+    (r"conv\.conv_pw\.", "conv.0.0."),
+    (r"conv\.bn1\.", "conv.0.1."),
+    (r"conv\.conv_dw\.", "conv.1.0."),
+    (r"conv\.bn2\.", "conv.1.1."),
+    (r"conv\.conv_pwl\.", "conv.2."),
+    (r"conv\.bn3\.", "conv.3."),
+)
 CLASSIFIER = (r"(head\.)?fc\.", r"classifier\.", r"head\.")
 DLA_UNUSED = (r"(base\.)?fc\.", r"(base\.)?level\d\.project\.")  # of trees of two levels, which never read theirs
 
@@ -62,11 +86,17 @@ def find_timm(shapes: Shapes, names: Names, candidates: Iterable[str]) -> tuple[
     scores: dict[str, tuple[int, float]] = {}
     for candidate in candidates:
         network = Network("", {}, names)
-        own = {name: tuple(value.shape) for name, value in timm_state(candidate).items() if value.ndim}
+        own = timm_shapes(candidate)
         fitting = sum(shapes.get(network.theirs(f"backbone.net.{name}")) == shape for name, shape in own.items())
         scores[candidate] = fitting, fitting / len(own)
     best = max(scores, key=lambda name: scores[name])
     return best, scores[best][1]
+
+
+@cache
+def timm_shapes(name: str) -> Shapes:
+    """Those of a timm model's tensors, without its counters."""
+    return {name: tuple(value.shape) for name, value in timm_state(name).items() if value.ndim}
 
 
 def timm_state(name: str) -> dict[str, Tensor]:
@@ -81,6 +111,8 @@ def recognise(shapes: Shapes) -> Network | None:
         layout, names, candidates = "torchvision", TORCHVISION_REGNET, REGNETS
     elif has(shapes, "s1.b1.f."):
         layout, names, candidates = "pycls", PYCLS_REGNET, REGNETS
+    elif has(shapes, "features.1.conv.0.0."):
+        layout, names, candidates = "torchvision", TORCHVISION_MOBILENET_V2, MOBILENETS_V2
     else:
         layout, names, candidates = "torchvision or timm", (), (*RESNETS, *REGNETS, *OTHERS)
     best, share = find_timm(shapes, below("", names), candidates)

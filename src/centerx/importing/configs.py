@@ -1,4 +1,4 @@
-"""A YAML of centerX -> a configuration of ours, and what became of every key."""
+"""A YAML of centerX or CenterNet-better-plus -> a configuration of ours, and what became of every key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ import yaml
 from centerx.config.load import parse_config
 from centerx.errors import InputError
 from centerx.files import write_whole
-from centerx.importing.keys import BY_ITS_CODE, DEFAULTS, Fate, Flat, fate_of
+from centerx.importing import better_plus
+from centerx.importing.keys import BY_ITS_CODE, CENTERX, Dialect, Fate, Flat, fate_of
 
 MAX_DEPTH = 16
+# Sections of detectron2's other detectors
+OTHERS = ("MODEL.ROI_", "MODEL.RPN.", "MODEL.RETINANET.", "MODEL.PROPOSAL_GENERATOR.", "MODEL.ANCHOR_GENERATOR.",
+          "MODEL.SEM_SEG_HEAD.", "MODEL.PANOPTIC_FPN.", "MODEL.FCOS.", "MODEL.BIFPN.")  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -30,29 +34,60 @@ class Row(NamedTuple):
 
 
 def import_config(path: Path, out: Path) -> None:
-    """Write our counterpart of a centerX YAML, and tell what became of every key.
+    """Write our counterpart of a YAML, and tell what became of every key.
 
     Raises:
-        InputError: the file or one of its bases is missing, malformed or no configuration of centerX.
+        InputError: the file or one of its bases is missing, malformed, a program, or no configuration of centerX or
+            CenterNet-better-plus.
     """
+    if path.suffix.lower() == ".py":
+        raise InputError(
+            f"{path}: a program of Python, as CenterNet-better keeps its configurations, and no program is run here; "
+            "write its values into a YAML with the keys of CenterNet-better-plus, see docs/migrate.md"
+        )
     given = dict(flat(read_with_bases(path, ())))
     if not any(key.split(".")[0].isupper() for key in given):
         raise InputError(f"{path}: no configuration of centerX, which has sections such as MODEL and SOLVER")
-    tree, rows = translate(given)
+    dialect = dialect_of(given)
+    try:
+        require_centernet(given)
+        tree, rows = translate(given)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     ours = parse_config(tree, path).model_dump(mode="json", exclude_unset=True)
-    text = header(path, out) + yaml.safe_dump(ours, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    to_fill = "its paths" if "epochs" in tree["train"] else "its paths and train.epochs"
+    text = header(path, out, dialect, to_fill) + yaml.safe_dump(
+        ours, sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
     write_whole(out, text.encode("utf-8"))
     for row in rows:
         print(" | ".join(row))
     counts = {word: sum(row.fate.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}
-    print(f"{out}: {', '.join(f'{count} keys {word}' for word, count in counts.items())}; fill in its paths")
+    print(f"{out}: {', '.join(f'{count} keys {word}' for word, count in counts.items())}; fill in {to_fill}")
 
 
-def header(path: Path, out: Path) -> str:
+def dialect_of(given: Flat) -> Dialect:
+    """Whose keys they are."""
+    return better_plus.BETTER_PLUS if better_plus.recognises(given) else CENTERX
+
+
+def require_centernet(given: Flat) -> None:
+    """Raise where no architecture is named, which is another's with detectron2, and sections are another's too."""
+    others = [key for key in given if key.startswith(OTHERS)]
+    if "MODEL.META_ARCHITECTURE" not in given and others:
+        raise InputError(
+            f"{others[0]}: is of another detector of detectron2, and no MODEL.META_ARCHITECTURE says CenterNet; only "
+            "configurations of centerX and CenterNet-better-plus can be imported"
+        )
+
+
+def header(path: Path, out: Path, dialect: Dialect, to_fill: str) -> str:
     """The comment on top."""
+    steps = "# FILL IN train.epochs: the number of steps stands there, and how many pictures there are is not known.\n"
     return (
         f"# centerx train {out} --out runs/{out.stem}\n"
-        f"# From {path.name} of centerX; not measured here.\n"
+        f"# From {path.name} of {dialect.name}; not measured here.\n"
+        f"{steps if 'epochs' in to_fill else ''}"
         "# FILL IN the paths of data.train and data.val: they are guesses from the names of data sets there.\n"
         "# FILL IN those of distill.teachers and train.init, where there are some: checkpoints to convert first, by\n"
         "# `centerx import`.\n"
@@ -60,12 +95,13 @@ def header(path: Path, out: Path) -> str:
 
 
 def translate(given: Flat) -> tuple[dict[str, Any], list[Row]]:
-    """A flat centerX configuration -> our tree, and the fate of each key, of the defaults that matter too."""
-    whole = DEFAULTS | dict(given)
+    """A flat configuration -> our tree, and the fate of each key, of the defaults that matter too."""
+    dialect = dialect_of(given)
+    whole = dialect.defaults | dict(given)
     ours = dict(BY_ITS_CODE)
     rows = []
     for key in sorted(whole):
-        fate = fate_of(key, whole)
+        fate = fate_of(key, whole, dialect)
         ours |= fate.ours
         if key in given or fate.ours:
             rows.append(Row(key, f"{whole[key]}{'' if key in given else ' (default)'}", told(fate, whole[key])))
@@ -129,6 +165,8 @@ def literal(value: Any) -> Any:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             return value
+    if isinstance(value, dict):
+        return {key: literal(each) for key, each in value.items()}
     return [literal(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,10 @@ from centerx.importing.centernet import CENTERNET
 from centerx.importing.centerx import BETTER, CENTERX
 from centerx.importing.checkpoint import read_checkpoint
 from centerx.importing.coco_names import COCO_NAMES
-from centerx.importing.origin import Network, rows
+from centerx.importing.origin import Network, Origin, rows
 from centerx.model_file import save_model
+
+logger = logging.getLogger(__name__)
 
 ORIGINS = (CENTERX, BETTER, CENTERNET)
 LISTED = 6  # names of tensors in an error, of each kind
@@ -50,38 +53,73 @@ def import_checkpoint(
     colour: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    ema: bool | None = None,
 ) -> str:
     """Convert a checkpoint; return a line that tells what it was.
+
+    What of it is left out, and which of several weights are taken, is said as a warning.
 
     Args:
         path: of CenterNet, centerX, CenterNet-better(-plus), or of a bare backbone.
         out: a model file; of a bare backbone its weights by timm's names, for `model.pretrained`.
         class_names: of the heatmap's channels; of 80 those of COCO are the default.
         colour, mean, std: as it was trained with, where that is not what its origin publishes.
+        ema: take the moving average of the weights, or not; without it where there is one.
 
     Raises:
         InputError: the file is no such checkpoint, or its tensors do not fit.
     """
-    state = read_checkpoint(path)
+    state = read_checkpoint(path, ema)
+    if LAST in state:
+        raise InputError(f"{path}: is a model of this program already, use it as it is")
+    try:
+        state, origin, network = recognise(state)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if network is None:
+        known = "; ".join(f"{origin.name} ({origin.networks})" for origin in ORIGINS)
+        raise InputError(
+            f"{path}: unknown architecture, known are: {known}; backbones: ResNet, RegNet and MobileNet v2 of "
+            f"torchvision or timm, {', '.join(backbones.OTHERS)} of timm"
+        )
+    if network.left:
+        logger.warning(f"{path}: {network.name} has more than a detector, left out: {', '.join(network.left)}")
+    if origin is None:
+        return save_backbone(out, state, network, path)
+    due = network.pixels or (origin.mean, origin.std)
+    pixels = Pixels(colour or origin.colour, mean or due[0], std or due[1])
+    detector, config = convert(state, network, class_names, pixels, path)
+    note = {"code": origin.name, "network": network.name, **pixels._asdict(), "resize": origin.resize}
+    save_model(out, detector, model_info(config)._replace(origin=json.dumps(note)), dump_config(config))
+    return f"{origin.name}, {network.name}, {len(config.classes or ())} classes, {pixels.colour} pixels"
+
+
+def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, where: Path) -> str:
+    """Write the weights of a bare backbone by timm's names; return a line that tells what it was."""
+    own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
+    weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
+    weights |= select(state, network, own, where)
+    write_whole(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
+    return f"backbone {network.name}, for model.pretrained of model.backbone={network.model['backbone']}"
+
+
+def recognise(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Origin | None, Network | None]:
+    """A state without what all of its names begin with, whose it is and what; neither where it is not known.
+
+    Raises:
+        InputError: it is known, and no detector.
+    """
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     for origin in ORIGINS:
         if network := origin.recognise(shapes):
-            pixels = Pixels(colour or origin.colour, mean or origin.mean, std or origin.std)
-            detector, config = convert(state, network, class_names, pixels, path)
-            note = {"code": origin.name, "network": network.name, **pixels._asdict(), "resize": origin.resize}
-            save_model(out, detector, model_info(config)._replace(origin=json.dumps(note)), dump_config(config))
-            return f"{origin.name}, {network.name}, {len(config.classes or ())} classes, {pixels.colour} pixels"
+            return state, origin, network
     if network := backbones.recognise(shapes):
-        own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
-        weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
-        weights |= select(state, network, own, path)
-        write_whole(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
-        return f"backbone {network.name}, for model.pretrained of model.backbone={network.model['backbone']}"
-    known = "; ".join(f"{origin.name} ({origin.networks})" for origin in ORIGINS)
-    raise InputError(
-        f"{path}: unknown architecture, known are: {known}; backbones: ResNet and RegNet of torchvision or timm, "
-        f"{', '.join(backbones.OTHERS)} of timm"
-    )
+        return state, None, network
+    first, *others = {name.partition(".")[0] for name in state}
+    start = f"{first}."
+    if others or not all(name.startswith(start) for name in state):
+        return state, None, None
+    return recognise({name.removeprefix(start): value for name, value in state.items()})
 
 
 def convert(
@@ -95,10 +133,12 @@ def convert(
     last = network.theirs(LAST)
     shapes = {last: tuple(state[last].shape)} if last in state else {}
     count = rows(shapes, last, len(class_names or COCO_NAMES))
-    config = parse_config({"classes": name_classes(count, class_names, where), "model": network.model}, where)
+    numbers = [str(number) for number in range(count)]  # what does not fit is told before names are asked for
+    config = parse_config({"classes": numbers, "model": network.model}, where)
     detector = build_detector(config).eval()
     own = detector.model.state_dict()
     weights = select(state, network, own, where)
+    config = config.model_copy(update={"classes": tuple(name_classes(count, class_names, where))})
     stem = next(name for name, value in own.items() if name.startswith(PREFIX) and value.ndim == 4)
     mean, std = (torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1) * 255 for each in pixels[1:])
     if pixels.colour == "BGR":

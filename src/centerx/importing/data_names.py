@@ -13,15 +13,16 @@ CROWD = {
 }
 FACES = {"path": "datasets/wider_face_add_lm_10_10_add_mafa", "classes": ["face"]}
 TRAIN, VAL = {"split": "train"}, {"split": "val"}
+SHOWN = {"only_with_objects": True}  # it loads no other pictures of a part of COCO's classes
 
 DATASETS: dict[str, dict[str, Any]] = {
     "coco_2017_train": {"path": COCO} | TRAIN,
     "coco_2017_val": {"path": COCO} | VAL,
-    "coco_person_train": {"path": COCO, "classes": ["person"]} | TRAIN,
-    "coco_person_val": {"path": COCO, "classes": ["person"]} | VAL,
-    "coco_car_train": {"path": COCO, "classes": ["car"]} | TRAIN,
-    "coco_car_val": {"path": COCO, "classes": ["car"]} | VAL,
-    "coco_person_car_val": {"path": COCO, "classes": ["person", "car"]} | VAL,
+    "coco_person_train": {"path": COCO, "classes": ["person"]} | TRAIN | SHOWN,
+    "coco_person_val": {"path": COCO, "classes": ["person"]} | VAL | SHOWN,
+    "coco_car_train": {"path": COCO, "classes": ["car"]} | TRAIN | SHOWN,
+    "coco_car_val": {"path": COCO, "classes": ["car"]} | VAL | SHOWN,
+    "coco_person_car_val": {"path": COCO, "classes": ["person", "car"]} | VAL | SHOWN,
     "crowd_human_train": CROWD | TRAIN,
     "crowd_human_val": CROWD | VAL,
     "crowd_human_face_train": CROWD | TRAIN,
@@ -34,6 +35,22 @@ DATASETS: dict[str, dict[str, Any]] = {
 }
 # The author's own, never published; what their names say they label.
 PRIVATE = {"bj": ["person"], "7f": ["person"], "face_wider_mafa_bj": ["face"]}
+# How many pictures there are in some that detectron2 knows by name
+PICTURES = {
+    "coco_2014_minival": 5_000,
+    "coco_2014_train": 82_783,
+    "coco_2014_val": 40_504,
+    "coco_2014_valminusminival": 35_504,
+    "coco_2017_train": 118_287,
+    "coco_2017_val": 5_000,
+    "voc_2007_test": 4_952,
+    "voc_2007_train": 2_501,
+    "voc_2007_trainval": 5_011,
+    "voc_2007_val": 2_510,
+    "voc_2012_train": 5_717,
+    "voc_2012_trainval": 11_540,
+    "voc_2012_val": 5_823,
+}
 ORDER = ("person", "face", "car")  # as its class lists have them
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.errors import InputError
-from centerx.importing.data_names import class_names, data_entry
+from centerx.importing.data_names import class_names, data_entry, named
 
 Flat = Mapping[str, Any]  # dotted key of theirs -> value
 
@@ -27,6 +27,21 @@ class Fate(NamedTuple):
 
 
 Rule = Callable[[Any, Flat], Fate]  # its value, the whole configuration
+
+
+class Dialect(NamedTuple):
+    """What one code base means by the keys.
+
+    Attributes:
+        name: of the code base.
+        defaults: what counts where a file is silent.
+        rules: of each key.
+    """
+
+    name: str
+    defaults: dict[str, Any]
+    rules: dict[str, Rule]
+
 
 # What counts where a file is silent, of the keys that its programs read: centerX's configs/config.py, and detectron2
 # 0.2.1's config/defaults.py for SOLVER, INPUT, DATALOADER and TEST.
@@ -127,6 +142,8 @@ IMGAUG: list[dict[str, dict[str, Any]]] = [
 ]
 MANY_EPOCHS = 1000  # as many are hardly meant as such
 SHARE_OF_IMGAUG = 0.25  # of the pictures that a change of the set meets on average
+BACKBONES = ("build_resnet", "build_regnet", "build_torch_backbone")
+COCO_SIDE = 640  # pixels that no side of COCO's pictures exceeds
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
@@ -135,19 +152,19 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def fate_of(key: str, whole: Flat) -> Fate:
-    """What becomes of a key of a configuration that holds all of `DEFAULTS`.
+def fate_of(key: str, whole: Flat, dialect: Dialect) -> Fate:
+    """What becomes of a key of a configuration that holds all defaults of its dialect.
 
     Raises:
-        InputError: its value, or that of a key beside it, is of another kind than in centerX.
+        InputError: its value, or that of a key beside it, is of another kind than there, or of another detector.
     """
-    rule = RULES.get(key)
+    rule = dialect.rules.get(key)
     if rule is None:
         return Fate({}, "its programs read no such key")
     try:
         return rule(whole[key], whole)
     except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
-        raise InputError(f"{key}: cannot be {whole[key]!r} in centerX ({error})") from None
+        raise InputError(f"{key}: cannot be {whole[key]!r} in {dialect.name} ({error})") from None
 
 
 def keep(*ours: str) -> Rule:
@@ -186,29 +203,74 @@ def constant(term: str) -> Rule:
     return only("MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE", keep(f"loss.constant.{term}", f"distill.constant.{term}"))
 
 
-def teacher(rule: Callable[[Any], Fate]) -> Rule:
-    """A list with a value for each teacher, of which ours has one for all: the first counts."""
+def architecture(value: Any, _: Flat) -> Fate:
+    """The detector, which must be this one."""
+    if str(value).casefold() != "centernet":
+        raise InputError(
+            f"MODEL.META_ARCHITECTURE: {value!r} is another detector, of detectron2 or a project upon it; only "
+            "CenterNet's, of centerX or CenterNet-better-plus, can be imported"
+        )
+    return Fate({}, "there is one")
 
-    def first(value: Any, c: Flat) -> Fate:
-        fate = rule(value[0])
-        return fate._replace(why="one weight for all teachers: the first's") if len(set(map(str, value))) > 1 else fate
 
-    return only("MODEL.CENTERNET.KD.ENABLED", first)
+def relative_size(value: Any, _: Flat) -> Fate:
+    """A list with a value for each teacher, of which ours has one for all."""
+    differ = len(set(as_list(value))) > 1
+    return Fate({"distill.relative_size": as_list(value)[0]}, "one for all teachers: the first's" if differ else "")
 
 
-def teacher_weight(ours: str) -> Rule:
+KD_TERMS = {"heatmap": "CLS", "size": "WH", "offset": "REG"}  # ours -> their part of KD_.._WEIGHT
+
+
+def teacher_weights(term: str, c: Flat) -> list[float]:
+    """The weight of a term of each teacher.
+
+    Raises:
+        ValueError: there are fewer weights than teachers.
+    """
+    teachers = len(as_list(c["MODEL.CENTERNET.KD.TEACHER_WEIGTHS"]))
+    parts = [as_list(c[f"MODEL.CENTERNET.KD.{name}"]) for name in ("KD_WEIGHT", f"KD_{KD_TERMS[term]}_WEIGHT")]
+    if min(map(len, parts)) < teachers:
+        raise ValueError(f"{min(map(len, parts))} weights for {teachers} teachers")
+    return [whole * one for whole, one in zip(*parts, strict=False)][:teachers]
+
+
+def shared_weight(weights: list[float]) -> float:
+    """That of all teachers, by which their own are told: the first that is not 0."""
+    return next((weight for weight in weights if weight), 0.0)
+
+
+def teacher_weight(term: str) -> Rule:
     """A term's weight, in which KD_WEIGHT goes up."""
 
-    def product(value: Any, c: Flat) -> Fate:
-        each = [one * whole for one, whole in zip(value, c["MODEL.CENTERNET.KD.KD_WEIGHT"], strict=False)]
-        why = "KD_WEIGHT times it" + ("; one weight for all teachers: the first's" if len(set(each)) > 1 else "")
-        return Fate({ours: each[0]}, why)
+    def product(_: Any, c: Flat) -> Fate:
+        weights = teacher_weights(term, c)
+        why = "KD_WEIGHT times it"
+        if len(set(weights)) > 1:
+            why += ", {} by teacher".format(", ".join(f"{weight:g}" for weight in weights))
+            why += (
+                "; COMMUNISM cancels it out, and constants are the same for all"
+                if c[COMMUNISM]
+                else f": distill.teachers[].weight.{term} is relative to it"
+            )
+        return Fate({f"distill.{term}": shared_weight(weights)}, why)
 
     return only("MODEL.CENTERNET.KD.ENABLED", product)
 
 
+def relative_weights(number: int, c: Flat) -> dict[str, float]:
+    """A teacher's weights by term, relative to those of all, where they are others; none at constant magnitude."""
+    if c[COMMUNISM]:
+        return {}
+    of_terms = {term: teacher_weights(term, c) for term in KD_TERMS}
+    own = {term: weights[number] / (shared_weight(weights) or 1.0) for term, weights in of_terms.items()}
+    return {term: weight for term, weight in own.items() if weight != 1 and any(of_terms[term])}
+
+
 def backbone(_: Any, c: Flat) -> Fate:
     """The timm name, with the weights that the original has: torchvision's, or those of pycls."""
+    if c["MODEL.BACKBONE.NAME"] not in BACKBONES:
+        raise ValueError(f"it has {', '.join(BACKBONES)}")
     if c["MODEL.BACKBONE.NAME"] != "build_regnet":
         torchvision = c["MODEL.BACKBONE.NAME"] == "build_torch_backbone"
         depth = c.get("MODEL.RESNETS.DEPTH", 50) if torchvision else c["MODEL.BACKBONE.DEPTH"]
@@ -243,10 +305,12 @@ def teachers(value: Any, c: Flat) -> Fate:
     ends = [0, *c["MODEL.CENTERNET.KD.KD_CLS_INDEX"]]
     names = class_names(c)
     entries: list[dict[str, Any]] = []
-    for number, path in enumerate(value):
+    for number, path in enumerate(as_list(value)):
         entry: dict[str, Any] = {"weights": checkpoint(path), "name": f"teacher{number + 1}"}
         if len(value) > 1 and names and number + 1 < len(ends):
             entry["classes"] = names[ends[number] : ends[number + 1]]
+        if weight := relative_weights(number, c):
+            entry["weight"] = weight
         entries.append(entry)
     return Fate(
         {"distill.teachers": entries, "distill.loss": "article", "distill.features": 0.0},
@@ -256,9 +320,17 @@ def teachers(value: Any, c: Flat) -> Fate:
 
 def data(ours: str) -> Rule:
     """Entries by the names of data sets."""
-    return lambda value, _: Fate(
-        {ours: [data_entry(name) for name in as_list(value)]}, "paths are guesses: fill them in"
-    )
+
+    def entries(value: Any, _: Flat) -> Fate:
+        told = ["paths are guesses: fill them in"]
+        for name in as_list(value):
+            if data_entry(name).get("only_with_objects"):
+                labels = data_entry(name)["classes"]
+                both = "; there only those that show both" if len(labels) > 1 else ", as there"
+                told.append(f"of {name} only_with_objects loads the pictures that show {' or '.join(labels)}{both}")
+        return Fate({ours: [data_entry(name) for name in as_list(value)]}, "; ".join(told))
+
+    return entries
 
 
 def classes(value: Any, c: Flat) -> Fate:
@@ -271,16 +343,36 @@ def sides_of_training(value: Any, c: Flat) -> Fate:
     """Multi-scale training, but for the fixed size of `Resize`."""
     if c["MODEL.CENTERNET.RESIZE_TYPE"] == "Resize":
         return Fate({}, "RESIZE_TYPE Resize: one size, data.input_size; pictures keep their shape here")
+    if unresized("TRAIN", c):
+        return Fate({"augment.short_sides": []}, "unresized there; here pictures are fitted into data.input_size")
     return Fate({"augment.short_sides": as_list(value)})
+
+
+def longest_side(value: Any, c: Flat) -> Fate:
+    """Of training."""
+    return Fate({"augment.long_side": value}) if not unresized("TRAIN", c) else Fate({}, into="augment.short_sides")
+
+
+def unresized(part: str, c: Flat) -> bool:
+    """Whether pictures of TRAIN or TEST keep their own size there."""
+    return not any(as_list(c[f"INPUT.MIN_SIZE_{part}"])) or c[f"INPUT.MAX_SIZE_{part}"] == 1
 
 
 def input_size(_: Any, c: Flat) -> Fate:
     """Height and width of evaluation, in multiples of 32."""
+    if unresized("TEST", c):
+        why = "unresized there, each picture in its own size; here one frame holds all: "
+        if all(data_entry(name)["path"].startswith("datasets/coco") for name in named(c, "TEST")):
+            return Fate({"data.input_size": [COCO_SIDE] * 2}, f"{why}no side of COCO's pictures is longer")
+        return Fate({}, f"{why}set data.input_size to that of your largest picture, in multiples of 32")
     short, long = c["INPUT.MIN_SIZE_TEST"], c["INPUT.MAX_SIZE_TEST"]
-    if not short:  # no resizing there
-        short = long = c["INPUT.MAX_SIZE_TRAIN"]
-    size = [-(-side // 32) * 32 for side in (min(short, long), long)]
+    size = in_frames(min(short, long), long)
     return Fate({"data.input_size": size}, "one frame for all pictures, of landscape format")
+
+
+def in_frames(*sides: int) -> list[int]:
+    """Sides in pixels, up to the next multiples of 32."""
+    return [-(-side // 32) * 32 for side in sides]
 
 
 def crop(value: Any, c: Flat) -> Fate:
@@ -319,7 +411,7 @@ def imgaug(value: Any, c: Flat) -> Fate:
 
 def epochs(value: Any, c: Flat) -> Fate:
     """Passes over the data, those of SWA included."""
-    why = "it means epochs" if value < MANY_EPOCHS else "epochs in centerX; steps in CenterNet-better-plus: set epochs"
+    why = "it means epochs" if value < MANY_EPOCHS else "it means epochs in centerX; where steps are meant, set epochs"
     return Fate({"train.epochs": value + (c["SOLVER.SWA.ITER"] if c["SOLVER.SWA.ENABLED"] else 0)}, why)
 
 
@@ -357,8 +449,15 @@ def seed(value: Any, _: Flat) -> Fate:
 
 
 def clip(value: Any, c: Flat) -> Fate:
-    """The limit, of each component or of the norm."""
-    return Fate({f"train.clip_{c['SOLVER.CLIP_GRADIENTS.CLIP_TYPE']}": value})
+    """The limit of each component, or of each parameter's norm."""
+    kind = c["SOLVER.CLIP_GRADIENTS.CLIP_TYPE"]
+    if kind == "value":
+        return Fate({"train.clip_value": value})
+    if kind != "norm":
+        raise ValueError(f"CLIP_TYPE {kind!r} is neither value nor norm")
+    norm = c["SOLVER.CLIP_GRADIENTS.NORM_TYPE"]
+    euclid = "" if norm == 2 else f"; of norms of type {norm} there, Euclid's here"
+    return Fate({"train.clip_each": value}, f"detectron2 clips each parameter by itself{euclid}")
 
 
 def swa_share(value: Any, c: Flat) -> Fate:
@@ -382,7 +481,7 @@ COMMUNISM = "MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE"
 KD = "MODEL.CENTERNET.KD.ENABLED"
 SWA = "SOLVER.SWA.ENABLED"
 CLIP = "SOLVER.CLIP_GRADIENTS.ENABLED"
-CLIPPING = part_of("train.clip_value and train.clip_norm")
+CLIPPING = part_of("train.clip_value or train.clip_each")
 COSINE, MULTISTEP = "WarmupCosineAnnealingLR", "WarmupMultiStepLR"
 EACH_ONCE = drop("each picture comes once an epoch")
 UNREAD = drop("its programs do not read it")
@@ -392,7 +491,7 @@ RULES: dict[str, Rule] = {
     "SEED": seed,
     "CUDNN_BENCHMARK": drop("torch's own choice"),
     "OUTPUT_DIR": drop("`centerx train --out` says it"),
-    "MODEL.META_ARCHITECTURE": drop("there is one"),
+    "MODEL.META_ARCHITECTURE": architecture,
     "MODEL.MASK_ON": drop("there are no masks"),
     "MODEL.KEYPOINT_ON": drop("there are no poses"),
     "MODEL.LOAD_PROPOSALS": drop("there are no proposals"),
@@ -424,7 +523,9 @@ RULES: dict[str, Rule] = {
     "MODEL.CENTERNET.MIN_OVERLAP": keep("loss.min_overlap"),
     "MODEL.CENTERNET.TENSOR_DIM": drop("there is no most number of objects"),
     "MODEL.CENTERNET.OUTPUT_SIZE": UNREAD,
-    "MODEL.CENTERNET.BOX_MINSIZE": drop("objects of a side under one pixel are ignored here"),
+    "MODEL.CENTERNET.BOX_MINSIZE": lambda value, _: Fate(
+        {}, f"objects of a side up to {value:g} pixels of the input are background there; under one pixel ignored here"
+    ),
     "MODEL.CENTERNET.RESIZE_TYPE": part_of("augment.short_sides"),
     "MODEL.CENTERNET.TRAIN_PIPELINES": colours,
     "MODEL.CENTERNET.TEST_PIPELINES": drop("evaluation sees pictures as they are"),
@@ -448,23 +549,26 @@ RULES: dict[str, Rule] = {
     KD: part_of("distill.teachers"),
     "MODEL.CENTERNET.KD.TEACHER_CFG": drop("a model file holds its configuration"),
     "MODEL.CENTERNET.KD.TEACHER_WEIGTHS": only(KD, teachers),
-    "MODEL.CENTERNET.KD.KD_WEIGHT": part_of("distill.heatmap, .size and .offset"),
-    "MODEL.CENTERNET.KD.KD_CLS_WEIGHT": teacher_weight("distill.heatmap"),
-    "MODEL.CENTERNET.KD.KD_WH_WEIGHT": teacher_weight("distill.size"),
-    "MODEL.CENTERNET.KD.KD_REG_WEIGHT": teacher_weight("distill.offset"),
+    "MODEL.CENTERNET.KD.KD_WEIGHT": part_of("distill.heatmap, .size and .offset, and distill.teachers[].weight"),
+    "MODEL.CENTERNET.KD.KD_CLS_WEIGHT": teacher_weight("heatmap"),
+    "MODEL.CENTERNET.KD.KD_WH_WEIGHT": teacher_weight("size"),
+    "MODEL.CENTERNET.KD.KD_REG_WEIGHT": teacher_weight("offset"),
     "MODEL.CENTERNET.KD.KD_CLS_INDEX": part_of("distill.teachers"),
-    "MODEL.CENTERNET.KD.NORM_WH": teacher(lambda value: Fate({"distill.relative_size": value})),
+    "MODEL.CENTERNET.KD.NORM_WH": only(KD, relative_size),
     "MODEL.CENTERNET.KD.KD_WITHOUT_LABEL": only(KD, lambda value, _: Fate({"distill.labels": not value})),
     "DATASETS.TRAIN": data("data.train"),
     "DATASETS.TEST": data("data.val"),
     "DATALOADER.NUM_WORKERS": keep("data.workers"),
     "DATALOADER.ASPECT_RATIO_GROUPING": drop("pictures of a batch are padded to the largest"),
-    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": drop("pictures without objects stay, as negatives"),
+    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": lambda value, _: Fate(
+        {},
+        "pictures without objects stay, as negatives" + ("; only_with_objects of an entry drops them" if value else ""),
+    ),
     "DATALOADER.SAMPLER_TRAIN": EACH_ONCE,
     "DATALOADER.REPEAT_THRESHOLD": EACH_ONCE,
     "INPUT.FORMAT": same_as_ours("RGB", "pictures are RGB here"),
     "INPUT.MIN_SIZE_TRAIN": sides_of_training,
-    "INPUT.MAX_SIZE_TRAIN": keep("augment.long_side"),
+    "INPUT.MAX_SIZE_TRAIN": longest_side,
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": lambda value, _: Fate({"augment.short_sides_between": value == "range"}),
     "INPUT.MIN_SIZE_TEST": input_size,
     "INPUT.MAX_SIZE_TEST": part_of("data.input_size"),
@@ -505,3 +609,5 @@ RULES: dict[str, Rule] = {
     "TEST.PRECISE_BN.NUM_ITER": drop("batch norms keep their running statistics"),
     "TEST.DETECTIONS_PER_IMAGE": drop("its programs do not read it; the most is model.top_k, 100 there too"),
 }
+
+CENTERX = Dialect("centerX", DEFAULTS, RULES)

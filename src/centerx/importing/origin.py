@@ -21,6 +21,8 @@ class Network(NamedTuple):
         names: of our tensors there.
         unused: patterns of tensors there that its detections do not depend on.
         biased: whether convolutions of its neck have a bias in front of a batch norm.
+        left: parts there that a detector has no use for, in words with what it means.
+        pixels: mean and deviation, where it is not trained with those of its origin.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Network(NamedTuple):
     names: Names
     unused: tuple[str, ...] = ()
     biased: bool = False
+    left: tuple[str, ...] = ()
+    pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def theirs(self, name: str) -> str:
         """What our tensor is called there."""
@@ -71,6 +75,6 @@ def has(shapes: Iterable[str], start: str) -> bool:
     return any(name.startswith(start) for name in shapes)
 
 
-def rows(shapes: Shapes, name: str, default: int) -> int:
-    """The first side of a tensor; the default where it is missing, so that it can be named later."""
-    return shapes[name][0] if shapes.get(name) else default
+def rows(shapes: Shapes, name: str, default: int, axis: int = 0) -> int:
+    """The first side of a tensor, or another; the default where it is missing, so that it can be named later."""
+    return shapes[name][axis] if len(shapes.get(name, ())) > axis else default

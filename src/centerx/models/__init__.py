@@ -3,6 +3,6 @@
 from centerx.models.backbone import Backbone
 from centerx.models.centernet import CenterNet
 from centerx.models.head import CenterHead
-from centerx.models.neck import DeconvNeck, DlaUpNeck, FpnNeck, NoNeck
+from centerx.models.neck import DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
 
-__all__ = ["Backbone", "CenterHead", "CenterNet", "DeconvNeck", "DlaUpNeck", "FpnNeck", "NoNeck"]
+__all__ = ["Backbone", "CenterHead", "CenterNet", "DeconvNeck", "DlaConcatNeck", "DlaUpNeck", "FpnNeck", "NoNeck"]

@@ -48,7 +48,7 @@ class DeconvNeck(nn.Module):
     Args:
         in_channels: of the maps, finest first; only the last is used.
         channels: width of each stage, each of which doubles the map; the last is the output's.
-        conv: the 3x3 convolution, `plain`, `deformable` or `modulated`.
+        conv: the 3x3 convolution, `plain`, `deformable` or `modulated`; `none` leaves it out.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: Sequence[int], conv: str = "plain") -> None:
@@ -56,9 +56,10 @@ class DeconvNeck(nn.Module):
         self.out_channels = channels[-1]
         stages: list[nn.Module] = []
         for before, after in pairwise([in_channels[-1], *channels]):
-            up = nn.ConvTranspose2d(after, after, 4, stride=2, padding=1, bias=False)
+            up = nn.ConvTranspose2d(before if conv == "none" else after, after, 4, stride=2, padding=1, bias=False)
             bilinear_init(up)
-            stages += [conv3_norm(before, after, conv), nn.ReLU(inplace=True)]
+            if conv != "none":
+                stages += [conv3_norm(before, after, conv), nn.ReLU(inplace=True)]
             stages += [up, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         self.stages = nn.Sequential(*stages)
 
@@ -122,6 +123,57 @@ class Aggregation(nn.Module):
         return joined
 
 
+class DlaConcatNeck(nn.Module):
+    """Iterative deep aggregation as its authors first had it, and CenterNet in `dlav0`.
+
+    Maps are joined as in `DlaUpNeck`, but side by side and by plain convolutions; the last round ends with the result.
+
+    Args:
+        in_channels: of four maps of strides 4 to 32, finest first; the output is as wide as the first.
+    """
+
+    def __init__(self, in_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.out_channels = in_channels[0]
+        widths = list(in_channels)
+        rounds = []
+        for level in reversed(range(len(widths) - 1)):
+            rounds.append(ConcatAggregation(widths[level + 1 :], widths[level]))
+            widths[level + 1 :] = [widths[level]] * (len(widths) - level - 1)
+        self.rounds = nn.ModuleList(rounds)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """One (B, in_channels[i], h / 2^i, w / 2^i) a stage -> (B, in_channels[0], h, w)."""
+        maps = list(features)
+        for level, aggregation in zip(reversed(range(len(maps) - 1)), self.rounds, strict=True):
+            maps[level:] = aggregation(maps[level:])
+        return maps[-1]
+
+
+class ConcatAggregation(nn.Module):
+    """Bring maps of half the size of the first to its size and width, each put beside the one before.
+
+    Args:
+        in_channels: of all maps but the first.
+        channels: of the first.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.projects = nn.ModuleList(
+            nn.Sequential(*conv_norm(width, channels, 1), nn.ReLU(inplace=True)) for width in in_channels
+        )
+        self.ups = nn.ModuleList(depthwise_up(channels, 2) for _ in in_channels)
+        self.nodes = nn.ModuleList(conv3_norm_act(2 * channels, channels, "plain") for _ in in_channels)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """The first map and n others -> the first as it was, and n of its size and width."""
+        joined = maps[:1]
+        for each, project, up, node in zip(maps[1:], self.projects, self.ups, self.nodes, strict=True):
+            joined.append(node(torch.cat([joined[-1], up(project(each))], dim=1)))
+        return joined
+
+
 class NoNeck(nn.Module):
     """For a backbone whose one map has stride 4 already.
 
@@ -138,7 +190,7 @@ class NoNeck(nn.Module):
         return features[0]
 
 
-Neck = FpnNeck | DeconvNeck | DlaUpNeck | NoNeck
+Neck = FpnNeck | DeconvNeck | DlaUpNeck | DlaConcatNeck | NoNeck
 
 
 def conv_norm(before: int, after: int, kernel: int, groups: int = 1) -> nn.Sequential:

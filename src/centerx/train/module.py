@@ -32,6 +32,7 @@ class CenterNetModule(L.LightningModule):
         averaging: of the weights, to deploy; None to deploy them as they are.
         teaching: what teachers do; None without teachers.
         clip_value: largest magnitude of each component of the gradient; 0: no clipping.
+        clip_each: largest norm of each parameter's gradient by itself; 0: no clipping.
 
     Attributes:
         terms: raw loss terms of the latest step, by name, without gradient.
@@ -48,6 +49,7 @@ class CenterNetModule(L.LightningModule):
         averaging: Averaging | None,
         teaching: Teaching | None = None,
         clip_value: float = 0.0,
+        clip_each: float = 0.0,
     ) -> None:
         super().__init__()
         self.detector = detector
@@ -57,7 +59,7 @@ class CenterNetModule(L.LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.teaching = teaching
-        self.clip_value = clip_value
+        self.clip_value, self.clip_each = clip_value, clip_each
         self.terms: dict[str, Tensor] = {}
         self.averaging = averaging
         self.average: AveragedModel | None = None
@@ -87,9 +89,15 @@ class CenterNetModule(L.LightningModule):
         return loss
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *limits: object, **named: object) -> None:
-        """Clip by value, then by norm. Lightning's own way has one of them, and refuses fused optimisers under bf16."""
+        """Clip by value, then the norm of each parameter, then that of all.
+
+        Lightning's own way has one of them, and refuses fused optimisers under bf16.
+        """
         if self.clip_value:
             torch.nn.utils.clip_grad_value_(self.parameters(), self.clip_value)
+        if self.clip_each:
+            for parameter in self.parameters():
+                torch.nn.utils.clip_grad_norm_(parameter, self.clip_each)
         norm = self.trainer.gradient_clip_val
         if norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), norm)

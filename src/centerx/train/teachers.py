@@ -114,11 +114,13 @@ class Teacher(NamedTuple):
         name: for logs and errors.
         answer: (B, 3, H, W) uint8 and channels -> what it says of them.
         lesson: its classes and the student's.
+        features: whether the student's features are to hold its.
     """
 
     name: str
     answer: Answer
     lesson: Lesson
+    features: bool
 
 
 class Teaching:
@@ -130,7 +132,6 @@ class Teaching:
         num_classes: of the student.
         labels: whether labels teach too the classes that have a teacher.
         steps: after so many of the run, labels alone teach.
-        features: whether the student's features are to hold those of the teachers.
     """
 
     def __init__(
@@ -140,12 +141,10 @@ class Teaching:
         num_classes: int,
         labels: bool,
         steps: int,
-        features: bool,
     ) -> None:
         self.teachers = teachers
         self.loss = loss
         self.steps = steps
-        self.features = features
         self.left = torch.ones(num_classes, dtype=torch.bool)
         if not labels:
             for teacher in teachers:
@@ -168,7 +167,7 @@ class Teaching:
                 told = teacher.answer(images, own)
             seen = student._replace(heatmap=channels(student.heatmap, taught))
             found = self.loss(seen, told.maps, share.to(images.device))
-            if self.features and told.features is not None:
+            if teacher.features and told.features is not None:
                 found["features"] = unexplained_features(features, told.features)
             terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
         return terms
