@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -228,18 +229,20 @@ class _Pictures:
     """The pictures whose labels are sought, by what labels call them."""
 
     def __init__(self, pictures: Sequence[Path]) -> None:
-        names = [os.path.basename(picture).lower() for picture in pictures]
-        stems = [os.path.splitext(name)[0] for name in names]
-        self.names = frozenset(names)
-        self.stems = self.names.union(stem.removesuffix(CAMERA) for stem in stems)
-        # A stem such as `12` or `cat` is found in many a text.
-        ids = (stem for stem in stems if len(stem) > 4 and re.search("[0-9]", stem) and re.search("[a-z]", stem))
-        self.in_text = self.names.union(ids)
+        self.names = {picture.name.lower() for picture in pictures}
+        self.stems = {name.rpartition(".")[0].removesuffix(CAMERA) for name in self.names}
 
     def called(self, file_name: str) -> bool:
         """Whether a file has the name of a picture, but for what label files add to it."""
-        stem = os.path.splitext(file_name.lower())[0]
-        return stem in self.stems or AFFIXES.sub("", stem) in self.stems
+        stem = file_name.lower().rpartition(".")[0]
+        return any(each in self.stems or each in self.names for each in (stem, AFFIXES.sub("", stem)))
+
+    @cached_property
+    def in_text(self) -> set[str]:
+        """What stands for a picture in a text; a stem such as `12` or `cat` is found in many."""
+        return self.names | {
+            stem for stem in self.stems if len(stem) > 4 and re.search("[0-9].*[a-z]|[a-z].*[0-9]", stem)
+        }
 
     def named_in(self, text: _Text) -> bool:
         """Whether a text holds the name of a picture."""
@@ -327,8 +330,8 @@ def _candidates(folder: Path, ours: _Pictures) -> Iterator[_Candidate]:
         for place, folders, names in listings:
             folders[:] = [each for each in folders if not _is_hidden(each)]
             for name in names:
-                suffix = os.path.splitext(name)[1].lower()
-                if suffix and suffix not in SUFFIXES and not _is_hidden(name):
+                _, dot, suffix = name.lower().rpartition(".")
+                if dot and dot + suffix not in SUFFIXES and not _is_hidden(name):
                     groups.setdefault((not ours.called(name), place, suffix), []).append(name)
         for (stranger, place, suffix), names in sorted(groups.items()):
             for name in heapq.nsmallest(SAMPLE, names):
