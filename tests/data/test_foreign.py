@@ -128,7 +128,7 @@ def test_labels_beside_the_folder_are_told_where_they_belong_to_its_pictures(
     file = write_text(tmp_path / "set" / labels, KITTI)
     problem = look(tmp_path / "set" / pictures)
     assert problem is not None
-    assert (Path(problem.where), problem.times) == (file, 1)
+    assert (problem.kind, Path(problem.where), problem.times) == (Kind.UNREAD_LABELS, file, 1)
     write_picture(tmp_path / "set" / "others" / "pictures" / "b.png")
     assert look(tmp_path / "set" / "others" / "pictures") is None
 
@@ -140,7 +140,7 @@ def test_one_file_beside_the_folder_is_told_where_it_names_one_of_its_pictures(t
     write_coco(tmp_path / "annotations" / "other.json", images=[coco_image(file_name="b.png")])
     problem = look(tmp_path / "train")
     assert problem is not None
-    assert problem.where == str(file)
+    assert (problem.kind, problem.where) == (Kind.TWO_PLACES, str(file)), "they are read where they are named"
     assert "COCO json (and 1 more .json files there); name this file" in problem.what
     assert look(tmp_path / "negatives") is None
 
@@ -202,11 +202,13 @@ def test_other_files_are_not_taken_for_labels(folder: Path, place: str, content:
     assert look(folder) is None
 
 
-def test_voc_deep_in_a_folder_is_told_how_it_is_read(tmp_path: Path) -> None:
-    write_picture(tmp_path / "JPEGImages" / "a.png")
-    write_voc(tmp_path / "Annotations" / "a.xml", ("cat", (1, 1, 2, 2)))
-    problem = look(tmp_path / "JPEGImages")
+@pytest.mark.parametrize(("place", "kind"), [("JPEGImages", Kind.TWO_PLACES), (".", Kind.UNREAD_LABELS)])
+def test_labels_that_can_be_read_are_told_how(tmp_path: Path, place: str, kind: Kind) -> None:
+    write_picture(tmp_path / "a" / "JPEGImages" / "a.png")
+    write_voc(tmp_path / "a" / "Annotations" / "a.xml", ("cat", (1, 1, 2, 2)))
+    problem = look(tmp_path / "a" / place)
     assert problem is not None
+    assert problem.kind == kind
     assert "Pascal VOC xml; name the folder that holds labels and pictures" in problem.what
 
 

@@ -270,6 +270,7 @@ def foreign_labels(folder: Path, pictures: Sequence[Path]) -> Problem | None:
 
     In the folder, and at any depth below it, labels of any known format are told; beside it and one folder above, in
     files and in folders such as `labels`, those that belong to one of its pictures by their name or by what they say.
+    That is fatal, but for labels beside the folder which a reader takes: those are doubtful.
 
     Args:
         folder: that was taken for pictures without labels. pictures: of it.
@@ -291,12 +292,14 @@ def foreign_labels(folder: Path, pictures: Sequence[Path]) -> Problem | None:
 
 
 def _problem(found: _Format, candidate: _Candidate) -> Problem:
+    # Pictures of a data set that can be read as such may well be meant without their labels.
+    kind = Kind.UNREAD_LABELS if candidate.inside or found.advice == CONVERT else Kind.TWO_PLACES
     more = f" (and {candidate.alike} more {candidate.file.suffix} files there)" if candidate.alike else ""
     what = (
         f"labels that are not read: {found.name}{more}; {found.advice}, or use the pictures as unlabelled by naming "
         "the format folder (`--format folder`)"
     )
-    return Problem(Kind.UNREAD_LABELS, str(candidate.file), what, 1 + candidate.alike)
+    return Problem(kind, str(candidate.file), what, 1 + candidate.alike)
 
 
 def _recognise(formats: Sequence[_Format], candidate: _Candidate, text: _Text, ours: _Pictures) -> _Format | None:
