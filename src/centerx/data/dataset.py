@@ -28,6 +28,7 @@ class Record(NamedTuple):
         ignore: (N,) bool; crowds and difficult objects.
         area: (N,) float64 square pixels; the object's own where the format gives it (COCO), else the box's.
         declared_hw: the picture's height and width as the data set states them, None where it does not.
+        labelled: the labels of the classes that are labelled exhaustively on this picture; None: all of the data set's.
     """
 
     image: Path
@@ -37,6 +38,7 @@ class Record(NamedTuple):
     ignore: np.ndarray
     area: np.ndarray
     declared_hw: tuple[int, int] | None = None
+    labelled: frozenset[int] | None = None
 
 
 class Dataset(NamedTuple):

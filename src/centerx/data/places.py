@@ -38,6 +38,17 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
     Args:
         file: with the labels. names: of pictures, relative to the folder sought.
     """
+    roots = picture_folders(file)
+
+    def likelihood(root: Path) -> tuple[int, bool]:
+        there = sum(os.path.isfile(root / name.replace("\\", "/")) for name in names[:PROBE])
+        return there, bool(root.name) and root.name in file.stem
+
+    return max(roots, key=likelihood)
+
+
+def picture_folders(file: Path) -> list[Path]:
+    """The folders near a file of labels where its pictures may be, whether they exist or not, the nearest first."""
     home = file.parent
     roots = [home, parent_folder(home)]
     splits = [folder for root in roots for folder in _folders(root)]
@@ -45,12 +56,7 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
     roots.append(parent_folder(parent_folder(home)) / "images")
     roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
     roots += [split / name for split in splits for name in INNER]
-
-    def likelihood(root: Path) -> tuple[int, bool]:
-        there = sum(os.path.isfile(root / name.replace("\\", "/")) for name in names[:PROBE])
-        return there, bool(root.name) and root.name in file.stem
-
-    return max(roots, key=likelihood)
+    return roots
 
 
 def text_lines(file: Path) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ FORMATS = {
     "crowdhuman": "centerx.data.crowdhuman",
     "wider": "centerx.data.wider",
     "pseudo": "centerx.data.pseudo",
+    "openimages": "centerx.data.openimages",
     "folder": "centerx.data.folder",
 }
 
