@@ -109,6 +109,10 @@ def test_labels_of_machines_and_of_other_splits_are_not_asked(tmp_path: Path) ->
     dataset = read_dataset(file)
     assert labelled(dataset) == {"a": {"Cat"}, "b": {"Dog"}}
     assert kinds(dataset) == [Kind.NO_IMAGE_LABELS]
+    file.with_name("validation-annotations-human-imagelabels.csv").rename(file.with_name("classifications.csv"))
+    dataset = read_dataset(file)
+    assert labelled(dataset) == {"a": {"Cat", "Dog"}, "b": {"Dog"}}, "labels of no split by name are of all"
+    assert dataset.problems == []
 
 
 def test_a_folder_is_recognised_and_asked_for_a_split(tmp_path: Path) -> None:
