@@ -57,6 +57,7 @@ class Kind(Enum):
     ORIENTATION = "fixed", "an EXIF orientation that is none of 1 to 8: taken as upright"
     FOUND_ELSEWHERE = "fixed", "a picture, folder or list of names that is not where the data says: found near by"
     CONTRADICTING_NAME = "doubtful", "labels that name another picture than the one they are read for"
+    NO_IMAGE_LABELS = "doubtful", "boxes without their image-level labels: a picture labels the classes of its boxes"
     TWO_PLACES = "doubtful", "data in two places that may be meant: the nearer is read"
     REPEATED_BOX = "doubtful", "the same box of the same class twice on a picture: both are used"
     CLASS_WITHOUT_BOX = "doubtful", "a class without any box"

@@ -119,7 +119,7 @@ def test_where_nothing_can_be_written_nothing_is_labelled(onnx_file: Path, scene
 
 
 def test_a_class_that_no_score_can_be_chosen_for_is_named(
-    onnx_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    onnx_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The labelled data is what the model itself finds, of which green and blue are then left out."""
     pictures, val, out = tmp_path / "pictures", tmp_path / "val.json", tmp_path / "found.json"
@@ -133,7 +133,7 @@ def test_a_class_that_no_score_can_be_chosen_for_is_named(
     assert tree["annotations"]
     val.write_text(json.dumps(tree))
     app(["pseudo", str(onnx_file), str(pictures), "--out", str(out), "--val", str(val)], standalone_mode=False)
-    assert "no score to choose for green, blue" in capsys.readouterr().err
+    assert "no score to choose for green, blue" in caplog.text
     info = json.loads(out.read_text())["info"]
     assert info["scores_chosen_on"] == str(val)
     assert (info["scores_from"]["green"], info["scores_from"]["blue"]) == (0.3, 0.3)

@@ -55,13 +55,18 @@ def test_the_versions_order_classes_differently(shared_data: Path) -> None:
         ("voc_formats/gts/imagenet_format", "voc"),
         ("fixtures/dirty", "voc"),
         ("fixtures/exif", "folder"),
-        ("plates", "folder"),
     ],
 )
 def test_the_format_is_recognised_and_pictures_are_found(shared_data: Path, path: str, format: str) -> None:
     dataset = read_dataset(shared_data / path)
     assert dataset.format == format
     assert all(record.image.is_file() for record in dataset.records)
+
+
+def test_labels_that_no_reader_takes_are_named_and_a_folder_can_be_asked_for(shared_data: Path) -> None:
+    with pytest.raises(InputError, match="format=folder"):
+        read_dataset(shared_data / "plates")
+    assert len(read_dataset(shared_data / "plates", format="folder").records) == 64
 
 
 def test_only_the_named_classes_are_read_and_count_as_labelled(shared_data: Path) -> None:

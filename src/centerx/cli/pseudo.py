@@ -36,9 +36,10 @@ def pseudo(
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
     from centerx.data.check import announce
     from centerx.data.dataset import Dataset, RecordBuilder
-    from centerx.data.read import read_dataset
+    from centerx.data.read import check_usable, read_dataset, scan_dataset
     from centerx.data.write import coco_tree
     from centerx.images import read_image
+    from centerx.problems import Kind
     from centerx.progress import track
     from centerx.runtime import load
 
@@ -50,7 +51,9 @@ def pseudo(
         raise InputError(f"--out: {out} is a folder, name a file in it")
     if out.exists() and not made_by_pseudo(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
-    data = read_dataset(images, split=images_split)
+    data = scan_dataset(images, split=images_split)
+    data = data._replace(problems=[each for each in data.problems if each.kind is not Kind.UNREAD_LABELS])
+    check_usable(data, images_split)
     pictures = data.records
     predictor = load(model)
     out.parent.mkdir(parents=True, exist_ok=True)

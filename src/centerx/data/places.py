@@ -42,15 +42,7 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
     Args:
         file: with the labels. names: of pictures, relative to the folder sought.
     """
-    home = file.parent
-    roots = [home, parent_folder(home)]
-    splits = [folder for root in roots for folder in _folders(root)]
-    roots += splits
-    roots.append(parent_folder(parent_folder(home)) / "images")
-    roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
-    roots += [split / name for split in splits for name in INNER]
-
-    listed = _Listings()
+    roots, listed = picture_folders(file), _Listings()
     plain = [name.replace("\\", "/") for name in names[:PROBE]]
     tails = [path_tails(name) for name in names[:PROBE]]
     counts = {root: sum(os.path.isfile(os.path.join(root, name)) for name in plain) for root in roots}
@@ -59,6 +51,18 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
             root: sum(any(listed.find(os.path.join(root, tail)) for tail in some) for some in tails) for root in roots
         }
     return max(roots, key=lambda root: (counts[root], bool(root.name) and root.name in file.stem))
+
+
+def picture_folders(file: Path) -> list[Path]:
+    """The folders near a file of labels where its pictures may be, whether they exist or not, the nearest first."""
+    home = file.parent
+    roots = [home, parent_folder(home)]
+    splits = [folder for root in roots for folder in _folders(root)]
+    roots += splits
+    roots.append(parent_folder(parent_folder(home)) / "images")
+    roots += [folder for root in roots if root.name == "images" for folder in _folders(root)]
+    roots += [split / name for split in splits for name in INNER]
+    return roots
 
 
 def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: list[Problem]) -> list[Path]:
@@ -82,6 +86,8 @@ def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: li
     taken = {path for path, found in zip(paths, there, strict=True) if found == path}
     elsewhere: dict[str, str] = {}
     for place, (name, found) in enumerate(zip(names, there, strict=True)):
+        if found != paths[place] and found in taken:
+            found = None
         if found is None and ODD.search(name):
             tails = (listed.find(os.path.join(folder, tail)) for tail in path_tails(name))
             found = next((each for each in tails if each is not None and each not in taken), None)

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from centerx.data.dataset import Dataset, UnusableData, relabel
+from centerx.data.foreign import foreign_labels
 from centerx.data.frame import turn_boxes
 from centerx.errors import InputError, nearest
+from centerx.problems import Kind
 
 # Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
@@ -20,8 +22,10 @@ FORMATS = {
     "crowdhuman": "centerx.data.crowdhuman",
     "wider": "centerx.data.wider",
     "pseudo": "centerx.data.pseudo",
+    "openimages": "centerx.data.openimages",
     "folder": "centerx.data.folder",
 }
+ADVISED = (Kind.UNREAD_LABELS, Kind.ONLY_IGNORED_BOXES)  # problems that say themselves what to do
 UPRIGHT, STORED = "upright", "stored"  # what the boxes of a data set are of
 
 
@@ -73,11 +77,14 @@ def scan_dataset(
             raise InputError(f"{path}: no such file or folder, check it (relative ones start where the command runs)")
         if images is not None and not Path(images).is_dir():
             raise InputError(f"{images}: no such folder of images")
-        format = _choose_format(path, format)
-        reader = import_module(FORMATS[format])
+        chosen = _choose_format(path, format)
+        reader = import_module(FORMATS[chosen])
         dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
+        if chosen == "folder" and format is None:
+            unread = foreign_labels(Path(images or path), [record.image for record in dataset.records])
+            dataset.problems.extend([unread] if unread else [])
     except UnusableData as error:
-        return Dataset(path, str(format), (), (), [], [error.problem])
+        return Dataset(path, chosen, (), (), [], [error.problem])
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
     return turn_boxes(dataset) if frame == STORED else dataset
@@ -92,7 +99,8 @@ def check_usable(dataset: Dataset, split: str | None) -> None:
     fatal = [problem for problem in dataset.problems if problem.fate == "fatal"]
     if fatal:
         more = f" (and {len(fatal) - 1} more, listed by `centerx data check`)" if len(fatal) > 1 else ""
-        raise InputError(f"{fatal[0].where}: {fatal[0].what}, repair or remove it{more}")
+        advice = "" if fatal[0].kind in ADVISED else ", repair or remove it"
+        raise InputError(f"{fatal[0].where}: {fatal[0].what}{advice}{more}")
     if not dataset.records:
         raise InputError(f"{dataset.path}: no pictures there, check the path{' and the split' if split else ''}")
 

@@ -1,0 +1,263 @@
+"""OpenImages: a csv of boxes and, beside it, csv files of class names and of image-level labels.
+
+    ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside
+    000002b66c9c498e,xclick,/m/01g317,1,0.0125,0.195312,0.148438,0.5875,0,1,0,0,0
+
+Boxes are drawn of the classes that people confirmed on a picture, so every picture has classes of its own that are
+labelled exhaustively: those with boxes, and those that people found to be absent. Nothing is known of the others, of
+those confirmed without a box neither.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
+from centerx.data.places import PROBE, choose_file, picture_folders
+from centerx.errors import InputError
+from centerx.images import SUFFIXES, image_hw
+from centerx.problems import Kind, Problem
+
+BOX = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
+GROUP = "IsGroupOf"  # one box around five or more objects
+IMAGE_LABEL = ("ImageID", "LabelName", "Confidence")  # a person says 1 or 0, a machine what it believes
+SOURCE = "Source"
+MACHINE = "machine"
+DESCRIPTIONS = "*class[-_e]*.csv"  # class-descriptions-boxable.csv, classes.csv
+CODE = re.compile(r"/\w+/\w+")  # of a class, such as /m/01g317
+SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
+HEADER = 4096  # characters of the first line
+
+
+class _Box(NamedTuple):
+    where: str
+    class_id: str
+    xyxy: list[float]  # relative
+    group: bool
+
+
+class _Row(NamedTuple):
+    where: str
+    needed: Sequence[str]
+    optional: str
+
+
+def recognises(path: Path) -> bool:
+    """Whether this is a csv with OpenImages' columns of boxes, or a folder with some."""
+    return _has_columns(path, BOX) if path.is_file() else bool(_files(path))
+
+
+def read(path: Path, split: str | None, images: Path | None) -> Dataset:
+    """Read a csv of boxes, or that of `split` in a folder.
+
+    The classes are those with a box on a picture that is there. Groups become ignored objects. Without a csv of
+    image-level labels beside it, a picture labels the classes that have boxes on it.
+    """
+    file = path if path.is_file() else choose_file(path, _files(path), split)
+    problems: list[Problem] = []
+    named = dict.fromkeys(row.needed[0] for row in _rows(file, BOX, GROUP, []))
+    folder = images or _choose_folder(file, set(map(_file_name, named)))
+    places = _index(folder)
+    missing = [own_id for own_id in named if _file_name(own_id) not in places]
+    if missing:
+        kind = Kind.NO_READABLE_PICTURE if len(missing) == len(named) else Kind.UNREADABLE_PICTURE
+        what = f"{missing[0]}: no such picture in {folder}, {len(missing)} of {len(named)} are missing"
+        problems.append(Problem(kind, str(file), f"{what}; name their folder with images", len(missing)))
+    boxes: dict[str, list[_Box]] = {own_id: [] for own_id in named if _file_name(own_id) in places}
+    _read_boxes(file, boxes, problems)
+    absent = _absent_classes(file, places, problems)
+    class_names, label_of = _classes(file, {box.class_id for some in boxes.values() for box in some}, problems)
+    records = []
+    for own_id in dict.fromkeys([*boxes, *absent]):
+        negative = {label_of[class_id] for class_id in absent.get(own_id, ()) if class_id in label_of}
+        if own_id in boxes or negative:
+            builder = RecordBuilder(places[_file_name(own_id)], own_id, problems)
+            _add_boxes(builder, boxes.get(own_id, ()), label_of)
+            record = builder.build()
+            records.append(record._replace(labelled=frozenset(negative.union(record.labels.tolist()))))
+    return Dataset(path, "openimages", class_names, tuple(range(1, len(class_names) + 1)), records, problems)
+
+
+def _read_boxes(file: Path, boxes: Mapping[str, list[_Box]], problems: list[Problem]) -> None:
+    """Add the rows of a csv to the lists of the pictures that they belong to, but for those of other pictures."""
+    for where, (own_id, class_id, *corners), group in _rows(file, BOX, GROUP, problems):
+        some = boxes.get(own_id)
+        if some is None:
+            continue
+        try:
+            xyxy = [float(corner.replace(",", ".")) for corner in corners]
+        except ValueError:
+            what = f"not four numbers: {' '.join(corners)}"
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
+            continue
+        if class_id:
+            some.append(_Box(where, class_id, xyxy, _is_true(group)))
+        else:
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no LabelName"))
+
+
+def _add_boxes(builder: RecordBuilder, boxes: Iterable[_Box], label_of: Mapping[str, int]) -> None:
+    try:
+        height, width = builder.declared_hw = image_hw(builder.image)
+    except InputError as error:
+        what = f"its size is unknown, its boxes are left out ({error})"
+        builder.problems.append(Problem(Kind.UNREADABLE_PICTURE, str(builder.image), what))
+        return
+    for where, class_id, (x0, y0, x1, y1), group in boxes:
+        builder.add(where, [x0 * width, y0 * height, x1 * width, y1 * height], label_of[class_id], group)
+
+
+def _absent_classes(file: Path, places: Container[str], problems: list[Problem]) -> dict[str, set[str]]:
+    """The classes that people found to be absent, of each picture that is there and has image-level labels."""
+    splits = _splits(file)
+    files = [
+        each
+        for each in sorted(file.parent.glob("*.csv"))
+        if MACHINE not in each.name and len(splits | _splits(each)) < 2 and _has_columns(each, IMAGE_LABEL, BOX[2:])
+    ]
+    if not files:
+        what = "no csv of image-level labels beside it: a picture labels the classes that have boxes on it, no others"
+        problems.append(Problem(Kind.NO_IMAGE_LABELS, str(file), what))
+    absent: dict[str, set[str]] = {}
+    for each in files:
+        for where, (own_id, class_id, confidence), source in _rows(each, IMAGE_LABEL, SOURCE, problems):
+            if _file_name(own_id) not in places or source.lower().startswith(MACHINE):
+                continue
+            try:
+                certain = float(confidence.replace(",", "."))
+            except ValueError:
+                problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"not a number: {confidence!r}"))
+                continue
+            if certain == 0:
+                absent.setdefault(own_id, set()).add(class_id)
+    return absent
+
+
+def _classes(file: Path, class_ids: set[str], problems: list[Problem]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Names of the classes, as the files of descriptions list them and then by id, and the label of every id."""
+    described = _descriptions(file)
+    ids = [class_id for class_id in described if class_id in class_ids]
+    nameless = sorted(class_ids - described.keys())
+    codes = [class_id for class_id in nameless if CODE.fullmatch(class_id)]
+    if codes:
+        what = f"no class descriptions name {codes[0]!r}: such classes are called by their ids"
+        problems.append(Problem(Kind.NUMBERED_CLASSES, str(file), what, len(codes)))
+    names: dict[str, int] = {}
+    label_of = {}
+    for class_id in [*ids, *nameless]:
+        name = described.get(class_id, class_id)
+        if name in names:
+            what = f"{name!r} is the name of {class_id!r} and of another, they are one class"
+            problems.append(Problem(Kind.REPEATED_CLASS, str(file), what))
+        label_of[class_id] = names.setdefault(name, len(names))
+    return tuple(names), label_of
+
+
+def _descriptions(file: Path) -> dict[str, str]:
+    """Class names by id, of the csv files of descriptions near a csv of boxes."""
+    names: dict[str, str] = {}
+    home, above = file.parent, parent_folder(file.parent)
+    for files in (home.glob(DESCRIPTIONS), above.glob(DESCRIPTIONS), above.glob(f"*/{DESCRIPTIONS}")):
+        for each in sorted(files):
+            for _, row in _lines(each):
+                if len(row) > 1 and row[1].strip():
+                    names.setdefault(row[0].strip(), row[1].strip())
+    return names
+
+
+def _choose_folder(file: Path, named: Container[str]) -> Path:
+    """The folder near a csv most of whose pictures it names: it may name many more than are there."""
+
+    def likelihood(folder: Path) -> tuple[int, bool]:
+        there = (each for each in os.scandir(folder) if _is_picture(each.name)) if folder.is_dir() else ()
+        count = sum(each.name in named or _stem(each.name) in named for each in islice(there, PROBE))
+        return count, bool(folder.name) and folder.name in file.stem
+
+    return max(picture_folders(file), key=likelihood)
+
+
+def _index(folder: Path) -> dict[str, Path]:
+    """The pictures below a folder by name, and by name without suffix."""
+    found: dict[str, Path] = {}
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(filter(_is_picture, names)):
+            picture = Path(place, name)
+            found.setdefault(name, picture)
+            found.setdefault(_stem(name), picture)
+    return found
+
+
+def _rows(file: Path, needed: Sequence[str], optional: str, problems: list[Problem]) -> Iterator[_Row]:
+    """The rows of a csv by the names of its columns; `optional` is empty where there is no such column."""
+    lines = _lines(file)
+    _, header = next(lines, ("", []))
+    place = {name.strip(): number for number, name in enumerate(header)}
+    if not place.keys() >= set(needed):
+        raise UnusableData(file, f"not a csv of OpenImages, columns {', '.join(needed)} are needed")
+    pick = itemgetter(*(place[name] for name in needed))
+    extra = place.get(optional)
+    for where, row in lines:
+        try:
+            yield _Row(where, pick(row), row[extra] if extra is not None else "")
+        except IndexError:
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"has {len(row)} values for {len(header)} columns"))
+
+
+def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """The lines of a csv that are not blank, each with its place."""
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as content:
+        header = content.readline(HEADER)
+        content.seek(0)
+        name = str(file)
+        reader = csv.reader(content, delimiter=max(",;\t", key=header.count))
+        try:
+            for row in reader:
+                if row:
+                    yield f"{name}:{reader.line_num}", row
+        except csv.Error as error:
+            raise UnusableData(file, f"malformed csv, line {reader.line_num} ({error})") from None
+
+
+def _has_columns(file: Path, wanted: Iterable[str], unwanted: Iterable[str] = ()) -> bool:
+    if file.suffix.lower() != ".csv":
+        return False
+    with file.open(encoding="utf-8-sig", errors="replace") as content:
+        names = {name.strip(' "') for name in re.split("[,;\t]", content.readline(HEADER).strip())}
+    return names.issuperset(wanted) and names.isdisjoint(unwanted)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those of the first csv files of a folder, or failing that of those in it, that hold boxes."""
+    for pattern in ("*.csv", "*/*.csv"):
+        files = [file for file in islice(sorted(folder.glob(pattern)), PROBE) if _has_columns(file, BOX)]
+        if files:
+            return files
+    return []
+
+
+def _splits(file: Path) -> set[str]:
+    return {SPLITS[word] for word in re.split("[-_.]", file.stem.lower()) if word in SPLITS}
+
+
+def _file_name(image_id: str) -> str:
+    return image_id.replace("\\", "/").rpartition("/")[2]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _is_true(value: str) -> bool:
+    return value.strip().lower() in ("1", "1.0", "true")
