@@ -157,6 +157,55 @@ def test_boxes_are_clipped_to_the_input(cell, size, box) -> None:
     assert found.boxes[0, 0].tolist() == box
 
 
+def test_a_peak_without_area_takes_no_place() -> None:
+    """Three of them score higher than the one object: without width, of negative height, and beside the input."""
+    outputs = maps(torch.full((1, 1, 6, 8), -5.0))
+    size, offset = outputs.size.clone(), outputs.offset.clone()
+    for logit, (row, column) in zip((4.0, 3.0, 2.0, 1.0), ((0, 0), (0, 4), (4, 0), (3, 5)), strict=True):
+        outputs.heatmap[0, 0, row, column] = logit
+    size[0, 0, 0, 0] = 0
+    size[0, 1, 0, 4] = -1
+    offset[0, 0, 4, 0] = -1.5  # 2 cells wide: from 2.5 cells left of the input to half a cell left of it
+    size[0, :, 3, 5] = torch.tensor([2.0, 1.0])
+    found = Decode(top_k=1, stride=4)(HeadOutputs(outputs.heatmap, size, offset), (24, 32))
+    assert found.scores.item() == pytest.approx(torch.tensor(1.0).sigmoid().item())
+    assert found.boxes[0, 0].tolist() == [18, 12, 26, 16]  # centre (5.5, 3.5) cells of 4 pixels, sides (2, 1)
+    everything = Decode(top_k=48, stride=4)(HeadOutputs(outputs.heatmap, size, offset), (24, 32))
+    assert (everything.scores > 0.5).sum() == 1
+
+
+def test_where_only_peaks_without_area_are_there_is_no_detection() -> None:
+    found = Decode(top_k=5, stride=4)(maps(torch.randn(2, 3, 6, 8), size=(1, -1)), (24, 32))
+    assert not found.scores.any()
+
+
+def test_what_lies_in_the_padding_takes_no_place() -> None:
+    """Pictures of 12 x 32 and 24 x 10 pixels in an input of 24 x 32: three peaks each, the lowest is the object."""
+    heatmap = torch.full((2, 1, 6, 8), -5.0)
+    for row, column, logit in ((5, 1, 4.0), (5, 5, 3.0), (1, 1, 1.0)):
+        heatmap[0, 0, row, column] = logit
+    for row, column, logit in ((1, 4, 4.0), (4, 7, 3.0), (3, 1, 1.0)):
+        heatmap[1, 0, row, column] = logit
+    decode, outputs = Decode(top_k=1, stride=4), maps(heatmap)
+    placed = torch.tensor([[12.0, 32.0], [24.0, 10.0]])
+    unknown, known = decode(outputs, (24, 32)), decode(outputs, (24, 32), placed)
+    torch.testing.assert_close(unknown.scores[:, 0], torch.tensor([4.0, 4.0]).sigmoid())
+    torch.testing.assert_close(known.scores[:, 0], torch.tensor([1.0, 1.0]).sigmoid())
+    assert known.boxes[:, 0].tolist() == [[2, 2, 10, 10], [2, 10, 10, 18]]
+
+
+@pytest.mark.parametrize(("side", "kept"), [(1.0, False), (2.0, False), (2.5, True)])
+def test_a_box_that_reaches_from_the_padding_into_the_picture_stays_as_it_is(side: float, kept: bool) -> None:
+    """Its centre is 4 pixels beside the picture, 16 pixels wide; so a box of 8 pixels just touches it."""
+    heatmap = torch.full((1, 1, 4, 8), -5.0)
+    heatmap[0, 0, 2, 4] = 2.0
+    outputs = maps(heatmap, size=(side, side), offset=(1.0, 0.5))
+    found = Decode(top_k=1, stride=4)(outputs, (16, 32), torch.tensor([[16.0, 16.0]]))
+    assert (found.scores.item() > 0.5) is kept
+    if kept:
+        assert found.boxes[0, 0].tolist() == [15, 5, 25, 15]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_maps_are_decoded_in_full(dtype: torch.dtype) -> None:
     """A cell of a large map, whose pixels half precision cannot count, keeps its place."""

@@ -41,6 +41,29 @@ def test_a_symmetric_network_says_the_same_of_the_mirror_image(place: tuple[int,
         torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-4)
 
 
+class Bright(nn.Module):
+    """A network that finds every bright cell, 4 pixels wide."""
+
+    stride = 4
+
+    def forward(self, images: Tensor) -> HeadOutputs:
+        heat = nn.functional.avg_pool2d(images[:, :1].float() / 255, 4)
+        pair = torch.cat([heat, heat], dim=1)
+        return HeadOutputs(8 * heat - 4, torch.ones_like(pair), torch.full_like(pair, 0.5))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_padding_is_not_searched(mirror: bool) -> None:
+    """The brightest spot lies right of a picture of 40 pixels, the fainter one in it; the mirror has it on the left."""
+    images = torch.zeros((1, 3, 32, 64), dtype=torch.uint8)
+    images[..., 8:12, 48:52] = 255
+    images[..., 20:24, 16:20] = 200
+    detector = Detector(Bright(), top_k=1)  # type: ignore[arg-type]
+    seen = MirrorDetector(detector) if mirror else detector
+    assert seen(images).boxes[0, 0].tolist() == [48, 8, 52, 12]
+    assert seen(images, torch.tensor([[32.0, 40.0]])).boxes[0, 0].tolist() == [16, 20, 20, 24]
+
+
 def maps(score: float, size: tuple[float, float], offset: tuple[float, float], cell: tuple[int, int]) -> HeadOutputs:
     """One object on a grid of 4 x 6 cells of 4 pixels; the heatmap's logit is low elsewhere."""
     heatmap = torch.full((1, 1, 4, 6), -20.0)

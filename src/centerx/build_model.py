@@ -89,7 +89,7 @@ def require_sizes(detector: Detector, config: Config) -> None:
 def model_info(config: Config) -> ModelInfo:
     """Return what a model file says of itself."""
     assert config.classes is not None
-    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride)
+    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride, top_k=config.model.top_k)
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
@@ -117,7 +117,7 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
         raise InputError(
             f"{path}: its metadata names other classes than its configuration, take a file as it was written"
         )
-    return state, info, config
+    return state, info._replace(top_k=config.model.top_k), config  # files of before say it there alone
 
 
 def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
@@ -177,6 +177,7 @@ class TorchSession:
     """
 
     any_size = True
+    takes_picture_hw = True
 
     def __init__(self, path: Path, mirror: bool = False) -> None:
         self.detector, self.info = load_detector(path)
@@ -184,9 +185,10 @@ class TorchSession:
             self.detector = MirrorDetector(self.detector)
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels."""
-        boxes, scores, labels, _ = self.detector(torch.from_numpy(images))
+        sizes = None if picture_hw is None else torch.from_numpy(picture_hw)
+        boxes, scores, labels, _ = self.detector(torch.from_numpy(images), sizes)
         return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
 
 

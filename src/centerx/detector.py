@@ -24,9 +24,14 @@ class Detector(nn.Module):
         self.model = model
         self.decode = Decode(top_k, model.stride)
 
-    def forward(self, images: Tensor) -> Detections:
-        """(B, 3, H, W) uint8 RGB -> detections in input pixels, best first, K = min(top_k, C * h * w)."""
-        return self.decode(self.model(images), images.shape[-2:])
+    def forward(self, images: Tensor, picture_hw: Tensor | None = None) -> Detections:
+        """(B, 3, H, W) uint8 RGB -> detections in input pixels, best first, K = min(top_k, C * h * w).
+
+        Args:
+            images: pictures in their letterboxes.
+            picture_hw: (B, 2) float32 height and width of each in input pixels; beyond them nothing is found.
+        """
+        return self.decode(self.model(images), images.shape[-2:], picture_hw)
 
 
 class MirrorDetector(Detector):
@@ -39,10 +44,10 @@ class MirrorDetector(Detector):
     def __init__(self, detector: Detector) -> None:
         super().__init__(detector.model, detector.decode.top_k)
 
-    def forward(self, images: Tensor) -> Detections:
+    def forward(self, images: Tensor, picture_hw: Tensor | None = None) -> Detections:
         """As `Detector.forward`, at twice the cost."""
         maps = mean_with_mirror(self.model(images), self.model(images.flip(-1)))
-        return self.decode(maps, images.shape[-2:])
+        return self.decode(maps, images.shape[-2:], picture_hw)
 
 
 def mean_with_mirror(outputs: HeadOutputs, mirrored: HeadOutputs) -> HeadOutputs:

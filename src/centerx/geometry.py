@@ -6,6 +6,7 @@ runtime letterboxes with the very code that training and evaluation use.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -35,9 +36,19 @@ class Letterbox(NamedTuple):
         """(3, 3) float64: source pixels -> input pixels."""
         return scale_matrix(self.scale, self.scale)
 
+    @property
+    def placed_hw(self) -> tuple[float, float]:
+        """Height and width of the picture in input pixels: what lies beyond is padding."""
+        return self.scale * self.source_hw[0], self.scale * self.source_hw[1]
+
     def to_source(self, boxes: np.ndarray) -> np.ndarray:
         """Input-pixel xyxy (..., 4) -> source-pixel xyxy, clipped to the picture."""
         return clip_boxes(boxes / np.float32(self.scale), self.source_hw)
+
+
+def placed_sizes(letterboxes: Sequence[Letterbox]) -> np.ndarray:
+    """(B, 2) float32: height and width of each picture in input pixels."""
+    return np.array([each.placed_hw for each in letterboxes], dtype=np.float32).reshape(-1, 2)
 
 
 def scale_matrix(x: float, y: float) -> np.ndarray:

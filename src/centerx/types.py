@@ -116,7 +116,13 @@ class Detections(NamedTuple):
 
     def above(self, score: float) -> Detections:
         """Return the detections of one picture that score at least `score`."""
-        keep = self.scores >= score
+        return self._where(self.scores >= score)
+
+    def with_area(self) -> Detections:
+        """Return the detections of one picture whose boxes have a width and a height."""
+        return self._where((self.boxes[..., 2:] > self.boxes[..., :2]).all(-1))
+
+    def _where(self, keep: Any) -> Detections:
         return self._replace(boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
 
     def to_supervision(self) -> Any:

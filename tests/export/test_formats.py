@@ -22,7 +22,7 @@ from centerx.export.onnx import build_onnx
 from centerx.export.parity import Difference, difference, one, painted, run, verify
 from centerx.export.precision import last_convolutions, name_nodes, network
 from centerx.export.tensorrt import require_operators, trtexec_line
-from centerx.runtime import open_session
+from centerx.runtime import Predictor, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.types import HeadOutputs
 
@@ -59,6 +59,23 @@ def test_the_file_answers_as_torch_does(name: str, model: tuple[Detector, ModelI
         assert found.small, found
     due = {path.name, *(path.with_suffix(suffix).name for suffix in entry.beside)}
     assert {file.name for file in tmp_path.iterdir()} == due
+
+
+@pytest.mark.parametrize("top_k", [7, 300])
+def test_every_format_gives_as_many_as_asked(top_k: int, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
+    """On a picture with more peaks than the 100 of a file that does not say."""
+    detector, info = copy.deepcopy(model[0]), model[1]
+    detector.decode.top_k = top_k
+    image = painted(1, info.input_hw)[0].transpose(1, 2, 0)
+    counts = {}
+    for name, outputs in [(name, outputs) for name in QUICK for outputs in FORMATS[name].outputs]:
+        path = tmp_path / f"{outputs}{FORMATS[name].suffix}"
+        export_model(detector, info, path, name, Request(outputs))
+        session = open_session(path)
+        assert session.info.top_k == top_k
+        counts[name, outputs] = len(Predictor(session)(image).scores)
+    assert set(counts.values()) <= {top_k} if top_k == 7 else min(counts.values()) > 100
+    assert max(counts.values()) - min(counts.values()) <= 1, counts  # rounding
 
 
 @pytest.mark.parametrize(

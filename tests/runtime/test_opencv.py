@@ -33,10 +33,10 @@ def test_any_batch_as_torch_finds_it(
 ) -> None:
     session = open_session(caffe_file)
     assert isinstance(session, OpenCvSession)
-    assert session.info == ModelInfo(("red", "green", "blue"), (96, 128), 4)
+    assert session.info == ModelInfo(("red", "green", "blue"), (96, 128), 4, top_k=60)
     images = painted(batch, (96, 128))
     found, ours = session(images), open_session(model_file)(images)
-    assert [each.shape for each in found[:3]] == [(batch, 100, 4), (batch, 100), (batch, 100)]
+    assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
     assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]
     assert found.class_names == ("red", "green", "blue")
     assert np.all(np.diff(found.scores, axis=1) <= 0)
@@ -56,7 +56,7 @@ def test_facts_survive_any_class_name(tmp_path: Path) -> None:
     names = ("Thrombozyt, groß\u2028", "白血球", 'a "b": #\n{')
     detector = Detector(Picked(classes=3), top_k=6)  # type: ignore[arg-type]
     export_model(detector, ModelInfo(names, (32, 32), 4), tmp_path / "a.prototxt", "caffe", Request("maps"))
-    assert open_session(tmp_path / "a.prototxt").info == ModelInfo(names, (32, 32), 4)
+    assert open_session(tmp_path / "a.prototxt").info == ModelInfo(names, (32, 32), 4, top_k=6)
     assert read_comments((tmp_path / "a.prototxt").read_bytes())["outputs"] == "maps"
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from centerx.data.batch import EvalPictures
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
+from centerx.export.parity import painted
 from centerx.geometry import box_area, box_iou
 from centerx.images import read_image
 from centerx.runtime import Predictor
@@ -70,6 +72,28 @@ def test_places_without_a_peak_are_no_detections() -> None:
     found = Predictor(Told([[1, 1, 2, 2]] * 3, [0.5, 0.01, 0.0]))(picture(96, 128))
     assert found.scores.tolist() == pytest.approx([0.5, 0.01])
     assert len(found.boxes) == len(found.labels) == 2
+
+
+def test_what_has_no_area_on_the_picture_is_no_detection() -> None:
+    """An upright picture of 128 x 192 fills the left half of the input, 64 pixels."""
+    boxes = [[70, 10, 90, 20], [64, 10, 90, 20], [5, 5, 5, 20], [5, 20, 50, 20], [60, 10, 90, 20]]
+    found = Predictor(Told(boxes, [0.9, 0.8, 0.7, 0.6, 0.5]))(picture(192, 128))
+    assert found.boxes.tolist() == [[120, 20, 128, 40]]
+    assert found.scores.tolist() == pytest.approx([0.5])
+    assert len(found.labels) == 1
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", "-maps.onnx", ".onnx"])
+def test_pictures_that_do_not_fill_the_input(suffix: str, model_file: Path, onnx_file: Path, maps_file: Path) -> None:
+    """What knows where the picture ends fills all places with what is on it; the rest leaves places empty."""
+    predictor = centerx.load(model_file.with_name(f"model{suffix}"))
+    for number, hw in enumerate(((192, 64), (24, 128))):
+        image = cv2.resize(painted(1, (96, 128), seed=number)[0].transpose(1, 2, 0), hw[::-1])
+        found, whole = predictor(image), centerx.load(model_file)(image)
+        assert (box_area(found.boxes) > 0).all()
+        assert len(found.scores) == len(whole.scores) or (suffix == ".onnx" and len(found.scores) < len(whole.scores))
+        np.testing.assert_allclose(found.scores, whole.scores[: len(found.scores)], atol=1e-4)
+        np.testing.assert_allclose(found.boxes, whole.boxes[: len(found.scores)], atol=0.05)
 
 
 def test_a_batch_of_different_sizes_gives_what_each_gives_alone(onnx_file: Path) -> None:

@@ -12,13 +12,16 @@ from safetensors.torch import save_file
 
 from centerx.bench import bench_models
 from centerx.build_model import TorchSession
+from centerx.decode import Decode, peaks
 from centerx.errors import InputError
 from centerx.export.parity import painted
+from centerx.model_file import read_model
 from centerx.runtime import open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.maps import detections_from_maps
 from centerx.runtime.onnx import OnnxSession
 from centerx.runtime.openvino import OpenVinoSession
+from centerx.types import HeadOutputs
 
 
 def test_the_suffix_chooses_the_backend(model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
@@ -29,7 +32,7 @@ def test_the_suffix_chooses_the_backend(model_file: Path, onnx_file: Path, tmp_p
 
 
 def test_both_say_the_same_of_the_model(model_file: Path, onnx_file: Path) -> None:
-    info = ModelInfo(class_names=("red", "green", "blue"), input_hw=(96, 128), stride=4)
+    info = ModelInfo(class_names=("red", "green", "blue"), input_hw=(96, 128), stride=4, top_k=60)
     assert open_session(model_file).info == open_session(onnx_file).info == info
 
 
@@ -172,13 +175,50 @@ def test_a_whole_foreign_detector_is_taken(tmp_path: Path) -> None:
 def test_a_maps_file_gives_the_same_detections(onnx_file: Path, maps_file: Path) -> None:
     images = painted(3, (96, 128))
     ours, read = open_session(onnx_file)(images), open_session(maps_file)(images)
-    k = ours.scores.shape[1]
-    assert read.scores.shape == (3, 100)
+    assert read.scores.shape == ours.scores.shape == (3, 60)
     assert (read.boxes.dtype, read.scores.dtype, read.labels.dtype) == ("float32", "float32", "int64")
     assert read.class_names == ours.class_names
-    np.testing.assert_allclose(read.scores[:, :k], ours.scores, atol=1e-6)
-    np.testing.assert_allclose(read.boxes[:, :k], ours.boxes, atol=1e-2)
-    np.testing.assert_array_equal(read.labels[:, :k], ours.labels)
+    np.testing.assert_allclose(read.scores, ours.scores, atol=1e-6)
+    np.testing.assert_allclose(read.boxes, ours.boxes, atol=1e-2)
+    np.testing.assert_array_equal(read.labels, ours.labels)
+
+
+def test_maps_are_read_as_the_network_decodes_them() -> None:
+    """Of few cells, sizes around 0 and pictures of other sizes than the input; equal but for rounding."""
+    generator = torch.Generator().manual_seed(0)
+    out = HeadOutputs(*(torch.randn((2, channels, 12, 16), generator=generator) for channels in (3, 2, 2)))
+    heatmap = (out.heatmap.sigmoid() * peaks(out.heatmap)).numpy()
+    for placed in (None, np.array([[20.0, 64.0], [48.0, 30.5]], np.float32)):
+        for top_k in (5, 1000):
+            ours = Decode(top_k, 4)(out, (48, 64), None if placed is None else torch.from_numpy(placed))
+            read = detections_from_maps(heatmap, out.offset.numpy(), out.size.numpy(), 4, top_k, placed)
+            kept = read.scores > 0
+            np.testing.assert_allclose(read.scores, ours.scores, atol=1e-6)
+            np.testing.assert_allclose(read.boxes[kept], ours.boxes[kept], atol=1e-4)
+            np.testing.assert_array_equal(read.labels[kept], ours.labels[kept])
+            assert (read.boxes[kept][:, 2:] > read.boxes[kept][:, :2]).all()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "1e3", str(10**12)])
+def test_a_top_k_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"^here: not a centerX model, its metadata is missing or malformed \("):
+        ModelInfo.from_metadata(METADATA | {"top_k": text}, "here")
+
+
+def test_files_made_before_top_k_was_in_them(model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
+    """An exported one has the 100 that it was read with; a model file has its configuration."""
+    model = onnx.load(onnx_file)
+    facts = {each.key: each.value for each in model.metadata_props}
+    assert facts.pop("top_k") == "60"
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, facts)
+    onnx.save(model, tmp_path / "old.onnx")
+    assert open_session(tmp_path / "old.onnx").info.top_k == 100
+    state, _, text = read_model(model_file)
+    old = {key: facts[key] for key in ("class_names", "input_size", "stride", "letterbox")}
+    save_file(state, tmp_path / "old.safetensors", old | {"config": text})
+    session = open_session(tmp_path / "old.safetensors")
+    assert session.info.top_k == session(painted(1, (96, 128))).scores.shape[1] == 60
 
 
 def test_maps_without_peaks_or_of_few_cells() -> None:

@@ -27,7 +27,7 @@ LIMITS = Limits(bytes=100_000, pixels=1_000_000, seconds=10, requests=64)
 
 
 class Slow:
-    """A session that finds objects whose boxes tell the grey of the picture's corner; waits while it is shut."""
+    """A session that finds objects whose boxes start at the grey of the picture's corner; waits while it is shut."""
 
     info = ModelInfo(("cat",), (32, 64), 4)
 
@@ -41,7 +41,7 @@ class Slow:
         self.sizes.append(len(images))
         self.entered.set()
         assert self.opened.wait(10)
-        boxes = np.array([[[level, 1, level, 2]] * len(self.scores) for level in images[:, 0, 0, 0]], np.float32)
+        boxes = np.array([[[level, 1, level + 2, 2]] * len(self.scores) for level in images[:, 0, 0, 0]], np.float32)
         scores = np.array([self.scores] * len(images), np.float32)
         return Detections(boxes, scores, np.zeros(scores.shape, np.int64))
 
@@ -94,13 +94,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF"])
 def test_every_format(client: TestClient, format: str) -> None:
     answer = client.post("/predict", content=encoded(Image.new("RGB", (64, 32), (40,) * 3), format))
-    assert answer.json()["detections"][0]["box"] == pytest.approx([40, 1, 40, 2], abs=2)
+    assert answer.json()["detections"][0]["box"] == pytest.approx([40, 1, 42, 2], abs=2)
 
 
 def test_of_an_animation_the_first_frame(client: TestClient) -> None:
     frames = [Image.new("L", (64, 32), grey) for grey in (40, 60)]
     answer = client.post("/predict", content=encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])).json()
-    assert answer["detections"] == [{"label": "cat", "score": 1, "box": [40, 1, 40, 2]}]
+    assert answer["detections"] == [{"label": "cat", "score": 1, "box": [40, 1, 42, 2]}]
 
 
 @pytest.mark.parametrize(("query", "kept"), [("", 2), ("?score=0", 3), ("?score=0.5", 1), ("?score=1", 0)])

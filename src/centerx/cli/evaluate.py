@@ -22,6 +22,10 @@ def evaluate(
     frame: Annotated[Frame, typer.Option(help=FRAME_HELP)] = Frame.UPRIGHT,
     flip: Annotated[bool, typer.Option("--flip", help="look at the mirror image of each picture too")] = False,
     scales: Annotated[str, typer.Option(help="sizes to look at, relative to the model's, such as 0.75,1,1.25")] = "1",
+    max_detections: Annotated[
+        int | None,
+        typer.Option(min=10, help="count so many detections of a class on a picture; COCO's 100 without it"),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
@@ -50,14 +54,14 @@ def evaluate(
         session = TorchSession(model, flip)
         for size in scaled_sizes(session.info.input_hw, factors):
             session.detector.model.backbone.require_maps(size)
-        metrics = evaluate_model(model, [dataset], batch, session, factors)
+        metrics = evaluate_model(model, [dataset], batch, session, factors, max_detections)
     elif model.suffix == ".json":
-        metrics = evaluate_results(model, dataset)
+        metrics = evaluate_results(model, dataset, max_detections)
     else:
-        metrics = evaluate_model(model, [dataset], batch)
+        metrics = evaluate_model(model, [dataset], batch, max_detections=max_detections)
     metrics_table(metrics)
     if json_file is not None:
-        json_file.write_text(json.dumps(metrics._asdict(), indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(metrics.to_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def read_scales(text: str) -> list[float]:

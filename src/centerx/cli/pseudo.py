@@ -87,7 +87,7 @@ def pseudo(
             continue
         builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
         for box, label, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
-            if value >= least[label] and box[0] < box[2] and box[1] < box[3]:
+            if value >= least[label]:
                 builder.add(str(picture.image), box, int(label))
                 scores.append(float(value))
         records.append(builder.build())

@@ -11,11 +11,13 @@ from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
 from centerx.errors import InputError
 from centerx.evaluate.coco import Metrics, best_thresholds, coco_metrics
+from centerx.evaluate.crowded import warn_of_top_k
 from centerx.evaluate.fuse import fuse
 from centerx.evaluate.results import read_results
-from centerx.evaluate.run import detect_all, evaluate_found
+from centerx.evaluate.run import detect_all, evaluate_found, picture_sizes
 from centerx.progress import track
 from centerx.runtime import Session, open_session
+from centerx.runtime.session import find_within
 from centerx.types import Batch, Detections
 
 logger = logging.getLogger(__name__)
@@ -29,13 +31,14 @@ def evaluate_model(
     batch_size: int,
     session: Session | None = None,
     scales: Sequence[float] = (1.0,),
+    max_detections: int | None = None,
 ) -> Metrics:
-    """Run a model file over data sets, whatever its backend; arguments as for `run_model`.
+    """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `coco_metrics`.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
     """
-    return evaluate_found(*run_model(model, datasets, batch_size, session, scales))
+    return evaluate_found(*run_model(model, datasets, batch_size, session, scales), max_detections)
 
 
 def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
@@ -74,9 +77,10 @@ def run_model(
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names)
+    warn_of_top_k(source.entries, session.info.top_k)
 
     def detect(batch: Batch) -> Detections:
-        return session(batch.images.contiguous().numpy())
+        return find_within(session, batch.images.contiguous().numpy(), picture_sizes(batch))
 
     parts: list[dict[int, Detections]] = []
     for input_hw in scaled_sizes(session.info.input_hw, scales):
@@ -97,7 +101,7 @@ def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tup
     return [(max(round(height * each / 32), 1) * 32, max(round(width * each / 32), 1) * 32) for each in scales]
 
 
-def evaluate_results(results: Path, dataset: Dataset) -> Metrics:
-    """Evaluate a COCO results json on the data set it was made on."""
+def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:
+    """Evaluate a COCO results json on the data set it was made on; `max_detections` as for `coco_metrics`."""
     source = SampleSource([dataset], dataset.class_names)
-    return coco_metrics(source.entries, read_results(results, dataset), dataset.class_names)
+    return coco_metrics(source.entries, read_results(results, dataset), dataset.class_names, max_detections)

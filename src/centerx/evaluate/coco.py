@@ -13,8 +13,11 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
 from centerx.data.source import Entry
+from centerx.evaluate.crowded import warn_of_cap
 from centerx.geometry import xyxy_to_xywh
 from centerx.types import Detections
+
+COCO_MAX = 100  # detections of a class that COCO counts on a picture
 
 
 class Metrics(NamedTuple):
@@ -25,6 +28,7 @@ class Metrics(NamedTuple):
         AR1, AR10, AR100: recall with so many detections a picture. ARs, ARm, ARl: by size, with 100.
         per_class: AP of each class.
         images: how many pictures were evaluated.
+        max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
     """
 
     AP: float | None
@@ -41,31 +45,57 @@ class Metrics(NamedTuple):
     ARl: float | None
     per_class: dict[str, float | None]
     images: int
+    max_detections: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures by name; AR100 has the name of what was counted, and that is said, where it is not COCO's own."""
+        tree = self._asdict()
+        most = tree.pop("max_detections")
+        if most is None:
+            return tree
+        renamed = {f"AR{most}" if key == "AR100" else key: value for key, value in tree.items()}
+        return renamed | {"max_detections": most}
 
 
-def coco_metrics(entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]) -> Metrics:
+def coco_metrics(
+    entries: Sequence[Entry],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    max_detections: int | None = None,
+    quiet: bool = False,
+) -> Metrics:
     """Evaluate detections in source pixels, one `Detections` an entry.
 
     Ignored objects are treated as COCO treats crowds: neither found nor missed. Detections of a class that a
-    picture's data set does not annotate are left out, since nobody can say whether they are right.
+    picture's data set does not annotate are left out, since nobody can say whether they are right. Pictures with more
+    objects of a class than detections are counted are told as a warning.
+
+    Args:
+        entries, detections: one of each a picture. class_names: of the labels.
+        max_detections: to count of a class on a picture, 10 or more; COCO's 100 without it.
+        quiet: whether they were told before.
     """
-    evaluation = _accumulated(entries, detections, class_names)
+    most = max_detections or COCO_MAX
+    if not quiet:
+        warn_of_cap(entries, class_names, most)
+    evaluation = _accumulated(entries, detections, class_names, most)
     evaluation.summarize()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, most detections
     per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
     figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
-    return Metrics(*figures, per_class, len(entries))  # type: ignore[call-arg, arg-type]  # twelve figures
+    return Metrics(*figures, per_class, len(entries), max_detections)  # type: ignore[call-arg, arg-type]  # twelve figures
 
 
 def best_thresholds(
     entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]
 ) -> dict[str, float | None]:
-    """The score of each class from which on its F1 at IoU 0.50 is best; None where no object is found.
+    """The score of each class from which on its F1 at IoU 0.50 is best, of all detections; None where none is right.
 
     Args:
         entries, detections, class_names: as for `coco_metrics`.
     """
-    curves = _accumulated(entries, detections, class_names)
+    most = max([COCO_MAX, *(len(found.scores) for found in detections)])
+    curves = _accumulated(entries, detections, class_names, most)
     recall = curves.params.recThrs[:, None]
     precision, scores = (curves.eval[name][0, :, :, 0, -1] for name in ("precision", "scores"))  # (recall, class)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
@@ -76,13 +106,16 @@ def best_thresholds(
     }
 
 
-def _accumulated(entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]) -> Any:
-    """COCO's evaluation with its curves filled in."""
+def _accumulated(
+    entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str], most: int
+) -> Any:
+    """COCO's evaluation with its curves filled in, of at most so many detections of a class on a picture."""
     order = sorted(range(len(entries)), key=lambda index: _rank(entries[index].record.image_id))
     entries = [entries[index] for index in order]
     truth = COCO(_ground_truth(entries, class_names))
     found = truth.loadRes(_results(entries, [detections[index] for index in order]))
     evaluation = COCOeval_faster(truth, found, iouType="bbox")
+    evaluation.params.maxDets = [1, 10, most]
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation

@@ -8,6 +8,7 @@ import numpy as np
 
 from centerx.data.source import SampleSource
 from centerx.evaluate.coco import Metrics, coco_metrics
+from centerx.geometry import placed_sizes
 from centerx.types import Batch, Detections
 
 Detect = Callable[[Batch], Detections]  # a batch -> (B, K, ...) detections in input pixels, NumPy
@@ -28,16 +29,25 @@ def detect_all(detect: Detect, batches: Iterable[Batch]) -> tuple[dict[int, Dete
     return found, broken
 
 
+def picture_sizes(batch: Batch) -> np.ndarray:
+    """(B, 2) float32: height and width of each letterboxed picture in input pixels."""
+    return placed_sizes([each for each in batch.letterboxes if each is not None])
+
+
 def _to_source(detections: Detections, batch: Batch) -> dict[int, Detections]:
     result = {}
     for row, (letterbox, index) in enumerate(zip(batch.letterboxes, batch.image_ids, strict=True)):
         assert letterbox is not None
         boxes = letterbox.to_source(np.asarray(detections.boxes[row]))
-        result[int(index)] = Detections(boxes, np.asarray(detections.scores[row]), np.asarray(detections.labels[row]))
+        one = Detections(boxes, np.asarray(detections.scores[row]), np.asarray(detections.labels[row]))
+        result[int(index)] = one.with_area()
     return result
 
 
-def evaluate_found(source: SampleSource, found: dict[int, Detections]) -> Metrics:
-    """Metrics over the pictures that could be read."""
+def evaluate_found(
+    source: SampleSource, found: dict[int, Detections], max_detections: int | None = None, quiet: bool = False
+) -> Metrics:
+    """Metrics over the pictures that could be read; `max_detections` and `quiet` as for `coco_metrics`."""
     order = sorted(found)
-    return coco_metrics([source.entries[i] for i in order], [found[i] for i in order], source.class_names)
+    entries = [source.entries[i] for i in order]
+    return coco_metrics(entries, [found[i] for i in order], source.class_names, max_detections, quiet)

@@ -17,7 +17,7 @@ ROWS = {
     "APl": "AP, large objects",
     "AR1": "AR, 1 detection a picture",
     "AR10": "AR, 10 detections",
-    "AR100": "AR, 100 detections",
+    "AR100": "AR",
     "ARs": "AR, small objects",
     "ARm": "AR, medium objects",
     "ARl": "AR, large objects",
@@ -29,11 +29,14 @@ def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
     table = Table(title=f"{metrics.images} pictures")
     table.add_column("figure")
     table.add_column("value", justify="right")
+    most = metrics.max_detections
+    counted = f", {most} detections" if most is not None else ""  # in the name of every figure that it changes
     for key, title in ROWS.items():
-        table.add_row(title, shown(getattr(metrics, key)))
+        mark = {"AR1": "", "AR10": "", "AR100": counted or ", 100 detections"}.get(key, counted)
+        table.add_row(f"{title}{mark}", shown(getattr(metrics, key)))
     table.add_section()
     for name, value in metrics.per_class.items():
-        table.add_row(Text(f"AP, {name}"), shown(value))
+        table.add_row(Text(f"AP, {name}{counted}"), shown(value))
     (console or Console()).print(table)
 
 

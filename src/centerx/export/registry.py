@@ -102,7 +102,8 @@ def export_model(detector: Detector, info: ModelInfo, path: Path, format: str, r
     """Write a detector in a format, whole or not at all.
 
     Args:
-        detector: what to export; not changed. info: what the file says of it; its input size is that of the file.
+        detector: what to export; not changed.
+        info: what the file says of it; its input size is that of the file, its `top_k` the detector's.
         path: the file.
         format: a name of FORMATS. request: what of it is wanted.
 
@@ -111,4 +112,5 @@ def export_model(detector: Detector, info: ModelInfo, path: Path, format: str, r
     """
     entry = find_format(format, request.outputs, request.precision, request.any_size)
     module, function = entry.exporter.split(":")
+    info = info._replace(top_k=detector.decode.top_k)
     getattr(import_module(module), function)(detector, info, path, request)

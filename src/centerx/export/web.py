@@ -28,7 +28,7 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request
     """Write a folder that any web server can serve.
 
     Args:
-        detector: what to export; not changed. info: class names and input size, for `model.json`.
+        detector: what to export; not changed. info: what `model.json` says of it.
         path: the folder; one written before is replaced. request: what of the model is wanted.
 
     Raises:
@@ -41,7 +41,12 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request
     try:
         partial.mkdir()
         export_onnx(detector, info, partial / "model.onnx", request)
-        facts = {"class_names": info.class_names, "input_size": info.input_hw, "letterbox": LETTERBOX}
+        facts = {
+            "class_names": info.class_names,
+            "input_size": info.input_hw,
+            "top_k": info.top_k,
+            "letterbox": LETTERBOX,
+        }
         (partial / "model.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
         for source in [PAGE / name for name in PAGE_FILES] + [runtime / name for name in RUNTIME_FILES]:
             shutil.copyfile(source, partial / source.name)

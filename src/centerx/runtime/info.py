@@ -11,6 +11,8 @@ from centerx.errors import InputError
 from centerx.geometry import PAD_VALUE
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
+TOP_K = 100  # of files made before they said it
+LARGEST_TOP_K = 2**31 - 1  # what the indices of every runtime hold
 LETTERBOX = {
     "resize": "fit",
     "place": "top-left",
@@ -41,20 +43,26 @@ class ModelInfo(NamedTuple):
         stride: pixels per cell of the output grid.
         origin: of an imported model, as JSON: code, network, and what it was trained with: colour (its order of
             channels), mean, std and resize; the model itself takes RGB like any other. Empty for our own.
+        top_k: the most detections of one picture.
     """
 
     class_names: tuple[str, ...]
     input_hw: tuple[int, int]
     stride: int
     origin: str = ""
+    top_k: int = TOP_K
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the strings to store: `class_names`, `input_size` (height, width), `stride`, `letterbox`, `origin`."""
+        """Return the strings to store.
+
+        They are `class_names`, `input_size` (height, width), `stride`, `top_k`, `letterbox` and `origin`.
+        """
         return {
             "producer": "centerx",
             "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
+            "top_k": str(self.top_k),
             "letterbox": json.dumps(LETTERBOX),
         } | ({"origin": self.origin} if self.origin else {})
 
@@ -68,7 +76,10 @@ class ModelInfo(NamedTuple):
         try:
             height, width = json.loads(metadata["input_size"])
             names = tuple(json.loads(metadata["class_names"]))
-            return cls(names, (int(height), int(width)), int(metadata["stride"]), metadata.get("origin", ""))
+            top_k = int(metadata.get("top_k", TOP_K))
+            if not 1 <= top_k <= LARGEST_TOP_K:
+                raise ValueError(f"top_k {top_k} is not from 1 to {LARGEST_TOP_K}")
+            return cls(names, (int(height), int(width)), int(metadata["stride"]), metadata.get("origin", ""), top_k)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

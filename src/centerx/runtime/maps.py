@@ -5,41 +5,47 @@ from __future__ import annotations
 import numpy as np
 
 from centerx.geometry import clip_boxes
+from centerx.runtime.info import TOP_K
 from centerx.types import Detections
 
 OUTPUTS = ("boxes", "scores", "labels")  # what a file gives that ends with the decoding
 MAPS = ("heatmap", "offset", "size")  # and one that ends before it
-TOP_K = 100  # the most detections of one picture
 
 
 def detections_from_maps(
-    heatmap: np.ndarray, offset: np.ndarray, size: np.ndarray, stride: int, top_k: int = TOP_K
+    heatmap: np.ndarray,
+    offset: np.ndarray,
+    size: np.ndarray,
+    stride: int,
+    top_k: int = TOP_K,
+    picture_hw: np.ndarray | None = None,
 ) -> Detections:
-    """Read the best peaks of a batch of maps.
+    """Read the best peaks of a batch of maps; one whose box has no area inside the picture is none.
 
     Args:
         heatmap: (B, C, h, w) probabilities, 0 at all cells but peaks.
         offset, size: (B, 2, h, w) in cells, x and width first.
         stride: pixels per cell.
         top_k: K, unless there are fewer cells.
+        picture_hw: (B, 2) height and width of each picture in input pixels; the whole input without it.
 
     Returns:
         (B, K, ...) detections in input pixels, clipped to the input, best first; places without a peak score 0.
     """
     batch, _, height, width = heatmap.shape
-    flat = heatmap.reshape(batch, -1)
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    centre = grid + offset.transpose(0, 2, 3, 1)
+    half = np.maximum(size.transpose(0, 2, 3, 1), 0) / 2
+    corners = np.concatenate([centre - half, centre + half], axis=-1) * stride
+    boxes = clip_boxes(corners, (height * stride, width * stride))  # (B, h, w, 4), those of all cells
+    inside = boxes if picture_hw is None else np.minimum(boxes, picture_hw[:, None, None, [1, 0, 1, 0]])
+    empty = (inside[..., 2:] - inside[..., :2]).min(axis=-1) <= 0
+    flat = np.where(empty[:, None], 0, heatmap).reshape(batch, -1)
     k = min(top_k, flat.shape[1])
     best = np.argpartition(-flat, k - 1, axis=1)[:, :k]
     scores = np.take_along_axis(flat, best, axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")
     best, scores = (np.take_along_axis(each, order, axis=1) for each in (best, scores))
     labels, cell = np.divmod(best, height * width)
-    shift, side = (
-        np.take_along_axis(maps.reshape(batch, 2, -1), cell[:, None], axis=2).transpose(0, 2, 1)
-        for maps in (offset, size)
-    )
-    centre = np.stack([cell % width, cell // width], axis=-1) + shift
-    half = np.maximum(side, 0) / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=-1) * stride
-    clipped = clip_boxes(boxes, (height * stride, width * stride))
-    return Detections(clipped.astype(np.float32), scores.astype(np.float32), labels)
+    found = np.take_along_axis(boxes.reshape(batch, -1, 4), cell[..., None], axis=1)
+    return Detections(found.astype(np.float32), scores.astype(np.float32), labels)

@@ -27,6 +27,7 @@ class NcnnSession:
     """
 
     any_size = False
+    takes_picture_hw = True
 
     def __init__(self, path: Path) -> None:
         weights, facts = path.with_suffix(WEIGHTS), path.with_suffix(FACTS)
@@ -42,10 +43,10 @@ class NcnnSession:
         if self.net.load_param(str(path)) or self.net.load_model(str(weights)):
             raise InputError(f"{path}: corrupt or not an ncnn model, export it again")
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         heatmap, offset, size = (np.stack(each) for each in zip(*map(self._run, images), strict=True))
-        found = detections_from_maps(heatmap, offset, size, self.info.stride)
+        found = detections_from_maps(heatmap, offset, size, self.info.stride, self.info.top_k, picture_hw)
         return found._replace(class_names=self.info.class_names)
 
     def _run(self, image: np.ndarray) -> list[np.ndarray]:

@@ -55,12 +55,14 @@ class OnnxSession:
                 "make it with `centerx export`"
             )
         self.outputs = fitting[0]
+        self.takes_picture_hw = self.outputs == MAPS
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         first, second, third = self.session.run(self.outputs, {"images": images})
         if self.outputs == MAPS:
-            first, second, third, _ = detections_from_maps(first, second, third, self.info.stride)
+            found = detections_from_maps(first, second, third, self.info.stride, self.info.top_k, picture_hw)
+            return found._replace(class_names=self.info.class_names)
         return Detections(first, second, third, self.info.class_names)
 
 

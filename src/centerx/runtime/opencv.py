@@ -29,6 +29,7 @@ class OpenCvSession:
     """
 
     any_size = False
+    takes_picture_hw = True
 
     def __init__(self, path: Path) -> None:
         if not hasattr(cv2.dnn, "readNetFromCaffe"):
@@ -56,10 +57,10 @@ class OpenCvSession:
         if given != due:
             raise InputError(f"{path}: gives maps of {given} where {due} are needed: make it with `centerx export`")
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         heatmap, offset, size = self._run(images)
-        found = detections_from_maps(heatmap, offset, size, self.info.stride)
+        found = detections_from_maps(heatmap, offset, size, self.info.stride, self.info.top_k, picture_hw)
         return found._replace(class_names=self.info.class_names)
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:

@@ -46,6 +46,7 @@ class OpenVinoSession:
         if not fitting:
             raise InputError(f"{path}: gives {', '.join(sorted(names))}: make it with `centerx export`")
         self.outputs = fitting[0]
+        self.takes_picture_hw = self.outputs == MAPS
         (first, *others) = model.inputs
         if others or "images" not in first.get_names() or first.get_element_type() != ov.Type.u8:
             given = ", ".join(f"{each.get_any_name()} {each.get_element_type()}" for each in (first, *others))
@@ -56,12 +57,13 @@ class OpenVinoSession:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         self.model = core.compile_model(model, "CPU", settings)
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         found = self.model(images)
         first, second, third = (found[name] for name in self.outputs)
         if self.outputs == MAPS:
-            first, second, third, _ = detections_from_maps(first, second, third, self.info.stride)
+            found = detections_from_maps(first, second, third, self.info.stride, self.info.top_k, picture_hw)
+            return found._replace(class_names=self.info.class_names)
         return Detections(first, second, third, self.info.class_names)
 
 

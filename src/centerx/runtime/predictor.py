@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.geometry import Letterbox, warp_image
+from centerx.geometry import Letterbox, placed_sizes, warp_image
 from centerx.images import read_image
-from centerx.runtime.session import Session
+from centerx.runtime.session import Session, find_within
 from centerx.types import Detections
 
 LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
@@ -82,8 +82,9 @@ class Predictor:
         if not placed:
             return []
         images, letterboxes = zip(*placed, strict=True)
-        found = self.session(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
+        stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+        found = find_within(self.session, stacked, placed_sizes(letterboxes))
         return [
-            Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST)
+            Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST).with_area()
             for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)
         ]

@@ -6,7 +6,7 @@ import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,8 +30,22 @@ class Session(Protocol):
     any_size: bool
 
     def __call__(self, images: np.ndarray) -> Detections:
-        """(B, 3, H, W) uint8 RGB of the model's input size -> (B, K, ...) detections in input pixels, best first."""
+        """(B, 3, H, W) uint8 RGB of the model's input size -> (B, K, ...) detections in input pixels, best first.
+
+        Beside the pictures a session may take their (B, 2) float32 heights and widths in input pixels, and find nothing
+        beyond them: it then says so by a true attribute `takes_picture_hw`. See `find_within`.
+        """
         ...
+
+
+def find_within(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> Detections:
+    """Run a session on pictures of these sizes in their letterboxes; what it can know of the padding, it leaves out.
+
+    A file that ends with the boxes has the pictures for its one input: among its K places are what it finds in the
+    padding.
+    """
+    call: Any = session
+    return call(images, picture_hw) if getattr(session, "takes_picture_hw", False) else call(images)
 
 
 class Backend(NamedTuple):

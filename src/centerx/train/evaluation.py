@@ -13,6 +13,8 @@ import torch.distributed as dist
 from centerx.data.source import SampleSource
 from centerx.detector import Detector
 from centerx.evaluate import Metrics, detect_all, evaluate_found
+from centerx.evaluate.crowded import warn_of_top_k
+from centerx.evaluate.run import picture_sizes
 from centerx.train.module import CenterNetModule
 from centerx.types import Batch, Detections
 
@@ -69,7 +71,10 @@ class Evaluation(L.Callback):
             return
         for message in broken:
             logger.warning(f"not evaluated: {message}")
-        self.metrics = evaluate_found(self.source, found)
+        first = self.metrics is None  # what cannot be found or counted is told once
+        if first:
+            warn_of_top_k(self.source.entries, pl_module.deployed.decode.top_k)
+        self.metrics = evaluate_found(self.source, found, quiet=not first)
         self.figures = val_figures(self.metrics)
         self.improved = self.figures["val/AP"] > self.best
         self.best = max(self.best, self.figures["val/AP"])
@@ -90,7 +95,8 @@ def torch_detect(detector: Detector) -> Callable[[Batch], Detections]:
     def detect(batch: Batch) -> Detections:
         training = detector.training
         device = next(detector.parameters()).device
-        boxes, scores, labels, _ = detector.eval()(batch.images.to(device))
+        sizes = torch.from_numpy(picture_sizes(batch)).to(device)
+        boxes, scores, labels, _ = detector.eval()(batch.images.to(device), sizes)
         detector.train(training)
         return Detections(boxes.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy())
 

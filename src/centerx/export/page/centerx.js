@@ -46,7 +46,10 @@ class Detector {
       box: Array.from(boxes.data.subarray(4 * k, 4 * k + 4), (value, side) =>
         Math.min(value / scale, side % 2 ? pixels.height : pixels.width),
       ),
-    })).filter(({ score }) => score > 0); // 0 marks places that the network had no peak for
+    })).filter(
+      // 0 marks places that the network had no peak for; what it finds beside the picture has no area in it
+      ({ score, box: [left, top, right, bottom] }) => score > 0 && left < right && top < bottom,
+    );
   }
 
   /** One picture at a time: the session does not take a second before it has answered. */
