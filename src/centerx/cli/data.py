@@ -12,6 +12,7 @@ import typer
 
 from centerx.cli.words import plural
 from centerx.errors import InputError, nearest
+from centerx.files import require_folder, require_writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,7 @@ def convert(
         raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is the data set itself, choose another folder")
+    require_folder(target)
     wanted = _names(classes) if classes else None
     dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format)
     _tell(dataset.problems)
@@ -100,8 +102,10 @@ def show(
     import numpy as np
 
     from centerx.data.read import read_dataset
-    from centerx.draw import contact_sheet, save_image
+    from centerx.draw import contact_sheet, picture_format, save_image
 
+    require_writable(out, [data])
+    picture_format(out)
     wanted = _names(classes) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
     cells: list[np.ndarray] = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from centerx.errors import InputError
+from centerx.files import require_writable, write_json
 
 
 def evaluate(
@@ -28,6 +28,8 @@ def evaluate(
     from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluate.table import metrics_table
 
+    if json_file is not None:
+        require_writable(json_file, [model, data])
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format)
     if not any(len(record.labels) for record in dataset.records):
@@ -35,8 +37,6 @@ def evaluate(
     if model.suffix != ".json":
         require_pictures(dataset)
     warn_of_problems([dataset])
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
     factors = read_scales(scales)
     if flip or factors != [1.0]:
         if model.suffix.lower() != ".safetensors":
@@ -53,7 +53,7 @@ def evaluate(
         metrics = evaluate_model(model, [dataset], batch)
     metrics_table(metrics)
     if json_file is not None:
-        json_file.write_text(json.dumps(metrics._asdict(), indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, metrics._asdict(), indent=2)
 
 
 def read_scales(text: str) -> list[float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,8 +16,13 @@ import yaml
 from centerx.data.dataset import Dataset, Problem, Record, Track, readable_hw
 from centerx.data.yolo import load_yaml
 from centerx.errors import InputError
+from centerx.files import new_files, quoted, write_json, write_whole
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
+
+UNFIT_FOR_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in one line
+
+MOST_BYTES = 255  # of a file's name
 
 
 class Written(NamedTuple):
@@ -73,7 +78,7 @@ def write_coco(dataset: Dataset, folder: Path, split: str, track: Track = iter) 
     _check_free(split, file, folder / split)
     copies, problems = _copy_pictures(track(dataset.records), folder / split)
     tree = _coco(dataset, [copy._replace(name=f"{split}/{copy.name}") for copy in copies])
-    _write_text(file, json.dumps(tree, ensure_ascii=False))
+    write_json(file, tree)
     return Written(len(copies), problems)
 
 
@@ -108,8 +113,11 @@ def write_voc(dataset: Dataset, folder: Path, split: str, track: Track = iter) -
     Ignored objects become difficult ones. Otherwise as `write_coco`.
 
     Raises:
-        InputError: the folder has this split already, or splits of other classes.
+        InputError: the folder has this split already, or splits of other classes, or XML cannot hold a class's name.
     """
+    unfit = next((name for name in dataset.class_names if UNFIT_FOR_XML.search(name)), None)
+    if unfit is not None:
+        raise InputError(f"{dataset.path}: VOC cannot hold the class name {unfit!r}, rename it with --classes")
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     _check_free(split, listed)
     file = folder / "labelmap.txt"
@@ -156,8 +164,11 @@ def _copy_pictures(records: Iterable[Record], folder: Path) -> tuple[list[_Copy]
             problems.append(Problem(str(record.image), f"{what}; left out", "skipped"))
             continue
         name = _free_name(record.image, taken)
+        if quoted(record.image.name) != record.image.name:
+            problems.append(Problem(str(record.image), f"not a name in UTF-8 on one line; copied as {name}", "fixed"))
         taken.add(Path(name).stem.casefold())
-        shutil.copyfile(record.image, folder / name)
+        with new_files(folder / name) as copy:
+            shutil.copyfile(record.image, copy)
         copies.append(_Copy(record, name, hw))
     if not copies:
         raise InputError(f"{folder}: nothing to write, none of the {len(problems)} pictures can be read")
@@ -165,15 +176,22 @@ def _copy_pictures(records: Iterable[Record], folder: Path) -> tuple[list[_Copy]
 
 
 def _free_name(image: Path, taken: set[str]) -> str:
-    """The picture's own name, or one with its folder's name or a number."""
-    name, number = image.name, 1
-    if image.stem.casefold() in taken and image.parent.name:
-        name = f"{image.parent.name}_{image.name}"
-    stem = Path(name).stem
-    while Path(name).stem.casefold() in taken:
+    """The picture's own name, quoted, or one with its folder's name or a number."""
+    suffix = quoted(image.suffix)
+    room = MOST_BYTES - max(len(suffix.encode()), len(".txt"))  # its labels may go to a file of that suffix
+    own, number = quoted(image.stem), 1
+    if _cut(own, room).casefold() in taken and image.parent.name:
+        own = f"{quoted(image.parent.name)}_{own}"
+    stem = _cut(own, room)
+    while stem.casefold() in taken:
         number += 1
-        name = f"{stem}_{number}{image.suffix}"
-    return name
+        end = f"_{number}"
+        stem = _cut(own, room - len(end)) + end
+    return stem + suffix
+
+
+def _cut(text: str, most: int) -> str:
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
@@ -238,5 +256,4 @@ def _add(node: Element, texts: dict[str, Any]) -> None:
 
 
 def _write_text(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text.encode())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from centerx.errors import InputError
+from centerx.files import json_text
 from centerx.geometry import PAD_VALUE
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
@@ -23,13 +24,17 @@ def require_file(path: Path) -> None:
     """Raise where a model file is missing.
 
     Raises:
-        InputError: there is nothing, or a folder.
+        InputError: there is nothing, a folder, or a path that is not UTF-8.
     """
     if path.is_dir():
         inside = next((each for each in RUN_MODELS if (path / each).is_file()), None)
         raise InputError(f"{path}: is a folder, name the model file{f' in it, {path / inside}' if inside else ''}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: this path is not UTF-8, which most runtimes cannot open, rename it") from None
 
 
 class ModelInfo(NamedTuple):
@@ -52,7 +57,7 @@ class ModelInfo(NamedTuple):
         """Return the strings to store: `class_names`, `input_size` (height, width), `stride`, `letterbox`, `origin`."""
         return {
             "producer": "centerx",
-            "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
+            "class_names": json_text(list(self.class_names)),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
             "letterbox": json.dumps(LETTERBOX),
