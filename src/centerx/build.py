@@ -27,6 +27,7 @@ from centerx.data.read import read_dataset, require_pictures, warn_of_problems
 from centerx.data.source import SampleSource, check_class_names, union_of_classes, warn_of_likeness
 from centerx.detector import Detector
 from centerx.errors import InputError
+from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
 from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
@@ -323,8 +324,9 @@ def prepare_folder(folder: Path) -> None:
     """Make the run folder.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or no library could open its files.
     """
+    require_utf8(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:

@@ -133,9 +133,22 @@ def require_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written ({error.strerror}), choose another place") from None
 
 
-def json_text(tree: Any, indent: int | None = None) -> str:
+def require_utf8(path: Path) -> None:
+    """Refuse a path that most libraries, which know nothing of Python's escapes, cannot open.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: this path is not UTF-8, in which most libraries open files, rename it") from None
+
+
+def json_text(tree: Any, indent: int | None = None, separators: tuple[str, str] | None = None) -> str:
     """JSON that stays readable; what UTF-8 cannot hold is escaped (`\\udcdf`), so that reading gives the same names."""
-    return json.dumps(tree, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace").decode()
+    text = json.dumps(tree, ensure_ascii=False, indent=indent, separators=separators)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def quoted(name: str) -> str:

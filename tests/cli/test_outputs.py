@@ -198,3 +198,29 @@ def test_ctrl_c_leaves_the_former_file(onnx_file: Path, tmp_path: Path) -> None:
         assert process.wait(60) == 2
     assert (tmp_path / "a.json").read_text() == "former"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train nano data.train=[{odd}]",
+        "export {model} --out {odd}",
+        "import {model} --out {odd}.safetensors",
+        "train nano data.train=[{scenes}] data.workers=0 classes=null --out {odd}",
+        "merge --teachers {odd}.onnx --images in --student nano",
+    ],
+)
+def test_paths_that_libraries_cannot_open_are_refused_before_the_work(
+    centerx: CommandLine,
+    pictures: Path,
+    model_file: Path,
+    scenes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.chdir(pictures.parent)
+    monkeypatch.setattr("lightning.Trainer.fit", None)
+    odd = os.fsdecode(b"caf\xe9")
+    status, _, err = centerx(*(word.format(odd=odd, model=model_file, scenes=scenes) for word in command.split()))
+    assert (status, err.count("\n")) == (2, 1)
+    assert "caf\\udce9" in err

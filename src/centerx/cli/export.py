@@ -11,7 +11,7 @@ import typer
 
 from centerx.cli.sizes import parse_size
 from centerx.errors import InputError
-from centerx.files import require_folder
+from centerx.files import require_folder, require_utf8
 
 if TYPE_CHECKING:
     from centerx.config import Config
@@ -54,6 +54,7 @@ def export(
     if out is not None and out.name.endswith(suffixes) and not out.is_dir():
         raise InputError(f"--out: {out} would be a folder, of files named like the model; leave its suffix out")
     folder = out or model.parent
+    require_utf8(folder)
     require_folder(folder)
     input_hw = parse_size(size) if size is not None and not any_size else None
     for module in (module for entry in formats.values() for module in entry.needs):

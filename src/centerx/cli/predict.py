@@ -46,8 +46,10 @@ def predict(
 
     found = find_sources(sources)
     targets = output_files(found, out) if out is not None else [None] * len(found)
-    for file in filter(None, [json_file, *targets]):
-        require_writable(file, [model, *(source.path for source in found)])
+    if json_file is not None:
+        require_writable(json_file, [model, *(source.path for source in found)])
+    for target in filter(None, targets):
+        require_writable(target)
     predictor = load(model, backend, parse_size(size) if size is not None else None)
     pictures = objects = 0
     unreadable: list[str] = []

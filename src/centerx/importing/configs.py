@@ -11,7 +11,7 @@ import yaml
 
 from centerx.config.load import parse_config
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import quoted, write_whole
 from centerx.importing.keys import BY_ITS_CODE, DEFAULTS, Fate, Flat, fate_of
 
 MAX_DEPTH = 16
@@ -51,8 +51,8 @@ def import_config(path: Path, out: Path) -> None:
 def header(path: Path, out: Path) -> str:
     """The comment on top."""
     return (
-        f"# centerx train {out} --out runs/{out.stem}\n"
-        f"# From {path.name} of centerX; not measured here.\n"
+        f"# centerx train {quoted(str(out))} --out runs/{quoted(out.stem)}\n"
+        f"# From {quoted(path.name)} of centerX; not measured here.\n"
         "# FILL IN the paths of data.train and data.val: they are guesses from the names of data sets there.\n"
         "# FILL IN those of distill.teachers and train.init, where there are some: checkpoints to convert first, by\n"
         "# `centerx import`.\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from centerx.errors import InputError
-from centerx.files import json_text
+from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
@@ -31,10 +31,7 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: is a folder, name the model file{f' in it, {path / inside}' if inside else ''}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
-    try:
-        str(path.absolute()).encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{path}: this path is not UTF-8, which most runtimes cannot open, rename it") from None
+    require_utf8(path)
 
 
 class ModelInfo(NamedTuple):

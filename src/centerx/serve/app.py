@@ -174,7 +174,7 @@ def create_app(
 
 def answer(tree: dict[str, Any]) -> Response:
     """JSON as `predict` writes it, with whatever names."""
-    return Response(json_text(tree), media_type="application/json")
+    return Response(json_text(tree, separators=(",", ":")), media_type="application/json")
 
 
 @contextmanager
