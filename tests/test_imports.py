@@ -20,7 +20,7 @@ PACKAGE = Path(centerx.__file__).parent
 SHARED = {"errors", "files", "types", "geometry", "images", "problems"}
 MAY_IMPORT = {
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "geometry": set(),
     "progress": set(),
     "types": {"geometry"},

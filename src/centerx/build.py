@@ -28,6 +28,7 @@ from centerx.data.read import read_dataset, require_pictures
 from centerx.data.source import SampleSource, check_class_names, only_with_objects, union_of_classes
 from centerx.detector import Detector
 from centerx.errors import InputError
+from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
 from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
@@ -370,8 +371,9 @@ def prepare_folder(folder: Path) -> None:
     """Make the run folder.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or no library could open its files.
     """
+    require_utf8(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from centerx.errors import InputError
+from centerx.files import quoted, write_whole
 
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
 PAPER = (250, 250, 250)
@@ -51,7 +53,7 @@ def draw_boxes(
         pen.rectangle(corners, outline=class_colour(int(labels[row])), width=width)
     for row in best_last:
         label = int(labels[row])
-        text = class_names[label] + ("" if scores is None else f" {float(scores[row]):.2f}")
+        text = quoted(class_names[label]) + ("" if scores is None else f" {float(scores[row]):.2f}")
         corner = float(boxes[row][0]), float(boxes[row][1])
         _draw_tag(pen, corner, text, font, class_colour(label), canvas.size)
     return np.asarray(canvas)
@@ -86,7 +88,7 @@ def contact_sheet(
         top = gap + position // columns * (height + foot + gap)
         sheet.paste(picture, (left + (width - picture.width) // 2, top + (height - picture.height) // 2))
         if captions:
-            pen.text((left, top + height + 2), _shorten(captions[position], width, font), fill=INK, font=font)
+            pen.text((left, top + height + 2), _shorten(quoted(captions[position]), width, font), fill=INK, font=font)
     return np.asarray(sheet)
 
 
@@ -96,11 +98,26 @@ def save_image(path: Path, image: np.ndarray) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    content = io.BytesIO()  # Pillow's encoders do not tell of every full disk
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+        Image.fromarray(image).save(content, picture_format(path))
+        write_whole(path, content.getbuffer())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot write the picture ({error}), choose another place") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot write the picture ({reason}), choose another place") from None
+
+
+def picture_format(path: Path) -> str:
+    """Pillow's name of the format that a suffix stands for.
+
+    Raises:
+        InputError: it stands for none that can be written.
+    """
+    known = Image.registered_extensions()
+    format = known.get(path.suffix.lower(), "")
+    if format not in Image.SAVE:
+        raise InputError(f"{path}: cannot write pictures of such a name, end the name in .png or .jpg")
+    return format
 
 
 def _shorten(text: str, width: int, font: Font) -> str:

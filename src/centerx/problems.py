@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +55,7 @@ class Kind(Enum):
     TURNED_BOXES = "fixed", "boxes of the picture as stored, with `frame: stored`: turned with it"
     ORIENTATION = "fixed", "an EXIF orientation that is none of 1 to 8: taken as upright"
     FOUND_ELSEWHERE = "fixed", "a picture, folder or list of names that is not where the data says: found near by"
+    RENAMED_PICTURE = "fixed", "a picture whose name is not UTF-8 on one line: copied under another name"
     CONTRADICTING_NAME = "doubtful", "labels that name another picture than the one they are read for"
     NO_IMAGE_LABELS = "doubtful", "boxes without their image-level labels: a picture labels the classes of its boxes"
     TWO_PLACES = "doubtful", "data in two places that may be meant: the nearer is read"
@@ -161,5 +161,4 @@ def tell(
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
     """Write all problems as a json list."""
-    rows = json.dumps([problem.to_dict() for problem in problems], indent=1)
-    write_whole(path, (rows + "\n").encode())
+    write_json(path, [problem.to_dict() for problem in problems], indent=1)

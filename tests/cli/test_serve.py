@@ -20,6 +20,7 @@ import httpx2
 import pytest
 from PIL import Image
 
+from centerx.cli.serve import read_origin
 from tests.cli.conftest import CommandLine
 from tests.cli.test_predict import picture, read_json, save
 
@@ -141,9 +142,38 @@ def test_a_port_that_is_taken(centerx: CommandLine, onnx_file: Path) -> None:
         (["{model}", "--port", "70000"], "'--port'"),
         (["{model}", "--max-batch", "0"], "'--max-batch'"),
         (["{model}", "--max-megapixels", "1000"], "'--max-megapixels'"),
+        (["{model}", "--allow-origin", "localhost:3000"], "--allow-origin: 'localhost:3000' is no origin"),
+        (["{model}", "--allow-origin", "http://localhost:3000/"], "'http://localhost:3000/' is no origin"),
+        (["{model}", "--allow-origin", "*", "--allow-origin", ""], "'' is no origin"),
     ],
 )
 def test_wrong_arguments(centerx: CommandLine, onnx_file: Path, arguments: list[str], words: str) -> None:
     status, out, err = centerx("serve", *(each.format(model=onnx_file) for each in arguments))
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert words in err
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("HTTPS://Example.org", "https://example.org"),
+        ("https://example.org:443", "https://example.org"),
+        ("http://example.org:443", "http://example.org:443"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("null", "null"),
+        ("*", "*"),
+    ],
+)
+def test_origins_are_as_browsers_send_them(text: str, origin: str) -> None:
+    assert read_origin(text) == origin
+
+
+def test_a_started_server_answers_pages_of_an_allowed_origin(onnx_file: Path) -> None:
+    with started(onnx_file, "--allow-origin", "http://a.org", "--allow-origin", "http://b.org") as (_, port):
+        asked = {"Origin": "http://b.org", "Access-Control-Request-Method": "POST"}
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert client.options("/predict", headers=asked).headers["Access-Control-Allow-Origin"] == "http://b.org"
+            head = client.head("/health")
+            assert (head.status_code, head.content) == (200, b"")

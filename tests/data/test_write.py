@@ -14,7 +14,8 @@ from centerx.data.dataset import Dataset, Record
 from centerx.data.read import read_dataset
 from centerx.data.write import WRITERS, coco_tree, write_voc, write_yolo
 from centerx.errors import InputError
-from tests.data.handmade import assert_same_objects, fates, write_coco, write_picture
+from centerx.problems import Kind
+from tests.data.handmade import assert_same_objects, coco_image, fates, write_coco, write_picture
 
 WIDTH, HEIGHT = 40, 30
 TOLERANCE = {"coco": 1e-9, "voc": 0, "yolo": 1e-6}  # pixels; YOLO's figures have eight decimals
@@ -222,3 +223,15 @@ def test_other_programs_understand_the_files(shared_data: Path, tmp_path: Path) 
         "names": {0: "Platelets", 1: "RBC", 2: "WBC"},
         "val": "images/val",
     }
+
+
+def test_classes_labelled_per_picture_survive_in_coco_and_are_told_elsewhere(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    image = coco_image() | {"neg_category_ids": [3], "not_exhaustive_category_ids": []}
+    names = [{"id": number, "name": name} for number, name in enumerate(("cat", "dog", "cow"), start=1)]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=[image], categories=names))
+    assert dataset.records[0].labelled == {0, 2}
+    WRITERS["coco"](dataset, tmp_path / "coco", "train", iter, bool)
+    assert read_dataset(tmp_path / "coco").records[0].labelled == {0, 2}
+    (problem,) = write_yolo(dataset, tmp_path / "yolo", "train").problems
+    assert problem.kind is Kind.NOT_WRITTEN

@@ -157,7 +157,7 @@ CAFFE2 = {"blobs": {"conv1_w": np.ones(3)}}
         ("a.pth", b"Quota exceeded.", 'a text file .it begins "Quota exceeded."'),
         ("a.pth", b"", "an empty file, download or copy it again"),
         ("a.zip", zipped, r"an archive \(zip\) of 1 files, unpack it"),
-        ("a.pth", gzip.compress(b"weights"), r"an archive \(gzip\), unpack it"),
+        ("a.pth", gzip.compress(b"weights", mtime=0), r"an archive \(gzip\), unpack it"),
         ("a.pt", a_program, "a program of TorchScript, which is not run"),
         ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "weights of Keras"),
         ("a.npz", lambda path: np.savez(path.open("wb"), a=np.ones(3)), "arrays of NumPy"),

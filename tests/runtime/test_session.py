@@ -227,3 +227,9 @@ def test_maps_without_peaks_or_of_few_cells() -> None:
     assert found.boxes.shape == (2, 6, 4)
     assert not found.scores.any()
     assert found.boxes.max() <= 12
+
+
+@pytest.mark.parametrize("path", [b"\x08\x0a", None, 7, ["model.onnx"]])
+def test_a_model_is_opened_by_its_path_alone(path: object) -> None:
+    with pytest.raises(InputError, match=f"not by something of type {type(path).__name__}"):
+        open_session(path)

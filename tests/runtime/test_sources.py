@@ -1,6 +1,9 @@
 """Files, folders, patterns and videos -> frames, and where drawings go."""
 
-from contextlib import closing
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 
 from centerx.errors import InputError
-from centerx.runtime.sources import Source, VideoFile, find_sources, output_files
+from centerx.runtime.sources import Source, find_sources, output_files, video_file
 from tests.data.handmade import write_picture
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]  # RGB, one a frame
@@ -115,15 +118,62 @@ def test_broken_videos_are_named_without_chatter(tmp_path: Path, capfd: pytest.C
 
 def test_a_video_file_runs_at_the_speed_of_another(tmp_path: Path) -> None:
     like = write_video(tmp_path / "v.avi", "MJPG", speed=12.0)
-    with closing(VideoFile(tmp_path / "new" / "copy.mp4", like)) as file:
+    with video_file(tmp_path / "new" / "copy.mp4", like) as add:
         for frame in Source(like, Path("v.avi")).frames():
-            file.add(frame)
+            add(frame)
     capture = cv2.VideoCapture(str(tmp_path / "new" / "copy.mp4"))
     assert (capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)) == (12.0, 3)
     copied = list(Source(tmp_path / "new" / "copy.mp4", Path("copy.mp4")).frames())
     assert np.abs(copied[2].astype(int) - COLOURS[2]).mean() < 12
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["copy.mp4"]
 
 
 def test_a_video_file_without_frames_leaves_nothing(tmp_path: Path) -> None:
-    VideoFile(tmp_path / "v.mp4", tmp_path / "like.mp4").close()
+    with video_file(tmp_path / "v.mp4", tmp_path / "like.mp4"):
+        pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_ends_early_leaves_the_former_one(tmp_path: Path) -> None:
+    like, out = write_video(tmp_path / "like.avi", "MJPG"), tmp_path / "v.mp4"
+    out.write_bytes(b"former")
+    with pytest.raises(KeyboardInterrupt), video_file(out, like) as add:  # noqa: PT012
+        add(np.zeros((48, 64, 3), np.uint8))
+        raise KeyboardInterrupt
+    assert out.read_bytes() == b"former"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_told_of_a_video_too(tmp_path: Path) -> None:
+    """OpenCV itself says nothing of it."""
+    like, out = write_video(tmp_path / "like.avi", "MJPG"), tmp_path / "v.mp4"
+    out.write_bytes(b"former")
+    frames = np.random.default_rng(0).integers(0, 256, (30, 96, 128, 3), np.uint8)
+    with (  # noqa: PT012
+        files_of_at_most(1 << 16),
+        pytest.raises(OSError, match=r"0 of 30 frames .*v\.mp4"),
+        video_file(out, like) as add,
+    ):
+        for frame in frames:
+            add(frame)
+    assert out.read_bytes() == b"former"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_video_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xe9.avi")
+    write_video(tmp_path / "v.avi", "MJPG").rename(odd)
+    with video_file(tmp_path / os.fsdecode(b"\xdf.mp4"), odd) as add:
+        for frame in Source(odd, Path(odd.name)).frames():
+            add(frame)
+    assert len(list(Source(tmp_path / os.fsdecode(b"\xdf.mp4"), Path("a.mp4")).frames())) == 3

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +47,10 @@ class Slow:
 
 
 @contextmanager
-def serving(predictor: Predictor, limits: Limits = LIMITS, max_batch: int = 4) -> Iterator[TestClient]:
-    app = create_app(predictor, "m.onnx", "onnxruntime", limits, max_batch)
+def serving(
+    predictor: Predictor, limits: Limits = LIMITS, max_batch: int = 4, origins: Sequence[str] = ()
+) -> Iterator[TestClient]:
+    app = create_app(predictor, "m.onnx", "onnxruntime", limits, max_batch, origins)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -174,6 +176,58 @@ def test_a_wrong_score(client: TestClient, slow: Slow, score: str) -> None:
     assert slow.sizes == []
 
 
+def form(*fields: tuple[str, Any]) -> dict[str, Any]:
+    """A form of the picture and other fields, text or (name, content) of a file."""
+    image = ("image", ("a.png", level(1)))
+    return {"files": [image, *((name, each if isinstance(each, tuple) else (None, each)) for name, each in fields)]}
+
+
+@pytest.mark.parametrize("score", ["-0.1", "1.1", "nan", "high", ""])
+def test_a_wrong_score_in_a_form(client: TestClient, slow: Slow, score: str) -> None:
+    answer = client.post("/predict", **form(("score", score)))
+    assert answer.status_code == 422
+    assert answer.json() == client.post(f"/predict?score={score}", content=level(1)).json()
+    assert slow.sizes == []
+
+
+@pytest.mark.parametrize(("score", "kept"), [("0", 3), ("0.5", 1), (" 0.50 ", 1), ("1", 0)])
+def test_the_score_of_a_form_counts_like_that_of_the_query(
+    client: TestClient, slow: Slow, score: str, kept: int
+) -> None:
+    slow.scores = [0.9, 0.31, 0.29]
+    in_form = client.post("/predict", **form(("score", score)))
+    assert [each["score"] for each in in_form.json()["detections"]] == pytest.approx(slow.scores[:kept])
+    assert in_form.json() == client.post("/predict", params={"score": score}, **form()).json()
+    assert in_form.json() == client.post("/predict", params={"score": score}, **form(("score", score))).json()
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "words"),
+    [
+        ("?conf=0.9", {"content": level(1)}, "unknown query parameter 'conf', known: score"),
+        ("?Score=0.9", {"content": level(1)}, "'Score' (did you mean 'score'?)"),
+        ("?score=0.5&top%0Ak=3", {"content": level(1)}, "unknown query parameter 'top\\nk'"),
+        ("?conf=0.9", {"content": b"no picture"}, "unknown query parameter 'conf'"),
+        ("", form(("conf", "0.9")), "unknown form field 'conf', known: image, score"),
+        ("", form(("scores", "0.9")), "(did you mean 'score'?)"),
+        ("", form(("mask", ("m.png", level(1)))), "unknown form field 'mask'"),
+        ("", form(("score", ("s.txt", b"0.5"))), "score: is a file"),
+        ("?score=0.3", form(("score", "0.5")), "score: 0.3 and 0.5 are asked for, send one"),
+        ("?score=0.3&score=0.5", {"content": level(1)}, "score: 0.3 and 0.5 are asked for, send one"),
+        ("?score=high&score=0.5", {"content": level(1)}, "score: Input should be a valid number"),
+        ("", form(("score", "0.3"), ("score", "0.5")), "score: 0.3 and 0.5 are asked for, send one"),
+    ],
+)
+def test_what_means_nothing_here_or_contradicts_is_told(
+    client: TestClient, slow: Slow, query: str, body: dict[str, Any], words: str
+) -> None:
+    answer = client.post(f"/predict{query}", **body)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert "\n" not in answer.json()["detail"]
+    assert slow.sizes == []
+
+
 def ask(predictor: Predictor, limits: Limits, receive: Callable[[], Any]) -> tuple[int, dict[str, str]]:
     """Status and answer to a POST whose body is what `receive` gives, of no length declared."""
     app = create_app(predictor, "m.onnx", "onnxruntime", limits, 1)
@@ -273,7 +327,61 @@ def test_more_than_the_allowed_requests_are_told_to_come_again(slow: Slow) -> No
         assert client.post("/predict", content=level(1)).status_code == 200
 
 
+# Pages of other origins
+
+HERE, THERE = "http://localhost:3000", "https://example.org"
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed"),
+    [
+        ((), HERE, None),
+        ((HERE,), HERE, HERE),
+        ((THERE, HERE), HERE, HERE),
+        ((HERE,), THERE, None),
+        (("*",), THERE, "*"),
+    ],
+)
+def test_a_page_of_another_origin_may_ask_where_it_is_allowed(
+    slow: Slow, origins: Sequence[str], origin: str, allowed: str | None
+) -> None:
+    with serving(Predictor(slow), origins=origins) as client:
+        preflight = client.options("/predict", headers={"Origin": origin} | PREFLIGHT)
+        assert preflight.status_code == (200 if allowed else 400 if origins else 405)
+        assert preflight.headers.get("Access-Control-Allow-Origin") == allowed
+        if allowed:
+            assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+            assert preflight.headers["Access-Control-Allow-Headers"].lower() in ("content-type", "*")
+        for answer, status in (
+            (client.post("/predict", content=level(1), headers={"Origin": origin}), 200),
+            (client.post("/predict?conf=1", content=level(1), headers={"Origin": origin}), 422),
+            (client.post("/predict", content=b"hello", headers={"Origin": origin}), 415),
+            (client.get("/health", headers={"Origin": origin}), 200),
+        ):
+            assert answer.status_code == status
+            assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+        assert metric(client, 'centerx_requests_total{status="200"}') == 1  # preflights are no answers
+
+
 # The other pages
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json"])
+def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, get.status_code) == (200, 200)
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+
+
+def test_names_of_any_kind_are_answered(slow: Slow) -> None:
+    slow.info = ModelInfo(("caf\udce9 猫",), (32, 64), 4)
+    app = create_app(Predictor(slow), "m\udce9.onnx", "onnxruntime", LIMITS, 1)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        health = client.get("/health").json()
+        assert (health["model"], health["classes"]) == ("m\udce9.onnx", ["caf\udce9 猫"])
+        assert client.post("/predict", content=level(1)).json()["detections"][0]["label"] == "caf\udce9 猫"
+        assert client.get("/openapi.json").json()["info"]["title"] == "centerX: m%E9.onnx"
 
 
 def test_health(onnx_file: Path) -> None:
@@ -302,6 +410,10 @@ def test_the_openapi_page_says_what_goes_in_and_what_comes_out(client: TestClien
     page = client.get("/openapi.json").json()
     predict = page["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
+    form = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(form["properties"]) == {"image", "score"}
+    [score] = predict["parameters"]
+    assert (score["name"], score["schema"]["default"]) == ("score", 0.3)
     assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "503", "504"}
     assert predict["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Entry")
     assert set(page["components"]["schemas"]["Entry"]["properties"]) == {"image", "width", "height", "detections"}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from centerx.errors import InputError
+from centerx.files import quoted, require_writable, write_whole
 
 
 def bench(
@@ -19,6 +20,7 @@ def bench(
 ) -> None:
     """Measure latency and throughput of models in every runtime that is installed, side by side."""
     import csv
+    import io
 
     from rich.console import Console
     from rich.table import Table
@@ -34,6 +36,8 @@ def bench(
         raise InputError(f"--batch: {batch}: at least one picture a call")
     if backend == "auto":
         raise InputError("--backend: without a name all that are installed are measured, leave auto out")
+    if csv_file is not None:
+        require_writable(csv_file, models)
     rows = bench_models(models, batches, runs, backend)
     table = Table(title=rows[0].machine)
     for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):
@@ -43,7 +47,6 @@ def bench(
         table.add_row(*map(Text, cells), f"{row.ms:.1f}", f"{row.pictures_per_second:.1f}")
     Console().print(table)
     if csv_file is not None:
-        with csv_file.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(Timing._fields)
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([Timing._fields, *(row._replace(model=quoted(row.model)) for row in rows)])
+        write_whole(csv_file, text.getvalue().encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import typer
 
 from centerx.cli.words import FRAME_HELP, Frame, plural
 from centerx.errors import InputError, nearest
-from centerx.files import write_whole
+from centerx.files import require_folder, require_writable, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +59,8 @@ def check(
     from centerx.data.check import TOP_K, alike_classes, box_problems, crowded_pictures, picture_problems
     from centerx.data.read import check_usable, scan_dataset, select_classes
 
+    if json_file is not None:
+        require_writable(json_file, [data])
     dataset = scan_dataset(data, split=split, images=images, format=format, frame=frame)
     if all(problem.fate != "fatal" for problem in dataset.problems):
         dataset = select_classes(dataset, _names(classes) if classes else None)
@@ -70,7 +71,7 @@ def check(
         problems += _tell([*alike_classes(dataset.class_names), *crowded_pictures(dataset.records, TOP_K)])
         _summarise(dataset)
     if json_file is not None:
-        write_whole(json_file, (json.dumps(report(dataset, problems), indent=1) + "\n").encode())
+        write_json(json_file, report(dataset, problems), indent=1)
     check_usable(dataset._replace(problems=problems), split)
 
 
@@ -95,6 +96,7 @@ def convert(
         raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is the data set itself, choose another folder")
+    require_folder(target)
     wanted = _names(classes) if classes else None
     dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format, frame=frame)
     tell_problems = partial(announce, dataset)
@@ -120,8 +122,10 @@ def show(
 
     from centerx.data.check import announce
     from centerx.data.read import read_dataset
-    from centerx.draw import contact_sheet, save_image
+    from centerx.draw import contact_sheet, picture_format, save_image
 
+    require_writable(out, [data])
+    picture_format(out)
     wanted = _names(classes) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
     announce(dataset)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from centerx.files import json_text, write_json
+
 TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
 SCENES = 1000  # with labels for each teacher, and without for the student
 VAL_SCENES = 200
@@ -98,14 +100,14 @@ def demo(
         "onnx": str(onnx),
         "picture": str(picture),
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "report.json", report, indent=2)
     print(f"AP {metrics.AP:.3f} on {metrics.images} held-out scenes after {seconds:.0f} s")
     print(f"picture: {picture}\nmodel:   {onnx}\nreport:  {out / 'report.json'}")
 
 
 def overrides(values: dict[str, Any]) -> list[str]:
     """`key=value` words."""
-    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    return [f"{key}={json_text(value)}" for key, value in values.items()]
 
 
 def draw_held_out(model: Path, images: list[Path], out: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from centerx.cli.words import FRAME_HELP, Frame
 from centerx.errors import InputError
+from centerx.files import require_writable, write_json
 
 
 def evaluate(
@@ -35,6 +35,8 @@ def evaluate(
     from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluate.table import metrics_table
 
+    if json_file is not None:
+        require_writable(json_file, [model, data])
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
     if all(record.ignore.all() for record in dataset.records):
@@ -43,8 +45,6 @@ def evaluate(
     if model.suffix != ".json":
         require_pictures(dataset)
     announce(dataset)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
     factors = read_scales(scales)
     if flip or factors != [1.0]:
         if model.suffix.lower() != ".safetensors":
@@ -61,7 +61,7 @@ def evaluate(
         metrics = evaluate_model(model, [dataset], batch, max_detections=max_detections)
     metrics_table(metrics)
     if json_file is not None:
-        json_file.write_text(json.dumps(metrics.to_json(), indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, metrics.to_json(), indent=2)
 
 
 def read_scales(text: str) -> list[float]:

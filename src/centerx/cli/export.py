@@ -11,6 +11,7 @@ import typer
 
 from centerx.cli.sizes import parse_size
 from centerx.errors import InputError
+from centerx.files import require_folder, require_utf8
 
 if TYPE_CHECKING:
     from centerx.config import Config
@@ -52,6 +53,9 @@ def export(
     suffixes = tuple(entry.suffix for entry in formats.values() if entry.suffix.startswith("."))
     if out is not None and out.name.endswith(suffixes) and not out.is_dir():
         raise InputError(f"--out: {out} would be a folder, of files named like the model; leave its suffix out")
+    folder = out or model.parent
+    require_utf8(folder)
+    require_folder(folder)
     input_hw = parse_size(size) if size is not None and not any_size else None
     for module in (module for entry in formats.values() for module in entry.needs):
         if find_spec(module) is None:
@@ -74,8 +78,6 @@ def export(
             learnt = some_pictures(SampleSource(calibration, info.class_names), info.input_hw, CALIBRATED_ON)
         if learnt is None or not len(learnt):
             raise InputError("--precision: int8 is calibrated on pictures, give a folder of readable ones with --data")
-    folder = out or model.parent
-    folder.mkdir(parents=True, exist_ok=True)
     for name, entry in formats.items():
         request = Request(outputs or entry.outputs[0], precision, learnt, any_size)
         marks = [mark for mark in (request.outputs, precision) if mark in ("maps", "fp16", "int8")]

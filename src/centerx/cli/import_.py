@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from centerx.errors import InputError
+from centerx.files import require_utf8, require_writable
 
 
 def import_(
@@ -31,6 +32,8 @@ def import_(
     """Convert weights or configurations of CenterNet, centerX and CenterNet-better(-plus), or weights of a backbone."""
     if colour not in (None, "RGB", "BGR"):
         raise InputError(f"--colour: {colour!r} is neither RGB nor BGR")
+    require_utf8(out)
+    require_writable(out, [source])
     if source.suffix.lower() in {".yaml", ".yml", ".py"}:
         from centerx.importing.configs import import_config
 

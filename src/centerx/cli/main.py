@@ -6,6 +6,7 @@ torch-free install can run every command that needs no torch.
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -57,6 +58,9 @@ def main() -> NoReturn:
 
 def run_and_exit(program: Callable[[], object]) -> NoReturn:
     """Run a program; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of names that the terminal cannot show
     show_log()
     warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from centerx.errors import InputError
+from centerx.files import json_text, write_json
 
 if TYPE_CHECKING:
     from centerx.config.schema import DataEntry, TeacherConfig
@@ -86,7 +86,7 @@ def merge(
         "data.val": [{"path": str(path), "split": val_split} for path in val] if val else labelled,
         "distill.teachers": [{"weights": str(path)} for path in teachers],
     }
-    changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
+    changes = [f"{key}={json_text(value)}" for key, value in given.items()]
     run = build_run(load_config(student, [*changes, *(overrides or [])]), out)
     fit(run, checkpoint)
     if not run.trainer.is_global_zero:
@@ -170,8 +170,7 @@ def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
     mean = sum(alone_of) / len(alone_of) if alone_of and comparable else None
     table.add_section()
     table.add_row("mean", "", shown(mean), shown(student.AP), shown(difference(mean, student.AP)))
-    content = json.dumps({"AP": student.AP, "classes": rows}, indent=2, ensure_ascii=False)
-    path.write_text(content + "\n", encoding="utf-8")
+    write_json(path, {"AP": student.AP, "classes": rows}, indent=2)
     Console().print(table)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -14,12 +13,13 @@ import typer
 from centerx.cli.sizes import parse_size
 from centerx.cli.words import plural
 from centerx.errors import InputError
+from centerx.files import json_list, require_writable
 
 if TYPE_CHECKING:
     import numpy as np
 
     from centerx.runtime import Predictor
-    from centerx.runtime.sources import Source, VideoFile
+    from centerx.runtime.sources import Source
     from centerx.types import Detections
 
 logger = logging.getLogger(__name__)
@@ -46,29 +46,31 @@ def predict(
 
     found = find_sources(sources)
     targets = output_files(found, out) if out is not None else [None] * len(found)
-    predictor = load(model, backend, parse_size(size) if size is not None else None)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-    entries: list[dict[str, Any]] = []
+        require_writable(json_file, [model, *(source.path for source in found)])
+    for target in filter(None, targets):
+        require_writable(target)
+    predictor = load(model, backend, parse_size(size) if size is not None else None)
+    pictures = objects = 0
     unreadable: list[str] = []
     work = list(zip(found, targets, strict=True))
     frames = read_frames(track(work, "predicting"), unreadable if len(work) > 1 else None)
-    with closing(ahead(detect(predictor, frames, batch, score))) as results, Drawings() as drawings:
+    with ExitStack() as stack:
+        tell = stack.enter_context(json_list(json_file)) if json_file is not None else _tell if out is None else None
+        drawings = stack.enter_context(Drawings())
+        results = stack.enter_context(closing(ahead(detect(predictor, frames, batch, score))))
         for frame, detections in results:
             drawings.add(frame, detections)
             entry = describe(str(frame.source.path), frame.image.shape[:2], detections)
-            entries.append(entry | ({"frame": frame.number} if frame.source.is_video else {}))
-            if json_file is None and out is None:
-                _tell(entries[-1])
-    if not entries:
-        raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
-    if json_file is not None:
-        rows = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
-        json_file.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
-    objects = sum(len(entry["detections"]) for entry in entries)
+            pictures += 1
+            objects += len(detections.scores)
+            if tell is not None:
+                tell(entry | ({"frame": frame.number} if frame.source.is_video else {}))
+        if not pictures:
+            raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
     skipped = f", {plural(len(unreadable), 'source')} skipped" if unreadable else ""
-    print(f"{plural(objects, 'object')} on {plural(len(entries), 'picture')}{where}{skipped}")
+    print(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{skipped}")
 
 
 class Frame(NamedTuple):
@@ -110,22 +112,16 @@ def detect(
                 yield frame, found.above(score)
 
 
-class Drawings:
-    """Draws frames into their targets; of a video, all into one file."""
+class Drawings(ExitStack):
+    """Draws frames into their targets; of a video, all into one file, which an error leaves as it was."""
 
-    def __init__(self) -> None:
-        self._video: VideoFile | None = None
-
-    def __enter__(self) -> Drawings:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    _video: Path | None = None
+    _append: Callable[[np.ndarray], None]
 
     def add(self, frame: Frame, found: Detections) -> None:
         """Draw what was found on a frame and write it, unless it has no target."""
         from centerx.draw import draw_boxes, save_image
-        from centerx.runtime.sources import VideoFile
+        from centerx.runtime.sources import video_file
 
         if frame.target is None:
             return
@@ -133,15 +129,11 @@ class Drawings:
         if not frame.source.is_video:
             save_image(frame.target, drawn)
             return
-        if self._video is None or self._video.path != frame.target:
-            self._close()
-            self._video = VideoFile(frame.target, like=frame.source.path)
-        self._video.add(drawn)
-
-    def _close(self) -> None:
-        if self._video is not None:
-            self._video.close()
-            self._video = None
+        if self._video != frame.target:
+            self.close()
+            self._video = frame.target
+            self._append = self.enter_context(video_file(frame.target, like=frame.source.path))
+        self._append(drawn)
 
 
 def _tell(entry: dict[str, Any]) -> None:

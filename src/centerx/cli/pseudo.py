@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ import typer
 
 from centerx.cli.words import plural
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import require_writable, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +46,7 @@ def pseudo(
         raise InputError("--score: --val chooses the scores, leave one of them out")
     if split is not None and val is None:
         raise InputError("--split: is that of --val, give both or neither; that of IMAGES is --images-split")
-    if out.is_dir():
-        raise InputError(f"--out: {out} is a folder, name a file in it")
+    require_writable(out)
     if out.exists() and not made_by_pseudo(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
     data = scan_dataset(images, split=images_split)
@@ -56,9 +54,6 @@ def pseudo(
     check_usable(data, images_split)
     pictures = data.records
     predictor = load(model)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(out.parent, os.W_OK):
-        raise InputError(f"--out: {out.parent} cannot be written to, name another folder")
     names = predictor.class_names
     announce(data)
     chosen = dict.fromkeys(names, SCORE if score is None else score)
@@ -104,7 +99,7 @@ def pseudo(
         "scores_from": chosen,
         "scores_chosen_on": str(val) if val else None,
     }
-    write_whole(out, json.dumps(tree, ensure_ascii=False).encode())
+    write_json(out, tree)
     for label, name in enumerate(names, start=1):
         count = sum(annotation["category_id"] == label for annotation in tree["annotations"])
         print(f"{name}: {plural(count, 'box', 'es')} from score {chosen[name]:.2f} on")

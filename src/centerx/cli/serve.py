@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from contextlib import suppress
@@ -11,6 +12,8 @@ from typing import Annotated
 import typer
 
 from centerx.errors import InputError
+
+USUAL_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
 
 
 def serve(
@@ -22,7 +25,12 @@ def serve(
     max_megapixels: Annotated[float, typer.Option(min=0.001, max=178, help="of a picture")] = 50,
     timeout: Annotated[float, typer.Option(min=0.001, help="seconds from a request to its answer")] = 60,
     max_requests: Annotated[int, typer.Option(min=1, help="under way at once; more are told to come again")] = 256,
-) -> None:
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="of a web page that may ask from a browser, such as http://localhost:3000, or * for all; "
+                          "repeat the option for several"),
+    ] = None,
+) -> None:  # fmt: skip
     """Answer pictures sent over HTTP with what `predict` finds on them."""
     import uvicorn
 
@@ -31,7 +39,8 @@ def serve(
 
     backend = next(iter(backends_of(model)), "")
     limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
-    app = create_app(load(model), model.name, backend, limits, max_batch)
+    origins = [read_origin(text) for text in allow_origin or []]
+    app = create_app(load(model), model.name, backend, limits, max_batch, origins)
     with listen(host, port) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.
@@ -40,6 +49,23 @@ def serve(
         with suppress(KeyboardInterrupt):
             print(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs", flush=True)
             server.run(sockets=[listener])
+
+
+def read_origin(text: str) -> str:
+    """An origin as browsers send it.
+
+    Raises:
+        InputError: it is none.
+    """
+    origin = re.fullmatch(r"([a-z][a-z0-9+.-]*)://([^/?#@\s:]+|\[[0-9a-f:.]+\])(:\d+)?", text.lower())
+    if origin is None:
+        if text in ("*", "null"):
+            return text
+        raise InputError(
+            f"--allow-origin: {text!r} is no origin, give one such as http://localhost:3000 without a path, or *"
+        )
+    scheme, host, port = origin.groups(default="")
+    return f"{scheme}://{host}{'' if port == USUAL_PORTS.get(scheme) else port}"
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -121,6 +121,10 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"{item}: a list is replaced whole, write {number[1]}=[...]")
         try:
             change = OmegaConf.to_container(OmegaConf.from_dotlist([item]), resolve=False)
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{item}: holds a name that is not UTF-8, which a configuration cannot, rename it"
+            ) from None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise InputError(f"{item}: not readable ({' '.join(str(error).split())})") from None
         tree = _merge(tree, change)

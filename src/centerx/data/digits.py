@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from centerx.errors import InputError
+from centerx.files import write_json, write_whole
 from centerx.geometry import rotation_matrix, scale_matrix, shift_matrix, xyxy_to_xywh
 
 Split = Literal["train", "val"]
@@ -100,7 +101,6 @@ def write_digit_scenes(
     """
     names = CLASS_NAMES if classes is None else tuple(classes)
     _check(split, image_hw, names)
-    (folder / split).mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     scenes = iterate_scenes(count, seed, split, image_hw)
@@ -108,20 +108,22 @@ def write_digit_scenes(
     bar = track(scenes, f"digit scenes, {split}", count, console=console, disable=not console.is_terminal)
     for i, scene in enumerate(bar):
         name = f"{split}/{i:06d}.jpg"
-        Image.fromarray(scene.image).save(folder / name, quality=95, subsampling=0)
+        content = io.BytesIO()
+        Image.fromarray(scene.image).save(content, "JPEG", quality=95, subsampling=0)
+        write_whole(folder / name, content.getbuffer())
         images.append({"id": i + 1, "file_name": name, "height": image_hw[0], "width": image_hw[1]})
         annotations += [
             {"image_id": i + 1, "category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
             for label, box in zip(scene.labels.tolist(), xyxy_to_xywh(scene.boxes).tolist(), strict=True)
             if CLASS_NAMES[label] in names
         ]
-    content = {
+    tree = {
         "images": images,
         "annotations": [{"id": k} | annotation for k, annotation in enumerate(annotations, start=1)],
         "categories": [{"id": CLASS_NAMES.index(name) + 1, "name": name} for name in names],
     }
     path = folder / f"{split}.json"
-    path.write_text(json.dumps(content))
+    write_json(path, tree)
     return path
 
 

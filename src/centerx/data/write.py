@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +16,14 @@ import yaml
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.data.yolo_names import load_yaml
 from centerx.errors import InputError
+from centerx.files import new_files, quoted, write_json, write_whole
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
 from centerx.problems import Kind, Problem
+
+UNFIT_FOR_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in one line
+
+MOST_BYTES = 255  # of a file's name
 
 
 class Written(NamedTuple):
@@ -77,7 +82,7 @@ def write_coco(
     _check_free(split, file, folder / split)
     copies, problems = _copy_pictures(dataset.records, folder / split, track, begin)
     tree = _coco(dataset, [copy._replace(name=f"{split}/{copy.name}") for copy in copies])
-    _write_text(file, json.dumps(tree, ensure_ascii=False))
+    write_json(file, tree)
     return Written(len(copies), problems)
 
 
@@ -100,6 +105,7 @@ def write_yolo(
     if tree.get("names") != names:
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
     copies, problems = _copy_pictures(dataset.records, pictures, track, begin)
+    problems += _partly_labelled(dataset)
     for copy in copies:
         lines = "".join(f"{line}\n" for line in _yolo_lines(copy, problems))
         _write_text((labels / copy.name).with_suffix(".txt"), lines)
@@ -116,8 +122,11 @@ def write_voc(
     Ignored objects become difficult ones. Otherwise as `write_coco`.
 
     Raises:
-        InputError: the folder has this split already, or splits of other classes.
+        InputError: the folder has this split already, or splits of other classes, or XML cannot hold a class's name.
     """
+    unfit = next((name for name in dataset.class_names if UNFIT_FOR_XML.search(name)), None)
+    if unfit is not None:
+        raise InputError(f"{dataset.path}: VOC cannot hold the class name {unfit!r}, rename it with --classes")
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     _check_free(split, listed)
     file = folder / "labelmap.txt"
@@ -127,6 +136,7 @@ def write_voc(
     if file.exists() and file.read_bytes() != label_map.encode():
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
     copies, problems = _copy_pictures(dataset.records, folder / "JPEGImages", track, begin)
+    problems += _partly_labelled(dataset)
     for copy in copies:
         tree = _voc(copy, dataset.class_names)
         indent(tree)
@@ -167,24 +177,43 @@ def _copy_pictures(
             problems.append(Problem(Kind.UNREADABLE_PICTURE, str(record.image), f"{what}; left out"))
             continue
         name = _free_name(record.image, taken)
+        if quoted(record.image.name) != record.image.name:
+            what = f"not a name in UTF-8 on one line; copied as {name}"
+            problems.append(Problem(Kind.RENAMED_PICTURE, str(record.image), what))
         taken.add(Path(name).stem.casefold())
-        shutil.copyfile(record.image, folder / name)
+        with new_files(folder / name) as copy:
+            shutil.copyfile(record.image, copy)
         copies.append(_Copy(record, name, hw))
     if not copies:
         raise InputError(f"{folder}: nothing to write, none of the {len(problems)} pictures can be read")
     return copies, problems
 
 
+def _partly_labelled(dataset: Dataset) -> list[Problem]:
+    """What neither YOLO nor VOC can say: that a picture labels some of the classes only."""
+    what = "labels some of the classes only; the others will pass for labelled"
+    return [
+        Problem(Kind.NOT_WRITTEN, str(record.image), what) for record in dataset.records if record.labelled is not None
+    ]
+
+
 def _free_name(image: Path, taken: set[str]) -> str:
-    """The picture's own name, or one with its folder's name or a number."""
-    name, number = image.name, 1
-    if image.stem.casefold() in taken and image.parent.name:
-        name = f"{image.parent.name}_{image.name}"
-    stem = Path(name).stem
-    while Path(name).stem.casefold() in taken:
+    """The picture's own name, quoted, or one with its folder's name or a number."""
+    suffix = quoted(image.suffix)
+    room = MOST_BYTES - max(len(suffix.encode()), len(".txt"))  # its labels may go to a file of that suffix
+    own, number = quoted(image.stem), 1
+    if _cut(own, room).casefold() in taken and image.parent.name:
+        own = f"{quoted(image.parent.name)}_{own}"
+    stem = _cut(own, room)
+    while stem.casefold() in taken:
         number += 1
-        name = f"{stem}_{number}{image.suffix}"
-    return name
+        end = f"_{number}"
+        stem = _cut(own, room - len(end)) + end
+    return stem + suffix
+
+
+def _cut(text: str, most: int) -> str:
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
@@ -197,6 +226,9 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
         images.append({"id": image_id, "file_name": name})
         if hw is not None:
             images[-1] |= {"width": hw[1], "height": hw[0]}
+        if record.labelled is not None:  # in LVIS's words
+            negative = sorted(record.labelled - set(record.labels.tolist()))
+            images[-1] |= {"neg_category_ids": [dataset.category_ids[label] for label in negative]}
         rows = zip(xyxy_to_xywh(record.boxes).tolist(), record.labels, record.ignore, record.area.tolist(), strict=True)
         for box, label, ignore, area in rows:
             annotations.append(
@@ -249,5 +281,4 @@ def _add(node: Element, texts: dict[str, Any]) -> None:
 
 
 def _write_text(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text.encode())

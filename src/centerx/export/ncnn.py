@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from centerx.export.graphs import OUTPUT_NAMES, PooledMapsGraph
 from centerx.export.lacking import refuse
 from centerx.export.quiet import quiet
 from centerx.export.registry import Request
-from centerx.files import new_files
+from centerx.files import json_text, new_files
 from centerx.runtime.info import ModelInfo
 
 
@@ -44,7 +43,7 @@ def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Reques
         with new_files(path) as made:
             made.write_text(layers, encoding="utf-8")
             made.with_suffix(".bin").write_bytes(weights.read_bytes())
-            made.with_suffix(".json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
+            made.with_suffix(".json").write_text(json_text(facts, indent=2), encoding="utf-8")
 
 
 def name_blobs(param: str) -> str:

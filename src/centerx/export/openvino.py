@@ -7,6 +7,7 @@ from pathlib import Path
 import openvino as ov
 
 from centerx.detector import Detector
+from centerx.errors import InputError
 from centerx.export.lacking import place_of, refuse
 from centerx.export.onnx import build_onnx
 from centerx.export.registry import Request
@@ -21,7 +22,7 @@ def export_openvino(detector: Detector, info: ModelInfo, path: Path, request: Re
     Of fp16 only the weights are stored so; the device chooses what it computes in.
 
     Raises:
-        InputError: OpenVINO has no layer for a part of the network.
+        InputError: OpenVINO has no layer for a part of the network; the files cannot be written.
     """
     halved = request.precision == "fp16"
     onnx_model = build_onnx(detector, info, request._replace(precision="fp32") if halved else request)
@@ -38,4 +39,7 @@ def export_openvino(detector: Detector, info: ModelInfo, path: Path, request: Re
     for key, value in facts.items():
         model.set_rt_info(value, ["centerx", key])
     with new_files(path) as made:
-        ov.save_model(model, made, compress_to_fp16=halved)
+        try:
+            ov.save_model(model, made, compress_to_fp16=halved)
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be written ({error}), make room or choose another --out") from None

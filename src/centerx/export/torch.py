@@ -6,6 +6,7 @@ The last two hold code, not only data: load such files only from people whose pr
 from __future__ import annotations
 
 import copy
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from centerx.errors import InputError
 from centerx.export.graphs import DetectionsGraph, sample
 from centerx.export.quiet import quiet
 from centerx.export.registry import Request
-from centerx.files import new_files
+from centerx.files import write_whole
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 
@@ -30,8 +31,9 @@ FACTS = "centerx.json"
 
 def export_program(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
     """Write what `torch.export.load` reads."""
-    with new_files(path) as made:
-        torch.export.save(capture(detector, info, request), made, extra_files={FACTS: json.dumps(info.to_metadata())})
+    content = io.BytesIO()  # of a full disk torch's own writer ends the process
+    torch.export.save(capture(detector, info, request), content, extra_files={FACTS: json.dumps(info.to_metadata())})
+    write_whole(path, content.getbuffer())
 
 
 def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
@@ -47,18 +49,22 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request:
             "aotinductor: no C++ compiler is found, install g++ or let the variable CXX name one"
         ) from None
     program = capture(detector, info, request)
-    with new_files(path) as made, quiet():
+    content = io.BytesIO()
+    with quiet():
         torch._inductor.aoti_compile_and_package(
-            program, package_path=str(made), inductor_configs={"aot_inductor.metadata": info.to_metadata()}
+            program, package_path=content, inductor_configs={"aot_inductor.metadata": info.to_metadata()}
         )
+    write_whole(path, content.getbuffer())
 
 
 def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
     """Write what `torch.jit.load` reads, in Python and in C++."""
     images, _ = sample(info, any_size=False)
-    with new_files(path) as made, torch.no_grad(), quiet():
+    content = io.BytesIO()
+    with torch.no_grad(), quiet():
         traced = torch.jit.trace(DetectionsGraph(copy.deepcopy(detector)).eval(), images)
-        traced.save(str(made), _extra_files={FACTS: json.dumps(info.to_metadata())})
+        torch.jit.save(traced, content, _extra_files={FACTS: json.dumps(info.to_metadata())})
+    write_whole(path, content.getbuffer())
 
 
 def capture(detector: Detector, info: ModelInfo, request: Request) -> torch.export.ExportedProgram:

@@ -14,7 +14,7 @@ from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.export.onnx import export_onnx
 from centerx.export.registry import Request
-from centerx.files import write_whole
+from centerx.files import json_text, new_files, write_whole
 from centerx.runtime.info import LETTERBOX, ModelInfo
 
 PAGE = Path(__file__).with_name("page")
@@ -36,27 +36,18 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request
     """
     check_replaceable(path)
     runtime = find_runtime()
-    partial, former = (path.with_name(f"{path.name}.{state}") for state in ("partial", "former"))
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
-        export_onnx(detector, info, partial / "model.onnx", request)
+    with new_files(path) as made:
+        made.mkdir()
+        export_onnx(detector, info, made / "model.onnx", request)
         facts = {
             "class_names": info.class_names,
             "input_size": info.input_hw,
             "top_k": info.top_k,
             "letterbox": LETTERBOX,
         }
-        (partial / "model.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+        (made / "model.json").write_text(json_text(facts, indent=2), encoding="utf-8")
         for source in [PAGE / name for name in PAGE_FILES] + [runtime / name for name in RUNTIME_FILES]:
-            shutil.copyfile(source, partial / source.name)
-        shutil.rmtree(former, ignore_errors=True)
-        if path.exists():
-            path.replace(former)
-        partial.replace(path)
-        shutil.rmtree(former, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            shutil.copyfile(source, made / source.name)
 
 
 def check_replaceable(path: Path) -> None:
@@ -118,7 +109,6 @@ def fetch_runtime(package: str, folder: Path) -> None:
         archives = list(Path(scratch).glob("*.tgz"))
         if done.returncode or not archives:
             raise InputError(f"npm cannot fetch {package} for the page: connect to the network, {otherwise}")
-        folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archives[0]) as archive:
             for name in RUNTIME_FILES:
                 member = archive.extractfile(f"package/dist/{name}")

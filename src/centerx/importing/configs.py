@@ -11,7 +11,7 @@ import yaml
 
 from centerx.config.load import parse_config
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import quoted, write_whole
 from centerx.importing import better_plus
 from centerx.importing.keys import BY_ITS_CODE, CENTERX, Dialect, Fate, Flat, fate_of
 
@@ -85,8 +85,8 @@ def header(path: Path, out: Path, dialect: Dialect, to_fill: str) -> str:
     """The comment on top."""
     steps = "# FILL IN train.epochs: the number of steps stands there, and how many pictures there are is not known.\n"
     return (
-        f"# centerx train {out} --out runs/{out.stem}\n"
-        f"# From {path.name} of {dialect.name}; not measured here.\n"
+        f"# centerx train {quoted(str(out))} --out runs/{quoted(out.stem)}\n"
+        f"# From {quoted(path.name)} of {dialect.name}; not measured here.\n"
         f"{steps if 'epochs' in to_fill else ''}"
         "# FILL IN the paths of data.train and data.val: they are guesses from the names of data sets there.\n"
         "# FILL IN those of distill.teachers and train.init, where there are some: checkpoints to convert first, by\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from centerx.runtime.predictor import Predictor
-from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_session
+from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_named, open_session
 
 
 def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int] | None = None) -> Predictor:
@@ -19,7 +20,8 @@ def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int]
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or of another size.
     """
-    return Predictor(open_session(path, backend), input_hw)
+    name, session = open_named(path, backend)
+    return Predictor(session, input_hw, partial(open_session, Path(path).absolute(), name))
 
 
 __all__ = ["BACKENDS", "Predictor", "Session", "backends_of", "load", "open_all", "open_session"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from centerx.errors import InputError
+from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
@@ -25,13 +26,14 @@ def require_file(path: Path) -> None:
     """Raise where a model file is missing.
 
     Raises:
-        InputError: there is nothing, or a folder.
+        InputError: there is nothing, a folder, or a path that is not UTF-8.
     """
     if path.is_dir():
         inside = next((each for each in RUN_MODELS if (path / each).is_file()), None)
         raise InputError(f"{path}: is a folder, name the model file{f' in it, {path / inside}' if inside else ''}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file, check the path")
+    require_utf8(path)
 
 
 class ModelInfo(NamedTuple):
@@ -59,7 +61,7 @@ class ModelInfo(NamedTuple):
         """
         return {
             "producer": "centerx",
-            "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
+            "class_names": json_text(list(self.class_names)),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
             "top_k": str(self.top_k),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from centerx.errors import InputError
 from centerx.geometry import Letterbox, placed_sizes, warp_image
-from centerx.images import read_image
+from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, find_within
 from centerx.types import Detections
 
 LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
-Picture = str | Path | np.ndarray
 
 
 class Placed(NamedTuple):
@@ -32,50 +31,73 @@ class Placed(NamedTuple):
 class Predictor:
     """A detector for pictures.
 
+    It can be copied and pickled, so that other processes may have one: a deep copy, or what is unpickled, opens the
+    model file anew.
+
     Args:
         session: the loaded model.
         input_hw: height and width to bring pictures to, where the model takes any; its own without it.
+        reopen: opens the session anew; without it copies and pickles hold the session itself.
 
     Raises:
         InputError: the model takes one size, and this is another.
     """
 
-    def __init__(self, session: Session, input_hw: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        input_hw: tuple[int, int] | None = None,
+        reopen: Callable[[], Session] | None = None,
+    ) -> None:
         own = session.info.input_hw
         if input_hw not in (None, own) and not session.any_size:
             raise InputError(f"the model takes {own[0]}x{own[1]} alone, export it with --size any")
         self.session, self.input_hw = session, input_hw or own
         self.class_names = session.info.class_names
+        self.reopen = reopen
 
-    def __call__(self, picture: Picture) -> Detections:
+    def __call__(self, picture: Picture, bgr: bool = False) -> Detections:
         """Find the objects of one picture.
 
         Args:
-            picture: a file, or (H, W, 3) uint8 RGB.
+            picture: a path; the bytes of an image file; a binary file; a PIL picture, turned as its EXIF orientation
+                says; an array of uint8: (H, W, 3) RGB, (H, W, 4), whose alpha is dropped, (H, W) or (H, W, 1) grey.
+            bgr: arrays have their channels in OpenCV's order.
 
         Returns:
             Boxes in the picture's pixels, clipped to it, best first.
 
         Raises:
-            InputError: the picture cannot be read or is of another shape or type.
+            InputError: the picture cannot be read or is of another kind, shape or type.
         """
-        return self.predict_batch([picture])[0]
+        return self.detect([self.place(picture, bgr)])[0]
 
-    def predict_batch(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """Find the objects of several pictures, of any sizes, in one call of the network."""
-        return self.detect([self.place(picture) for picture in pictures])
+    def predict_batch(self, pictures: Iterable[Picture], bgr: bool = False) -> list[Detections]:
+        """Find the objects of several pictures, of any kinds and sizes, in one call of the network.
 
-    def place(self, picture: Picture) -> Placed:
+        Raises:
+            InputError: as a call, names the place of the picture; `pictures` is a single one.
+        """
+        placed = []
+        for index, picture in enumerate(to_list(pictures)):
+            try:
+                placed.append(self.place(picture, bgr))
+            except InputError as error:
+                raise InputError(f"pictures[{index}]: {error}") from None
+        return self.detect(placed)
+
+    def place(self, picture: Picture, bgr: bool = False) -> Placed:
         """The first half of a call: read a picture and fit it into the input.
 
         Raises:
             InputError: as a call.
         """
-        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise InputError(f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+        image = to_image(picture, bgr)
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
-        return Placed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
+        try:
+            return Placed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
+        except cv2.error:
+            raise InputError(f"a picture {image.shape} is too large to be resized, shrink or cut it") from None
 
     def detect(self, placed: Sequence[Placed]) -> list[Detections]:
         """The second half: one call of the network; boxes in pixels of each picture."""
@@ -88,3 +110,14 @@ class Predictor:
             Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST).with_area()
             for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)
         ]
+
+    def __copy__(self) -> Predictor:
+        return Predictor(self.session, self.input_hw, self.reopen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "session" or self.reopen is None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.reopen is not None:
+            self.session = self.reopen()

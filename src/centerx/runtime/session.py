@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from importlib import import_module
 from importlib.util import find_spec
@@ -93,22 +94,35 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or not one of this project.
     """
+    return open_named(path, backend)[1]
+
+
+def open_named(path: str | Path, backend: str | None = None) -> tuple[str, Session]:
+    """`open_session` that also tells the name of the backend.
+
+    Raises:
+        InputError: as `open_session`.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a model is opened by the path of its file, not by something of type {type(path).__name__}")
     path = Path(path)
     if backend not in (None, AUTO, *BACKENDS):
         raise InputError(f"backend: unknown {backend!r}{nearest(str(backend), BACKENDS)}, known: {', '.join(BACKENDS)}")
     require_file(path)
     fitting = backends_of(path)
     if backend == AUTO:
-        sessions = list(open_all(path)[0].values())
+        sessions = open_all(path)[0]
         if sessions:
-            return min(sessions, key=seconds_a_picture) if len(sessions) > 1 else sessions[0]
+            fastest = min(sessions, key=lambda name: seconds_a_picture(sessions[name]) if len(sessions) > 1 else 0)
+            return fastest, sessions[fastest]
     elif backend is not None:
         fitting = {name: entry for name, entry in fitting.items() if name == backend}
     if not fitting:
         asked = BACKENDS.values() if backend in (None, AUTO) else [BACKENDS[backend]]
         known = ", ".join(dict.fromkeys(suffix for entry in asked for suffix in entry.suffixes))
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
-    return next(iter(fitting.values())).open(path)
+    name, entry = next(iter(fitting.items()))
+    return name, entry.open(path)
 
 
 def open_all(path: Path) -> tuple[dict[str, Session], list[InputError]]:

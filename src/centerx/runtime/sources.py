@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from centerx.errors import InputError
+from centerx.files import new_files
 from centerx.images import SUFFIXES, list_images, read_image
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".h264"})
@@ -93,47 +95,63 @@ def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
     return list(files)
 
 
-class VideoFile:
-    """An mp4 that takes frames; opened by the first one.
+@contextmanager
+def video_file(path: Path, like: Path) -> Iterator[Callable[[np.ndarray], None]]:
+    """What appends (H, W, 3) uint8 RGB to an mp4, which is there at the end, whole; not without a frame.
 
     Args:
         path: the file. like: a video, to run at its speed.
+
+    Raises:
+        InputError: no such video can be written here.
+        OSError: it cannot be written; names `path`.
     """
+    writer: cv2.VideoWriter | None = None
+    count = 0
+    with new_files(path) as made:
 
-    def __init__(self, path: Path, like: Path) -> None:
-        self.path, self.like = path, like
-        self._writer: cv2.VideoWriter | None = None
+        def add(frame: np.ndarray) -> None:
+            nonlocal writer, count
+            if writer is None:
+                with _opened(like) as video:
+                    speed = video.get(cv2.CAP_PROP_FPS)
+                size = frame.shape[1], frame.shape[0]
+                code = cv2.VideoWriter.fourcc(*"mp4v")
+                writer = cv2.VideoWriter(_name(made), code, speed if speed > 0 else USUAL_SPEED, size)
+                if not writer.isOpened():
+                    raise InputError(f"{path}: cannot write the video, choose another --out")
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+            count += 1
 
-    def add(self, frame: np.ndarray) -> None:
-        """Append (H, W, 3) uint8 RGB.
+        try:
+            yield add
+        finally:
+            if writer is not None:
+                writer.release()
+        if writer is not None:
+            _require_frames(made, count)
 
-        Raises:
-            InputError: the file cannot be written.
-        """
-        if self._writer is None:
-            self._writer = self._open(frame.shape[1], frame.shape[0])
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
+def _require_frames(made: Path, count: int) -> None:
+    """Of a full disk OpenCV tells nothing."""
+    try:
+        with _opened(made) as video:
+            there = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    except InputError:
+        there = 0
+    if there < count:
+        raise OSError(errno.ENOSPC, f"{there} of {count} frames could be written")
 
-    def _open(self, width: int, height: int) -> cv2.VideoWriter:
-        with _opened(self.like) as video:
-            speed = video.get(cv2.CAP_PROP_FPS)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        code = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(self.path), code, speed if speed > 0 else USUAL_SPEED, (width, height))
-        if not writer.isOpened():
-            raise InputError(f"{self.path}: cannot write the video, choose another --out")
-        return writer
+
+def _name(path: Path) -> Any:
+    """A path as OpenCV takes it: as bytes, for it crashes at text that is not UTF-8."""
+    return os.fsencode(path)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(_name(path))
     try:
         if not capture.isOpened():
             raise InputError(f"{path}: not a video that can be decoded here, replace or remove it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Annotated, Any, NamedTuple
@@ -14,16 +14,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from starlette.middleware.cors import CORSMiddleware
 
 from centerx import __version__
 from centerx.errors import InputError
+from centerx.files import json_text, quoted
 from centerx.images import TooManyPixelsError, decode_image
 from centerx.runtime import Predictor
 from centerx.runtime.entry import describe
 from centerx.runtime.predictor import Placed
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
-from centerx.serve.upload import REQUEST_BODY, read_upload
+from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown
 from centerx.types import Detections
 
 PATH = "/predict"
@@ -82,18 +84,21 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "the body did not arrive in time"},
     413: {"model": Problem, "description": "too many bytes or pixels"},
     415: {"model": Problem, "description": "not an image, or a damaged one"},
-    422: {"model": Problem, "description": "a wrong parameter"},
+    422: {"model": Problem, "description": "a wrong or unknown parameter or field"},
     503: {"model": Problem, "description": "too many requests are under way"},
     504: {"model": Problem, "description": "the answer was not ready in time"},
 }
 
 
-def create_app(predictor: Predictor, model: str, backend: str, limits: Limits, max_batch: int) -> FastAPI:
+def create_app(
+    predictor: Predictor, model: str, backend: str, limits: Limits, max_batch: int, origins: Sequence[str] = ()
+) -> FastAPI:
     """Make the application that serves one model.
 
     Args:
         predictor: the model. model, backend: what `/health` calls it and what runs it.
         limits: of a client. max_batch: the most pictures in one call of the network.
+        origins: of web pages that may ask from a browser, such as `http://localhost:3000`; `*` for all.
     """
     metrics = Metrics()
     decoding = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
@@ -115,43 +120,61 @@ def create_app(predictor: Predictor, model: str, backend: str, limits: Limits, m
         return placed, await asyncio.wrap_future(batcher.submit(placed))
 
     app = FastAPI(
-        title=f"centerX: {model}", version=__version__, redoc_url=None, lifespan=lifespan,
+        title=f"centerX: {quoted(model)}", version=__version__, redoc_url=None, lifespan=lifespan,
         exception_handlers={RequestValidationError: _wrong_parameter, Exception: _our_fault},
     )  # fmt: skip
     app.add_middleware(Measure, metrics=metrics, path=PATH)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "HEAD", "POST"], allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )  # fmt: skip
 
     @app.post(PATH, response_model=Entry, responses=PROBLEMS, openapi_extra={"requestBody": REQUEST_BODY})
     async def predict(
         request: Request,
-        score: Annotated[float, Query(ge=0, le=1, description="leave out what scores lower")] = 0.3,
-    ) -> dict[str, Any]:
-        """Find objects on a picture: the raw body, or the file `image` of a form. Of an animation, the first frame."""
+        score: Annotated[float, Query(ge=0, le=1, description="leave out what scores lower")] = USUAL_SCORE,
+    ) -> Response:
+        """Find objects on a picture: the raw body, or the file `image` of a form. Of an animation, the first frame.
+
+        `score` may be a field of the form as well.
+        """
+        refuse_unknown("query parameter", request.query_params, [SCORE])
+        asked = request.query_params.getlist(SCORE)
+        chosen_score(asked)
         if under_way.locked():
             raise HTTPException(503, f"{limits.requests} requests are under way, try again", {"Retry-After": "1"})
         async with under_way:
             end = asyncio.get_running_loop().time() + limits.seconds
             with _told(408, f"the body did not arrive within {limits.seconds:g} s, send a smaller file"):
                 async with asyncio.timeout_at(end):
-                    name, content = await read_upload(request, limits.bytes)
+                    name, content, scores = await read_upload(request, limits.bytes)
+            score = chosen_score([*asked, *scores])
             with _told(504, f"no answer within {limits.seconds:g} s, try again later"):
                 async with asyncio.timeout_at(end):
                     placed, found = await find(content, name)
-        return describe(name, placed.letterbox.source_hw, found.above(score))
+        return answer(describe(name, placed.letterbox.source_hw, found.above(score)))
 
-    @app.get("/health")
-    async def health() -> Health:
+    @app.get("/health", response_model=Health)
+    @app.head("/health", include_in_schema=False)
+    async def health() -> Response:
         """Tell that the server runs, and what."""
         height, width = predictor.session.info.input_hw
-        return Health(
-            model=model, backend=backend, classes=list(predictor.class_names), input_height=height, input_width=width
-        )
+        facts = {"status": "ok", "model": model, "backend": backend, "classes": list(predictor.class_names)}
+        return answer(facts | {"input_height": height, "input_width": width})
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def read_metrics() -> Response:
         """Tell Prometheus requests by status, their seconds, sizes of batches and the length of the queue."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def answer(tree: dict[str, Any]) -> Response:
+    """JSON as `predict` writes it, with whatever names."""
+    return Response(json_text(tree, separators=(",", ":")), media_type="application/json")
 
 
 @contextmanager

@@ -1,29 +1,61 @@
-"""The picture of a request: its raw body, or the field `image` of a form."""
+"""What a request sends: the picture, as its raw body or the field `image` of a form, and the score to cut at."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
+
 import python_multipart  # noqa: F401  # starlette reads forms with it, and misses it only when one arrives
 from fastapi import HTTPException, Request
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-FIELD = "image"
+from centerx.errors import nearest
+
+FIELD, SCORE = "image", "score"
+USUAL_SCORE = 0.3
+MAX_FILES = 8  # of a form; more than one is told so
+SCORES = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-FORM = {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY["schema"]}}}
+FORM = {
+    "schema": {
+        "type": "object",
+        "required": [FIELD],
+        "additionalProperties": False,
+        "properties": {
+            FIELD: BINARY["schema"],
+            SCORE: {"type": "number", "minimum": 0, "maximum": 1, "description": "the same as in the query"},
+        },
+    }
+}
 # What the OpenAPI page says of the body.
 REQUEST_BODY = {"required": True, "content": {"image/*": BINARY, "multipart/form-data": FORM}}
 
 
-async def read_upload(request: Request, max_bytes: int) -> tuple[str, bytes]:
-    """The name ('' for a raw body) and the bytes of the uploaded file.
+class Upload(NamedTuple):
+    """What was sent.
+
+    Attributes:
+        name: of the file, '' for a raw body. content: its bytes. scores: all that the form asks for.
+    """
+
+    name: str
+    content: bytes
+    scores: list[str]
+
+
+async def read_upload(request: Request, max_bytes: int) -> Upload:
+    """Read the body of a request.
 
     Args:
         request: whose body is read, no further than `max_bytes`, whatever length it declares.
         max_bytes: allowed for the whole body.
 
     Raises:
-        HTTPException: 413 larger than that; 400 empty, a form without the file, or cut off by the sender.
+        HTTPException: 413 larger than that; 400 empty, a form without the file, or cut off by the sender; 422 a form
+            with a field that means nothing here.
     """
     received = 0
 
@@ -41,19 +73,54 @@ async def read_upload(request: Request, max_bytes: int) -> tuple[str, bytes]:
     check(int(request.headers.get("content-length", 0)))  # before the client sends it all
     limited = Request(request.scope, receive)
     try:
-        name, content = await _read(limited)
+        upload = await _read(limited)
     except ClientDisconnect:
         raise HTTPException(400, "the body ended early, send it again") from None
-    if not content:
+    if not upload.content:
         raise HTTPException(400, "the picture is empty, 0 bytes, send an image file")
-    return name, content
+    return upload
 
 
-async def _read(request: Request) -> tuple[str, bytes]:
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return "", await request.body()
-    async with request.form(max_files=1) as form:
-        file = form.get(FIELD)
-        if not isinstance(file, UploadFile):
+def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Tell the first name that means nothing here.
+
+    Raises:
+        HTTPException: 422, there is one.
+    """
+    known = tuple(known)
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise HTTPException(422, f"unknown {kind} {unknown!r}{nearest(unknown, known)}, known: {', '.join(known)}")
+
+
+def chosen_score(texts: Iterable[str]) -> float:
+    """The score that a request asks for, the usual one where it asks for none.
+
+    Raises:
+        HTTPException: 422, one is no number from 0 to 1, or they differ.
+    """
+    try:
+        values = {SCORES.validate_python(text) for text in texts}
+    except ValidationError as error:
+        raise HTTPException(422, f"{SCORE}: {error.errors()[0]['msg']}") from None
+    if len(values) > 1:
+        raise HTTPException(422, f"{SCORE}: {' and '.join(map(str, sorted(values)))} are asked for, send one")
+    return values.pop() if values else USUAL_SCORE
+
+
+async def _read(request: Request) -> Upload:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return Upload("", await request.body(), [])
+    async with request.form(max_files=MAX_FILES) as form:
+        files, scores = form.getlist(FIELD), form.getlist(SCORE)
+        if not any(isinstance(file, UploadFile) for file in files):
             raise HTTPException(400, f"the form has no file {FIELD!r}, send one such as `curl -F {FIELD}=@picture.jpg`")
-        return file.filename or "", await file.read()
+        refuse_unknown("form field", form, (FIELD, SCORE))
+        if len(files) > 1:
+            raise HTTPException(400, f"the form has {len(files)} fields {FIELD!r}, send one picture a request")
+        texts = [score for score in scores if isinstance(score, str)]
+        if len(texts) < len(scores):
+            raise HTTPException(422, f"{SCORE}: is a file, send a number from 0 to 1")
+        (file,) = files
+        assert isinstance(file, UploadFile)
+        return Upload(file.filename or "", await file.read(), texts)

@@ -15,6 +15,7 @@ from centerx.detector import Detector
 from centerx.evaluate import Metrics, detect_all, evaluate_found
 from centerx.evaluate.crowded import warn_of_top_k
 from centerx.evaluate.run import picture_sizes
+from centerx.files import quoted
 from centerx.train.module import CenterNetModule
 from centerx.types import Batch, Detections
 
@@ -84,7 +85,7 @@ class Evaluation(L.Callback):
 def val_figures(metrics: Metrics) -> dict[str, float]:
     """The figures to log, by name: of classes those that the data labels."""
     figures = {"AP": metrics.AP or 0.0, "AP50": metrics.AP50 or 0.0, "AP75": metrics.AP75 or 0.0}
-    figures |= {f"AP/{name}": value for name, value in metrics.per_class.items() if value is not None}
+    figures |= {f"AP/{quoted(name)}": value for name, value in metrics.per_class.items() if value is not None}
     return {f"val/{name}": value for name, value in figures.items()}
 
 

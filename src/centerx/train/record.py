@@ -135,4 +135,6 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
             axis.legend(fontsize=8)
         if prefix == "train/":
             axis.set_yscale("log")
-    figure.savefig(path, dpi=110)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_whole(path, content.getbuffer())

@@ -1,0 +1,159 @@
+"""Whatever a program has for a picture -> (H, W, 3) uint8 RGB."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from centerx.errors import InputError
+from centerx.images import decode_image, read_image, to_rgb
+
+Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray
+KINDS = "a path, the bytes of a file, a binary file, a PIL picture or an array"
+NAMELESS = "the picture"
+LONGEST_PATH = 4096
+ADVICE = {  # by the kind of a dtype
+    "f": "bring it to 0 to 255 first, from 0 to 1 by (picture * 255).round().astype('uint8')",
+    "b": "convert it by picture.astype('uint8') * 255",
+    "u": "bring it to 0 to 255 first, from 16 bits by (picture // 257).astype('uint8')",
+    "i": "bring it to 0 to 255 first, and convert it by picture.astype('uint8')",
+}
+
+
+def to_image(picture: Picture, bgr: bool = False) -> np.ndarray:
+    """Read, decode or convert one picture.
+
+    Args:
+        picture: a path; the bytes of an image file; a binary file, read from its start; a PIL picture, turned as its
+            EXIF orientation says; an array (or what becomes one) of uint8: (H, W, 3) RGB, (H, W, 4), whose alpha is
+            dropped as it is of files, (H, W) or (H, W, 1) grey.
+        bgr: arrays have their channels in OpenCV's order. Files and PIL pictures know theirs.
+
+    Returns:
+        (H, W, 3) uint8 RGB, contiguous.
+
+    Raises:
+        InputError: it cannot be read, or is none of these.
+    """
+    found: Any = picture
+    if found is None or (isinstance(found, str) and not found):
+        raise InputError("no picture: was the path right? (cv2.imread gives None where it finds none)")
+    if isinstance(found, str | os.PathLike):
+        return read_image(_path(os.fsdecode(found)))
+    if isinstance(found, bytes | bytearray | memoryview):
+        return _decode(bytes(found), NAMELESS)
+    if isinstance(found, Image.Image):
+        return _from_pil(found)
+    if hasattr(found, "read"):
+        return _decode(*_content(found))
+    if hasattr(found, "__array__"):
+        return np.ascontiguousarray(_from_array(_array(found), bgr))
+    if isinstance(found, list | tuple):
+        raise InputError(
+            f"a {type(found).__name__} is no picture: give several pictures to predict_batch, pixels as an array"
+        )
+    raise InputError(f"something of type {type(found).__name__} is no picture: give {KINDS}")
+
+
+def to_list(pictures: Any) -> list[Picture]:
+    """Several pictures, in order.
+
+    Raises:
+        InputError: it is a single picture, or nothing that has an order.
+    """
+    if pictures is None:
+        raise InputError("no pictures: give a list of them")
+    if isinstance(pictures, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
+        raise InputError(
+            f"something of type {type(pictures).__name__} is one picture: call the detector itself, or give a list"
+        )
+    if hasattr(pictures, "__array__"):
+        pictures = _array(pictures)
+        if pictures.ndim in (0, 2, 3):
+            raise InputError(f"an array {pictures.shape} is one picture: call the detector itself, or give a list")
+    if hasattr(pictures, "read") or isinstance(pictures, Mapping | Set) or not hasattr(pictures, "__iter__"):
+        raise InputError(f"something of type {type(pictures).__name__} is no list of pictures: give one")
+    return list(pictures)
+
+
+def _path(text: str) -> Path:
+    if len(text) > LONGEST_PATH:
+        raise InputError(f"{text[:40]!r}...: {len(text)} characters are no path, decode them and give the bytes")
+    if "://" in text and not os.path.exists(text):
+        raise InputError(f"{text}: is no path, fetch it first and give the bytes")
+    return Path(text)
+
+
+def _decode(content: bytes, name: str) -> np.ndarray:
+    if not content:
+        raise InputError(f"{name}: 0 bytes, give those of an image file")
+    return decode_image(content, name, sys.maxsize)
+
+
+def _content(file: Any) -> tuple[bytes, str]:
+    """What a file holds, and its name."""
+    own = getattr(file, "name", None)
+    name = own if isinstance(own, str) and own else NAMELESS
+    try:
+        if hasattr(file, "seekable") and file.seekable():
+            file.seek(0)
+        content = file.read()
+    except Exception as error:
+        raise InputError(f"{name}: cannot be read ({_reason(error)}), open it with 'rb'") from None
+    if not isinstance(content, bytes | bytearray):
+        raise InputError(f"{name}: gives {type(content).__name__}, not bytes, open it with 'rb'")
+    return bytes(content), name
+
+
+def _from_pil(image: Image.Image) -> np.ndarray:
+    name = getattr(image, "filename", "") or NAMELESS
+    if 0 in image.size:
+        raise InputError(f"{name}: {image.width} x {image.height}, without pixels")
+    try:
+        image.load()
+        return to_rgb(image)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{name}: not a readable image ({_reason(error)}), replace it or open it again") from None
+
+
+def _array(found: Any) -> np.ndarray:
+    try:
+        return np.asarray(found)
+    except Exception as error:  # of any library
+        raise InputError(
+            f"something of type {type(found).__name__} gives no array ({_reason(error)}), "
+            "of a tensor give .detach().cpu().numpy()"
+        ) from None
+
+
+def _from_array(image: np.ndarray, bgr: bool) -> np.ndarray:
+    channels = image.shape[2] if image.ndim == 3 else 1
+    advice = []
+    if not image.size and image.ndim in (2, 3):
+        advice.append("this has no pixels")
+    elif image.ndim == 4:
+        advice.append("give several pictures to predict_batch")
+    elif image.ndim == 3 and channels not in (1, 3, 4) and image.shape[0] in (1, 3, 4):
+        advice.append("put the channels last by picture.transpose(1, 2, 0)")
+    elif image.ndim not in (2, 3) or channels not in (1, 3, 4):
+        advice.append(f"give {KINDS}")
+    if image.dtype != np.uint8 and image.dtype.kind in ADVICE:
+        advice.append(ADVICE[image.dtype.kind])
+    if advice or image.dtype != np.uint8:
+        raise InputError(
+            f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}: "
+            f"{'; '.join(advice) or f'give {KINDS}'}"
+        )
+    if channels == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    return image[:, :, 2::-1] if bgr else image[:, :, :3]
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
