@@ -214,8 +214,9 @@ def centernet(path: Path) -> Iterator[Theirs]:
         load = importlib.import_module
         factory, detector = load("models.model"), load("detectors.ctdet").CtdetDetector
         data = load("datasets.dataset.coco").COCO
-        load("models.networks.pose_dla_dcn").DLA.load_pretrained_model = Anything  # would download
-        for arch in ("resdcn_18", "resdcn_101", "dla_34", "hourglass"):
+        for name in ("pose_dla_dcn", "dlav0"):
+            load(f"models.networks.{name}").DLA.load_pretrained_model = Anything  # would download
+        for arch in ("resdcn_18", "resdcn_101", "res_18", "dla_34", "dlav0_34", "hourglass"):
             heads = {"hm": data.num_classes, "wh": 2, "reg": 2}
             network = factory.create_model(arch, heads, 256 if "dla" in arch else 64)
             option = SimpleNamespace(fix_res=True, input_h=SIDE, input_w=SIDE, flip_test=False, down_ratio=4)

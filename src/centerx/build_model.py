@@ -58,9 +58,8 @@ def build_neck(config: NeckConfig, backbone: Backbone) -> Neck:
         if config.type == "dla_up" and config.conv != "none":
             return DlaUpNeck(backbone.channels, config.conv)
     if config.conv != "plain":
-        raise InputError(
-            f"model.neck.conv: {config.type} does not go with {config.conv} convolutions, choose plain or another neck"
-        )
+        what = "cannot do without" if config.conv == "none" else f"has no {config.conv}"
+        raise InputError(f"model.neck.conv: {config.type} {what} convolutions, choose plain or another model.neck.type")
     if config.type == "dla_concat":
         return DlaConcatNeck(backbone.channels)
     if config.type == "none":

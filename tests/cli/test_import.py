@@ -54,11 +54,9 @@ def test_the_average_is_chosen_by_an_option(centerx: CommandLine, tmp_path: Path
     torch.save({"state_dict": plain, "state_dict_ema": average}, tmp_path / "a.pth")
     biases = []
     for option in ((), ("--ema",), ("--no-ema",)):
-        files = tmp_path / "a.pth", "--out", tmp_path / "b.safetensors"
-        status, _, err = centerx("import", *files, "--classes", "a,b,c", *option)
-        taken = (
-            "weights as trained under state_dict" if "--no-ema" in option else "averaged weights under state_dict_ema"
-        )
+        given = (tmp_path / "a.pth", "--out", tmp_path / "b.safetensors", "--classes", "a,b,c", *option)
+        status, _, err = centerx("import", *given)
+        taken = "weights as trained under state_dict" if "--no-ema" in option else "averaged weights under state_dict_"
         assert status == 0
         assert err.startswith(f"warning: {tmp_path / 'a.pth'}: took the {taken}")
         biases.append(load_file(tmp_path / "b.safetensors")["head.heatmap.2.bias"])

@@ -145,6 +145,7 @@ CAFFE2 = {"blobs": {"conv1_w": np.ones(3)}}
         ("R-50.pkl", pickle.dumps(ZOO, protocol=2), "a pickle of the model zoo of Detectron or detectron2"),
         ("R-50.pth", pickle.dumps(ZOO), "a pickle of the model zoo of Detectron or detectron2"),
         ("R-50.pkl", pickle.dumps(CAFFE2, protocol=2), "a pickle of the model zoo of Detectron or detectron2"),
+        ("R-50.pkl", pickle.dumps(CAFFE2, protocol=0), "a pickle of the model zoo of Detectron or detectron2"),
         ("a.pkl", pickle.dumps({"a": np.ones(3)}), "a pickle with arrays of NumPy"),
         ("model.onnx", an_onnx, "an ONNX model"),
         ("model.pth", an_onnx, "an ONNX model"),

@@ -381,6 +381,8 @@ def test_the_defaults_alone_are_a_configuration() -> None:
         ("_BASE_: whole.yaml\nMODEL: {}\n", "leads back to itself"),
         ("MODEL: [1\n", "not readable as YAML"),
         ("- 1\n", "mapping of keys"),
+        ("<!DOCTYPE html>\n<html></html>\n", "whole.yaml: no configuration but an HTML page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "no configuration but a pointer of Git LFS"),
         ("MODEL: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
         ("classes: [a]\ntrain: {epochs: 3}\n", "no configuration of centerX"),
         ("SOLVER: {MAX_ITER: many}\n", "SOLVER.MAX_ITER|train.epochs|SOLVER.WARMUP_ITERS"),

@@ -1,22 +1,43 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 
+from centerx.build_model import build_neck
+from centerx.config.schema import NeckConfig
 from centerx.errors import InputError
-from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, FpnNeck, NoNeck
-from centerx.models.neck import bilinear_init, depthwise_up
+from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, FpnNeck, NoNeck
+from centerx.models.neck import Neck, bilinear_init, depthwise_up
 
 
 @pytest.mark.parametrize("name", ["resnet18", "regnetx_002", "mobilenetv3_small_100", "convnext_atto", "dla34"])
-@pytest.mark.parametrize("neck", ["fpn", "deconv"])
+@pytest.mark.parametrize("neck", ["fpn", "deconv", "deconv alone", "dla_concat"])
 def test_maps_are_a_quarter_of_any_input(name: str, neck: str) -> None:
     backbone = Backbone(name)
-    body = FpnNeck(backbone.channels, 16) if neck == "fpn" else DeconvNeck(backbone.channels, (32, 24, 16))
-    model = CenterNet(backbone, body, CenterHead(16, 5, 8))
+    body: Neck = {
+        "fpn": partial(FpnNeck, channels=16),
+        "deconv": partial(DeconvNeck, channels=(32, 24, 16)),
+        "deconv alone": partial(DeconvNeck, channels=(32, 24, 16), conv="none"),
+        "dla_concat": DlaConcatNeck,
+    }[neck](backbone.channels)
+    model = CenterNet(backbone, body, CenterHead(body.out_channels, 5, 8))
     out = model(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
     assert [tuple(each.shape) for each in out] == [(2, 5, 16, 24), (2, 2, 16, 24), (2, 2, 16, 24)]
+
+
+@pytest.mark.parametrize(
+    ("type", "conv", "says"),
+    [
+        ("fpn", "none", "fpn cannot do without convolutions"),
+        ("dla_up", "none", "dla_up cannot do without convolutions"),
+        ("dla_concat", "modulated", "dla_concat has no modulated convolutions"),
+    ],
+)
+def test_a_neck_without_such_convolutions_is_refused(type: str, conv: str, says: str) -> None:
+    with pytest.raises(InputError, match=rf"model\.neck\.conv: {says}"):
+        build_neck(NeckConfig(type=type, conv=conv), Backbone("resnet18"))  # type: ignore[arg-type]
 
 
 def test_every_parameter_gets_a_gradient() -> None:

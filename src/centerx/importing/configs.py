@@ -13,6 +13,7 @@ from centerx.config.load import parse_config
 from centerx.errors import InputError
 from centerx.files import quoted, write_whole
 from centerx.importing import better_plus
+from centerx.importing.foreign import in_place_of
 from centerx.importing.keys import BY_ITS_CODE, CENTERX, Dialect, Fate, Flat, fate_of
 
 MAX_DEPTH = 16
@@ -40,7 +41,7 @@ def import_config(path: Path, out: Path) -> None:
         InputError: the file or one of its bases is missing, malformed, a program, or no configuration of centerX or
             CenterNet-better-plus.
     """
-    if path.suffix.lower() == ".py":
+    if path.suffix.lower() == ".py" and path.is_file():
         raise InputError(
             f"{path}: a program of Python, as CenterNet-better keeps its configurations, and no program is run here; "
             "write its values into a YAML with the keys of CenterNet-better-plus, see docs/migrate.md"
@@ -131,7 +132,10 @@ def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such file, check the path")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        if other := in_place_of(text):
+            raise InputError(f"{path}: no configuration but {other.what}, {other.todo}")
+        tree = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(tree, dict):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 HEAD = 1 << 16  # bytes that are looked at
 TORCH_PICKLE = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # what torch's files before zip begin with, a number of its own
+PICKLES = (b"\x80", b"(dp", b"(lp", b"}q\x00", b"]q\x00")  # by protocol 2 and later; a mapping or list by earlier ones
 UNPACK = "unpack it and give the checkpoint in it"
 SAVE = "save its state_dict with torch.save and import that"
 SIGNATURES = (
@@ -58,7 +59,7 @@ def foreign(path: Path) -> Foreign | None:
         return Foreign("a model of TensorFlow Lite", SAVE)
     if head.startswith(b"PK"):
         return of_zip(path)
-    if head[:1] == b"\x80" and TORCH_PICKLE not in head[:20]:
+    if head.startswith(PICKLES) and TORCH_PICKLE not in head[:20]:
         return of_pickle(head)
     return of_protobuf(path, head) or of_text(head)
 
@@ -118,13 +119,20 @@ def of_text(head: bytes) -> Foreign | None:
         return None
     if not text or not all(each.isprintable() or each.isspace() for each in text):
         return None
-    folded = text.casefold()
-    if folded.startswith("<!doctype html") or "<html" in folded:
-        return Foreign("an HTML page, as a browser saves it in place of a file", "download the file itself")
-    if text.startswith("version https://git-lfs"):
-        return Foreign("a pointer of Git LFS to the file", "run `git lfs pull` to have the file itself")
+    if other := in_place_of(text):
+        return other
     if text.startswith("<"):
         return Foreign("an XML file", "download or name the checkpoint itself")
     if text[0] in "{[":
         return Foreign("a JSON file", "download or name the checkpoint itself")
     return Foreign(f"a text file (it begins {json.dumps(text[:30])})", "name the checkpoint itself")
+
+
+def in_place_of(text: str) -> Foreign | None:
+    """What often lies where any file was to be downloaded, by its beginning."""
+    folded = text[:1024].strip().casefold()
+    if folded.startswith("<!doctype html") or "<html" in folded:
+        return Foreign("an HTML page, as a browser saves it in place of a file", "download the file itself")
+    if folded.startswith("version https://git-lfs"):
+        return Foreign("a pointer of Git LFS to the file", "run `git lfs pull` to have the file itself")
+    return None
