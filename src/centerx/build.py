@@ -110,7 +110,7 @@ def build_run(config: Config, folder: Path) -> Run:
     config = resolve_classes(config, train_data, taught)
     assert config.classes is not None
     check_class_names(config.classes, train_data, taught)
-    source = SampleSource(train_data, config.classes)
+    source = SampleSource(train_data, config.classes, config.data.range)
     labels_alone = not teachers or config.distill.until < 1
     if labels_alone and not any(len(entry.record.labels) for entry in source.entries):
         raise InputError(
@@ -277,7 +277,7 @@ def build_guard(config: Config) -> Callback:
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:
     """Return the evaluation during training, and its picture `val.png`."""
     assert config.classes is not None
-    source = SampleSource(val_data, config.classes)
+    source = SampleSource(val_data, config.classes, config.data.range)
     pictures = EvalPictures(source, config.data.input_size)
     batches = load_batches(
         pictures,

@@ -84,7 +84,7 @@ def require_sizes(detector: Detector, config: Config) -> None:
 def model_info(config: Config) -> ModelInfo:
     """Return what a model file says of itself."""
     assert config.classes is not None
-    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride)
+    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride, value_range=config.data.range)
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelInfo]:

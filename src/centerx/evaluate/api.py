@@ -73,7 +73,7 @@ def run_model(
             f"{where}: labels {', '.join(labelled) or 'no classes'}, but {model} detects "
             f"{', '.join(names)}; rename the classes in one of them"
         )
-    source = SampleSource(datasets, names)
+    source = SampleSource(datasets, names, session.info.value_range)
 
     def detect(batch: Batch) -> Detections:
         return session(batch.images.contiguous().numpy())

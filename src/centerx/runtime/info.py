@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from centerx.errors import InputError
 from centerx.geometry import PAD_VALUE
+from centerx.levels import AUTO, ValueRange, check_range
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
 LETTERBOX = {
@@ -41,22 +42,33 @@ class ModelInfo(NamedTuple):
         stride: pixels per cell of the output grid.
         origin: of an imported model, as JSON: code, network, and what it was trained with: colour (its order of
             channels), mean, std and resize; the model itself takes RGB like any other. Empty for our own.
+        value_range: how pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
     """
 
     class_names: tuple[str, ...]
     input_hw: tuple[int, int]
     stride: int
     origin: str = ""
+    value_range: ValueRange = AUTO
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the strings to store: `class_names`, `input_size` (height, width), `stride`, `letterbox`, `origin`."""
-        return {
+        """Return the strings to store.
+
+        `class_names`, `input_size` (height, width), `stride`, `letterbox`; where they are not the usual, `origin` and
+        `range`.
+        """
+        facts = {
             "producer": "centerx",
             "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
             "letterbox": json.dumps(LETTERBOX),
-        } | ({"origin": self.origin} if self.origin else {})
+        }
+        if self.origin:
+            facts["origin"] = self.origin
+        if self.value_range != AUTO:
+            facts["range"] = json.dumps(self.value_range)
+        return facts
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:
@@ -68,7 +80,13 @@ class ModelInfo(NamedTuple):
         try:
             height, width = json.loads(metadata["input_size"])
             names = tuple(json.loads(metadata["class_names"]))
-            return cls(names, (int(height), int(width)), int(metadata["stride"]), metadata.get("origin", ""))
+            return cls(
+                names,
+                (int(height), int(width)),
+                int(metadata["stride"]),
+                metadata.get("origin", ""),
+                value_range=check_range(json.loads(metadata.get("range", f'"{AUTO}"'))),
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

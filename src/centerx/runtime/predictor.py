@@ -71,7 +71,7 @@ class Predictor:
         Raises:
             InputError: as a call.
         """
-        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
+        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture), self.session.info.value_range)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(f"a picture must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
