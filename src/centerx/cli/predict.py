@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -38,10 +39,11 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
 ) -> None:
     """Find objects on pictures and videos."""
+    from centerx.problems import Problem, tell
     from centerx.progress import track
     from centerx.runtime import load
     from centerx.runtime.entry import describe
-    from centerx.runtime.sources import find_sources, output_files
+    from centerx.runtime.sources import Source, find_sources, output_files
     from centerx.runtime.stream import ahead
 
     found = find_sources(sources)
@@ -51,8 +53,10 @@ def predict(
         json_file.parent.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     unreadable: list[str] = []
+    problems: list[Problem] = []
     work = list(zip(found, targets, strict=True))
-    frames = read_frames(track(work, "predicting"), unreadable if len(work) > 1 else None)
+    read = partial(Source.frames, value_range=predictor.session.info.value_range, note=problems.append)
+    frames = read_frames(track(work, "predicting"), read, unreadable if len(work) > 1 else None)
     with closing(ahead(detect(predictor, frames, batch, score))) as results, Drawings() as drawings:
         for frame, detections in results:
             drawings.add(frame, detections)
@@ -60,6 +64,7 @@ def predict(
             entries.append(entry | ({"frame": frame.number} if frame.source.is_video else {}))
             if json_file is None and out is None:
                 _tell(entries[-1])
+    tell(problems, "predict")
     if not entries:
         raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
     if json_file is not None:
@@ -85,11 +90,15 @@ class Frame(NamedTuple):
     image: np.ndarray
 
 
-def read_frames(work: Iterable[tuple[Source, Path | None]], unreadable: list[str] | None) -> Iterator[Frame]:
+def read_frames(
+    work: Iterable[tuple[Source, Path | None]],
+    read: Callable[[Source], Iterator[np.ndarray]],
+    unreadable: list[str] | None,
+) -> Iterator[Frame]:
     """The frames of all sources; what cannot be read is told, noted and left out; without a list that ends it."""
     for source, target in work:
         try:
-            for number, image in enumerate(source.frames()):
+            for number, image in enumerate(read(source)):
                 yield Frame(source, target, number, image)
         except InputError as error:
             if unreadable is None:
