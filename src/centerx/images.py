@@ -22,6 +22,7 @@ SUFFIXES = frozenset({
 })  # fmt: skip
 BESIDE = frozenset({  # suffixes of what lies beside pictures: labels, lists, notes
     ".txt", ".xml", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".csv", ".tsv", ".names", ".data", ".mat",
+    ".odgt", ".pbtxt", ".record", ".tfrecord",
     ".cache", ".md", ".rst", ".log", ".ini", ".cfg", ".toml", ".db", ".html", ".py", ".ipynb", ".sh", ".bat",
 })  # fmt: skip
 NO_PICTURES = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}  # Pillow knows them; what decodes them is another program
@@ -174,7 +175,10 @@ def _is_other(path: Path, used: Collection[str]) -> bool:
     suffix = path.suffix.lower()
     if suffix in used or suffix in BESIDE or path.name.startswith(".") or not path.is_file():
         return False
-    return bool(suffix) or not is_text(read_head(path))  # LICENSE, Makefile
+    if suffix:
+        return True
+    head = read_head(path)
+    return bool(head) and not is_text(head)  # LICENSE, Makefile
 
 
 @contextmanager

@@ -65,8 +65,10 @@ def to_levels(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     low, high = limits
     if not low < high:
         return np.zeros(values.shape, np.uint8)
-    scaled = (values.astype(np.float64) - low) / ((high - low) / 255)
-    return np.clip(np.rint(np.nan_to_num(scaled, nan=0)), 0, 255).astype(np.uint8)
+    if values.dtype.kind == "u":  # 16 bits: look each of few values up
+        every = np.arange(65536, dtype=np.float64)
+        return _to_uint8(every, low, high)[values]
+    return _to_uint8(np.nan_to_num(values, nan=low), low, high)
 
 
 def lost_levels(values: np.ndarray, limits: tuple[float, float]) -> str:
@@ -99,6 +101,10 @@ def flat_levels(image: np.ndarray) -> str:
     sample = _sample(image)
     low, high = int(sample.min()), int(sample.max())
     return f"uses the grey levels from {low} to {high} of 256 alone" if 0 < high - low < FLAT else ""
+
+
+def _to_uint8(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.clip(np.rint((values.astype(np.float64) - low) / ((high - low) / 255)), 0, 255).astype(np.uint8)
 
 
 def _sample(values: np.ndarray) -> np.ndarray:

@@ -92,7 +92,9 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
             some, others = [Source(path, Path(path.name))], None
         else:
             matches = [Path(each) for each in sorted(glob.glob(argument, recursive=True))]
-            some = [Source(each, Path(each.name)) for each in matches if each.suffix.lower() in KNOWN]
+            some = [
+                Source(each, Path(each.name)) for each in matches if each.suffix.lower() in KNOWN and not each.is_dir()
+            ]
             others = other_files(matches, KNOWN)
             if not some:
                 raise InputError(f"{argument}: no such image, folder, pattern or video{_beside(others)}")
@@ -228,4 +230,4 @@ def _holds_frames(path: Path) -> bool:
 
 
 def _beside(others: Problem | None) -> str:
-    return f" ({others.times} {others.what})" if others else ""
+    return f" but {others.times} {others.what}" if others else ""
