@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from os.path import splitext
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def _is_other(path: Path, used: Collection[str]) -> bool:
 @contextmanager
 def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
     """A file whose header is read; `name` is what errors call it, `formats` are Pillow's names of those allowed."""
-    if Path(str(name)).suffix.lower() in RAW_SUFFIXES:  # Pillow would take the small preview in it for the picture
+    if splitext(str(name))[1].lower() in RAW_SUFFIXES:  # Pillow would take the small preview in it for the picture
         raise InputError(f"{name}: not a readable image {explain(RAW)}")
     try:
         with Image.open(file, formats=formats) as image:
