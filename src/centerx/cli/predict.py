@@ -64,7 +64,6 @@ def predict(
             entries.append(entry | ({"frame": frame.number} if frame.source.is_video else {}))
             if json_file is None and out is None:
                 _tell(entries[-1])
-    tell(problems, "predict")
     if not entries:
         raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
     if json_file is not None:
@@ -73,7 +72,8 @@ def predict(
     objects = sum(len(entry["detections"]) for entry in entries)
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
     skipped = f", {plural(len(unreadable), 'source')} skipped" if unreadable else ""
-    print(f"{plural(objects, 'object')} on {plural(len(entries), 'picture')}{where}{skipped}")
+    print(f"{plural(objects, 'object')} on {plural(len(entries), 'picture')}{where}{skipped}", flush=True)
+    tell(problems, "predict")  # last, where it is seen
 
 
 class Frame(NamedTuple):
