@@ -1,8 +1,11 @@
 """Whatever the file holds, a picture is (H, W, 3) uint8 RGB as a viewer shows it, or one clear error."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,11 +15,15 @@ from centerx.images import (
     EXIF_ORIENTATION,
     TooManyPixelsError,
     decode_image,
+    few_grey_levels,
     image_hw,
+    inspect_image,
+    left_out,
     list_images,
     nonsense_orientation,
     read_image,
 )
+from centerx.problems import Kind
 
 HEIGHT, WIDTH = 12, 20
 COLOURS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -122,6 +129,89 @@ def test_first_frame_of_an_animation(tmp_path):
     check_picture(path, np.full((HEIGHT, WIDTH, 3), 40))
 
 
+# More than 8 bits
+
+DEEP = np.random.default_rng(1).integers(0, 4096, (HEIGHT, WIDTH, 3)).astype(np.uint16)  # 12 bits of 16
+
+
+def write_deep(path: Path, values: np.ndarray = DEEP) -> Path:
+    assert cv2.imwrite(str(path), values[..., ::-1] if values.ndim == 3 else values)
+    return path
+
+
+def png_with(path: Path, orientation: int) -> None:
+    """Give a PNG an EXIF orientation."""
+    exif = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", EXIF_ORIENTATION, 3, 1, orientation, 0) + bytes(4)
+    chunk = struct.pack(">I4s", len(exif), b"eXIf") + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    content = path.read_bytes()
+    path.write_bytes(content[:33] + chunk + content[33:])  # behind the header
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "colour.png", "colour.tif", "colour.ppm"])
+def test_a_range_makes_12_bits_visible(tmp_path, name):
+    values = DEEP if name.startswith("colour") else DEEP[..., 0]
+    path = write_deep(tmp_path / name, values)
+    expected = np.rint(values / 4095 * 255)
+    expected = expected if values.ndim == 3 else expected[:, :, None].repeat(3, axis=2)
+    assert read_image(path).max() <= 16
+    assert np.array_equal(read_image(path, (0, 4095)), expected)
+    assert np.array_equal(decode_image(path.read_bytes(), "upload", 10**6, (0, 4095)), expected)
+    stretched = read_image(path, "stretch")
+    assert (stretched.min(), stretched.max()) == (0, 255)
+    problem = few_grey_levels(path)
+    assert problem is not None
+    assert (problem.kind, problem.where) == (Kind.FEW_GREY_LEVELS, str(path))
+    assert "data.range=[0,4095]" in problem.what
+    assert few_grey_levels(path, (0, 4095)) is few_grey_levels(path, "stretch") is None
+    assert np.array_equal(inspect_image(path, (0, 4095))[0], expected)
+
+
+def test_transparency_of_16_bits_is_dropped(tmp_path):
+    clear = np.dstack([DEEP[..., ::-1], DEEP[..., :1]])
+    cv2.imwrite(str(tmp_path / "clear.png"), clear)
+    assert np.array_equal(read_image(tmp_path / "clear.png", (0, 4095)), np.rint(DEEP / 4095 * 255))
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_16_bit_colours_are_upright(tmp_path, orientation):
+    stored = STORED[orientation](DEEP) if orientation in STORED else DEEP
+    path = write_deep(tmp_path / "turned.png", np.ascontiguousarray(stored))
+    png_with(path, orientation)
+    assert np.array_equal(read_image(path), DEEP >> 8)
+    assert np.array_equal(read_image(path, (0, 4095)), np.rint(DEEP / 4095 * 255))
+
+
+def test_a_range_is_nothing_to_pictures_of_8_bits(tmp_path):
+    for mode in ("RGB", "L", "P", "1"):
+        path = tmp_path / f"{mode}.png"
+        MODES[mode][0].save(path)
+        assert np.array_equal(read_image(path, (0, 100)), read_image(path))
+        assert few_grey_levels(path) is None
+
+
+def test_floats_from_0_to_1(tmp_path):
+    path = tmp_path / "f.tif"
+    Image.fromarray(GREY.astype(np.float32) / 255).save(path)
+    check_picture(path, GREY_RGB)
+    assert few_grey_levels(path) is None
+
+
+def test_a_black_picture_of_8_bits_is_told(tmp_path):
+    path = tmp_path / "mask.png"
+    Image.fromarray(GREY // 128).save(path)
+    problem = few_grey_levels(path)
+    assert problem is not None
+    assert "from 0 to 1 " in problem.what
+
+
+def test_a_truncated_file_of_16_bits_is_an_error_in_every_range(tmp_path):
+    path = write_deep(tmp_path / "colour.png")
+    path.write_bytes(path.read_bytes()[:-300])
+    for value_range in ("auto", "stretch", (0, 4095)):
+        with pytest.raises(InputError, match="not a readable image"):
+            read_image(path, value_range)
+
+
 # Orientation
 
 
@@ -187,6 +277,43 @@ def test_unreadable_files_are_named_in_one_line(tmp_path, content):
     with pytest.raises(InputError, match=r"broken\.jpg: not a readable image") as caught:
         read_image(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "remedy"),
+    [
+        (b"", "an empty file", "remove"),
+        (bytes(500), "a file of zeros", "remove"),
+        ("schön, this is a text".encode(), "a text", "remove"),
+        (b"<!DOCTYPE html>\n<html><body>404</body></html>", "an HTML page", "remove"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+            "a pointer of Git LFS",
+            "git lfs pull",
+        ),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40), "a HEIC picture", "convert"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2" + bytes(40), "a video", "suffix of a video"),
+        (b"RIFF\x10\0\0\0AVI LIST" + bytes(40), "a video", "suffix of a video"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF document", "convert"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "a PostScript file", "convert"),
+        (b"PK\3\4" + bytes(40), "a ZIP archive", "unpack"),
+    ],
+)
+def test_what_is_no_picture_is_called_what_it_is(tmp_path, content, what, remedy):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(content)
+    for function in (read_image, image_hw):
+        with pytest.raises(InputError, match=rf"picture\.jpg: not a readable image \(it is {what}\), .*{remedy}"):
+            function(path)
+    with pytest.raises(InputError, match=rf"upload: not a readable image \(it is {what}\)"):
+        decode_image(content, "upload", 10**6)
+
+
+def test_a_raw_picture_is_not_its_preview(tmp_path):
+    path = tmp_path / "a.DNG"  # a TIFF whose first page is small
+    Image.fromarray(GREY).save(path, "TIFF")
+    with pytest.raises(InputError, match=r"a\.DNG: not a readable image \(it is a camera's raw picture\), convert"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("function", [read_image, image_hw])
@@ -256,7 +383,55 @@ def test_list_images_goes_by_suffix_in_order(tmp_path):
     assert list_images(tmp_path / "folder.png") == []
 
 
+@pytest.mark.parametrize(
+    ("suffix", "format"),
+    [("jfif", "JPEG"), ("jpe", "JPEG"), ("jp2", "JPEG2000"), ("avif", "AVIF"), ("tga", "TGA"), ("pnm", "PPM"),
+     ("dib", "DIB"), ("pcx", "PCX"), ("apng", "PNG")],
+)  # fmt: skip
+def test_pictures_of_many_suffixes_are_listed_and_read(tmp_path, suffix, format):
+    if format not in Image.SAVE:
+        Image.init()
+    if format not in Image.SAVE:
+        pytest.skip(f"this Pillow has no {format}")
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (WIDTH, HEIGHT), (200, 40, 90)).save(path, format)
+    assert list_images(tmp_path) == [path]
+    check_picture(path, np.full((HEIGHT, WIDTH, 3), (200, 40, 90)), tolerance=4)
+
+
+def test_a_mac_leaves_no_pictures_beside(tmp_path):
+    (tmp_path / "._a.jpg").write_bytes(b"\0\5\x16\7")
+    assert list_images(tmp_path) == []
+
+
+def test_what_a_folder_leaves_out_is_counted(tmp_path):
+    for name in (
+        "a.jpg", "a.txt", "b.xml", "labels.json", "classes.names", "Thumbs.db", ".DS_Store", ".cache/x.bin",
+        "README.md", "._a.heic", "__MACOSX/b.heic",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "LICENSE").write_text("You may.")
+    assert left_out(tmp_path) is None
+    for name in ("deep/z.HEIC", "b.nef", "c.heic", "clip.mp4", "bare"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff\0")
+    problem = left_out(tmp_path)
+    assert problem is not None
+    assert (problem.kind, problem.where, problem.times) == (Kind.FILE_LEFT_OUT, str(tmp_path / "b.nef"), 5)
+    assert "(.heic, .mp4, .nef, without suffix)" in problem.what
+    problem = left_out(tmp_path, {".jpg", ".mp4", ".heic"})
+    assert problem is not None
+    assert problem.times == 2
+
+
 # Real files
+
+
+def test_real_pictures_are_not_flat(shared_data):
+    pictures = [path for name in ("bccd", "hit_uav", "kitti_mini") for path in list_images(shared_data / name)[:8]]
+    assert len(pictures) == 24
+    assert [path for path in pictures if few_grey_levels(path)] == []
 
 
 def test_the_eight_real_orientations_agree(shared_data):

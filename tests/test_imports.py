@@ -17,19 +17,21 @@ PACKAGE = Path(centerx.__file__).parent
 
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
-SHARED = {"errors", "files", "types", "geometry", "images", "problems"}
+SHARED = {"errors", "files", "types", "geometry", "contents", "levels", "images", "problems"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "geometry": set(),
     "progress": set(),
     "types": {"geometry"},
-    "images": {"errors"},
+    "contents": set(),
+    "levels": set(),
+    "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"errors", "problems"},
+    "config": {"errors", "levels", "problems"},
     "draw": SHARED,
     "runtime": SHARED,
-    "data": SHARED,
+    "data": SHARED | {"progress"},
     "targets": SHARED,
     "models": SHARED,
     "decode": SHARED,

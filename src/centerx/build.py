@@ -118,7 +118,7 @@ def build_run(config: Config, folder: Path) -> Run:
     config = resolve_classes(config, train_data, taught)
     assert config.classes is not None
     check_class_names(config.classes, train_data, taught)
-    source = SampleSource(train_data, config.classes)
+    source = SampleSource(train_data, config.classes, config.data.range)
     processes = Processes.detect(train.device)
     labels_alone = not teachers or config.distill.until < 1
     if labels_alone and all(entry.record.ignore.all() for entry in source.entries):
@@ -205,7 +205,7 @@ def data_problems(
         (dataset.path, dataset.class_names, len(dataset.records)): dataset for dataset in train_data + val_data
     }
     for dataset in different.values():
-        problems += announce(dataset, actions, silent=silent)
+        problems += announce(dataset, actions, silent, config.data.range)
     small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
     trainable = sum(int((~record.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
@@ -325,7 +325,7 @@ def build_guard(config: Config) -> Callback:
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:
     """Return the evaluation during training, and its picture `val.png`."""
     assert config.classes is not None
-    source = SampleSource(val_data, config.classes)
+    source = SampleSource(val_data, config.classes, config.data.range)
     pictures = EvalPictures(source, config.data.input_size)
     batches = load_batches(
         pictures,

@@ -88,7 +88,8 @@ def require_sizes(detector: Detector, config: Config) -> None:
 def model_info(config: Config) -> ModelInfo:
     """Return what a model file says of itself."""
     assert config.classes is not None
-    return ModelInfo(config.classes, config.data.input_size, CenterNet.stride, top_k=config.model.top_k)
+    data, top_k = config.data, config.model.top_k
+    return ModelInfo(config.classes, data.input_size, CenterNet.stride, top_k=top_k, value_range=data.range)
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelInfo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from centerx.build_model import load_detector, require_sizes
 from centerx.config import Config
 from centerx.config.schema import DistillConfig, LossConfig, TeacherConfig, TermWeights
 from centerx.errors import InputError
+from centerx.levels import range_text
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
 from centerx.models import CenterNet
@@ -27,6 +29,7 @@ from centerx.train.teachers import (
 )
 
 NO_FACTORS = TermWeights()
+logger = logging.getLogger(__name__)
 
 
 def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
@@ -54,6 +57,11 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
             if not session.any_size:
                 check_size(path, info.input_hw, config)
             answer = BoxTeacher(session, path, len(info.class_names), CenterNet.stride, config.loss.min_overlap)
+        if info.value_range != config.data.range:
+            logger.warning(
+                f"{path}: this teacher was trained with data.range={range_text(info.value_range)}, not "
+                f"{range_text(config.data.range)}; set that where there are pictures of more than 8 bits"
+            )
         opened.append((Claim(name, info.class_names, entry.classes), answer))
     return opened
 

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from os.path import splitext
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from centerx.contents import HEAD, RAW, RAW_SUFFIXES, explain, identify, is_text, read_head
 from centerx.errors import InputError
+from centerx.levels import AUTO, ValueRange, find_limits, flat_levels, lost_levels, to_levels
+from centerx.problems import Kind, Problem
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif",
+    ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
+    ".pcx", ".sgi", ".ras",
+})  # fmt: skip
+BESIDE = frozenset({  # suffixes of what lies beside pictures: labels, lists, notes
+    ".txt", ".xml", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".csv", ".tsv", ".names", ".data", ".mat",
+    ".odgt", ".pbtxt", ".record", ".tfrecord",
+    ".cache", ".md", ".rst", ".log", ".ini", ".cfg", ".toml", ".db", ".html", ".py", ".ipynb", ".sh", ".bat",
+})  # fmt: skip
+NO_PICTURES = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}  # Pillow knows them; what decodes them is another program
 UPLOADS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")  # Pillow's names of what a stranger may send
+MOST_SUFFIXES = 8  # of files that are left out, named in a message
+COLOURS = "RGB", "RGBA", "RGBX", "LA"  # modes in which Pillow keeps the upper 8 of 16 bits
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anything else is upright already
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,53 +60,68 @@ class TooManyPixelsError(InputError):
     """A picture whose header announces more pixels than are allowed."""
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, value_range: ValueRange = AUTO) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, as a viewer shows it.
 
-    EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB; transparency is
-    dropped; of an animation the first frame is taken.
+    EXIF orientation is applied; grey, palette, CMYK and deeper pictures become 8-bit RGB; transparency is
+    dropped; of an animation or of several pages the first is taken.
+
+    Args:
+        path: of the file. value_range: how values of more than 8 bits become grey levels, see `levels.find_limits`.
 
     Raises:
         InputError: the file is missing, not a picture, truncated or unreasonably large.
     """
     with _opened(path, path) as image:
-        image.load()
-        return to_rgb(image)
+        return _decode(image, path, value_range)[0]
 
 
-def decode_image(content: bytes, name: str, max_pixels: int) -> np.ndarray:
+def inspect_image(path: Path, value_range: ValueRange = AUTO) -> tuple[np.ndarray, Problem | None]:
+    """As `read_image`, and what is doubtful: that the picture uses few grey levels.
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    with _opened(path, path) as image:
+        picture, values = _decode(image, path, value_range, all_values=True)
+    what = flat_levels(picture) if values is None else lost_levels(values, find_limits(values, value_range))
+    return picture, Problem(Kind.FEW_GREY_LEVELS, str(path), what) if what else None
+
+
+def few_grey_levels(path: Path, value_range: ValueRange = AUTO) -> Problem | None:
+    """What is doubtful of a picture's grey levels, read as `value_range` says; None where nothing is.
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    return inspect_image(path, value_range)[1]
+
+
+def decode_image(content: bytes, name: str, max_pixels: int, value_range: ValueRange = AUTO) -> np.ndarray:
     """Read an image file that a stranger sent, by the rules of `read_image`.
 
     Args:
         content: of the file, one of UPLOADS: Pillow reads more, and runs programs for some.
         name: what errors call it.
         max_pixels: allowed; the header is asked before anything is decoded.
+        value_range: as for `read_image`.
 
     Raises:
         TooManyPixelsError: more pixels than that.
         InputError: not a picture, or truncated.
     """
-    with _opened(io.BytesIO(content), name, UPLOADS) as image:
+    file = io.BytesIO(content)
+    with _opened(file, name, UPLOADS) as image:
         if image.width * image.height > max_pixels:
             raise TooManyPixelsError(
                 f"{name}: {image.width} x {image.height} pixels, at most {max_pixels} are allowed, shrink it"
             )
-        image.load()
-        return to_rgb(image)
+        return _decode(image, file, value_range)[0]
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
+def to_rgb(image: Image.Image, value_range: ValueRange = AUTO) -> np.ndarray:
     """A loaded Pillow image -> (H, W, 3) uint8 RGB with its EXIF orientation applied."""
-    # Not ImageOps.exif_transpose: it writes the whole EXIF anew and fails on a broken tag elsewhere.
-    orientation = image.getexif().get(EXIF_ORIENTATION)
-    upright = image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
-    if upright.mode.startswith("I") or upright.mode == "F":
-        grey = np.asarray(upright, dtype=np.float64)
-        if upright.mode.startswith("I;16") or grey.max(initial=0) > 255:
-            grey = grey / 257  # 65535 -> 255
-        grey = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(upright.convert("RGB"))
+    return _as_picture(image, _grey_values(image), value_range)
 
 
 def image_hw(path: Path) -> tuple[int, int]:
@@ -129,25 +160,138 @@ def nonsense_orientation(path: Path) -> str:
 
 
 def list_images(folder: Path, deep: bool = True) -> list[Path]:
-    """Every image file below `folder`, or directly in it, sorted, by suffix."""
-    found = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Every image file below `folder`, or directly in it, sorted, by suffix; not the `._` files of a Mac."""
+    return list_files(folder, SUFFIXES, deep)
+
+
+def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> list[Path]:
+    """Every file below `folder`, or directly in it, with one of these suffixes, in lower case here, sorted."""
+    return sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in suffixes and not path.name.startswith("._") and path.is_file()
+    )
+
+
+def left_out(folder: Path, used: Collection[str] = SUFFIXES) -> Problem | None:
+    """The files below a folder that are neither used nor of a kind that usually lies beside; None without any.
+
+    Args:
+        folder: to look through. used: suffixes of what is used, in lower case.
+    """
+    return other_files((path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))), used)
+
+
+def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Problem | None:
+    """As `left_out`, of files by path."""
+    others = sorted(path for path in paths if _is_other(path, used))
+    if not others:
+        return None
+    suffixes = sorted({path.suffix.lower() or "without suffix" for path in others})
+    more = ", ..." if len(suffixes) > MOST_SUFFIXES else ""
+    what = f"of a kind that is not read here ({', '.join(suffixes[:MOST_SUFFIXES])}{more})"
+    return Problem(Kind.FILE_LEFT_OUT, str(others[0]), what, len(others))
+
+
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.parts)
+
+
+def _is_other(path: Path, used: Collection[str]) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in used or suffix in BESIDE or path.name.startswith(".") or not path.is_file():
+        return False
+    if suffix:
+        return True
+    head = read_head(path)
+    return bool(head) and not is_text(head)  # LICENSE, Makefile
 
 
 @contextmanager
-def _opened(file: Path | BinaryIO, name: object, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
     """A file whose header is read; `name` is what errors call it, `formats` are Pillow's names of those allowed."""
+    if splitext(str(name))[1].lower() in RAW_SUFFIXES:  # Pillow would take the small preview in it for the picture
+        raise InputError(f"{name}: not a readable image {explain(RAW)}")
     try:
         with Image.open(file, formats=formats) as image:
+            if image.format in NO_PICTURES:
+                raise UnidentifiedImageError
             yield image
     except FileNotFoundError:
         raise InputError(f"{name}: no such image file, check the path") from None
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(f"{name}: too large ({_one_line(error)}), shrink it") from None
     except UnidentifiedImageError:
-        raise InputError(f"{name}: not a readable image (of no known format), replace or remove it") from None
+        head = read_head(file) if isinstance(file, Path) else file.getvalue()[:HEAD]
+        raise InputError(f"{name}: not a readable image {explain(identify(head))}") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{name}: not a readable image ({_one_line(error)}), replace or remove it") from None
+
+
+def _decode(
+    image: Image.Image, file: Path | io.BytesIO, value_range: ValueRange, all_values: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """An opened image as a picture, and its values where they have more than 8 bits.
+
+    Pillow keeps the upper 8 bits of 16-bit colours, which is what `auto` asks for: OpenCV reads all of them where
+    another range or `all_values` asks for more.
+    """
+    largest = _largest_colour(image)
+    image.load()  # before OpenCV, which is silent about truncated files
+    values = _grey_values(image)
+    if largest and (all_values or value_range != AUTO):
+        values = _colour_values(file, largest)
+        if values is None and value_range != AUTO:
+            raise ValueError("its 16-bit colours are of a kind that is not read here")
+    return _as_picture(image, values, value_range), values
+
+
+def _as_picture(image: Image.Image, values: np.ndarray | None, value_range: ValueRange) -> np.ndarray:
+    if values is None or (values.ndim == 3 and value_range == AUTO):
+        return np.array(_upright(image).convert("RGB"))
+    levels = to_levels(values, find_limits(values, value_range))
+    return levels if levels.ndim == 3 else np.repeat(levels[:, :, None], 3, axis=2)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Not ImageOps.exif_transpose: it writes the whole EXIF anew and fails on a broken tag elsewhere.
+    orientation = image.getexif().get(EXIF_ORIENTATION)
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _grey_values(image: Image.Image) -> np.ndarray | None:
+    """(H, W) uint16, int32 or float32 of a loaded image in one of Pillow's deep modes, all of which are grey."""
+    return np.asarray(_upright(image)) if image.mode.startswith(("I", "F")) else None
+
+
+def _largest_colour(image: Image.Image) -> int:
+    """What a colour of more than 8 bits counts up to in the file of an image that is not loaded yet; 0 for 8 bits."""
+    tiles = getattr(image, "tile", None)
+    if image.mode not in COLOURS or not tiles:
+        return 0
+    codec, _, _, how = tiles[0]  # how: the layout of a pixel in the file, alone or before other things
+    layout, *rest = how if isinstance(how, tuple) and how else (how,)
+    if codec == "ppm":
+        return int(rest[0]) if rest and int(rest[0]) > 255 else 0
+    return 65535 if ";16" in str(layout) else 0
+
+
+def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
+    """(H, W, 3) uint16 RGB, upright, 0 to 65535 for 0 to `largest`; None where OpenCV cannot."""
+    import cv2
+
+    content = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if values is None or values.dtype != np.uint16:
+        return None
+    values = values[:, :, ::-1]
+    return values if largest == 65535 else np.rint(values * (65535 / largest)).astype(np.uint16)
 
 
 def _one_line(error: Exception) -> str:

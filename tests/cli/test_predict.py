@@ -210,3 +210,81 @@ def test_real_dirt(centerx: CommandLine, onnx_file: Path, shared_data: Path, tmp
     assert "00090.jpg" in line
     names = [Path(entry["image"]).name for entry in read_json(tmp_path / "a.json")]
     assert names == ["00076.jpg", "00103.jpg", "pil_sample_cmyk.jpg"]
+
+
+# Pictures of more than 8 bits
+
+
+@pytest.fixture(scope="module")
+def deep_model(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model, trained on pictures of 12 bits."""
+    from centerx.build_model import load_detector, read_with_config, save_named
+
+    _, _, config = read_with_config(model_file)
+    detector, _ = load_detector(model_file)
+    folder = tmp_path_factory.mktemp("deep")
+    config = config.model_copy(update={"data": config.data.model_copy(update={"range": (0.0, 4095.0)})})
+    save_named(folder, config, detector, "model")
+    return folder / "model.safetensors"
+
+
+def save_12_bits(path: Path) -> Path:
+    """The picture with 4095 for its 255."""
+    assert cv2.imwrite(str(path), np.rint(picture()[..., ::-1] / 255 * 4095).astype(np.uint16))
+    return path
+
+
+def test_a_model_reads_pictures_by_its_own_range(
+    centerx: CommandLine, model_file: Path, deep_model: Path, tmp_path: Path
+) -> None:
+    file, usual = save_12_bits(tmp_path / "a.png"), save(tmp_path / "b.png")
+    exported = tmp_path / "model.onnx"
+    assert centerx("export", deep_model, "--format", "onnx", "--out", tmp_path)[0] == 0
+    expected = package.load(model_file)(usual)
+    for model in (deep_model, exported):
+        status, _, err = centerx("predict", model, file, "--json", tmp_path / "a.json", "--score", 0)
+        assert (status, err) == (0, "")
+        [entry] = read_json(tmp_path / "a.json")
+        assert len(entry["detections"]) == len(expected.scores)
+        assert np.allclose([each["score"] for each in entry["detections"]], expected.scores, atol=1e-5)
+        assert np.allclose(package.load(model)(file).scores, expected.scores, atol=1e-5)
+
+
+def test_pictures_that_look_flat_are_told(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save_12_bits(tmp_path / name)
+    save(tmp_path / "usual.png")
+    status, _, err = centerx("predict", onnx_file, tmp_path, "--json", tmp_path / "a.json")
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith(f"warning: predict: few_grey_levels: 2 doubtful, the first: {tmp_path / 'a.png'}: ")
+    assert "data.range=[0,4095]" in err
+
+
+# What is left out
+
+
+def test_what_a_folder_leaves_out_is_told(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    save(folder / "a.jfif", format="JPEG")
+    for name in ("b.heic", "c.heic", "d.nef", "a.txt"):
+        (folder / name).write_bytes(b"\0\0\0\x18ftypheic")
+    status, out, err = centerx("predict", onnx_file, folder, "--out", tmp_path / "out")
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith(f"warning: {folder}: file_left_out: 3 skipped, the first: {folder / 'b.heic'}: ")
+    assert "(.heic, .nef)" in err
+    assert "on 1 picture" in out
+    assert (tmp_path / "out" / "a.jfif").is_file()
+
+
+def test_a_video_that_ends_early_is_told(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mkv", "MJPG", frames=60)
+    content = video.read_bytes()
+    video.write_bytes(content[: len(content) // 2])
+    status, out, err = centerx("predict", onnx_file, video, "--json", tmp_path / "a.json")
+    read = len(read_json(tmp_path / "a.json"))
+    assert (status, err) == (
+        0,
+        f"warning: predict: video_ends_early: 1 doubtful, the first: {video}: 60 frames announced, {read} read\n",
+    )
+    assert 20 < read < 40
+    assert f"on {read} pictures" in out

@@ -25,6 +25,20 @@ def test_base_may_name_a_preset(tmp_path: Path) -> None:
     assert config.classes == ("cat",)
 
 
+def test_a_range_is_two_numbers_or_a_word() -> None:
+    def read(*overrides: str) -> object:
+        config = load_config("nano", overrides)
+        assert parse_text(dump_config(config), "again") == config
+        return config.data.range
+
+    assert [read(), read("data.range=stretch"), read("data.range=[0,4095]"), read("data.range=[0.5,1e3]")] == [
+        "auto",
+        "stretch",
+        (0, 4095),
+        (0.5, 1000),
+    ]
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
@@ -47,6 +61,8 @@ def test_base_may_name_a_preset(tmp_path: Path) -> None:
         ("model.neck.channels=wide", "model.neck.channels: Input should be a valid integer"),
         ("classes=RBC", "classes: Input should be a list (got 'RBC')"),
         ("model=resnet18", "model: Input should be a mapping of keys (got 'resnet18')"),
+        ("data.range=full", "data.range: must be auto, stretch or [LOW, HIGH]"),
+        ("data.range=[4095,0]", "data.range: must be auto, stretch or [LOW, HIGH]"),
         ("nonsense", "key=value"),
         ("data={", "not readable"),
     ],

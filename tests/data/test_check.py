@@ -92,7 +92,7 @@ def test_declared_sizes_against_the_pictures(
     image = coco_image(1, "a.jpg", width=declared[0], height=declared[1])
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=[image]))
     for decode in (False, True):
-        assert kinds(picture_problems(dataset, decode)) == ([kind] if kind else [])
+        assert kinds(picture_problems(dataset, decode=decode)) == ([kind] if kind else [])
 
 
 def test_missing_and_broken_pictures(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_metadata_survives_any_class_name() -> None:
     assert ModelInfo.from_metadata(info.to_metadata(), "here") == info
 
 
+def test_metadata_has_a_range_where_it_is_not_the_usual() -> None:
+    usual = ModelInfo(("a",), (64, 32), 4)
+    assert "range" not in usual.to_metadata()
+    for value_range, text in (((0.0, 4095.0), "[0.0, 4095.0]"), ("stretch", '"stretch"')):
+        info = usual._replace(value_range=value_range)
+        assert info.to_metadata()["range"] == text
+        assert ModelInfo.from_metadata(info.to_metadata(), "here") == info
+    for text in ('"full"', "[5, 1]", "[", "[1, 2, 3]"):
+        with pytest.raises(InputError, match="here: not a centerX model"):
+            ModelInfo.from_metadata(usual.to_metadata() | {"range": text}, "here")
+
+
 @pytest.mark.parametrize(
     ("backend", "said"), [("onnxrutime", "did you mean 'onnxruntime'"), ("torch", "of torch, known are: .safetensors$")]
 )

@@ -2,8 +2,10 @@
 
 import os
 import resource
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,9 @@ import numpy as np
 import pytest
 
 from centerx.errors import InputError
-from centerx.runtime.sources import Source, find_sources, output_files, video_file
+from centerx.problems import Kind, Problem
+from centerx.runtime.mp4 import shown_share
+from centerx.runtime.sources import Source, find_sources, frames_due, output_files, video_file
 from tests.data.handmade import write_picture
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]  # RGB, one a frame
@@ -19,7 +23,7 @@ COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]  # RGB, one a frame
 
 def write_video(path: Path, code: str = "mp4v", speed: float = 12.0, frames: int = 3) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), speed, (64, 48))
-    for colour in COLOURS[:frames]:
+    for colour in islice(cycle(COLOURS), frames):
         writer.write(np.full((48, 64, 3), colour[::-1], dtype=np.uint8))
     writer.release()
     return path
@@ -98,6 +102,108 @@ def test_a_bare_stream_of_h264(tmp_path: Path) -> None:
     assert first.shape == (96, 128, 3)
     assert np.array_equal(first, second)
     assert np.abs(first.astype(int) - (156, 113, 64)).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("v.wmv", "WMV2"), ("v.ts", "mp4v"), ("v.mpg", "PIM1"), ("v.mpeg", "mpg2"), ("v.flv", "FLV1"), ("v.3gp", "mp4v"),
+     ("v.mts", "mpg2"), ("v.asf", "WMV1"), ("v.vob", "mpg2"), ("V.MPG", "PIM1")],
+)  # fmt: skip
+def test_a_folder_gives_videos_of_many_suffixes(name: str, code: str, tmp_path: Path) -> None:
+    write_video(tmp_path / name, code, speed=25, frames=20)
+    [source] = find_sources([str(tmp_path)])
+    problems: list[Problem] = []
+    assert len(list(source.frames(note=problems.append))) == 20
+    assert problems == []
+
+
+def test_a_file_of_unknown_suffix_is_what_it_holds(folder: Path, tmp_path: Path) -> None:
+    held = {"clip.dat": folder / "v.mp4", "bare": folder / "b.png", "frame01": folder / "a.JPG"}
+    for name, original in held.items():
+        (tmp_path / name).write_bytes(original.read_bytes())
+    (tmp_path / "notes.nfo").write_text("a\n" * 99)  # FFmpeg would play it
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0" + (folder / "v.mp4").read_bytes()[16:])  # this too
+    sources = find_sources(str(tmp_path / name) for name in (*held, "notes.nfo", "a.heic"))
+    assert [source.is_video for source in sources] == [True, False, False, False, False]
+    assert [len(list(source.frames())) for source in sources[:3]] == [3, 1, 1]
+    for source, what in zip(sources[3:], ("a text", "a HEIC picture"), strict=True):
+        with pytest.raises(InputError, match=f"{source.name}: not a readable image .it is {what}"):
+            next(source.frames())
+
+
+def test_what_patterns_and_folders_leave_out_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "sub" / "c.nef").write_bytes(b"II*\0")
+    assert names([folder]) == ["a.JPG", "b.png", "sub/a.jpg", "v.mp4"]
+    assert names([folder / "sub" / "*"]) == ["a.jpg"]
+    told = f"file_left_out: 1 skipped, the first: {folder / 'sub' / 'c.nef'}: of a kind that is not read here (.nef)"
+    assert caplog.messages == [f"{folder}: {told}", f"{folder / 'sub' / '*'}: {told}"]
+    with pytest.raises(InputError, match=r"no such image.* but 1 of a kind that is not read here \(\.nef\)"):
+        find_sources([str(folder / "sub" / "*.nef")])
+    (folder / "sub" / "a.jpg").unlink()
+    with pytest.raises(InputError, match=r"no images in this folder but 1 of a kind that is not read here \(\.nef\)"):
+        find_sources([str(folder / "sub")])
+
+
+def ends_early(path: Path) -> list[str]:
+    problems: list[Problem] = []
+    read = len(list(Source(path, Path(path.name)).frames(note=problems.append)))
+    assert all(each.kind is Kind.VIDEO_ENDS_EARLY and each.where == str(path) for each in problems)
+    return [each.what.replace(f"{read} read", "N read") for each in problems]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("v.avi", "MJPG"), ("v.mkv", "mp4v"), ("v.webm", "VP80"), ("v.flv", "FLV1"), ("v.mp4", "mp4v")]
+)
+def test_a_video_without_its_end_gives_what_it_has_and_is_told(name: str, code: str, tmp_path: Path) -> None:
+    video = write_video(tmp_path / name, code, speed=25, frames=60)
+    assert ends_early(video) == []
+    content = video.read_bytes()
+    half = content.find(b"mdat") + 400 if name == "v.mp4" else len(content) // 2
+    # The index of this mp4 is at its end: there, all but a few frames become zeros.
+    end = content[half:] if name != "v.mp4" else content[half : content.rfind(b"moov") - 4]
+    video.write_bytes(content[:half] + (bytes(len(end)) + content[half + len(end) :] if name == "v.mp4" else b""))
+    assert ends_early(video) == ["60 frames announced, N read"]
+
+
+def test_an_mp4_that_shows_a_part_of_its_frames_is_whole(tmp_path: Path) -> None:
+    """As trimming without coding anew leaves it: all frames, and an edit that begins at one of them."""
+    video = write_video(tmp_path / "v.mp4", speed=25, frames=60)
+    content = bytearray(video.read_bytes())
+    place = content.find(b"elst") + 12
+    units = struct.unpack_from(">I", content, content.find(b"mdhd") + 16)[0]
+    struct.pack_into(">Ii", content, place, 1400, units)  # 1.4 s, in thousandths as the film's, from 1 s on
+    video.write_bytes(content)
+    assert shown_share(video) == pytest.approx(1.4 / 2.4)
+    frames = len(list(Source(video, Path("v")).frames()))
+    assert 30 <= frames <= 50
+    assert ends_early(video) == []
+
+
+def test_a_share_is_that_of_mp4_files_with_an_index_alone(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "v.mp4", speed=25, frames=10)
+    assert shown_share(whole) == 1
+    assert shown_share(write_video(tmp_path / "v.avi", "MJPG")) is None
+    assert shown_share(tmp_path / "gone.mp4") is None
+    content = whole.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(content)
+        for place in rng.integers(content.find(b"moov") - 4, len(content), size=4):
+            damaged[place] = rng.integers(256)
+        whole.write_bytes(damaged[: rng.integers(8, len(damaged) + 1)])
+        share = shown_share(whole)
+        assert share is None or 0 < share <= 1
+
+
+def test_frames_at_changing_speed_are_not_missing() -> None:
+    """A header may count by the highest speed: where the last frame is at the end, none is missing."""
+    path = Path("no.mkv")
+    assert frames_due(path, announced=600, read=60, speed=60, reached=9.9) == 0
+    assert frames_due(path, announced=600, read=60, speed=60, reached=5) == 600
+    assert frames_due(path, announced=600, read=575, speed=60, reached=9.5) == 0  # the sound goes on for a while
+    assert frames_due(path, announced=float("nan"), read=60, speed=60, reached=5) == 0
+    assert frames_due(path, announced=-2e14, read=60, speed=60, reached=5) == 0
+    assert frames_due(path, announced=600, read=60, speed=60, reached=0) == 0  # a format that does not tell when
 
 
 def test_a_picture_is_one_frame(tmp_path: Path) -> None:

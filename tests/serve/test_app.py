@@ -129,7 +129,11 @@ BAD = {
     "20000 x 20000": (encoded(Image.new("1", (20000, 20000)), "PNG"), 413, "too large"),
     "too many pixels": (encoded(Image.new("L", (1001, 1000))), 413, "1001 x 1000 pixels, at most 1000000"),
     "too many bytes": (bytes(100_001), 413, "larger than 100000 bytes"),
-    "a format that runs programs": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", 415, "format"),
+    "a format that runs programs": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
+        415,
+        "a PostScript file",
+    ),
 }
 
 

@@ -20,9 +20,12 @@ from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.config import load_config, preset_names
 from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
+from centerx.data.read import read_dataset
 from centerx.errors import InputError
+from centerx.evaluate.api import run_model
 from centerx.train.record import draw_curves
 from centerx.types import Batch
+from tests.data.handmade import write_coco
 
 
 def train(overrides: list[str], folder: Path, preset: str = "nano", resume: bool = False) -> Run:
@@ -105,6 +108,22 @@ def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> N
     run = train(overrides, tmp_path)
     assert run.evaluation is not None
     assert run.evaluation.figures["val/AP"] > 0.8
+
+
+def test_every_use_of_the_data_reads_by_its_range(tmp_path: Path) -> None:
+    """Pictures of 12 bits, whose 2048 is grey in the run, and where its model is evaluated."""
+    write_coco(tmp_path / "data.json")
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((30, 40), 2048, np.uint16))
+    data = f"data.train=[{tmp_path / 'data.json'}]", f"data.val=[{tmp_path / 'data.json'}]"
+    small = "data.input_size=64", "model.pretrained=false", "data.workers=0", "augment.colour=[]"
+    for value_range, grey in (("auto", 8), ("[0,4095]", 128)):
+        run = build_run(load_config("nano", [*data, *small, f"data.range={value_range}"]), tmp_path / "run")
+        assert run.evaluation is not None
+        for source in (run.batches.dataset.source, run.evaluation.source):  # type: ignore[attr-defined]
+            assert np.unique(source.sample(0).image) == [grey]
+        save_named(tmp_path, run.config, run.module.detector, "model")
+        source, _ = run_model(tmp_path / "model.safetensors", [read_dataset(tmp_path / "data.json")], 1)
+        assert np.unique(source.sample(0).image) == [grey]
 
 
 @pytest.mark.parametrize("further", [[], ["train.swa=0.6", "train.skip_jumps=3"]])

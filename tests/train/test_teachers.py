@@ -290,6 +290,13 @@ def test_a_teacher_is_called_by_its_folder(
     assert claim.name == "faces"
 
 
+def test_a_teacher_of_another_range_is_told(teachers: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    overrides = [f"distill.teachers=[{teachers[0]}]", "data.range=[0,4095]"]
+    open_teachers(load_config("nano", overrides))
+    [message] = caplog.messages
+    assert message.startswith(f"{teachers[0]}: this teacher was trained with data.range=auto, not [0,4095]")
+
+
 def test_teachers_whose_files_are_called_alike_have_names_apart() -> None:
     def names(*entries: str | tuple[str, str]) -> list[str]:
         given = [(each, None) if isinstance(each, str) else each for each in entries]

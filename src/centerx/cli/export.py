@@ -70,12 +70,16 @@ def export(
     info = trained._replace(input_hw=input_hw or trained.input_hw)
     _, _, config = read_with_config(model)
     judged = find_data(config, data, split, "val")
-    pictures = some_pictures(SampleSource(judged, info.class_names), info.input_hw, COMPARED_ON) if judged else None
+    pictures = None
+    if judged:
+        judges = SampleSource(judged, info.class_names, info.value_range)
+        pictures = some_pictures(judges, info.input_hw, COMPARED_ON)
     learnt = None
     if precision == "int8":
         calibration = find_data(config, data, split, "train")
         if calibration:
-            learnt = some_pictures(SampleSource(calibration, info.class_names), info.input_hw, CALIBRATED_ON)
+            examples = SampleSource(calibration, info.class_names, info.value_range)
+            learnt = some_pictures(examples, info.input_hw, CALIBRATED_ON)
         if learnt is None or not len(learnt):
             raise InputError("--precision: int8 is calibrated on pictures, give a folder of readable ones with --data")
     for name, entry in formats.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -38,10 +39,11 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
 ) -> None:
     """Find objects on pictures and videos."""
+    from centerx.problems import Problem, tell
     from centerx.progress import track
     from centerx.runtime import load
     from centerx.runtime.entry import describe
-    from centerx.runtime.sources import find_sources, output_files
+    from centerx.runtime.sources import Source, find_sources, output_files
     from centerx.runtime.stream import ahead
 
     found = find_sources(sources)
@@ -53,10 +55,12 @@ def predict(
     predictor = load(model, backend, parse_size(size) if size is not None else None)
     pictures = objects = 0
     unreadable: list[str] = []
+    problems: list[Problem] = []
     work = list(zip(found, targets, strict=True))
-    frames = read_frames(track(work, "predicting"), unreadable if len(work) > 1 else None)
+    read = partial(Source.frames, value_range=predictor.session.info.value_range, note=problems.append)
+    frames = read_frames(track(work, "predicting"), read, unreadable if len(work) > 1 else None)
     with ExitStack() as stack:
-        tell = stack.enter_context(json_list(json_file)) if json_file is not None else _tell if out is None else None
+        write = stack.enter_context(json_list(json_file)) if json_file is not None else _tell if out is None else None
         drawings = stack.enter_context(Drawings())
         results = stack.enter_context(closing(ahead(detect(predictor, frames, batch, score))))
         for frame, detections in results:
@@ -64,13 +68,14 @@ def predict(
             entry = describe(str(frame.source.path), frame.image.shape[:2], detections)
             pictures += 1
             objects += len(detections.scores)
-            if tell is not None:
-                tell(entry | ({"frame": frame.number} if frame.source.is_video else {}))
+            if write is not None:
+                write(entry | ({"frame": frame.number} if frame.source.is_video else {}))
         if not pictures:
             raise InputError(f"none of {len(found)} sources can be read, see the warnings above")
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
     skipped = f", {plural(len(unreadable), 'source')} skipped" if unreadable else ""
-    print(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{skipped}")
+    print(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{skipped}", flush=True)
+    tell(problems, "predict")  # last, where it is seen
 
 
 class Frame(NamedTuple):
@@ -87,11 +92,15 @@ class Frame(NamedTuple):
     image: np.ndarray
 
 
-def read_frames(work: Iterable[tuple[Source, Path | None]], unreadable: list[str] | None) -> Iterator[Frame]:
+def read_frames(
+    work: Iterable[tuple[Source, Path | None]],
+    read: Callable[[Source], Iterator[np.ndarray]],
+    unreadable: list[str] | None,
+) -> Iterator[Frame]:
     """The frames of all sources; what cannot be read is told, noted and left out; without a list that ends it."""
     for source, target in work:
         try:
-            for number, image in enumerate(source.frames()):
+            for number, image in enumerate(read(source)):
                 yield Frame(source, target, number, image)
         except InputError as error:
             if unreadable is None:

@@ -37,7 +37,6 @@ def pseudo(
     from centerx.data.dataset import Dataset, RecordBuilder
     from centerx.data.read import check_usable, read_dataset, scan_dataset
     from centerx.data.write import coco_tree
-    from centerx.images import read_image
     from centerx.problems import Kind
     from centerx.progress import track
     from centerx.runtime import load
@@ -76,7 +75,7 @@ def pseudo(
     named = any(isinstance(picture.image_id, str) for picture in pictures)  # a COCO file numbers them
     for number, picture in enumerate(track(pictures, "labelling"), start=1):
         try:
-            found = predictor(read_image(picture.image))
+            found = predictor(picture.image)
         except InputError as error:
             logger.warning(f"skipped: {error}")
             continue

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from centerx.errors import nearest
+from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Action, Kind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -120,6 +121,12 @@ class DataConfig(Section):
     val: Entries = Field((), description="data sets to evaluate on while training")
     input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(multiples_of_32)] = Field(
         (512, 512), description="height and width of the input in pixels, multiples of 32"
+    )
+    range: Annotated[ValueRange, BeforeValidator(check_range)] = Field(
+        AUTO,
+        description="which values of pictures of more than 8 bits become black and white: auto, those of the file's "
+        "type (0 and 65535 of 16 bits, 0 and 1 of floats that lie between); [LOW, HIGH], in the file's units; stretch, "
+        "each picture's own percentiles 0.1 and 99.9. Model files carry it, and every command reads by it",
     )
     workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
     broken_images: Literal["skip", "fail"] = Field(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
-from centerx.images import image_header, nonsense_orientation, read_image
+from centerx.images import image_header, inspect_image, nonsense_orientation
+from centerx.levels import AUTO, ValueRange
 from centerx.problems import Action, Kind, Problem, tell
+from centerx.progress import track
 
 MOST_HEADERS = 20_000  # pictures whose headers are read before work starts: seconds on a disk at hand
+MOST_DECODED = 16  # pictures whose grey levels are looked at before work starts
 TOP_K = 100  # detections of one picture that a model gives where its configuration says nothing else
 STEP = 32  # pixels; an input's sides are multiples of it
 
@@ -32,15 +36,18 @@ class ClassCount(NamedTuple):
 
 
 def announce(
-    dataset: Dataset, actions: Mapping[Kind, Action] | None = None, silent: bool = False, track: Track = iter
+    dataset: Dataset,
+    actions: Mapping[Kind, Action] | None = None,
+    silent: bool = False,
+    value_range: ValueRange = AUTO,
 ) -> list[Problem]:
-    """Tell a line a kind of all that is wrong with a data set, as far as it shows without decoding its pictures.
+    """Tell a line a kind of all that is wrong with a data set, as far as it shows without decoding all its pictures.
 
     Args:
         dataset: as read.
         actions: what to do on a kind; without one it is told.
         silent: whether to log nothing.
-        track: shows progress.
+        value_range: how its pictures are read, see `images.read_image`.
 
     Returns:
         The problems.
@@ -48,7 +55,8 @@ def announce(
     Raises:
         InputError: there is a problem of a kind whose action is `fail`.
     """
-    problems = [*dataset.problems, *box_problems(dataset), *picture_problems(dataset, decode=False, track=track)]
+    pictures = picture_problems(dataset, value_range, decode=False, track=partial(track, what="looking at pictures"))
+    problems = [*dataset.problems, *box_problems(dataset), *pictures]
     tell(problems, str(dataset.path), actions, silent)
     return problems
 
@@ -90,29 +98,33 @@ def repeated_boxes(records: Sequence[Record]) -> Iterator[Problem]:
         yield Problem(Kind.REPEATED_BOX, str(records[index].image), f"has the box {box} more than once", count)
 
 
-def picture_problems(dataset: Dataset, decode: bool = True, track: Track = iter) -> Iterator[Problem]:
+def picture_problems(
+    dataset: Dataset, value_range: ValueRange = AUTO, decode: bool = True, track: Track = iter
+) -> Iterator[Problem]:
     """Yield what is wrong with the pictures of a data set.
 
     Args:
         dataset: to check.
-        decode: whether to decode every picture, rather than to read the headers of MOST_HEADERS, evenly over all.
+        value_range: how its pictures are read, see `images.read_image`.
+        decode: whether to decode every picture, rather than to decode MOST_DECODED and to read the headers of
+            MOST_HEADERS, evenly over all.
         track: shows progress.
     """
-    records = dataset.records
-    if not decode and len(records) > MOST_HEADERS:
-        records = [records[i] for i in np.linspace(0, len(records) - 1, MOST_HEADERS).astype(int)]
+    records = dataset.records if decode else evenly(dataset.records, MOST_HEADERS)
+    decoded = {record.image for record in (records if decode else evenly(records, MOST_DECODED))}
     usable = 0
     for record in track(records):
         try:
             header = image_header(record.image)
-            if decode:
-                read_image(record.image)
+            flat = inspect_image(record.image, value_range)[1] if record.image in decoded else None
         except InputError as error:
             what = str(error).removeprefix(f"{record.image}: ")
             more = f"; boxes on it: {len(record.labels)}" if len(record.labels) else ""
             yield Problem(Kind.UNREADABLE_PICTURE, str(record.image), what + more)
             continue
         usable += 1
+        if flat:
+            yield flat
         orientation = nonsense_orientation(record.image)
         if orientation:
             what = f"its EXIF orientation is {orientation}, not one of 1 to 8; taken as upright"
@@ -133,6 +145,13 @@ def picture_problems(dataset: Dataset, decode: bool = True, track: Track = iter)
     if not usable:
         what = f"none of its {len(records)} pictures can be read"
         yield Problem(Kind.NO_READABLE_PICTURE, str(dataset.path), what)
+
+
+def evenly(records: list[Record], most: int) -> list[Record]:
+    """At most so many records, evenly over all."""
+    if len(records) <= most:
+        return records
+    return [records[index] for index in np.linspace(0, len(records) - 1, most).astype(int)]
 
 
 def alike_classes(class_names: Sequence[str]) -> list[Problem]:

@@ -12,6 +12,7 @@ from centerx.data.dataset import Dataset, UnusableData, relabel
 from centerx.data.foreign import foreign_labels
 from centerx.data.frame import turn_boxes
 from centerx.errors import InputError, nearest
+from centerx.images import left_out
 from centerx.problems import Kind
 
 # Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
@@ -80,9 +81,12 @@ def scan_dataset(
         chosen = _choose_format(path, format)
         reader = import_module(FORMATS[chosen])
         dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
-        if chosen == "folder" and format is None:
-            unread = foreign_labels(Path(images or path), [record.image for record in dataset.records])
-            dataset.problems.extend([unread] if unread else [])
+        if chosen == "folder":
+            root = Path(images or path) / (split or "")
+            found = [left_out(root)]
+            if format is None:  # a folder that is asked for by name may have labels that nobody is to read
+                found.append(foreign_labels(root, [record.image for record in dataset.records]))
+            dataset.problems.extend(problem for problem in found if problem)
     except UnusableData as error:
         return Dataset(path, chosen, (), (), [], [error.problem])
     except OSError as error:

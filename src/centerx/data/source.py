@@ -10,6 +10,7 @@ import numpy as np
 from centerx.data.dataset import Dataset, Record, relabel
 from centerx.errors import InputError, nearest
 from centerx.images import read_image
+from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem
 from centerx.types import Sample
 
@@ -32,13 +33,14 @@ class SampleSource:
     Args:
         datasets: what to join.
         class_names: the model's classes; names decide, and classes of the data that the model lacks are left out.
+        value_range: how pictures of more than 8 bits are read, see `levels.find_limits`.
 
     Raises:
         InputError: there are no pictures.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], class_names: Sequence[str]) -> None:
-        self.class_names = tuple(class_names)
+    def __init__(self, datasets: Sequence[Dataset], class_names: Sequence[str], value_range: ValueRange = AUTO) -> None:
+        self.class_names, self.value_range = tuple(class_names), value_range
         self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names)]
         if not self.entries:
             raise InputError(f"{', '.join(str(d.path) for d in datasets) or 'data'}: no pictures")
@@ -54,7 +56,7 @@ class SampleSource:
         """
         record, annotated = self.entries[index]
         return Sample(
-            read_image(record.image),
+            read_image(record.image, self.value_range),
             record.boxes.astype(np.float32),
             record.labels,
             record.ignore,

@@ -76,7 +76,7 @@ def run_model(
             f"{where}: labels {', '.join(labelled) or 'no classes'}, but {model} detects "
             f"{', '.join(names)}; rename the classes in one of them"
         )
-    source = SampleSource(datasets, names)
+    source = SampleSource(datasets, names, session.info.value_range)
     warn_of_top_k(source.entries, session.info.top_k)
 
     def detect(batch: Batch) -> Detections:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from centerx.errors import InputError
 from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
+from centerx.levels import AUTO, ValueRange, check_range
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
 TOP_K = 100  # of files made before they said it
@@ -46,6 +47,7 @@ class ModelInfo(NamedTuple):
         origin: of an imported model, as JSON: code, network, and what it was trained with: colour (its order of
             channels), mean, std and resize; the model itself takes RGB like any other. Empty for our own.
         top_k: the most detections of one picture.
+        value_range: how pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
     """
 
     class_names: tuple[str, ...]
@@ -53,20 +55,27 @@ class ModelInfo(NamedTuple):
     stride: int
     origin: str = ""
     top_k: int = TOP_K
+    value_range: ValueRange = AUTO
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings to store.
 
-        They are `class_names`, `input_size` (height, width), `stride`, `top_k`, `letterbox` and `origin`.
+        They are `class_names`, `input_size` (height, width), `stride`, `top_k` and `letterbox`; where they are not the
+        usual, `origin` and `range`.
         """
-        return {
+        facts = {
             "producer": "centerx",
             "class_names": json_text(list(self.class_names)),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
             "top_k": str(self.top_k),
             "letterbox": json.dumps(LETTERBOX),
-        } | ({"origin": self.origin} if self.origin else {})
+        }
+        if self.origin:
+            facts["origin"] = self.origin
+        if self.value_range != AUTO:
+            facts["range"] = json.dumps(self.value_range)
+        return facts
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:
@@ -81,7 +90,9 @@ class ModelInfo(NamedTuple):
             top_k = int(metadata.get("top_k", TOP_K))
             if not 1 <= top_k <= LARGEST_TOP_K:
                 raise ValueError(f"top_k {top_k} is not from 1 to {LARGEST_TOP_K}")
-            return cls(names, (int(height), int(width)), int(metadata["stride"]), metadata.get("origin", ""), top_k)
+            value_range = check_range(json.loads(metadata.get("range", f'"{AUTO}"')))
+            origin, size = metadata.get("origin", ""), (int(height), int(width))
+            return cls(names, size, int(metadata["stride"]), origin, top_k, value_range)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

@@ -13,6 +13,7 @@ from PIL import Image
 
 from centerx.errors import InputError
 from centerx.images import decode_image, read_image, to_rgb
+from centerx.levels import AUTO, ValueRange
 
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray
 KINDS = "a path, the bytes of a file, a binary file, a PIL picture or an array"
@@ -26,7 +27,7 @@ ADVICE = {  # by the kind of a dtype
 }
 
 
-def to_image(picture: Picture, bgr: bool = False) -> np.ndarray:
+def to_image(picture: Picture, bgr: bool = False, value_range: ValueRange = AUTO) -> np.ndarray:
     """Read, decode or convert one picture.
 
     Args:
@@ -34,6 +35,7 @@ def to_image(picture: Picture, bgr: bool = False) -> np.ndarray:
             EXIF orientation says; an array (or what becomes one) of uint8: (H, W, 3) RGB, (H, W, 4), whose alpha is
             dropped as it is of files, (H, W) or (H, W, 1) grey.
         bgr: arrays have their channels in OpenCV's order. Files and PIL pictures know theirs.
+        value_range: how files and PIL pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous.
@@ -45,13 +47,13 @@ def to_image(picture: Picture, bgr: bool = False) -> np.ndarray:
     if found is None or (isinstance(found, str) and not found):
         raise InputError("no picture: was the path right? (cv2.imread gives None where it finds none)")
     if isinstance(found, str | os.PathLike):
-        return read_image(_path(os.fsdecode(found)))
+        return read_image(_path(os.fsdecode(found)), value_range)
     if isinstance(found, bytes | bytearray | memoryview):
-        return _decode(bytes(found), NAMELESS)
+        return _decode(bytes(found), NAMELESS, value_range)
     if isinstance(found, Image.Image):
-        return _from_pil(found)
+        return _from_pil(found, value_range)
     if hasattr(found, "read"):
-        return _decode(*_content(found))
+        return _decode(*_content(found), value_range)
     if hasattr(found, "__array__"):
         return np.ascontiguousarray(_from_array(_array(found), bgr))
     if isinstance(found, list | tuple):
@@ -90,10 +92,10 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _decode(content: bytes, name: str) -> np.ndarray:
+def _decode(content: bytes, name: str, value_range: ValueRange) -> np.ndarray:
     if not content:
         raise InputError(f"{name}: 0 bytes, give those of an image file")
-    return decode_image(content, name, sys.maxsize)
+    return decode_image(content, name, sys.maxsize, value_range)
 
 
 def _content(file: Any) -> tuple[bytes, str]:
@@ -111,13 +113,13 @@ def _content(file: Any) -> tuple[bytes, str]:
     return bytes(content), name
 
 
-def _from_pil(image: Image.Image) -> np.ndarray:
+def _from_pil(image: Image.Image, value_range: ValueRange) -> np.ndarray:
     name = getattr(image, "filename", "") or NAMELESS
     if 0 in image.size:
         raise InputError(f"{name}: {image.width} x {image.height}, without pixels")
     try:
         image.load()
-        return to_rgb(image)
+        return to_rgb(image, value_range)
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{name}: not a readable image ({_reason(error)}), replace it or open it again") from None
 

@@ -92,7 +92,7 @@ class Predictor:
         Raises:
             InputError: as a call.
         """
-        image = to_image(picture, bgr)
+        image = to_image(picture, bgr, self.session.info.value_range)
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
         try:
             return Placed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)

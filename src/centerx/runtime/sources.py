@@ -7,17 +7,32 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from centerx.contents import RAW_SUFFIXES, VIDEO, explain, identify, read_head
 from centerx.errors import InputError
 from centerx.files import new_files
-from centerx.images import SUFFIXES, list_images, read_image
+from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_files, list_images, other_files
+from centerx.levels import AUTO, ValueRange
+from centerx.problems import Kind, Problem, tell
+from centerx.runtime.mp4 import shown_share
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".h264"})
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".ogm",
+    ".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2t", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".vob", ".mxf",
+    ".mjpeg", ".mjpg", ".dv", ".y4m", ".264", ".265", ".h264", ".h265", ".hevc",
+})  # fmt: skip
+KNOWN = SUFFIXES | VIDEO_SUFFIXES
+# How much may be missing of a video: frames, and a share of those announced. An MP4 counts its frames; other files, and
+# an MP4 that shows a part of its frames, tell how long they last, with sound, and at which speed.
+SLACK, COUNTED, ESTIMATED = 2, 0.01, 0.05
+DRAWN = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
 USUAL_SPEED = 25.0  # frames a second, where a file does not tell
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # as below: what is wrong with a video, we tell ourselves
 
@@ -34,23 +49,33 @@ class Source(NamedTuple):
 
     @property
     def is_video(self) -> bool:
-        """Whether the file holds frames."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        """Whether the file holds frames: by its suffix, and where that is unknown by its content."""
+        suffix = self.path.suffix.lower()
+        return suffix in VIDEO_SUFFIXES if suffix in KNOWN | RAW_SUFFIXES else _holds_frames(self.path)
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Every frame as (H, W, 3) uint8 RGB; a picture is one.
+    def frames(
+        self, value_range: ValueRange = AUTO, note: Callable[[Problem], object] = lambda _: None
+    ) -> Iterator[np.ndarray]:
+        """Every frame as (H, W, 3) uint8 RGB; a picture is one, also one that moves.
+
+        Args:
+            value_range: how pictures of more than 8 bits are read. note: takes what is doubtful: a picture that uses
+                few grey levels, a video that ends before the frames that it announces.
 
         Raises:
             InputError: it cannot be read.
         """
         if self.is_video:
-            yield from _video_frames(self.path)
-        else:
-            yield read_image(self.path)
+            yield from _video_frames(self.path, note)
+            return
+        picture, problem = inspect_image(self.path, value_range)
+        if problem:
+            note(problem)
+        yield picture
 
 
 def find_sources(arguments: Iterable[str]) -> list[Source]:
-    """Resolve files, folders and glob patterns, in the order given.
+    """Resolve files, folders and glob patterns, in the order given; what folders hold beside is told.
 
     Raises:
         InputError: one of them leads to no picture and no video.
@@ -59,17 +84,24 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            some = [Source(each, each.relative_to(path)) for each in list_images(path) + _videos(path)]
+            files = list_images(path) + list_files(path, VIDEO_SUFFIXES)
+            some, others = [Source(each, each.relative_to(path)) for each in files], left_out(path, KNOWN)
             if not some:
-                raise InputError(f"{path}: no images in this folder, give a folder, file or pattern with some")
+                raise InputError(
+                    f"{path}: no images in this folder{_beside(others)}, give a folder, file or pattern with some"
+                )
         elif path.is_file():
-            some = [Source(path, Path(path.name))]
+            some, others = [Source(path, Path(path.name))], None
         else:
-            known = SUFFIXES | VIDEO_SUFFIXES
             matches = [Path(each) for each in sorted(glob.glob(argument, recursive=True))]
-            some = [Source(each, Path(each.name)) for each in matches if each.suffix.lower() in known]
+            some = [
+                Source(each, Path(each.name)) for each in matches if each.suffix.lower() in KNOWN and not each.is_dir()
+            ]
+            others = other_files(matches, KNOWN)
             if not some:
-                raise InputError(f"{argument}: no such image, folder, pattern or video")
+                raise InputError(f"{argument}: no such image, folder, pattern or video{_beside(others)}")
+        if others:
+            tell([others], argument)
         found += some
     return found
 
@@ -83,7 +115,7 @@ def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
     originals = {source.path.resolve() for source in sources}
     files: dict[Path, None] = {}  # a set in order
     for source in sources:
-        suffix = source.name.suffix if source.name.suffix.lower() in SUFFIXES else ".png"
+        suffix = source.name.suffix if source.name.suffix.lower() in DRAWN else ".png"
         name = source.name.with_suffix(".mp4" if source.is_video else suffix)
         file, number = folder / name, 1
         while file in files:
@@ -154,22 +186,66 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(_name(path))
     try:
         if not capture.isOpened():
-            raise InputError(f"{path}: not a video that can be decoded here, replace or remove it")
+            content = identify(read_head(path)) if path.is_file() else None
+            why = ", perhaps cut off; replace or remove it" if content in (None, VIDEO) else f" {explain(content)}"
+            raise InputError(f"{path}: not a video that can be decoded here{why}")
         yield capture
     finally:
         capture.release()
         cv2.utils.logging.setLogLevel(level)
 
 
-def _video_frames(path: Path) -> Iterator[np.ndarray]:
+def _video_frames(path: Path, note: Callable[[Problem], object]) -> Iterator[np.ndarray]:
     with _opened(path) as capture:
+        announced, speed = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
         there, frame = capture.read()
         if not there:
             raise InputError(f"{path}: a video without frames, replace or remove it")
+        read, reached = 0, 0.0
         while there:
+            read, reached = read + 1, max(reached, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             there, frame = capture.read()
+    due = frames_due(path, announced, read, speed, reached)
+    if due:
+        note(Problem(Kind.VIDEO_ENDS_EARLY, str(path), f"{due} frames announced, {read} read"))
 
 
-def _videos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+def frames_due(path: Path, announced: float, read: int, speed: float, reached: float) -> int:
+    """How many frames a video should have had where it has clearly fewer, 0 where it has not.
+
+    Args:
+        path: of it. announced: frames by its header. read: frames. speed: frames a second. reached: seconds, where the
+            last frame is.
+    """
+    if not (isfinite(announced) and announced > 0):
+        return 0
+    share = shown_share(path)
+    if share is not None:
+        due = announced * share
+        return round(due) if due - read > SLACK + due * (COUNTED if share > 1 - COUNTED else ESTIMATED) else 0
+    # Where frames come at changing speed they are fewer than estimated, but the last of them is at the end.
+    most = announced - SLACK - announced * ESTIMATED
+    early = speed > 0 and reached > 0 and read < most and reached * speed + 1 < most
+    return round(announced) if early else 0
+
+
+@lru_cache(maxsize=1024)
+def _holds_frames(path: Path) -> bool:
+    """Whether a file that is no picture can be played; FFmpeg would play texts too, and one tile of a HEIC picture."""
+    if not path.is_file() or identify(read_head(path)) not in (None, VIDEO):
+        return False
+    try:
+        image_hw(path)
+        return False
+    except InputError:
+        pass
+    try:
+        with _opened(path) as capture:
+            return capture.getBackendName() != "CV_IMAGES" and capture.read()[0]
+    except InputError:
+        return False
+
+
+def _beside(others: Problem | None) -> str:
+    return f" but {others.times} {others.what}" if others else ""

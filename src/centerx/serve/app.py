@@ -113,7 +113,8 @@ def create_app(
 
     def place(content: bytes, name: str) -> Placed:
         """Decode and shrink: a picture that waits for a batch is as small as the network's input."""
-        return predictor.place(decode_image(content, name or "upload", limits.pixels))
+        value_range = predictor.session.info.value_range
+        return predictor.place(decode_image(content, name or "upload", limits.pixels, value_range))
 
     async def find(content: bytes, name: str) -> tuple[Placed, Detections]:
         placed = await asyncio.get_running_loop().run_in_executor(decoding, place, content, name)

@@ -1,0 +1,105 @@
+"""What a file is by its first bytes, for those that are not what their name says."""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from pathlib import Path
+from typing import NamedTuple
+
+HEAD = 1024  # bytes to judge by
+CONVERT = "convert it to JPEG or PNG"
+REPLACE = "replace or remove it"
+RENAME = "give it the suffix of a video, or remove it"
+RAW_SUFFIXES = frozenset({
+    ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw",
+    ".orf", ".pef", ".raf", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
+})  # fmt: skip
+
+
+class Content(NamedTuple):
+    """What a file is.
+
+    Attributes:
+        what: it is, with an article. remedy: what to do where a picture is asked for.
+    """
+
+    what: str
+    remedy: str = REPLACE
+
+
+RAW = Content("a camera's raw picture", CONVERT)
+HEIC = Content("a HEIC picture", CONVERT)
+TIFF = Content("a TIFF that is broken or of a kind that is not read here", "save it with 8 or 16 bits, or grey float32")
+VIDEO = Content("a video", RENAME)
+STARTS = (  # offset, bytes
+    (8, b"AVI ", VIDEO),
+    (0, b"\x1aE\xdf\xa3", VIDEO),
+    (0, b"FLV\x01", VIDEO),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", VIDEO),
+    (0, b"\x00\x00\x01\xba", VIDEO),
+    (0, b"OggS", VIDEO),
+    (0, b"\xff\x0a", Content("a JPEG XL picture", CONVERT)),
+    (4, b"JXL ", Content("a JPEG XL picture", CONVERT)),
+    (0, b"v/1\x01", Content("an OpenEXR picture", CONVERT)),
+    (0, b"#?RADIANCE", Content("a Radiance HDR picture", CONVERT)),
+    (128, b"DICM", Content("a DICOM file", CONVERT)),
+    (0, b"II*\x00", TIFF),
+    (0, b"MM\x00*", TIFF),
+    (0, b"II+\x00", TIFF),
+    (0, b"MM\x00+", TIFF),
+    (0, b"\x93NUMPY", Content("a NumPy array", CONVERT)),
+    (0, b"\x89HDF", Content("an HDF5 file")),
+    (0, b"%PDF", Content("a PDF document", CONVERT)),
+    (0, b"%!PS", Content("a PostScript file", CONVERT)),
+    (0, b"PK\x03\x04", Content("a ZIP archive", "unpack it")),
+    (0, b"\x1f\x8b", Content("a gzip archive", "unpack it")),
+    (0, b"Rar!", Content("a RAR archive", "unpack it")),
+    (0, b"7z\xbc\xaf\x27\x1c", Content("a 7z archive", "unpack it")),
+    (0, b"version https://git-lfs", Content("a pointer of Git LFS", "fetch the file itself with git lfs pull")),
+)
+BRANDS = {  # of ISO media files
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), HEIC),
+    **dict.fromkeys((b"avif", b"avis"), Content("an AVIF picture that is not read here", CONVERT)),
+    b"crx ": RAW,
+}
+MARKUP = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<svg", "an SVG drawing"))
+
+
+def identify(head: bytes) -> Content | None:
+    """What a file with these first HEAD bytes is, where that is known and no picture that is read here."""
+    if not head.strip(b"\x00"):
+        return Content("a file of zeros" if head else "an empty file")
+    if head[4:8] == b"ftyp":
+        return BRANDS.get(head[8:12], VIDEO)
+    for offset, start, content in STARTS:
+        if head.startswith(start, offset):
+            return content
+    if is_text(head):
+        lower = head.lower()
+        return next((Content(what) for mark, what in MARKUP if mark in lower), Content("a text"))
+    return None
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file; none where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
+
+
+def explain(content: Content | None) -> str:
+    """What a message adds where a file is not what it should be: `(it is a text), replace or remove it`."""
+    return f"(it is {content.what}), {content.remedy}" if content else f"(of no known format), {REPLACE}"
+
+
+def is_text(head: bytes) -> bool:
+    """Whether these first bytes of a file are those of a text, in UTF-8 or mostly ASCII."""
+    if not head or any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
+        return False
+    try:
+        getincrementaldecoder("utf-8")().decode(head)  # which minds no letter that is cut at the end
+    except UnicodeDecodeError:
+        return sum(byte > 127 for byte in head) < 0.3 * len(head)
+    return True
