@@ -1,4 +1,4 @@
-"""Write docs/config.md from the schema, and check that every link between the pages leads somewhere.
+"""Write docs/config.md and the kinds of docs/data.md, and check that every link between the pages leads somewhere.
 
 python docs/generate.py
 """
@@ -17,9 +17,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from centerx.config.schema import Config, DataEntry, TeacherConfig
+from centerx.problems import Kind
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "config.md"
+DATA_PAGE = ROOT / "docs" / "data.md"
+KINDS = re.compile(r"(<!-- kinds: .*? -->\n).*?(<!-- end of kinds -->)", re.DOTALL)
 HEAD = """# Configuration
 
 Written by `make docs` from `src/centerx/config/schema.py`. A YAML file holds these keys; `base:` names another file or
@@ -36,6 +39,14 @@ def render() -> str:
     of_lists = (("data.train[].", DataEntry), ("distill.teachers[].", TeacherConfig))
     entries = [table(*each) for prefix, model in of_lists for each in sections(model, prefix)]
     return "\n\n".join([HEAD.rstrip(), *tables, *entries]) + "\n"
+
+
+def render_data_page() -> str:
+    """The page on data with its table of kinds made anew."""
+    lines = ["| kind | fate | what |", "|---|---|---|"]
+    lines += [f"| `{kind.word}` | {kind.fate} | {kind.meaning} |" for kind in Kind]
+    table = "\n".join(lines)
+    return KINDS.sub(rf"\1\n{table}\n\n\2", DATA_PAGE.read_text(encoding="utf-8"))
 
 
 def sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -103,6 +114,7 @@ def anchors(page: Path) -> set[str]:
 def main() -> None:
     """Write the page; end with status 1 and a list where links are broken."""
     PAGE.write_text(render(), encoding="utf-8")
+    DATA_PAGE.write_text(render_data_page(), encoding="utf-8")
     broken = [f"{page.relative_to(ROOT)}: {link}" for page in pages() for link in broken_links(page)]
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))

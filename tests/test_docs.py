@@ -157,6 +157,7 @@ def test_every_feature_of_the_originals_has_its_place_and_its_test() -> None:
 
 def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
+    assert GENERATE.DATA_PAGE.read_text(encoding="utf-8") == GENERATE.render_data_page(), "run `make docs`"
 
 
 def deploy_code(name: str) -> Any:
