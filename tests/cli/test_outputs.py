@@ -63,10 +63,11 @@ def test_convert_copies_pictures_under_names_that_every_format_holds(
     images = [{"id": i, "file_name": name, "width": 40, "height": 30} for i, name in enumerate((ODD, LINE), start=1)]
     boxes = [{"id": i, "image_id": i, "category_id": 1, "bbox": [i, 2, 10, 10]} for i in (1, 2)]
     source = write_coco(tmp_path / "in" / "a.json", images=images, annotations=boxes)
-    status, out, _ = centerx("data", "convert", source, tmp_path / "out", "--to", to)
+    status, _, err = centerx("data", "convert", source, tmp_path / "out", "--to", to)
     assert status == 0
     quoted = {"stra%DFe_caf%E9.png": 1.0, "two%0Alines.png": 2.0}
-    assert all(f"copied as {name}" in out for name in quoted)
+    assert "renamed_picture: 2 fixed, the first: " in err
+    assert "copied as stra%DFe_caf%E9.png" in err
     found = read_dataset(tmp_path / "out", split="train").records
     assert {record.image.name: record.boxes[0, 0] for record in found} == pytest.approx(quoted, abs=1e-4)
     assert all(record.image.is_file() for record in found)

@@ -190,7 +190,8 @@ def _tell(problems: Iterable[Problem]) -> list[Problem]:
     told = []
     for problem in problems:
         fate = typer.style(f"{problem.fate:8}", COLOURS[problem.fate])
-        typer.echo(f"{fate} {problem.kind.word}: {problem.where}: {problem.what}")
+        times = f" ({problem.times} times)" if problem.times > 1 else ""
+        typer.echo(f"{fate} {problem.kind.word}: {problem.where}: {problem.what}{times}")
         told.append(problem)
     return told
 
