@@ -123,7 +123,11 @@ def build_run(config: Config, folder: Path) -> Run:
     labels_alone = not teachers or config.distill.until < 1
     if labels_alone and all(entry.record.ignore.all() for entry in source.entries):
         ignored = any(len(entry.record.labels) for entry in source.entries)
-        there = "only ignored boxes (iscrowd, which tools set on painted masks, ignore or difficult)" if ignored else "no boxes"
+        there = (
+            "only ignored boxes (iscrowd, which tools set on painted masks, ignore or difficult)"
+            if ignored
+            else "no boxes"
+        )
         raise InputError(
             f"data.train: {there} of {', '.join(config.classes)} on any of {len(source)} pictures"
             + (", set distill.until=1: no labels can teach after it" if teachers else "")

@@ -82,6 +82,66 @@ def test_wrong_scales_are_one_line(
     assert says in err
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """120 objects of one class on a picture, and results that find each of them."""
+    folder = tmp_path_factory.mktemp("crowded")
+    Image.new("RGB", (128, 96), (114, 114, 114)).save(folder / "full.png")
+    boxes = [[10 * (k % 12), 9 * (k // 12), 8, 8] for k in range(120)]
+    tree = {
+        "images": [{"id": 7, "file_name": "full.png", "width": 128, "height": 96}],
+        "categories": [{"id": 1, "name": "red"}],
+        "annotations": [
+            {"id": k + 1, "image_id": 7, "category_id": 1, "bbox": box, "area": 64, "iscrowd": 0}
+            for k, box in enumerate(boxes)
+        ],
+    }
+    found = [{"image_id": 7, "category_id": 1, "bbox": box, "score": 1 - k / 200} for k, box in enumerate(boxes)]
+    for name, content in (("data.json", tree), ("found.json", found)):
+        (folder / name).write_text(json.dumps(content))
+    return folder / "data.json", folder / "found.json"
+
+
+def test_the_cap_is_told_and_lifted_under_another_name(
+    centerx: CommandLine, crowded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, found = crowded
+    judged = tmp_path / "out.json"
+    status, out, err = centerx("eval", found, data, "--json", judged)
+    assert status == 0
+    [line] = err.splitlines()
+    assert line.startswith("warning: more objects of a class than the 100 detections that count, on 1 of 1 pictures: ")
+    assert "full.png has 120 of 'red'" in line
+    assert "AR, 100 detections" in out
+    tree = json.loads(judged.read_text())
+    assert list(tree) == [
+        "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl", "per_class", "images",
+    ]  # fmt: skip
+    assert tree["AP"] == pytest.approx(84 / 101)  # of 120 found are 100: recalls of 0, 0.01 to 0.83
+    status, out, err = centerx("eval", found, data, "--json", judged, "--max-detections", 120)
+    assert (status, err) == (0, "")
+    tree = json.loads(judged.read_text())
+    assert (tree["AP"], tree["AR120"], tree["max_detections"]) == (pytest.approx(1), pytest.approx(1), 120)
+    assert "AR100" not in tree
+    for title in ("AP, IoU 0.50:0.95", "AR", "AP, red"):
+        assert f"{title}, 120 detections" in out
+    assert "100 detections" not in out
+    status, _, err = centerx("eval", found, data, "--max-detections", 9)
+    assert status == 2
+    assert "--max-detections" in err
+
+
+def test_more_objects_than_the_model_can_find_are_told(
+    centerx: CommandLine, model_file: Path, crowded: tuple[Path, Path]
+) -> None:
+    status, _, err = centerx("eval", model_file, crowded[0], "--max-detections", 120)
+    assert status == 0
+    told = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 1
+    assert "more objects than the model's top_k, 60, on 1 of 1 pictures: " in told[0]
+    assert told[0].endswith("train it with model.top_k=120 or more")
+
+
 @pytest.mark.parametrize("option", ["--flip", "--scales=1,2"])
 def test_an_exported_file_takes_one_size(centerx: CommandLine, onnx_file: Path, data: Path, option: str) -> None:
     status, _, err = centerx("eval", onnx_file, data, option)

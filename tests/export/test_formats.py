@@ -68,7 +68,7 @@ def test_every_format_gives_as_many_as_asked(top_k: int, model: tuple[Detector, 
     detector.decode.top_k = top_k
     image = painted(1, info.input_hw)[0].transpose(1, 2, 0)
     counts = {}
-    for name, outputs in [(each, outputs) for each in QUICK for outputs in FORMATS[each].outputs]:
+    for name, outputs in ((each, outputs) for each in QUICK for outputs in FORMATS[each].outputs):
         path = tmp_path / f"{outputs}{FORMATS[name].suffix}"
         export_model(detector, info, path, name, Request(outputs))
         session = open_session(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from centerx.build_model import load_detector
 from centerx.errors import InputError
 from centerx.export import Request, export_model
-from centerx.export.web import RUNTIME_FILES, WRITTEN, find_runtime
+from centerx.export.web import PAGE, RUNTIME_FILES, WRITTEN, find_runtime
 from centerx.geometry import Letterbox, warp_image
 from centerx.images import read_image
 from centerx.runtime import load
@@ -95,6 +96,7 @@ def choose(tab: Tab, picture: Path) -> None:
 def assert_same(found: list[dict[str, Any]], page: Path, picture: Path, least: int) -> None:
     """The same boxes above 0.3 as Python's, pair by pair, at least `least` of them."""
     ours = load(page / "model.onnx")(picture).above(0.3)
+    assert all(box[0] < box[2] and box[1] < box[3] for box in (each["box"] for each in found))
     theirs = [each for each in found if each["score"] >= 0.3]
     assert len(theirs) == len(ours.scores) >= least
     boxes, scores = np.array([each["box"] for each in theirs]), np.array([each["score"] for each in theirs])
@@ -222,6 +224,42 @@ def test_without_web_assembly_the_page_says_so(empty_tab: Tab, site: Path) -> No
     with serve(site) as address:
         visit(empty_tab, f"{address}/model-web/")
         assert "no WebAssembly" in empty_tab.wait_for(f"{STATUS}.className === 'error' && {STATUS}.textContent")
+
+
+# Without a browser
+
+STUB = """
+export const env = { wasm: {} };
+export class Tensor {}
+const answer = {
+  boxes: { data: Float32Array.of(70, 10, 90, 20,  64, 0, 70, 9,  5, 5, 5, 20,  60, 10, 90, 20,  1, 1, 9, 9) },
+  scores: { data: Float32Array.of(0.75, 0.625, 0.5, 0.25, 0) },
+  labels: { data: BigInt64Array.of(0n, 0n, 0n, 1n, 0n) },
+};
+export const InferenceSession = { create: async () => ({ run: async () => answer }) };
+"""
+DRIVE = """
+const facts = { class_names: ["cat", "dog"], input_size: [96, 128], letterbox: { pad_value: 114 } };
+globalThis.fetch = async () => ({ ok: true, json: async () => facts, arrayBuffer: async () => new ArrayBuffer(0) });
+globalThis.createImageBitmap = async () => ({ width: 128, height: 192, close() {} });
+const pixels = { width: 128, height: 192, data: new Uint8ClampedArray(4 * 128 * 192) };
+globalThis.OffscreenCanvas = class { getContext() { return { drawImage() {}, getImageData: () => pixels }; } };
+const { load } = await import("./centerx.js");
+console.log(JSON.stringify(await (await load(new URL("file:///"))).detect(null)));
+"""
+
+
+def test_what_has_no_area_on_the_picture_is_no_detection(tmp_path: Path) -> None:
+    """An upright picture of 128 x 192 fills the left half of the input, 64 pixels; as in the tests of `Predictor`."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no Node.js")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    shutil.copy(PAGE / "centerx.js", tmp_path)
+    (tmp_path / "ort.wasm.bundle.min.mjs").write_text(STUB)
+    (tmp_path / "drive.js").write_text(DRIVE)
+    done = subprocess.run([node, tmp_path / "drive.js"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [{"label": "dog", "score": 0.25, "box": [120, 20, 128, 40]}]
 
 
 # The folder

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from PIL import Image
 from safetensors.torch import load_file
 
 from centerx.build import Run, build_run
@@ -50,6 +51,28 @@ def digit_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher")
     save_named(folder, config, build_detector(config), "last")
     return folder / "last.safetensors"
+
+
+def test_what_evaluation_cannot_count_is_told_once_a_run(
+    small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.new("RGB", (96, 96)).save(tmp_path / "full.png")
+    boxes = [[8 * (k % 12), 8 * (k // 12), 7, 7] for k in range(120)]
+    tree = {
+        "images": [{"id": 1, "file_name": "full.png", "width": 96, "height": 96}],
+        "categories": [{"id": 1, "name": "1"}],
+        "annotations": [
+            {"id": k + 1, "image_id": 1, "category_id": 1, "bbox": box, "area": 49, "iscrowd": 0}
+            for k, box in enumerate(boxes)
+        ],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(tree))
+    more = [f"data.val=[{tmp_path / 'val.json'}]", "train.epochs=2", "train.val_every=1"]
+    run = train([*small_overrides, *more], tmp_path / "run")
+    assert run.evaluation.metrics is not None
+    told = [each.getMessage() for each in caplog.records if each.name == "centerx.evaluate.crowded"]
+    assert ["top_k, 100," in message for message in told] == [True, False]
+    assert "100 detections that count, on 1 of 1 pictures" in told[1]
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -20,8 +20,8 @@ def warn_of_cap(entries: Sequence[Entry], class_names: Sequence[str], most: int)
         worst = max(larger, key=lambda number: int(counts[number].max()))
         label = int(counts[worst].argmax())
         logger.warning(
-            f"{len(larger)} of {len(counts)} pictures have more objects of a class than the {most} detections that "
-            f"count: {entries[worst].record.image} has {counts[worst][label]} of {class_names[label]!r}; a perfect "
+            f"more objects of a class than the {most} detections that count, on {len(larger)} of {len(counts)} "
+            f"pictures: {entries[worst].record.image} has {counts[worst][label]} of {class_names[label]!r}; a perfect "
             f"detector would stay below AP 1, `centerx eval --max-detections {counts[worst][label]}` counts them all"
         )
 
@@ -33,9 +33,9 @@ def warn_of_top_k(entries: Sequence[Entry], top_k: int) -> None:
     if larger:
         worst = int(np.argmax(counts))
         logger.warning(
-            f"{larger} of {len(counts)} pictures have more objects than the model's top_k, {top_k}: "
-            f"{entries[worst].record.image} has {counts[worst]}; it can never find them all, train it with "
-            f"model.top_k={counts[worst]} or more"
+            f"more objects than the model's top_k, {top_k}, on {larger} of {len(counts)} pictures: "
+            f"{entries[worst].record.image} has {counts[worst]}; the model can never find them all, "
+            f"train it with model.top_k={counts[worst]} or more"
         )
 
 
