@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from centerx.errors import InputError
-from centerx.files import write_json
+from centerx.files import quoted, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def tell(
             )
     for kind, times, first in summaries if not silent else ():
         number = f"{times} {kind.fate}, the first: " if kind.fate != "fatal" else ""
-        logger.warning(f"{source}: {kind.word}: {number}{first.where}: {first.what}")
+        logger.warning(quoted(f"{source}: {kind.word}: {number}{first.where}: {first.what}"))
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
