@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from centerx.geometry import clip_boxes
 from centerx.runtime.info import TOP_K
 from centerx.types import Detections
 
@@ -33,19 +32,20 @@ def detections_from_maps(
         (B, K, ...) detections in input pixels, clipped to the input, best first; places without a peak score 0.
     """
     batch, _, height, width = heatmap.shape
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
-    centre = grid + offset.transpose(0, 2, 3, 1)
-    half = np.maximum(size.transpose(0, 2, 3, 1), 0) / 2
-    corners = np.concatenate([centre - half, centre + half], axis=-1) * stride
-    boxes = clip_boxes(corners, (height * stride, width * stride))  # (B, h, w, 4), those of all cells
-    inside = boxes if picture_hw is None else np.minimum(boxes, picture_hw[:, None, None, [1, 0, 1, 0]])
-    empty = (inside[..., 2:] - inside[..., :2]).min(axis=-1) <= 0
-    flat = np.where(empty[:, None], 0, heatmap).reshape(batch, -1)
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    centre, half = grid + offset, np.maximum(size, 0) / 2
+    limit = np.array([width, height] * 2, dtype=np.float32)[:, None, None] * stride
+    boxes = np.clip(np.concatenate([centre - half, centre + half], axis=1) * stride, 0, limit)  # of every cell
+    low, high = boxes[:, :2], boxes[:, 2:]
+    if picture_hw is not None:
+        high = np.minimum(high, picture_hw[:, ::-1, None, None])
+    empty = (high - low).min(axis=1, keepdims=True) <= 0
+    flat = np.where(empty, 0, heatmap).reshape(batch, -1)
     k = min(top_k, flat.shape[1])
     best = np.argpartition(-flat, k - 1, axis=1)[:, :k]
     scores = np.take_along_axis(flat, best, axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")
     best, scores = (np.take_along_axis(each, order, axis=1) for each in (best, scores))
     labels, cell = np.divmod(best, height * width)
-    found = np.take_along_axis(boxes.reshape(batch, -1, 4), cell[..., None], axis=1)
+    found = np.take_along_axis(boxes.reshape(batch, 4, -1), cell[:, None], axis=2).transpose(0, 2, 1)
     return Detections(found.astype(np.float32), scores.astype(np.float32), labels)
