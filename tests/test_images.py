@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from centerx.errors import InputError
 from centerx.images import (
@@ -16,6 +16,7 @@ from centerx.images import (
     TooManyPixelsError,
     decode_image,
     few_grey_levels,
+    image_header,
     image_hw,
     inspect_image,
     left_out,
@@ -456,3 +457,25 @@ def test_real_cmyk(shared_data):
     assert paths
     for path in paths:
         assert read_image(path).shape == (*image_hw(path), 3)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_the_header_of_a_png_is_read_without_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    """EXIF may stand behind the pixels, where Pillow finds it by decoding them."""
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    path = tmp_path / "a.png"
+    Image.new("RGB", (40, 30)).save(path, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    tail = len(content) - 12  # IEND
+    if behind:
+        path.write_bytes(content[:start] + content[end:tail] + content[start:end] + content[tail:])
+    else:
+        monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+        monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda _: pytest.fail("decoded"))
+    header = image_header(path)
+    assert (header.hw, header.stored_hw, header.orientation) == ((40, 30), (30, 40), 6)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from os.path import splitext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -141,7 +141,7 @@ def image_header(path: Path) -> Header:
     """
     with _opened(path, path) as image:
         width, height = image.size
-        orientation = image.getexif().get(EXIF_ORIENTATION)
+        orientation = _orientation(image, path)
         upright = image.format == "TIFF"  # of which Pillow gives the upright size, and later the upright pixels
     orientation = orientation if orientation in UPRIGHT else 1
     other = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
@@ -155,8 +155,28 @@ def nonsense_orientation(path: Path) -> str:
         InputError: as `image_hw`.
     """
     with _opened(path, path) as image:
-        orientation = image.getexif().get(EXIF_ORIENTATION)
+        orientation = _orientation(image, path)
     return "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
+
+
+def _orientation(image: Image.Image, path: Path) -> Any:
+    """EXIF's orientation. Of a PNG Pillow would decode the pixels to see whether it comes behind them."""
+    decode = image.format != "PNG" or _tells_more_behind_pixels(path)
+    return (image.getexif() if decode else Image.Image.getexif(image)).get(EXIF_ORIENTATION)
+
+
+def _tells_more_behind_pixels(path: Path) -> bool:
+    """Whether a PNG has chunks of text or EXIF behind its pixels (PNG specification, section 5.3)."""
+    with path.open("rb") as file:
+        file.seek(len(b"\x89PNG\r\n\x1a\n"))
+        behind = False
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if behind and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            behind = behind or kind == b"IDAT"
+            file.seek(length + 4, 1)  # the data and its checksum
+    return False
 
 
 def list_images(folder: Path, deep: bool = True) -> list[Path]:

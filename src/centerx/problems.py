@@ -22,6 +22,7 @@ class Kind(Enum):
 
     UNREADABLE_LABELS = "fatal", "a file of labels that cannot be read, or is something else"
     UNREAD_LABELS = "fatal", "labels beside the pictures in a format that no reader takes"
+    NO_PICTURES = "fatal", "a data set without one picture"
     NO_READABLE_PICTURE = "fatal", "a data set of which no picture can be read"
     NO_BOXES = "fatal", "labels without one box"
     ONLY_IGNORED_BOXES = "fatal", "boxes that are all ignored (`iscrowd`, `ignore`, `difficult`): none can be learned"

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from centerx.problems import Kind
 from centerx.runtime.info import ModelInfo
 from tests.cli.conftest import CommandLine
 from tests.data.handmade import coco_annotation, write_coco, write_picture, write_voc
@@ -62,6 +63,11 @@ def files(tmp_path_factory: pytest.TempPathFactory, model_file: Path, onnx_file:
     (folder / "results.json").write_text(json.dumps([coco_annotation(image_id=9, score=0.5)]))
     write_voc(folder / "voc" / "a.xml", ("cat", (1, 2, 3, 4))).with_name("b.xml").write_text("<annotation><object>")
     write_picture(folder / "voc_junk" / "a.png").with_suffix(".xml").write_bytes(JUNK)
+
+    write_picture(folder / "unread" / "a.png")
+    shape = {"label": "cat", "points": [[1, 2], [3, 4]], "shape_type": "rectangle"}
+    labelme = {"version": "5.0", "flags": {}, "shapes": [shape], "imagePath": "a.png"}
+    (folder / "unread" / "a.json").write_text(json.dumps(labelme))
 
     (folder / "unknown_key.yaml").write_text("base: nano\ntrain: {epoch: 3}\n")
     (folder / "cut.yaml").write_text("train: {epochs: 3\n")
@@ -177,25 +183,28 @@ def test_a_wrong_override(refused: Refused, tmp_path: Path, override: str, says:
 
 @pytest.mark.parametrize("command", [["eval", "model.onnx"], ["data", "check"], TRAIN])
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "where", "kind"),
     [
-        ("nowhere", "nowhere: no such file or folder"),
-        ("text.txt", "text.txt: not a data set of a known format"),
-        ("a.png", "a.png: not a data set of a known format"),
-        ("empty", "empty: no pictures"),
-        ("no_images", "no_images: no pictures"),
-        ("no_pictures.json", "no_pictures.json: no pictures"),
-        ("folder.json", "folder.json: no pictures"),
-        ("cut.json", "cut.json: malformed JSON"),
-        ("junk.json", "junk.json: malformed JSON"),
-        ("results.json", "results.json: a list of detections"),
-        ("junk.yaml", "junk.yaml: malformed YAML"),
-        ("voc", "b.xml: malformed XML"),
-        ("voc_junk", "a.xml: malformed XML"),
+        ("nowhere", "nowhere", None),
+        ("text.txt", "text.txt", None),
+        ("a.png", "a.png", None),
+        ("empty", "empty", Kind.NO_PICTURES),
+        ("no_images", "no_images", Kind.NO_PICTURES),
+        ("no_pictures.json", "no_pictures.json", Kind.NO_PICTURES),
+        ("folder.json", "folder.json", Kind.NO_PICTURES),
+        ("cut.json", "cut.json", Kind.UNREADABLE_LABELS),
+        ("junk.json", "junk.json", Kind.UNREADABLE_LABELS),
+        ("results.json", "results.json", Kind.UNREADABLE_LABELS),
+        ("junk.yaml", "junk.yaml", Kind.UNREADABLE_LABELS),
+        ("voc", "voc/b.xml", Kind.UNREADABLE_LABELS),
+        ("voc_junk", "voc_junk/a.xml", Kind.UNREADABLE_LABELS),
+        ("unread", "unread/a.json", Kind.UNREAD_LABELS),
     ],
 )
-def test_wrong_data(refused: Refused, command: list[str], data: str, says: str) -> None:
-    assert says in refused(*command, f"data.train=[{data}]" if command is TRAIN else data)
+def test_wrong_data(refused: Refused, command: list[str], data: str, where: str, kind: Kind | None) -> None:
+    line = refused(*command, f"data.train=[{data}]" if command is TRAIN else data)
+    assert line.startswith(f"{where}: ")
+    assert [each for each in Kind if f"({each.word}" in line] == ([kind] if kind else [])
 
 
 @pytest.mark.parametrize(

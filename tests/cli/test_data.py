@@ -106,7 +106,7 @@ def test_check_lists_all_the_rest_beside_a_fatal_problem_and_ends_with_2(centerx
     assert re.search(r"^skipped .*cut\.png: not a readable image", out, re.MULTILINE)
     assert table(out) == {"cat": [2, 0, 2]}
     assert err.startswith(f"error: {tmp_path / 'voc' / 'b.xml'}: malformed XML (")
-    assert err.endswith(", repair or remove it (and 1 more, listed by `centerx data check`)\n")
+    assert err.endswith(", repair or remove it (unreadable_labels) (and 1 more, listed by `centerx data check`)\n")
     (tmp_path / "bad.json").write_bytes(bytes(range(256)))
     status, out, err = centerx("data", "check", tmp_path / "bad.json")
     assert (status, err.count("\n")) == (2, 1)

@@ -222,7 +222,7 @@ class ModelConfig(Section):
     )
     neck: NeckConfig = NeckConfig()
     head_channels: Count = Field(64, description="width of the hidden layer of each branch")
-    top_k: Count = Field(100, description="the most detections of one picture")
+    top_k: Annotated[int, Field(gt=0, lt=2**31)] = Field(100, description="the most detections of one picture")
 
 
 class TermConfig(Section):

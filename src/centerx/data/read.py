@@ -104,9 +104,10 @@ def check_usable(dataset: Dataset, split: str | None) -> None:
     if fatal:
         more = f" (and {len(fatal) - 1} more, listed by `centerx data check`)" if len(fatal) > 1 else ""
         advice = "" if fatal[0].kind in ADVISED else ", repair or remove it"
-        raise InputError(f"{fatal[0].where}: {fatal[0].what}{advice}{more}")
+        raise InputError(f"{fatal[0].where}: {fatal[0].what}{advice} ({fatal[0].kind.word}){more}")
     if not dataset.records:
-        raise InputError(f"{dataset.path}: no pictures there, check the path{' and the split' if split else ''}")
+        check = "the path and the split" if split else "the path"
+        raise InputError(f"{dataset.path}: no pictures there, check {check} ({Kind.NO_PICTURES.word})")
 
 
 def require_pictures(dataset: Dataset) -> None:
