@@ -15,16 +15,15 @@ from centerx.images import (
     EXIF_ORIENTATION,
     TooManyPixelsError,
     decode_image,
-    few_grey_levels,
     image_header,
     image_hw,
     inspect_image,
     left_out,
     list_images,
-    nonsense_orientation,
     read_image,
 )
-from centerx.problems import Kind
+from centerx.levels import AUTO, ValueRange
+from centerx.problems import Kind, Problem
 
 HEIGHT, WIDTH = 12, 20
 COLOURS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -45,6 +44,10 @@ STORED = {
     7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),  # right, bottom
     8: lambda upright: upright[::-1].swapaxes(0, 1),  # left, bottom
 }
+
+
+def few_grey_levels(path: Path, value_range: ValueRange = AUTO) -> Problem | None:
+    return inspect_image(path, value_range)[1]
 
 
 def palette_image() -> Image.Image:
@@ -224,7 +227,7 @@ def test_orientation_is_applied(tmp_path, orientation, suffix):
     path = tmp_path / f"turned.{suffix}"
     Image.fromarray(np.ascontiguousarray(STORED[orientation](COLOURS))).save(path, exif=exif)
     check_picture(path, COLOURS)
-    assert nonsense_orientation(path) == ""
+    assert image_header(path).nonsense == ""
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -234,7 +237,7 @@ def test_nonsense_orientation_is_upright(tmp_path, orientation):
     path = tmp_path / "picture.png"
     Image.fromarray(COLOURS).save(path, exif=exif)
     check_picture(path, COLOURS)
-    assert nonsense_orientation(path) == str(orientation)
+    assert image_header(path).nonsense == str(orientation)
 
 
 def test_a_broken_tag_beside_the_orientation_does_no_harm(tmp_path):

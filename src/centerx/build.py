@@ -206,7 +206,8 @@ def data_problems(
     actions, records = config.data.actions, [entry.record for entry in source.entries]
     problems: list[Problem] = []
     different = {
-        (dataset.path, dataset.class_names, len(dataset.records)): dataset for dataset in train_data + val_data
+        (data.path, data.class_names, tuple(record.image for record in data.records)): data
+        for data in train_data + val_data
     }
     for dataset in different.values():
         problems += announce(dataset, actions, silent, config.data.range)
@@ -214,9 +215,15 @@ def data_problems(
     trainable = sum(int((~record.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
         raise InputError(f"data.train: {small[0].where}: {small[0].what}")
-    own = [*alike_classes(config.classes), *small, *crowded_pictures(records, config.model.top_k)]
-    tell(own, "data.train", actions, silent)
-    return problems + own
+    judged = [record for dataset in val_data for record in dataset.records]
+    top_k = config.model.top_k
+    own = {
+        "data.train": [*alike_classes(config.classes), *small, *crowded_pictures(records, top_k)],
+        "data.val": crowded_pictures(judged, top_k),
+    }
+    for source_name, found in own.items():
+        tell(found, source_name, actions, silent)
+    return [*problems, *own["data.train"], *own["data.val"]]
 
 
 def resolve_classes(config: Config, datasets: Sequence[Dataset], taught: Sequence[str] = ()) -> Config:

@@ -49,11 +49,13 @@ class Header(NamedTuple):
     Attributes:
         hw: height and width as a viewer shows the picture. stored_hw: before its EXIF orientation is applied.
         orientation: EXIF's number, 1 where there is none or nonsense.
+        nonsense: EXIF's number where it is none of 1 to 8.
     """
 
     hw: tuple[int, int]
     stored_hw: tuple[int, int]
     orientation: int
+    nonsense: str = ""
 
 
 class TooManyPixelsError(InputError):
@@ -86,15 +88,6 @@ def inspect_image(path: Path, value_range: ValueRange = AUTO) -> tuple[np.ndarra
         picture, values = _decode(image, path, value_range, all_values=True)
     what = flat_levels(picture) if values is None else lost_levels(values, find_limits(values, value_range))
     return picture, Problem(Kind.FEW_GREY_LEVELS, str(path), what) if what else None
-
-
-def few_grey_levels(path: Path, value_range: ValueRange = AUTO) -> Problem | None:
-    """What is doubtful of a picture's grey levels, read as `value_range` says; None where nothing is.
-
-    Raises:
-        InputError: as `read_image`.
-    """
-    return inspect_image(path, value_range)[1]
 
 
 def decode_image(content: bytes, name: str, max_pixels: int, value_range: ValueRange = AUTO) -> np.ndarray:
@@ -143,20 +136,10 @@ def image_header(path: Path) -> Header:
         width, height = image.size
         orientation = _orientation(image, path)
         upright = image.format == "TIFF"  # of which Pillow gives the upright size, and later the upright pixels
+    nonsense = "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
     orientation = orientation if orientation in UPRIGHT else 1
-    other = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
-    return Header((height, width), other, orientation) if upright else Header(other, (height, width), orientation)
-
-
-def nonsense_orientation(path: Path) -> str:
-    """The EXIF orientation where it is none of 1 to 8, which leaves the picture as stored; '' where it is, or absent.
-
-    Raises:
-        InputError: as `image_hw`.
-    """
-    with _opened(path, path) as image:
-        orientation = _orientation(image, path)
-    return "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
+    stored, turned = (height, width), (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    return Header(stored, turned, orientation, nonsense) if upright else Header(turned, stored, orientation, nonsense)
 
 
 def _orientation(image: Image.Image, path: Path) -> Any:

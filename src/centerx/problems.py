@@ -61,6 +61,7 @@ class Kind(Enum):
     NO_IMAGE_LABELS = "doubtful", "boxes without their image-level labels: a picture labels the classes of its boxes"
     TWO_PLACES = "doubtful", "data in two places that may be meant: the nearer is read"
     REPEATED_BOX = "doubtful", "the same box of the same class twice on a picture: both are used"
+    RELATIVE_BOXES = "doubtful", "boxes that seem to be shares of the pictures' sides, where pixels are due"
     CLASS_WITHOUT_BOX = "doubtful", "a class without any box"
     ALIKE_CLASSES = "doubtful", "class names that differ in case, spaces and signs alone"
     OTHER_SIZE = "doubtful", "a picture of another size than declared: its boxes are taken as they stand"
@@ -156,8 +157,10 @@ def tell(
                 f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.word}=warn to go on"
             )
     for kind, times, first in summaries if not silent else ():
-        number = f"{times} {kind.fate}, the first: " if kind.fate != "fatal" else ""
-        logger.warning(quoted(f"{source}: {kind.word}: {number}{first.where}: {first.what}"))
+        number = f"{times} {kind.fate}" if kind.fate != "fatal" else str(times)
+        first_of = ", the first" if times > 1 else ""
+        where = "" if first.where == source else f"{first.where}: "
+        logger.warning(quoted(f"{source}: {kind.word}: {number}{first_of}: {where}{first.what}"))
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:

@@ -137,7 +137,7 @@ def test_convert(centerx, tmp_path: Path, to: str) -> None:
     source = write_yolo(tmp_path / "source", a="1 0.5 0.5 0.25 0.5\n", b="")
     status, out, err = centerx("data", "convert", source, tmp_path / "target", "--to", to)
     assert status == 0
-    assert err == f"warning: {source}: class_without_box: 1 doubtful, the first: {source}: the class 'cat' has no box\n"
+    assert err == f"warning: {source}: class_without_box: 1 doubtful: the class 'cat' has no box\n"
     assert out == f"2 pictures as {to} in {tmp_path / 'target'}, split train\n"
     back = read_dataset(tmp_path / "target")
     assert (back.format, back.class_names) == (to, ("cat", "dog"))
@@ -153,9 +153,9 @@ def test_convert_tells_what_is_lost(centerx, tmp_path: Path) -> None:
     status, out, err = centerx("data", "convert", file, tmp_path / "target", "--to", "yolo", "--split", "val")
     assert status == 0
     assert "split val" in out
-    assert re.search(r"^warning: .*malformed_entry: 1 skipped, .*annotation 2: bbox must be four", err, re.MULTILINE)
+    assert re.search(r"^warning: .*malformed_entry: 1 skipped: .*annotation 2: bbox must be four", err, re.MULTILINE)
     assert re.search(r"^warning: .*only_ignored_boxes: ", err, re.MULTILINE)
-    assert re.search(r"^warning: .*not_written: 1 skipped, .*a\.png: 1 of 1 objects are left out", err, re.MULTILINE)
+    assert re.search(r"^warning: .*not_written: 1 skipped: .*a\.png: 1 of 1 objects are left out", err, re.MULTILINE)
 
 
 def test_convert_refuses(centerx, tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ def test_more_objects_than_the_model_can_find_are_told(
     assert status == 0
     told = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert len(told) == 1
-    assert "more objects than the model's top_k, 60, on 1 of 1 pictures: " in told[0]
-    assert told[0].endswith("train it with model.top_k=120 or more")
+    assert "too_many_objects: 1 doubtful: " in told[0]
+    assert told[0].endswith("has 120 objects, of which a model with model.top_k=60 can find 60")
 
 
 @pytest.mark.parametrize("option", ["--flip", "--scales=1,2"])

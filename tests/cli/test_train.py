@@ -150,8 +150,8 @@ def test_wrong_annotations_are_counted_and_the_first_is_named(
     wrong.write_text(json.dumps(tree))
     where = [f"{wrong}: annotation {tree['annotations'][number]['id']}" for number in (3, 7)]
     first = (
-        f"malformed_entry: 1 skipped, the first: {where[0]}: bbox must be four numbers, not [1, 2, 'x', 4]",
-        f"unknown_reference: 1 skipped, the first: {where[1]}: names the category 999, which is not there",
+        f"malformed_entry: 1 skipped: {where[0]}: bbox must be four numbers, not [1, 2, 'x', 4]",
+        f"unknown_reference: 1 skipped: {where[1]}: names the category 999, which is not there",
     )
     says = [f"warning: {wrong}: {line}" for line in first]
     status, _, err = centerx(
@@ -177,6 +177,4 @@ def test_names_that_are_nearly_one_are_told(
     renamed = json.dumps([str(scenes), {"path": str(scenes), "classes": {"1": "Red blob", "2": "red_blob"}}])
     status, _, err = centerx("train", "nano", *small_overrides, f"data.train={renamed}", "--out", tmp_path)
     assert (status, err.count("\n")) == (0, 1)
-    assert err.startswith(
-        "warning: data.train: alike_classes: 1 doubtful, the first: classes: 'Red blob' and 'red_blob'"
-    )
+    assert err.startswith("warning: data.train: alike_classes: 1 doubtful: classes: 'Red blob' and 'red_blob'")

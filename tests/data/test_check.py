@@ -103,8 +103,9 @@ def test_missing_and_broken_pictures(tmp_path: Path) -> None:
     dataset = read_dataset(
         write_coco(tmp_path / "a.json", images=[{**each, "width": 400, "height": 300} for each in images])
     )
-    assert [Path(problem.where).name for problem in picture_problems(dataset, decode=False)] == ["gone.png"]
-    assert [Path(problem.where).name for problem in picture_problems(dataset)] == ["cut.jpg", "gone.png"]
+    for decode in (False, True):
+        found = picture_problems(dataset, decode=decode)
+        assert [Path(problem.where).name for problem in found] == ["cut.jpg", "gone.png"]
 
 
 def test_boxes_under_one_pixel_and_the_size_at_which_they_train() -> None:

@@ -258,7 +258,9 @@ def test_four_times_the_pictures_take_four_times_as_long(tmp_path: Path) -> None
 
 
 def test_one_picture_under_two_ids_is_one_record_with_the_labels_of_both(tmp_path: Path) -> None:
-    images = [coco_image(1), coco_image(2), coco_image(3, "b.png")]
+    images = [coco_image(1), coco_image(2, "./a.png"), coco_image(3, "b.png")]
+    for name in ("a.png", "b.png"):
+        write_picture(tmp_path / name)
     same, other = {"bbox": [1, 2, 10, 20]}, {"bbox": [3, 3, 4, 4]}
     annotations = [
         coco_annotation(number, image_id=image, **box)

@@ -1,4 +1,4 @@
-"""Pictures with more objects than COCO counts or a model can find."""
+"""Pictures with more objects than COCO counts."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,6 @@ from centerx.data.dataset import Record
 from centerx.data.source import Entry
 from centerx.evaluate import coco_metrics
 from centerx.evaluate.coco import best_thresholds
-from centerx.evaluate.crowded import warn_of_top_k
 from centerx.types import Detections
 
 CLASSES = ("cat", "dog")
@@ -55,15 +54,6 @@ def test_what_the_cap_holds_is_not_told(caplog: pytest.LogCaptureFixture) -> Non
     assert coco_metrics(entries, [perfect(entry) for entry in entries], CLASSES).max_detections is None
     coco_metrics([crowd("d.jpg", 101, 0)], [perfect(crowd("d.jpg", 101, 0))], CLASSES, quiet=True)
     assert caplog.messages == []
-
-
-def test_more_objects_than_a_model_can_find(caplog: pytest.LogCaptureFixture) -> None:
-    entries = [crowd("a.jpg", 30, 31), crowd("b.jpg", 40, 30), crowd("c.jpg", 60, 9, ignored=9)]
-    warn_of_top_k(entries, 70)
-    assert caplog.messages == []
-    warn_of_top_k(entries, 60)
-    assert "top_k, 60, on 2 of 3 pictures: b.jpg has 70;" in caplog.text
-    assert "model.top_k=70 or more" in caplog.text
 
 
 def test_thresholds_look_at_all_detections() -> None:

@@ -17,6 +17,7 @@ from centerx.export import FORMATS, Request, export_model
 from centerx.export.parity import painted, verify
 from centerx.export.tensorrt import require_operators
 from centerx.runtime.info import ModelInfo
+from tests.conftest import give_structure
 
 
 def give_statistics(detector: Detector) -> None:
@@ -72,6 +73,7 @@ def test_dla_with_aggregation_agrees(tmp_path: Path) -> None:
     config = load_config("nano", ["classes=[x]", "data.input_size=64", model])
     torch.manual_seed(0)
     detector = build_detector(config).eval()
+    give_structure(detector, (64, 64))
     export_model(detector, ModelInfo(("x",), (64, 64), 4, origin='{"code": "x"}'), tmp_path / "dla.onnx", "onnx")
     assert "scores within" in verify(detector, tmp_path / "dla.onnx")
     metadata = {prop.key: prop.value for prop in onnx.load(tmp_path / "dla.onnx").metadata_props}

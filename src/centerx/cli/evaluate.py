@@ -34,6 +34,8 @@ def evaluate(
     from centerx.data.read import read_dataset, require_pictures
     from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluate.table import metrics_table
+    from centerx.levels import AUTO
+    from centerx.runtime import Session, open_session
 
     if json_file is not None:
         require_writable(json_file, [model, data])
@@ -44,21 +46,24 @@ def evaluate(
         raise InputError(f"{data}: {there} on any of {len(dataset.records)} pictures, nothing to evaluate against")
     if model.suffix != ".json":
         require_pictures(dataset)
-    announce(dataset)
     factors = read_scales(scales)
+    session: Session | None = None
     if flip or factors != [1.0]:
         if model.suffix.lower() != ".safetensors":
             raise InputError(f"{model}: --flip and --scales need a .safetensors model file")
         from centerx.build_model import TorchSession
 
-        session = TorchSession(model, flip)
-        for size in scaled_sizes(session.info.input_hw, factors):
-            session.detector.model.backbone.require_maps(size)
+        flipped = TorchSession(model, flip)
+        for size in scaled_sizes(flipped.info.input_hw, factors):
+            flipped.detector.model.backbone.require_maps(size)
+        session = flipped
+    elif model.suffix != ".json":
+        session = open_session(model)
+    announce(dataset, value_range=session.info.value_range if session else AUTO)
+    if session:
         metrics = evaluate_model(model, [dataset], batch, session, factors, max_detections)
-    elif model.suffix == ".json":
-        metrics = evaluate_results(model, dataset, max_detections)
     else:
-        metrics = evaluate_model(model, [dataset], batch, max_detections=max_detections)
+        metrics = evaluate_results(model, dataset, max_detections)
     metrics_table(metrics)
     if json_file is not None:
         write_json(json_file, metrics.to_json(), indent=2)

@@ -35,9 +35,8 @@ def pseudo(
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
     from centerx.data.check import announce
     from centerx.data.dataset import Dataset, RecordBuilder
-    from centerx.data.read import check_usable, read_dataset, scan_dataset
+    from centerx.data.read import read_dataset, read_pictures
     from centerx.data.write import coco_tree
-    from centerx.problems import Kind
     from centerx.progress import track
     from centerx.runtime import load
 
@@ -48,19 +47,17 @@ def pseudo(
     require_writable(out)
     if out.exists() and not made_by_pseudo(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
-    data = scan_dataset(images, split=images_split)
-    data = data._replace(problems=[each for each in data.problems if each.kind is not Kind.UNREAD_LABELS])
-    check_usable(data, images_split)
+    data = read_pictures(images, images_split)
     pictures = data.records
     predictor = load(model)
     names = predictor.class_names
-    announce(data)
+    announce(data, value_range=predictor.session.info.value_range, labels=False)
     chosen = dict.fromkeys(names, SCORE if score is None else score)
     if val is not None:
         from centerx.evaluate.api import thresholds_of
 
         judged = read_dataset(val, split=split)
-        announce(judged)
+        announce(judged, value_range=predictor.session.info.value_range)
         best = thresholds_of(model, [judged], batch_size=8)
         chosen |= {name: value for name, value in best.items() if value is not None}
         guessed = [name for name in names if best.get(name) is None]

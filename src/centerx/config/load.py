@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from centerx.config.schema import Config
+from centerx.config.schema import Config, as_actions
 from centerx.errors import InputError, nearest
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
@@ -94,10 +94,10 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> Any:
     tree = _read_yaml(path)
     base = tree.pop("base", None)
     if base is None:
-        return tree
+        return _spread_actions(tree)
     if not isinstance(base, str):
         raise InputError(f"{path}: base must name one file or preset, not {base!r}")
-    return _merge(_read_with_bases(find_config(base, path.parent), (*seen, path.resolve())), tree)
+    return _merge(_read_with_bases(find_config(base, path.parent), (*seen, path.resolve())), _spread_actions(tree))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -127,8 +127,16 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             ) from None
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise InputError(f"{item}: not readable ({' '.join(str(error).split())})") from None
-        tree = _merge(tree, change)
+        tree = _merge(tree, _spread_actions(change))
     return tree
+
+
+def _spread_actions(tree: Any) -> Any:
+    """A word for `data.on_problem` as a mapping, so that a word for one kind adds to it instead of replacing it."""
+    data = tree.get("data") if isinstance(tree, dict) else None
+    if not isinstance(data, dict) or "on_problem" not in data:
+        return tree
+    return tree | {"data": data | {"on_problem": as_actions(data["on_problem"])}}
 
 
 def _merge(base: Any, change: Any) -> Any:

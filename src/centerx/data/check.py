@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -11,12 +12,13 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
-from centerx.images import image_header, inspect_image, nonsense_orientation
+from centerx.images import image_header, inspect_image
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Action, Kind, Problem, tell
 from centerx.progress import track
 
 MOST_HEADERS = 20_000  # pictures whose headers are read before work starts: seconds on a disk at hand
+MANY = 1000  # pictures from which on progress is shown
 MOST_DECODED = 16  # pictures whose grey levels are looked at before work starts
 TOP_K = 100  # detections of one picture that a model gives where its configuration says nothing else
 STEP = 32  # pixels; an input's sides are multiples of it
@@ -40,6 +42,7 @@ def announce(
     actions: Mapping[Kind, Action] | None = None,
     silent: bool = False,
     value_range: ValueRange = AUTO,
+    labels: bool = True,
 ) -> list[Problem]:
     """Tell a line a kind of all that is wrong with a data set, as far as it shows without decoding all its pictures.
 
@@ -48,6 +51,7 @@ def announce(
         actions: what to do on a kind; without one it is told.
         silent: whether to log nothing.
         value_range: how its pictures are read, see `images.read_image`.
+        labels: whether its labels are used.
 
     Returns:
         The problems.
@@ -55,8 +59,9 @@ def announce(
     Raises:
         InputError: there is a problem of a kind whose action is `fail`.
     """
-    pictures = picture_problems(dataset, value_range, decode=False, track=partial(track, what="looking at pictures"))
-    problems = [*dataset.problems, *box_problems(dataset), *pictures]
+    shown = partial(track, what="looking at pictures") if len(dataset.records) >= MANY and not silent else iter
+    pictures = picture_problems(dataset, value_range, decode=False, track=shown)
+    problems = [*dataset.problems, *(box_problems(dataset) if labels else ()), *pictures]
     tell(problems, str(dataset.path), actions, silent)
     return problems
 
@@ -81,6 +86,13 @@ def box_problems(dataset: Dataset) -> Iterator[Problem]:
         if not count.boxes + count.ignored:
             yield Problem(Kind.CLASS_WITHOUT_BOX, where, f"the class {count.name!r} has no box")
     yield from repeated_boxes(dataset.records)
+    largest = max(float(record.boxes.max(initial=0)) for record in dataset.records)
+    if largest <= 1:
+        what = (
+            f"all of its {total + ignored} boxes lie within the first pixel of their pictures; they seem to be shares "
+            "of the pictures' sides, where pixels are due"
+        )
+        yield Problem(Kind.RELATIVE_BOXES, where, what, total + ignored)
 
 
 def repeated_boxes(records: Sequence[Record]) -> Iterator[Problem]:
@@ -92,9 +104,9 @@ def repeated_boxes(records: Sequence[Record]) -> Iterator[Problem]:
     sums = (rows * np.random.default_rng(0).uniform(1, 2, rows.shape[1])).sum(axis=1)
     order = np.argsort(sums, kind="stable")
     again = order[1:][(rows[order[1:]] == rows[order[:-1]]).all(axis=1)]
-    pictures, times = np.unique(picture[again], return_counts=True)
-    for index, count in zip(pictures, times.tolist(), strict=True):
-        box = " ".join(f"{value:g}" for value in boxes[again[picture[again] == index][0]])
+    pictures, first, times = np.unique(picture[again], return_index=True, return_counts=True)
+    for index, place, count in zip(pictures, again[first], times.tolist(), strict=True):
+        box = " ".join(f"{value:g}" for value in boxes[place])
         yield Problem(Kind.REPEATED_BOX, str(records[index].image), f"has the box {box} more than once", count)
 
 
@@ -125,9 +137,8 @@ def picture_problems(
         usable += 1
         if flat:
             yield flat
-        orientation = nonsense_orientation(record.image)
-        if orientation:
-            what = f"its EXIF orientation is {orientation}, not one of 1 to 8; taken as upright"
+        if header.nonsense:
+            what = f"its EXIF orientation is {header.nonsense}, not one of 1 to 8; taken as upright"
             yield Problem(Kind.ORIENTATION, str(record.image), what)
         if record.declared_hw is None or record.declared_hw == header.hw:
             continue
@@ -158,7 +169,8 @@ def alike_classes(class_names: Sequence[str]) -> list[Problem]:
     """Names that differ in case, spaces and signs alone: likely they mean one class."""
     alike: dict[str, list[str]] = {}
     for name in class_names:
-        alike.setdefault(re.sub(r"[\W_]", "", name.casefold()) or name, []).append(name)
+        letters = unicodedata.normalize("NFKC", name).casefold()
+        alike.setdefault(re.sub(r"[\W_]", "", letters) or name, []).append(name)
     return [
         Problem(
             Kind.ALIKE_CLASSES,

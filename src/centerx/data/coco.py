@@ -86,6 +86,9 @@ def _unlike_coco(tree: Any) -> str:
         results = bool(tree) and isinstance(tree[0], dict) and "score" in tree[0]
         return "a list of detections, not a data set" if results else "not a COCO data set but a list"
     if isinstance(tree, dict) and all(isinstance(tree.get(key), list) for key in ("images", "categories")):
+        if tree["images"] and not any(map(_file_name, tree["images"])):
+            keys = ", ".join(map(str, tree["images"][0])) if isinstance(tree["images"][0], dict) else "no keys"
+            return f"none of its images has a file_name, which names the picture, the first has {keys}"
         return "" if isinstance(tree.get("annotations", []), list) else "its annotations are not a list"
     return "not a COCO data set: a mapping with lists of images, annotations and categories is needed"
 
@@ -97,7 +100,7 @@ def _categories(
     ids: dict[str, int] = {}
     label_of: dict[int | str, int] = {}
     for category in categories:
-        if not isinstance(category, dict) or not _is_id(category.get("id")) or "name" not in category:
+        if not isinstance(category, dict) or not _is_id(category.get("id")) or not _is_text(category.get("name")):
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: category {category!r}", "has no id or no name"))
             continue
         own_id, name = category["id"], str(category["name"])
@@ -128,7 +131,7 @@ def _pictures(
         else:
             known[image["id"]] = name, _declared_hw(image)
     names = [name for name, _ in known.values()]
-    places = locate_pictures(folder or find_pictures(file, names), names, str(file), problems)
+    places = locate_pictures(folder or find_pictures(file, names, problems), names, str(file), problems)
     return {
         own_id: RecordBuilder(picture, own_id, problems, hw)
         for picture, (own_id, (_, hw)) in zip(places, known.items(), strict=True)
@@ -192,7 +195,7 @@ def _supervised(
     for image in images:
         if isinstance(image, dict) and not image.keys().isdisjoint(PER_IMAGE) and _is_id(image.get("id")):
             negative, partial = (
-                {label_of[each] for each in image.get(key) or [] if _is_id(each) and each in label_of}
+                {label_of[each] for each in _list(image.get(key)) if _is_id(each) and each in label_of}
                 for key in PER_IMAGE
             )
             lists.setdefault(image["id"], (negative, partial))
@@ -246,8 +249,17 @@ def _mentions_coco(file: Path) -> bool:
     return "coco" in file.name or all(key in content for key in (b'"images"', b'"annotations"', b'"categories"'))
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _is_id(value: Any) -> TypeGuard[int | str]:
     return isinstance(value, int | str)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it can be the name of a class: text, or a number."""
+    return bool(value.strip()) if isinstance(value, str) else isinstance(value, int | float) and value is not True
 
 
 def _is_name(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.images import image_hw
+from centerx.images import image_header, image_hw
 from centerx.problems import Kind, Problem
 
 OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding or counting from 1
@@ -151,9 +151,17 @@ class RecordBuilder:
             return None
         return self._clip(where, xyxy) if _overhang(xyxy, self.declared_hw) > OVERHANG else xyxy
 
+    def _frame(self) -> tuple[int, int] | None:
+        """Height and width that boxes are of: of the stored picture where that is what is declared."""
+        try:
+            header = image_header(self.image)
+        except InputError:
+            return self.declared_hw
+        return header.stored_hw if self.declared_hw == header.stored_hw else header.hw
+
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
         """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
-        hw = readable_hw(self.image) or self.declared_hw
+        hw = self._frame()
         if hw is None or _overhang(xyxy, hw) <= OVERHANG:
             return xyxy
         limit = (hw[1], hw[0], hw[1], hw[0])
@@ -203,16 +211,16 @@ def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
 
 def join_records(records: list[Record], problems: list[Problem]) -> list[Record]:
     """Make one record of those of one picture, with the first one's id; a box that several have is kept once."""
-    if len({str(record.image) for record in records}) == len(records):
-        return records
-    of_picture: dict[Path, list[Record]] = {}
+    of_picture: dict[str, list[Record]] = {}
     for record in records:
-        of_picture.setdefault(record.image, []).append(record)
+        of_picture.setdefault(os.path.normpath(record.image), []).append(record)
+    if len(of_picture) == len(records):
+        return records
     for image, some in of_picture.items():
         if len(some) > 1:
             ids = ", ".join(repr(record.image_id) for record in some)
             what = f"is annotated {len(some)} times, as {ids}; their labels are joined"
-            problems.append(Problem(Kind.REPEATED_PICTURE, str(image), what))
+            problems.append(Problem(Kind.REPEATED_PICTURE, image, what))
     return [some[0] if len(some) == 1 else _joined(some) for some in of_picture.values()]
 
 

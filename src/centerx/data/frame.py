@@ -9,7 +9,7 @@ from centerx.errors import InputError
 from centerx.images import Header, image_header
 from centerx.problems import Kind, Problem
 
-RELATIVE = ("yolo",)  # formats whose boxes are shares of the picture's sides
+RELATIVE = ("yolo", "openimages")  # formats whose boxes are shares of the picture's sides
 
 
 def turn_boxes(dataset: Dataset) -> Dataset:

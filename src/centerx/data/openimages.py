@@ -11,6 +11,7 @@ those confirmed without a box neither.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
 from centerx.data.places import PROBE, choose_file, picture_folders
+from centerx.data.text import read_text
 from centerx.errors import InputError
 from centerx.images import SUFFIXES, image_hw
 from centerx.problems import Kind, Problem
@@ -142,7 +144,7 @@ def _absent_classes(file: Path, places: Container[str], problems: list[Problem])
 
 def _classes(file: Path, class_ids: set[str], problems: list[Problem]) -> tuple[tuple[str, ...], dict[str, int]]:
     """Names of the classes, as the files of descriptions list them and then by id, and the label of every id."""
-    described = _descriptions(file)
+    described = _descriptions(file, problems)
     ids = [class_id for class_id in described if class_id in class_ids]
     nameless = sorted(class_ids - described.keys())
     codes = [class_id for class_id in nameless if CODE.fullmatch(class_id)]
@@ -160,13 +162,13 @@ def _classes(file: Path, class_ids: set[str], problems: list[Problem]) -> tuple[
     return tuple(names), label_of
 
 
-def _descriptions(file: Path) -> dict[str, str]:
+def _descriptions(file: Path, problems: list[Problem]) -> dict[str, str]:
     """Class names by id, of the csv files of descriptions near a csv of boxes."""
     names: dict[str, str] = {}
     home, above = file.parent, parent_folder(file.parent)
     for files in (home.glob(DESCRIPTIONS), above.glob(DESCRIPTIONS), above.glob(f"*/{DESCRIPTIONS}")):
         for each in sorted(files):
-            for _, row in _lines(each):
+            for _, row in _lines(each, read_text(each, problems)):
                 if len(row) > 1 and row[1].strip():
                     names.setdefault(row[0].strip(), row[1].strip())
     return names
@@ -211,9 +213,10 @@ def _rows(file: Path, needed: Sequence[str], optional: str, problems: list[Probl
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"has {len(row)} values for {len(header)} columns"))
 
 
-def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """The lines of a csv that are not blank, each with its place."""
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as content:
+def _lines(file: Path, text: str | None = None) -> Iterator[tuple[str, list[str]]]:
+    """The lines of a csv, or of its text, that are not blank, each with its place."""
+    whole = io.StringIO(text, newline="") if text is not None else None
+    with whole or file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as content:
         header = content.readline(HEADER)
         content.seek(0)
         name = str(file)

@@ -13,6 +13,7 @@ from centerx.data.dataset import parent_folder
 from centerx.errors import InputError, nearest
 from centerx.problems import Kind, Problem
 
+LABEL_FOLDER = re.compile("ann|label|json|coco|gt|split", re.IGNORECASE)  # in names of folders that hold labels alone
 ODD = re.compile(r"[/\\%?]")  # in names that may mean other paths as well
 PROBE = 50  # file names by which the folder of the pictures is recognised
 INNER = ("images", "Images", "JPEGImages")  # of a split's folder, such as `WIDER_train/images`
@@ -36,11 +37,13 @@ def choose_file(folder: Path, files: Iterable[Path], split: str | None) -> Path:
     raise InputError(f"{folder}: which of {', '.join(chosen)}? name one with split, or its file")
 
 
-def find_pictures(file: Path, names: Sequence[str]) -> Path:
+def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | None = None) -> Path:
     """The folder near a file that holds most of the first pictures it names; of several, the one named like the file.
 
     Args:
-        file: with the labels. names: of pictures, relative to the folder sought.
+        file: with the labels.
+        names: of pictures, relative to the folder sought.
+        problems: is told where another folder holds as many, or where the folder is a neighbour of the file's own.
     """
     roots, listed = picture_folders(file), _Listings()
     plain = [name.replace("\\", "/") for name in names[:PROBE]]
@@ -50,7 +53,23 @@ def find_pictures(file: Path, names: Sequence[str]) -> Path:
         counts = {
             root: sum(any(listed.find(os.path.join(root, tail)) for tail in some) for some in tails) for root in roots
         }
-    return max(roots, key=lambda root: (counts[root], bool(root.name) and root.name in file.stem))
+
+    def likelihood(root: Path) -> tuple[int, bool]:
+        return counts[root], bool(root.name) and root.name in file.stem
+
+    best = max(roots, key=likelihood)
+    place, home = os.path.realpath(best), os.path.realpath(file.parent)
+    if problems is None or not counts[best] or place == home:
+        return best
+    others = (each for each in roots if likelihood(each) == likelihood(best) and os.path.realpath(each) != place)
+    other = next(others, None)
+    if other is not None:
+        what = f"its pictures may be in {best}, which is read, or in {other}"
+        problems.append(Problem(Kind.TWO_PLACES, str(file), what))
+    elif os.path.commonpath([home, place]) != home and not LABEL_FOLDER.search(os.path.basename(home)):
+        what = f"its pictures are not in its own folder; those of the same names in {best} are taken for them"
+        problems.append(Problem(Kind.FOUND_ELSEWHERE, str(file), what))
+    return best
 
 
 def picture_folders(file: Path) -> list[Path]:
@@ -134,18 +153,19 @@ class _Listings:
         if folder not in self.alike:
             self.alike[folder] = {}
             for each in self.names[folder]:
-                self.alike[folder].setdefault(_letters(each), []).append(each)
-        others = self.alike[folder].get(_letters(name), [])
+                self.alike[folder].setdefault(letters_of(each), []).append(each)
+        others = self.alike[folder].get(letters_of(name), [])
         return os.path.join(folder, others[0]) if len(others) == 1 else None
 
 
-def _letters(name: str) -> str:
+def letters_of(name: str) -> str:
+    """A name by which those that differ in case or Unicode normal form alone are equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def text_lines(file: Path) -> Iterator[tuple[str, str]]:
     """The lines of a file that are not blank, without space around, each with its place as `file:number`."""
-    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:  # the bytes of file names survive
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{file}:{number}", line.strip()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from centerx.data.dataset import Dataset, RecordBuilder
-from centerx.data.places import find_pictures, text_lines
+from centerx.data.places import find_pictures, locate_pictures, text_lines
 from centerx.problems import Kind, Problem
 
 OBJECT = 5  # fields of one: name and corners
@@ -36,8 +36,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     names = tuple(sorted({name for _, fields in lines.values() for name in fields[2::OBJECT]} - {""}))
     folder = images or find_pictures(path, list(lines))
     records = []
-    for name, (where, (width, height, *objects)) in lines.items():
-        builder = RecordBuilder(folder / name, name, problems, (int(height), int(width)))
+    places = locate_pictures(folder, list(lines), str(path), problems)
+    for place, (name, (where, (width, height, *objects))) in zip(places, lines.items(), strict=True):
+        builder = RecordBuilder(place, name, problems, (int(height), int(width)))
         for start in range(0, len(objects), OBJECT):
             label, *corners = objects[start : start + OBJECT]
             here = f"{where}: object {start // OBJECT + 1}"

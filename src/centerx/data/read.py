@@ -27,6 +27,7 @@ FORMATS = {
     "folder": "centerx.data.folder",
 }
 ADVISED = (Kind.UNREAD_LABELS, Kind.ONLY_IGNORED_BOXES)  # problems that say themselves what to do
+LABELS_BESIDE = (Kind.UNREAD_LABELS, Kind.TWO_PLACES)  # problems of a folder whose labels are not read
 UPRIGHT, STORED = "upright", "stored"  # what the boxes of a data set are of
 
 
@@ -57,6 +58,19 @@ def read_dataset(
     dataset = scan_dataset(path, split=split, images=images, format=format, frame=frame)
     check_usable(dataset, split)
     return select_classes(dataset, classes)
+
+
+def read_pictures(path: Path | str, split: str | None = None) -> Dataset:
+    """Read a data set for its pictures: labels beside a folder that are not read do not matter.
+
+    Raises:
+        InputError: as `read_dataset`.
+    """
+    dataset = scan_dataset(path, split=split)
+    if dataset.format == "folder":
+        dataset = dataset._replace(problems=[each for each in dataset.problems if each.kind not in LABELS_BESIDE])
+    check_usable(dataset, split)
+    return select_classes(dataset, None)
 
 
 def scan_dataset(

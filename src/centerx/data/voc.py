@@ -16,6 +16,8 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, upright_around
+from centerx.data.places import letters_of
+from centerx.data.text import read_text
 from centerx.errors import InputError, nearest
 from centerx.images import list_images
 from centerx.problems import Kind, Problem
@@ -59,9 +61,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _xml_files(folder)}
     parsed = {name: _parse(file, problems) for name, file in files.items()}
     annotations = {name: annotation for name, annotation in parsed.items() if annotation}
-    names = _class_names(root, annotations.values())
+    names = _class_names(root, annotations.values(), problems)
     whole = split is None or folder == path / split
-    chosen = list(annotations) if whole else _split_names(path, str(split), folder, files)
+    chosen = list(annotations) if whole else _split_names(path, str(split), folder, files, problems)
     for name, count in Counter(chosen).items():
         if count > 1:
             what = f"{name}: listed {count} times, used once"
@@ -102,15 +104,17 @@ class _Pictures:
         self.folders = [images] if images else near
         deep = {images, folder, *near[:3]}  # those above may hold anything
         self.index: dict[str, Path] = {}
+        self.twins: dict[Path, Path] = {}  # of a picture that is found by its stem, another one of that stem
         for place in self.folders:
             for picture in list_images(place, deep=place in deep) if place.is_dir() else ():
                 nested = picture.relative_to(place) if picture.parent != place else None
-                for key in (
-                    *((str(nested), str(nested.with_suffix(""))) if nested else ()),
-                    picture.name,
-                    picture.stem,
-                ):
+                paths = (str(nested), str(nested.with_suffix(""))) if nested else ()
+                for key in (*paths, picture.name, letters_of(picture.name)):
                     self.index.setdefault(key, picture)
+                first = self.index.setdefault(picture.stem, picture)
+                if first != picture and place in deep:
+                    self.twins.setdefault(first, picture)
+                self.index.setdefault(letters_of(picture.stem), picture)
 
     def find(self, annotation: _Annotation, name: str, problems: list[Problem]) -> Path:
         """Return the picture that has the name of the xml or, failing that, that it names; or where it should be.
@@ -119,15 +123,24 @@ class _Pictures:
         """
         named = Path(annotation.picture.replace("\\", "/")).name
         stem = Path(name).name
-        by_name = self.index.get(named)
-        own = self.index.get(name) or self.index.get(stem)
+        by_name = self.index.get(named) or self.index.get(letters_of(named))
+        exact = self.index.get(name)
+        own = exact or self.index.get(stem) or self.index.get(letters_of(stem))
         if own is None:
             return by_name or self.folders[0] / (named or f"{stem}.jpg")
-        if by_name is not None and by_name.stem == own.stem and named != own.name:
+        if by_name is not None and by_name.stem == own.stem and named == by_name.name != own.name:
             return by_name  # of several pictures of one name the one with the suffix that the xml gives
-        if named and Path(named).stem != own.stem:
+        where = str(annotation.file)
+        if named and letters_of(Path(named).stem) != letters_of(own.stem):
             what = f"names the picture {named!r}, but {own} has its name and is used"
-            problems.append(Problem(Kind.CONTRADICTING_NAME, str(annotation.file), what))
+            problems.append(Problem(Kind.CONTRADICTING_NAME, where, what))
+        elif (
+            own in self.twins
+            and not ("/" in name and exact)
+            and (named != own.name or self.twins[own].name == own.name)
+        ):
+            what = f"its picture may be {own}, which is used, or {self.twins[own]}"
+            problems.append(Problem(Kind.TWO_PLACES, where, what))
         return own
 
 
@@ -182,10 +195,10 @@ def _text(node: Any, tag: str) -> str:
     return (child.text or "").strip() if child is not None else ""
 
 
-def _class_names(path: Path, annotations: Iterable[_Annotation]) -> tuple[str, ...]:
+def _class_names(path: Path, annotations: Iterable[_Annotation], problems: list[Problem]) -> tuple[str, ...]:
     found = {each.name for annotation in annotations for each in annotation.objects} - {""}
     file = path / LABEL_MAP
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if file.is_file() else []
+    lines = read_text(file, problems).splitlines() if file.is_file() else []
     declared = [line.rsplit(":", 3)[0] for line in lines if line.strip() and not line.startswith("# label:")]
     declared = [name for name in declared if name != BACKGROUND or name in found]
     return tuple(dict.fromkeys([*declared, *sorted(found)]))
@@ -220,7 +233,9 @@ def _choose_folder(path: Path, split: str | None) -> Path:
     return named[0]
 
 
-def _split_names(path: Path, split: str, folder: Path, known_names: Collection[str]) -> list[str]:
+def _split_names(
+    path: Path, split: str, folder: Path, known_names: Collection[str], problems: list[Problem]
+) -> list[str]:
     """The names in a split's list, which may have a column for the presence of a class."""
     home = path if (path / "ImageSets").is_dir() else parent_folder(folder)
     lists = home / "ImageSets" / "Main"
@@ -228,7 +243,7 @@ def _split_names(path: Path, split: str, folder: Path, known_names: Collection[s
     if not file.is_file():
         known = sorted(each.stem for each in lists.glob("*.txt"))
         raise InputError(f"{path}: no split {split!r}{nearest(split, known)}, there are: {', '.join(known) or 'none'}")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+    lines = [line.strip() for line in read_text(file, problems).splitlines()]
     words = [line if line in known_names else line.split()[0] for line in lines if line]
     nested: dict[str, list[str]] = {}
     for name in known_names:

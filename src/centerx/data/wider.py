@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
-from centerx.data.places import choose_file, find_pictures, text_lines
+from centerx.data.places import choose_file, find_pictures, locate_pictures, text_lines
 from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
 
@@ -71,8 +71,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     lengths = Counter(len(row.values) for picture in pictures.values() for row in picture.rows)
     length = max(lengths, key=lengths.__getitem__, default=WIDER)
     records = []
-    for name, picture in pictures.items():
-        image = folder / name
+    places = locate_pictures(folder, list(pictures), str(file), problems)
+    for image, (name, picture) in zip(places, pictures.items(), strict=True):
         builder = RecordBuilder(image, name, problems, readable_hw(image))
         for row in picture.rows:
             _add(builder, row, length)

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from centerx.data.batch import EvalPictures, load_batches
+from centerx.data.check import crowded_pictures
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
 from centerx.errors import InputError
 from centerx.evaluate.coco import Metrics, best_thresholds, coco_metrics
-from centerx.evaluate.crowded import warn_of_top_k
 from centerx.evaluate.fuse import fuse
 from centerx.evaluate.results import read_results
 from centerx.evaluate.run import detect_all, evaluate_found, picture_sizes
+from centerx.problems import tell
 from centerx.progress import track
 from centerx.runtime import Session, open_session
 from centerx.runtime.session import find_within
@@ -77,7 +78,7 @@ def run_model(
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names, session.info.value_range)
-    warn_of_top_k(source.entries, session.info.top_k)
+    tell(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
     def detect(batch: Batch) -> Detections:
         return find_within(session, batch.images.contiguous().numpy(), picture_sizes(batch))

@@ -1,4 +1,4 @@
-"""Pictures with more objects than a figure counts or a model can find: told, since no training changes it."""
+"""Pictures with more objects than a figure counts: told, since no training changes it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,6 @@ def warn_of_cap(entries: Sequence[Entry], class_names: Sequence[str], most: int)
             f"more objects of a class than the {most} detections that count, on {len(larger)} of {len(counts)} "
             f"pictures: {entries[worst].record.image} has {counts[worst][label]} of {class_names[label]!r}; a perfect "
             f"detector would stay below AP 1, `centerx eval --max-detections {counts[worst][label]}` counts them all"
-        )
-
-
-def warn_of_top_k(entries: Sequence[Entry], top_k: int) -> None:
-    """Say which pictures have more objects than a model gives detections."""
-    counts = [len(labels) for labels in _labels(entries)]
-    larger = sum(count > top_k for count in counts)
-    if larger:
-        worst = int(np.argmax(counts))
-        logger.warning(
-            f"more objects than the model's top_k, {top_k}, on {larger} of {len(counts)} pictures: "
-            f"{entries[worst].record.image} has {counts[worst]}; the model can never find them all, "
-            f"train it with model.top_k={counts[worst]} or more"
         )
 
 

@@ -13,7 +13,6 @@ import torch.distributed as dist
 from centerx.data.source import SampleSource
 from centerx.detector import Detector
 from centerx.evaluate import Metrics, detect_all, evaluate_found
-from centerx.evaluate.crowded import warn_of_top_k
 from centerx.evaluate.run import picture_sizes
 from centerx.files import quoted
 from centerx.train.module import CenterNetModule
@@ -72,10 +71,7 @@ class Evaluation(L.Callback):
             return
         for message in broken:
             logger.warning(f"not evaluated: {message}")
-        first = self.metrics is None  # what cannot be found or counted is told once
-        if first:
-            warn_of_top_k(self.source.entries, pl_module.deployed.decode.top_k)
-        self.metrics = evaluate_found(self.source, found, quiet=not first)
+        self.metrics = evaluate_found(self.source, found, quiet=self.metrics is not None)  # what is not counted, once
         self.figures = val_figures(self.metrics)
         self.improved = self.figures["val/AP"] > self.best
         self.best = max(self.best, self.figures["val/AP"])
