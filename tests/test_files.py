@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from centerx.errors import InputError
-from centerx.files import json_list, json_text, new_files, quoted, require_folder, require_writable, write_json
+from centerx.files import (
+    json_list,
+    json_text,
+    many_files,
+    new_files,
+    quoted,
+    require_folder,
+    require_writable,
+    write_json,
+)
 from centerx.files import write_whole as write
 
 ODD = os.fsdecode(b"stra\xdfe_caf\xe9.jpg")
@@ -213,6 +222,53 @@ def test_a_protected_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         require_writable(tmp_path / "a")
     with pytest.raises(PermissionError):
         write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_text() == "kept"
+
+
+def test_many_files_appear_one_by_one_and_none_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("waits"))
+    folder, long = tmp_path / "a" / "b", "é" * 125 + "x.jpg"
+    assert len(long.encode()) == 255
+    with many_files(folder) as new_file:
+        for name in (long, "a.txt", "a.txt"):
+            with new_file(name) as made:
+                made.write_text(name)
+                assert made.parent.parent == folder, "on the disk of the folder, which a link may lead to"
+            assert (folder / name).read_text() == name
+    assert names(folder) == ["a.txt", long]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError(errno.ENOSPC, "full")])
+def test_an_error_leaves_the_whole_ones_of_many_files_and_no_other(tmp_path: Path, error: Any) -> None:
+    with pytest.raises(BaseException) as caught, many_files(tmp_path) as new_file:  # noqa: PT011, PT012
+        with new_file("a") as made:
+            made.write_text("whole")
+        with new_file("b") as made:
+            made.write_text("hal")
+            raise error
+    assert names(tmp_path) == ["a"]
+    assert not isinstance(caught.value, OSError) or caught.value.filename == str(tmp_path / "b")
+
+
+def test_a_copy_onto_a_full_disk_names_the_target(tmp_path: Path) -> None:
+    def copy(made: Path) -> None:
+        raise OSError(errno.ENOSPC, "full", "source.jpg", None, str(made))  # as `shutil.copyfile`
+
+    with pytest.raises(OSError, match="full") as one, new_files(tmp_path / "b") as made:
+        copy(made)
+    with pytest.raises(OSError, match="full") as many, many_files(tmp_path) as new_file, new_file("b") as made:
+        copy(made)
+    for error in (one.value, many.value):
+        assert (error.filename, error.filename2) == (str(tmp_path / "b"), None)
+
+
+def test_a_protected_one_of_many_files_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("kept")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError), many_files(tmp_path) as new_file, new_file("a") as made:
+        made.write_text("new")
     assert (tmp_path / "a").read_text() == "kept"
 
 

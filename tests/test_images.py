@@ -408,6 +408,17 @@ def test_a_mac_leaves_no_pictures_beside(tmp_path):
     assert list_images(tmp_path) == []
 
 
+def test_nothing_hidden_below_a_folder_is_listed(tmp_path):
+    folder = tmp_path / ".cache" / "data"
+    for name in (".centerx-x/new/a.jpg", "deep/.thumbnails/a.jpg", "__MACOSX/a.jpg", ".a.jpg", "deep/..a/b.jpg",
+                 "deep/a.jpg", "a.b/.c.d/e.jpg", "a.b/e.jpg"):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert [path.relative_to(folder).as_posix() for path in list_images(folder)] == ["a.b/e.jpg", "deep/a.jpg"]
+    assert list_images(folder / "deep" / ".thumbnails") == [folder / "deep" / ".thumbnails" / "a.jpg"]
+    assert list_images(folder, deep=False) == []
+
+
 def test_what_a_folder_leaves_out_is_counted(tmp_path):
     for name in (
         "a.jpg", "a.txt", "b.xml", "labels.json", "classes.names", "Thumbs.db", ".DS_Store", ".cache/x.bin",

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def new_files(path: Path) -> Iterator[Path]:
     """
     stream = _is_stream(path)
     home = None if stream else _real(path).parent
-    try:
+    with _naming(path):
         if home is not None:
             home.mkdir(parents=True, exist_ok=True)
             _require_not_protected(path)
@@ -52,10 +52,31 @@ def new_files(path: Path) -> Iterator[Path]:
                 _flush(file)
             for file in sorted(new.iterdir(), key=lambda file: file == made):
                 _put(file, _real(path.with_name(file.name)), former)
-    except OSError as error:
-        if error.filename is None or SCRATCH in str(error.filename):
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
-        raise
+
+
+@contextmanager
+def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[Path]]]:
+    """What gives a place to write a file of a folder, by its name; at the end of its block the file moves there.
+
+    For many small files: there is one folder to write them in, and none waits for the disk as those of `new_files` do,
+    so that each is whole or not there unless the machine itself stops. A missing folder is made.
+
+    Raises:
+        OSError: a file cannot be written; names it.
+    """
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
+            made = Path(scratch) / "new"
+
+            @contextmanager
+            def new_file(name: str) -> Iterator[Path]:
+                with _naming(folder / name):
+                    yield made
+                    _require_not_protected(folder / name)
+                    made.replace(folder / name)
+
+            yield new_file
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -161,6 +182,18 @@ def _bytes(character: str) -> bytes:
         return character.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a surrogate that stands for no byte
         return character.encode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have errors that name no file, or one that the user does not know, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        named = [name for name in (error.filename, error.filename2) if name is not None]
+        if not named or any(SCRATCH in str(name) for name in named):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+        raise
 
 
 def _real(path: Path) -> Path:

@@ -163,16 +163,19 @@ def _tells_more_behind_pixels(path: Path) -> bool:
 
 
 def list_images(folder: Path, deep: bool = True) -> list[Path]:
-    """Every image file below `folder`, or directly in it, sorted, by suffix; not the `._` files of a Mac."""
+    """Every image file below `folder`, or directly in it, sorted, by suffix; nothing hidden there."""
     return list_files(folder, SUFFIXES, deep)
 
 
 def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> list[Path]:
-    """Every file below `folder`, or directly in it, with one of these suffixes, in lower case here, sorted."""
+    """Every file below `folder`, or directly in it, with one of these suffixes, in lower case here, sorted.
+
+    Nothing hidden below is listed, nor what lies in it: thumbnails, what a killed command left, a Mac's `._` files.
+    """
     return sorted(
         path
         for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in suffixes and not path.name.startswith("._") and path.is_file()
+        if path.suffix.lower() in suffixes and not _is_hidden(path, folder) and path.is_file()
     )
 
 
@@ -182,7 +185,7 @@ def left_out(folder: Path, used: Collection[str] = SUFFIXES) -> Problem | None:
     Args:
         folder: to look through. used: suffixes of what is used, in lower case.
     """
-    return other_files((path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))), used)
+    return other_files((path for path in folder.rglob("*") if not _is_hidden(path, folder)), used)
 
 
 def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Problem | None:
@@ -196,8 +199,9 @@ def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Prob
     return Problem(Kind.FILE_LEFT_OUT, str(others[0]), what, len(others))
 
 
-def _is_hidden(name: Path) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.parts)
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a path below a folder is hidden there; where that folder itself lies does not matter."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts[len(folder.parts) :])
 
 
 def _is_other(path: Path, used: Collection[str]) -> bool:

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from centerx.cli.main import one_line
 from centerx.problems import Kind
 from centerx.runtime.info import ModelInfo
 from tests.cli.conftest import CommandLine
@@ -329,3 +330,7 @@ def test_a_checkpoint_of_another_network(refused: Refused, centerx: CommandLine,
     assert centerx(*TRAIN, GOOD, "--out", tmp_path)[0] == 0
     line = refused(*TRAIN, GOOD, "model.head_channels=32", "--resume", "--out", tmp_path)
     assert "last.ckpt: is of another network" in line
+
+
+def test_a_message_keeps_the_spaces_of_names() -> None:
+    assert one_line("two  spaces.jpg: \tbad \r\n  header\n\n\u2028twice\x85\n") == "two  spaces.jpg: \tbad header twice"

@@ -26,13 +26,14 @@ def test_check_counts_real_data_and_names_its_dirt(centerx, shared_data: Path) -
     assert re.search(r"BloodImage_00338\.xml: object 13: .* has no area$", problems[0])
     assert re.search(r"BloodImage_00343\.xml: object 4: .* has no area$", problems[1])
     assert "364 pictures, 0 without objects, 0 ignored boxes" in out
+    assert out.splitlines()[-1].startswith("kinds: ")
     assert {name: row[0] for name, row in table(out).items()} == {"Platelets": 361, "RBC": 4153, "WBC": 372}
 
 
 def test_check_names_a_truncated_picture_and_survives_nonsense_exif(centerx, shared_data: Path) -> None:
     status, out, err = centerx("data", "check", shared_data / "fixtures" / "dirty")
     assert (status, err) == (0, "")
-    problems = [line for line in out.splitlines() if "skipped" in line or "fixed" in line or "fatal" in line]
+    problems = [line for line in out.splitlines() if re.match("skipped|fixed|fatal", line)]
     assert len(problems) == 3
     assert re.search(r"^fixed .*00076\.jpg: its EXIF orientation is 0, not one of 1 to 8", problems[0])
     assert re.search(r"^skipped .*00090\.jpg: not a readable image", problems[1])
@@ -50,6 +51,24 @@ def test_check_counts_what_a_plain_read_gives_and_what_is_on_request(
     assert (status, table(out)) == (0, {"person": [23, 2, 4]})
     status, out, _ = centerx("data", "check", sample, "--classes", "visible=person,head")
     assert (status, table(out)) == (0, {"person": [23, 2, 4], "head": [22, 3, 4]})
+
+
+def test_check_ends_with_the_count_of_each_kind_most_first(centerx, tmp_path: Path) -> None:
+    source = write_yolo(
+        tmp_path / "a", a="0 0.5 0.5 0.5 0.5\n1 0 0.5 0.5 0.5\n" + "0 0.5 0.5 0.5 0.5\n", b="1 0 0 1 1\n"
+    )
+    _, out, _ = centerx("data", "check", source)
+    assert out.splitlines()[-1] == "kinds: 2 box_clipped (fixed), 1 repeated_box (doubtful)"
+    _, out, _ = centerx("data", "check", write_yolo(tmp_path / "b", a="0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.2 0.2\n"))
+    assert "kinds:" not in out
+
+
+def test_check_tells_names_as_lines_of_utf8(centerx, tmp_path: Path) -> None:
+    folder = tmp_path / "two\nlines"
+    write_yolo(folder, a="0 0.5 0.5 0.5 0.5\n1 0 0.5 0.5 0.5\n")
+    _, out, _ = centerx("data", "check", folder)
+    assert re.search(r"^fixed .*two%0Alines.*a\.", out, re.MULTILINE)
+    assert "\nlines" not in out
 
 
 def test_check_takes_split_and_classes(centerx, shared_data: Path) -> None:

@@ -1,5 +1,8 @@
 """What is written is recognised, and reads back to the same pictures, classes and objects."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +144,33 @@ def test_nothing_is_overwritten(tmp_path: Path, to: str) -> None:
         WRITERS[to](dataset, tmp_path / "target", "train")
     with pytest.raises(InputError, match="cannot be part of a file name"):
         WRITERS[to](dataset, tmp_path / "target", "../train")
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_no_picture_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    WRITERS[to](dataset_of(tmp_path / "a", *[[((1, 2, 3, 4), 0, False)]] * 9), tmp_path / "target", "train")
+    assert len(waits) <= 2, "for the lists of pictures and classes alone"
+    assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_a_full_disk_leaves_whole_pictures_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    copyfile = shutil.copyfile
+
+    def fill(source: Path, target: Path) -> None:
+        if source.name == "pig1.jpg":
+            target.write_bytes(b"hal")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    with pytest.raises(OSError, match="No space left") as caught:
+        WRITERS[to](dataset_of(tmp_path / "source", [], [], []), tmp_path / "target", "train")
+    assert Path(caught.value.filename).name == "pig1.jpg"
+    assert tmp_path / "target" in Path(caught.value.filename).parents
+    assert [path.name for path in (tmp_path / "target").rglob("*") if path.is_file()] == ["pig0.jpg"]
 
 
 @pytest.mark.parametrize("write", [write_yolo, write_voc])

@@ -12,7 +12,7 @@ import typer
 
 from centerx.cli.words import FRAME_HELP, Frame, plural
 from centerx.errors import InputError, nearest
-from centerx.files import require_folder, require_writable, write_json
+from centerx.files import quoted, require_folder, require_writable, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,7 @@ def check(
         problems += _tell(box_problems(dataset))
         problems += _tell([*alike_classes(dataset.class_names), *crowded_pictures(dataset.records, TOP_K)])
         _summarise(dataset)
+    _count_kinds(problems)
     if json_file is not None:
         write_json(json_file, report(dataset, problems), indent=1)
     check_usable(dataset._replace(problems=problems), split)
@@ -174,14 +175,14 @@ def _summarise(dataset: Dataset) -> None:
     counts = count_classes(dataset)
     empty = sum(not len(record.labels) for record in dataset.records)
     ignored = sum(count.ignored for count in counts)
-    print(f"{dataset.path}, read as {dataset.format}")
+    print(f"{quoted(str(dataset.path))}, read as {dataset.format}")
     print(f"{plural(len(dataset.records), 'picture')}, {empty} without objects, {plural(ignored, 'ignored box', 'es')}")
     if counts:
         table = Table()
         for column in ("class", "boxes", "ignored", "pictures"):
             table.add_column(column, justify="left" if column == "class" else "right")
         for count in counts:
-            table.add_row(Text(count.name), str(count.boxes), str(count.ignored), str(count.images))
+            table.add_row(Text(quoted(count.name)), str(count.boxes), str(count.ignored), str(count.images))
         Console().print(table)
 
 
@@ -191,9 +192,18 @@ def _tell(problems: Iterable[Problem]) -> list[Problem]:
     for problem in problems:
         fate = typer.style(f"{problem.fate:8}", COLOURS[problem.fate])
         times = f" ({problem.times} times)" if problem.times > 1 else ""
-        typer.echo(f"{fate} {problem.kind.word}: {problem.where}: {problem.what}{times}")
+        typer.echo(f"{fate} " + quoted(f"{problem.kind.word}: {problem.where}: {problem.what}{times}"))
         told.append(problem)
     return told
+
+
+def _count_kinds(problems: Iterable[Problem]) -> None:
+    """Print how many problems there are of each kind, most first."""
+    from centerx.problems import summarise
+
+    counts = sorted(summarise(problems), key=lambda summary: -summary.times)
+    if counts:
+        print("kinds: " + ", ".join(f"{times} {kind.word} ({kind.fate})" for kind, times, _ in counts))
 
 
 def report(dataset: Dataset, problems: Sequence[Problem]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -40,6 +41,7 @@ app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
+LINE_END = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")  # what `str.splitlines` splits at
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 
@@ -95,8 +97,8 @@ def show_log() -> None:
 
 
 def one_line(message: str) -> str:
-    """A message without line ends."""
-    return " ".join(message.split())
+    """A message whose line ends, with the space around them, are single spaces; the rest is as it was, as names are."""
+    return LINE_END.sub(" ", message.strip())
 
 
 def _fail(message: str) -> NoReturn:

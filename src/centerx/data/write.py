@@ -16,7 +16,7 @@ import yaml
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.data.yolo_names import load_yaml
 from centerx.errors import InputError
-from centerx.files import new_files, quoted, write_json, write_whole
+from centerx.files import many_files, quoted, write_json, write_whole
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
 from centerx.problems import Kind, Problem
@@ -106,11 +106,12 @@ def write_yolo(
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
     copies, problems = _copy_pictures(dataset.records, pictures, track, begin)
     problems += _partly_labelled(dataset)
-    for copy in copies:
-        lines = "".join(f"{line}\n" for line in _yolo_lines(copy, problems))
-        _write_text((labels / copy.name).with_suffix(".txt"), lines)
+    with many_files(labels) as new_file:
+        for copy in copies:
+            with new_file(Path(copy.name).with_suffix(".txt").name) as made:
+                made.write_bytes("".join(f"{line}\n" for line in _yolo_lines(copy, problems)).encode())
     tree[split] = f"images/{split}"
-    _write_text(file, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+    write_whole(file, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
     return Written(len(copies), problems)
 
 
@@ -137,12 +138,14 @@ def write_voc(
         raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
     copies, problems = _copy_pictures(dataset.records, folder / "JPEGImages", track, begin)
     problems += _partly_labelled(dataset)
-    for copy in copies:
-        tree = _voc(copy, dataset.class_names)
-        indent(tree)
-        _write_text(folder / "Annotations" / f"{Path(copy.name).stem}.xml", tostring(tree, encoding="unicode"))
-    _write_text(file, label_map)
-    _write_text(listed, "".join(f"{Path(copy.name).stem}\n" for copy in copies))
+    with many_files(folder / "Annotations") as new_file:
+        for copy in copies:
+            tree = _voc(copy, dataset.class_names)
+            indent(tree)
+            with new_file(f"{Path(copy.name).stem}.xml") as made:
+                made.write_bytes(tostring(tree, encoding="unicode").encode())
+    write_whole(file, label_map.encode())
+    write_whole(listed, "".join(f"{Path(copy.name).stem}\n" for copy in copies).encode())
     return Written(len(copies), problems)
 
 
@@ -169,21 +172,22 @@ def _copy_pictures(
     begin()
     taken = {file.stem.casefold() for file in folder.iterdir()}
     copies, problems = [], []
-    for record in track(records):
-        try:
-            hw = image_hw(record.image)
-        except InputError as error:
-            what = str(error).removeprefix(f"{record.image}: ")
-            problems.append(Problem(Kind.UNREADABLE_PICTURE, str(record.image), f"{what}; left out"))
-            continue
-        name = _free_name(record.image, taken)
-        if quoted(record.image.name) != record.image.name:
-            what = f"not a name in UTF-8 on one line; copied as {name}"
-            problems.append(Problem(Kind.RENAMED_PICTURE, str(record.image), what))
-        taken.add(Path(name).stem.casefold())
-        with new_files(folder / name) as copy:
-            shutil.copyfile(record.image, copy)
-        copies.append(_Copy(record, name, hw))
+    with many_files(folder) as new_file:
+        for record in track(records):
+            try:
+                hw = image_hw(record.image)
+            except InputError as error:
+                what = str(error).removeprefix(f"{record.image}: ")
+                problems.append(Problem(Kind.UNREADABLE_PICTURE, str(record.image), f"{what}; left out"))
+                continue
+            name = _free_name(record.image, taken)
+            if quoted(record.image.name) != record.image.name:
+                what = f"not a name in UTF-8 on one line; copied as {name}"
+                problems.append(Problem(Kind.RENAMED_PICTURE, str(record.image), what))
+            taken.add(Path(name).stem.casefold())
+            with new_file(name) as made:
+                shutil.copyfile(record.image, made)
+            copies.append(_Copy(record, name, hw))
     if not copies:
         raise InputError(f"{folder}: nothing to write, none of the {len(problems)} pictures can be read")
     return copies, problems
@@ -278,7 +282,3 @@ def _voc(copy: _Copy, class_names: Sequence[str]) -> Element:
 def _add(node: Element, texts: dict[str, Any]) -> None:
     for tag, text in texts.items():
         SubElement(node, tag).text = str(text)
-
-
-def _write_text(file: Path, text: str) -> None:
-    write_whole(file, text.encode())
