@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test caffe lint bench parity docs experiments clean
+.PHONY: help setup demo test quick caffe lint bench parity docs experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ demo: $(VENV)/demo.stamp  ## merge two small detectors of handwritten digits int
 
 test: $(VENV)/dev.stamp   ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+
+quick: $(VENV)/dev.stamp  ## run the tests that train, export and install nothing (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 caffe: $(OPENCV4)/stamp   ## run the tests of Caffe networks, which need OpenCV 4
 	$(OPENCV4)/bin/python -m pytest tests/export/test_caffe.py tests/runtime/test_opencv.py

@@ -13,6 +13,28 @@ if TYPE_CHECKING:
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+# What takes long: networks are trained, exported or run there, or packages installed.
+SLOW = (
+    "cli",
+    "evaluate",
+    "export",
+    "losses",
+    "runtime",
+    "serve",
+    "train",
+    "test_bench.py",
+    "test_docs.py",
+    "test_install.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow ones, which `make quick` leaves out."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets; tests that need it skip where it is absent."""

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from centerx.build import build_run
+from centerx.config import load_config
 from centerx.data.check import (
     alike_classes,
     announce,
@@ -19,7 +21,7 @@ from centerx.data.dataset import Record
 from centerx.data.read import read_dataset
 from centerx.errors import InputError
 from centerx.problems import Kind
-from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture
+from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_voc
 
 
 def record(
@@ -150,3 +152,22 @@ def test_announce_tells_what_reader_boxes_and_pictures_show(tmp_path: Path, capl
     ]
     with pytest.raises(InputError, match=r"on_problem\.repeated_box=warn"):
         announce(dataset, {Kind.REPEATED_BOX: "fail"})
+
+
+def test_boxes_in_shares_of_the_sides_are_doubted(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    annotation = coco_annotation(bbox=[0.1, 0.2, 0.5, 0.5])
+    found = box_problems(read_dataset(write_coco(tmp_path / "a.json", annotations=[annotation])))
+    assert kinds(found) == [Kind.RELATIVE_BOXES]
+
+
+def test_a_run_tells_the_problems_of_every_split_of_one_path(tmp_path: Path) -> None:
+    for stem, corners in (("a", (1, 2, 1, 4)), ("b", (1, 2, 3, 4))):
+        write_picture(tmp_path / "data" / f"{stem}.png")
+        write_voc(tmp_path / "data" / f"{stem}.xml", ("cat", corners), ("cat", (5, 5, 9, 9)), file_name=f"{stem}.png")
+    for split, stem in (("train", "a"), ("val", "b")):
+        write_text(tmp_path / "data" / "ImageSets" / "Main" / f"{split}.txt", f"{stem}\n")
+    entries = [f"data.{split}={{path: {tmp_path / 'data'}, split: {split}}}" for split in ("train", "val")]
+    small = ["data.input_size=64", "data.workers=0", "train.batch_size=1", "data.on_problem.box_without_area=fail"]
+    with pytest.raises(InputError, match=r"a\.xml: object 1"):
+        build_run(load_config("nano", [*entries, *small]), tmp_path / "run")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.data.source import SampleSource
@@ -371,3 +372,51 @@ def test_names_that_differ_in_unicode_normalisation_alone(tmp_path: Path) -> Non
     decomposed = write_picture(tmp_path / "cafe\u0301.png")
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=[coco_image(1, "caf\u00e9.png")]))
     assert dataset.records[0].image == decomposed
+
+
+def test_pictures_of_a_neighbour_and_of_two_folders_are_told(tmp_path: Path) -> None:
+    write_picture(tmp_path / "one" / "other" / "images" / "a.png")
+    neighbour = read_dataset(write_coco(tmp_path / "one" / "mine" / "train.json"))
+    assert neighbour.records[0].image == tmp_path / "one" / "other" / "images" / "a.png"
+    assert [problem.kind for problem in neighbour.problems] == [Kind.FOUND_ELSEWHERE]
+    usual = read_dataset(write_coco(tmp_path / "one" / "annotations" / "train.json"))
+    assert usual.problems == [], "labels in a folder of their own have their pictures beside it"
+    for folder in "xy":
+        write_picture(tmp_path / "two" / folder / "a.png")
+    two = read_dataset(write_coco(tmp_path / "two" / "labels.json"))
+    assert [problem.kind for problem in two.problems] == [Kind.TWO_PLACES]
+    write_picture(tmp_path / "two" / "a.png")
+    assert read_dataset(tmp_path / "two" / "labels.json").problems == [], "its own folder is what a name means"
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", True, [], {}])
+def test_a_category_without_a_name_is_no_class(tmp_path: Path, name: object) -> None:
+    write_picture(tmp_path / "a.png")
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": name}]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories))
+    assert dataset.class_names == ("cat",)
+    assert [problem.kind for problem in dataset.problems] == [Kind.MALFORMED_ENTRY]
+
+
+def test_images_named_by_another_key_are_one_error(tmp_path: Path) -> None:
+    images = [{"id": number, "filename": f"{number}.png"} for number in range(3)]
+    (problem,) = scan_dataset(write_coco(tmp_path / "a.json", images=images)).problems
+    assert problem.kind is Kind.UNREADABLE_LABELS
+    assert "file_name" in problem.what
+    assert "filename" in problem.what
+
+
+def test_lists_of_lvis_that_are_none_are_left_out(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    image = coco_image() | {"neg_category_ids": 5, "not_exhaustive_category_ids": None}
+    assert read_dataset(write_coco(tmp_path / "a.json", images=[image])).records[0].labelled == {0}
+
+
+def test_boxes_of_the_stored_picture_are_clipped_to_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
+    annotation = coco_annotation(bbox=[30, 5, 14, 10])  # leaves the stored picture of 40 x 30 by 4 pixels
+    file = write_coco(tmp_path / "a.json", images=[coco_image(1, "a.jpg")], annotations=[annotation])
+    # stored 30 5 40 15, turned clockwise: x' = 30 - y, y' = x
+    assert read_dataset(file, frame="stored").records[0].boxes.tolist() == [[15, 30, 25, 40]]

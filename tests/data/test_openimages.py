@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, scan_dataset
@@ -213,3 +214,21 @@ def test_it_agrees_with_the_same_data_in_another_format(shared_data: Path) -> No
     other = read_dataset(formats / "coco_format_v1" / "instances_default.json")
     assert objects(dataset) == objects(other)
     assert kinds(dataset) == [Kind.NO_IMAGE_LABELS]
+
+
+def test_descriptions_in_another_encoding_keep_their_classes_apart(tmp_path: Path) -> None:
+    file = write_boxes(tmp_path, box("a", "/m/01"), box("b", "/m/02"), labels="")
+    text = "/m/01,Bär\n/m/02,Bör\n/m/03,other words in plain letters\n".encode("latin-1")
+    write_text(file.with_name("class-descriptions-boxable.csv"), text)
+    dataset = read_dataset(file)
+    assert dataset.class_names == ("Bär", "Bör")
+    assert kinds(dataset) == [Kind.DECODED_TEXT]
+
+
+def test_shares_of_the_stored_picture(tmp_path: Path) -> None:
+    """Left half, upper third of the stored picture of 40 x 30; orientation 6 turns it clockwise."""
+    file = write_boxes(tmp_path, box("a", CAT, "0,0.5,0,0.3333333333"), labels="")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "images" / "a.jpg", exif=exif)
+    assert objects(read_dataset(file, frame="stored"))["a.jpg"] == [("Cat", [20, 0, 30, 20])]

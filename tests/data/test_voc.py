@@ -223,3 +223,35 @@ def test_turned_boxes_of_rolabelimg(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     np.testing.assert_allclose(dataset.records[0].boxes, [[30, 10, 50, 50]], atol=1e-9)
     assert [problem.kind for problem in dataset.problems] == [Kind.ROTATED_BOX]
+
+
+def test_two_pictures_that_may_belong_to_an_xml_are_told(tmp_path: Path) -> None:
+    for folder in "bc":
+        write_picture(tmp_path / "JPEGImages" / folder / "1.png")
+    write_voc(tmp_path / "Annotations" / "1.xml", ("cat", (1, 2, 3, 4)), file_name="1.png")
+    dataset = read_dataset(tmp_path)
+    assert [problem.kind for problem in dataset.problems] == [Kind.TWO_PLACES]
+    for suffix in ("jpg", "png"):
+        write_picture(tmp_path / "two" / f"1.{suffix}")
+    write_voc(tmp_path / "two" / "1.xml", ("cat", (1, 2, 3, 4)), file_name="1.png")
+    dataset = read_dataset(tmp_path / "two")
+    assert (dataset.records[0].image.name, dataset.problems) == ("1.png", []), "the xml's suffix decides"
+    write_voc(tmp_path / "two" / "1.xml", ("cat", (1, 2, 3, 4)), file_name="1.bmp")
+    assert [problem.kind for problem in read_dataset(tmp_path / "two").problems] == [Kind.TWO_PLACES]
+
+
+def test_a_label_map_in_another_encoding_keeps_its_classes_apart(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    write_voc(tmp_path / "a.xml", ("cat", (1, 2, 3, 4)))
+    names = ("Bär", "Bör", "cat")
+    text = "# label:color_rgb:parts:actions\n" + "".join(f"{name}:::\n" for name in names)
+    write_text(tmp_path / "labelmap.txt", text.encode("latin-1"))
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_names == names
+    assert [problem.kind for problem in dataset.problems] == [Kind.DECODED_TEXT]
+
+
+def test_names_of_another_case_or_normal_form_are_found(tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "caf\u00e9.PNG")
+    write_voc(tmp_path / "cafe\u0301.xml", ("cat", (1, 2, 3, 4)), file_name="CAF\u00c9.png")
+    assert read_dataset(tmp_path).records[0].image == picture

@@ -166,11 +166,11 @@ def _descriptions(file: Path, problems: list[Problem]) -> dict[str, str]:
     """Class names by id, of the csv files of descriptions near a csv of boxes."""
     names: dict[str, str] = {}
     home, above = file.parent, parent_folder(file.parent)
-    for files in (home.glob(DESCRIPTIONS), above.glob(DESCRIPTIONS), above.glob(f"*/{DESCRIPTIONS}")):
-        for each in sorted(files):
-            for _, row in _lines(each, read_text(each, problems)):
-                if len(row) > 1 and row[1].strip():
-                    names.setdefault(row[0].strip(), row[1].strip())
+    places = (home.glob(DESCRIPTIONS), above.glob(DESCRIPTIONS), above.glob(f"*/{DESCRIPTIONS}"))
+    for each in dict.fromkeys(found for files in places for found in sorted(files)):
+        for _, row in _lines(each, read_text(each, problems)):
+            if len(row) > 1 and row[1].strip():
+                names.setdefault(row[0].strip(), row[1].strip())
     return names
 
 
