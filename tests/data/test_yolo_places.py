@@ -121,3 +121,14 @@ def test_label_files_that_fit_no_one_picture_are_told_and_not_taken(tmp_path: Pa
         ("labels_without_picture", "Two.txt"),
         ("labels_without_picture", "gone.TXT"),
     ]
+
+
+def test_labels_beside_a_picture_that_contradict_those_that_are_read(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat]\ntrain: images\n", a=LINE, b=LINE, c=LINE, d="")
+    write_text(folder / "images" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    write_text(folder / "images" / "b.txt", LINE.replace("0.25", ".250"))
+    write_text(folder / "images" / "c.txt", "a photo of 1 cat")
+    write_text(folder / "images" / "d.txt", LINE)
+    dataset = read_dataset(folder)
+    assert dataset.records[0].boxes.tolist() == [[15, 7.5, 25, 22.5]]
+    assert [(p.kind, Path(p.where).name, p.times) for p in dataset.problems] == [(Kind.TWO_PLACES, "a.txt", 2)]

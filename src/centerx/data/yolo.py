@@ -94,6 +94,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     tally = _Tally()
     rows = [_rows(file, problems, tally) for _, file in listed]
     problems += _broken_folders(files)
+    for (picture, file), some in zip(listed, rows, strict=True):
+        _tell_beside(picture, file, some, tally)
     names = _names(path, listing, files, {row.number for some in rows for row in some}, problems)
     repeated = [name for name, count in Counter(names.values()).items() if count > 1]
     if repeated:
@@ -146,6 +148,16 @@ def _rows(file: Path, problems: list[Problem], tally: _Tally) -> list[Row]:
     for line, what in wrong:
         tally.add(Kind.MALFORMED_ENTRY, f"{file}:{line}", what, file)
     return rows
+
+
+def _tell_beside(picture: Path, file: Path, rows: Sequence[Row], tally: _Tally) -> None:
+    """Report labels beside a picture that contradict those that are read."""
+    beside = picture.with_suffix(".txt")
+    if beside == file or not file.is_file() or not _looks_like_labels(beside) or beside.samefile(file):
+        return
+    others, _ = parse_rows(decode(beside)[0])
+    if sorted(row[1:] for row in others) != sorted(row[1:] for row in rows):
+        tally.add(Kind.TWO_PLACES, str(beside), f"other labels than those of {file}, which are read", beside.parent)
 
 
 def _add_rows(
@@ -216,11 +228,11 @@ def _names(
 ) -> dict[int, str]:
     """Class names: those of the data.yaml or, without, of a file near the labels or, without, numbers."""
     folders = dict.fromkeys(file.parent for file in files)
+    home = path.parent if path.is_file() else path
     if listing.names:
-        other_names(listing.names, folders, problems)
+        other_names(listing.names, dict.fromkeys([home, *folders]), problems)
         return listing.names.by_number
     count = listing.num_classes or 1 + max((number for number in used if number < MOST_CLASSES), default=-1)
-    home = path.parent if path.is_file() else path
     names = names_near(home, folders, [number for number in used if 0 <= number < count], problems)
     if not names:
         names = numbered(count)
