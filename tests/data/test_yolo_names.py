@@ -193,3 +193,29 @@ def test_without_names_the_numbers_are_told(tmp_path: Path) -> None:
     write_text(tmp_path / "data.yaml", "nc: 3\ntrain: images")
     assert read_dataset(tmp_path).class_names == ("0", "1", "2")
     assert kinds(tmp_path) == [Kind.NUMBERED_CLASSES]
+
+
+def test_a_text_in_the_root_that_contradicts_the_yaml_is_told(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat, dog]\ntrain: images\n", a=LINE)
+    write_text(folder / "classes.txt", "dog\ncat\n")
+    assert kinds(folder) == [Kind.TWO_PLACES]
+    write_text(folder / "classes.txt", "cat\ndog\n")
+    assert kinds(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "changed"),
+    [
+        ("0 cat\n1 big dog\n", ("cat", "big dog"), [2]),
+        ("0: cat\n1: dog\n", ("cat", "dog"), [2]),
+        ("1 euro\n2 euro\n", ("1 euro", "2 euro"), []),
+        ("0 cat\ndog\n", ("0 cat", "dog"), []),
+        ("0\n1\n", ("0", "1"), []),
+    ],
+)
+def test_numbers_before_names(tmp_path: Path, text: str, expected: tuple[str, ...], changed: list[int]) -> None:
+    folder = write_yolo(tmp_path, None, a=LINE)
+    write_text(folder / "classes.txt", text)
+    dataset = read_dataset(folder)
+    assert dataset.class_names == expected
+    assert [p.times for p in dataset.problems if p.kind is Kind.CHANGED_CLASS_NAME] == changed

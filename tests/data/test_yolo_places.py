@@ -77,3 +77,58 @@ def test_a_root_below_the_yaml_by_the_end_of_its_path(tmp_path: Path) -> None:
     write_picture(tmp_path / "other.png")
     file = write_text(tmp_path / "data.yaml", "names: [cat]\npath: /old/set\ntrain: train/images\n")
     assert [record.image.name for record in read_dataset(file).records] == ["set.png"]
+
+
+@pytest.mark.parametrize("text", ["names: [cat]\ntrain: images\n", None])
+@pytest.mark.parametrize(
+    ("picture", "label"),
+    [
+        ("caf\u00e9.png", "cafe\u0301.txt"),
+        ("cafe\u0301.png", "caf\u00e9.txt"),
+        ("IMG_1.png", "IMG_1.TXT"),
+        ("IMG_1.png", "img_1.txt"),
+        ("img_1.png", "Img_1.Txt"),
+    ],
+)
+def test_label_files_named_in_another_case_or_normal_form(
+    tmp_path: Path, text: str | None, picture: str, label: str
+) -> None:
+    for folder in ("labels", "images") if text else ("labels",):
+        home = tmp_path / f"with_{folder}"
+        write_picture(home / "images" / picture)
+        write_yolo(home, text)
+        write_text(home / folder / label, LINE)
+        dataset = read_dataset(home)
+        assert [record.boxes.tolist() for record in dataset.records] == [[[15, 7.5, 25, 22.5]]]
+        told = [(p.where, p.times) for p in dataset.problems if p.kind is Kind.FOUND_ELSEWHERE]
+        assert told == [(str(home / folder), 1)]
+        assert Kind.LABELS_WITHOUT_PICTURE not in [p.kind for p in dataset.problems]
+
+
+def test_label_files_that_fit_no_one_picture_are_told_and_not_taken(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat]\ntrain: images\n", own=LINE, two="", b="")
+    for name in ("OWN", "B", "TWO"):
+        write_picture(folder / "images" / f"{name}.png")
+    for name in ("two.txt", "b.txt"):
+        (folder / "labels" / name).unlink()
+    write_text(folder / "labels" / "Two.txt", LINE)  # of two.png or TWO.png
+    write_text(folder / "labels" / "own.TXT", LINE)  # beside own.txt, so of OWN.png
+    write_text(folder / "labels" / "gone.TXT", LINE)
+    dataset = read_dataset(folder)
+    assert [record.image.name for record in dataset.records if len(record.labels)] == ["OWN.png", "own.png"]
+    assert sorted((p.kind.word, Path(p.where).name) for p in dataset.problems) == [
+        ("found_elsewhere", "labels"),
+        ("labels_without_picture", "Two.txt"),
+        ("labels_without_picture", "gone.TXT"),
+    ]
+
+
+def test_labels_beside_a_picture_that_contradict_those_that_are_read(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, "names: [cat]\ntrain: images\n", a=LINE, b=LINE, c=LINE, d="")
+    write_text(folder / "images" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    write_text(folder / "images" / "b.txt", LINE.replace("0.25", ".250"))
+    write_text(folder / "images" / "c.txt", "a photo of 1 cat")
+    write_text(folder / "images" / "d.txt", LINE)
+    dataset = read_dataset(folder)
+    assert dataset.records[0].boxes.tolist() == [[15, 7.5, 25, 22.5]]
+    assert [(p.kind, Path(p.where).name, p.times) for p in dataset.problems] == [(Kind.TWO_PLACES, "a.txt", 2)]

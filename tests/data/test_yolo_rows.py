@@ -73,6 +73,51 @@ def test_points(counts: list[int], kind: Kind, tail: list[float]) -> None:
         assert reading.repair(outline + tail)[0] is kind
 
 
+KEYPOINTS = [[*box, *points_in(box, 5).ravel()] for box in BOXES * 2]
+POSES = [[*box, *np.hstack([points_in(box, 17), RNG.integers(0, 3, (17, 1))]).ravel()] for box in BOXES * 2]
+TRACKED = [[*box, 0.87, float(number % 3)] for number, box in enumerate(BOXES * 2)]
+OUTLINES = [around(box, 12, start) for start in (0.5, 2.5) for box in BOXES]
+# A box with its corners as keypoints: joined in a line, they seldom cross it.
+CORNERS = [
+    [x, y, w, h, x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2]
+    for x, y, w, h in BOXES
+]
+
+
+@pytest.mark.parametrize(
+    ("most", "other"),
+    [
+        (TRACKED, [around([0.3, 0.3, 0.2, 0.2], 5)]),
+        (TRACKED, [around([0.3, 0.3, 0.2, 0.2], 3, start=0.5)]),
+        (POSES, [around(box, 9) for box in BOXES[:3]]),
+        (KEYPOINTS, [around(box, 4, start=0.5) for box in BOXES[:4]]),
+        (KEYPOINTS, [around([0.3, 0.3, 0.2, 0.2], 7)]),
+        (OUTLINES, CORNERS[:3]),
+        (OUTLINES, POSES[:3]),
+        (OUTLINES, TRACKED[:3]),
+    ],
+)
+def test_rows_that_are_no_such_thing_as_the_others_are_refused(
+    most: list[list[float]], other: list[list[float]]
+) -> None:
+    reading = judge(most + other, None)
+    assert not any(isinstance(reading.corners(row), str) for row in most)
+    assert all(isinstance(reading.corners(row), str) for row in other)
+
+
+def test_boxes_with_a_confidence_among_polygons_are_used() -> None:
+    scored = with_more(0.87)
+    outlines = [around(box, 7 + number) for number, box in enumerate(BOXES[:5])]
+    for reading in (judge(scored + outlines, None), judge(scored[:2] + outlines, None)):
+        for x, y, width, height, score in scored:
+            corners = reading.corners([x, y, width, height, score])
+            assert corners == [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+        assert reading.corners(outlines[0]) == [
+            *(min(outlines[0][axis::2]) for axis in (0, 1)),
+            *(max(outlines[0][axis::2]) for axis in (0, 1)),
+        ]
+
+
 def test_one_row_in_the_middle_of_its_picture() -> None:
     box = [0.5, 0.5, 0.2, 0.2]
     assert judge([around(box, 4)], None).holds == "polygon"

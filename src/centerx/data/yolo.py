@@ -23,6 +23,7 @@ from centerx.data.yolo_names import (
     other_names,
 )
 from centerx.data.yolo_places import (
+    LABEL_SUFFIXES,
     SPLITS,
     label_file,
     lines_of,
@@ -31,10 +32,11 @@ from centerx.data.yolo_places import (
     splits,
     tails,
     tell_elsewhere,
+    with_alike_labels,
 )
 from centerx.data.yolo_rows import TASKS, Reading, Row, judge, looks_like_rows, parse_rows
 from centerx.errors import InputError
-from centerx.images import SUFFIXES, image_hw, list_images
+from centerx.images import SUFFIXES, image_hw, list_files, list_images
 from centerx.problems import Kind, Problem
 
 PROBE = 20  # text files by which a folder of label files is recognised
@@ -78,6 +80,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """
     problems: list[Problem] = []
     listing = _list(path, split, images, problems)
+    listing = listing._replace(pictures=with_alike_labels(listing.pictures, problems))
     files = [file for _, file in listing.pictures]
     if files and not any(map(os.path.lexists, files)):
         raise UnusableData(
@@ -91,6 +94,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     tally = _Tally()
     rows = [_rows(file, problems, tally) for _, file in listed]
     problems += _broken_folders(files)
+    for (picture, file), some in zip(listed, rows, strict=True):
+        _tell_beside(picture, file, some, tally)
     names = _names(path, listing, files, {row.number for some in rows for row in some}, problems)
     repeated = [name for name, count in Counter(names.values()).items() if count > 1]
     if repeated:
@@ -143,6 +148,16 @@ def _rows(file: Path, problems: list[Problem], tally: _Tally) -> list[Row]:
     for line, what in wrong:
         tally.add(Kind.MALFORMED_ENTRY, f"{file}:{line}", what, file)
     return rows
+
+
+def _tell_beside(picture: Path, file: Path, rows: Sequence[Row], tally: _Tally) -> None:
+    """Report labels beside a picture that contradict those that are read."""
+    beside = picture.with_suffix(".txt")
+    if beside == file or not file.is_file() or not _looks_like_labels(beside) or beside.samefile(file):
+        return
+    others, _ = parse_rows(decode(beside)[0])
+    if sorted(row[1:] for row in others) != sorted(row[1:] for row in rows):
+        tally.add(Kind.TWO_PLACES, str(beside), f"other labels than those of {file}, which are read", beside.parent)
 
 
 def _add_rows(
@@ -213,11 +228,11 @@ def _names(
 ) -> dict[int, str]:
     """Class names: those of the data.yaml or, without, of a file near the labels or, without, numbers."""
     folders = dict.fromkeys(file.parent for file in files)
+    home = path.parent if path.is_file() else path
     if listing.names:
-        other_names(listing.names, folders, problems)
+        other_names(listing.names, dict.fromkeys([home, *folders]), problems)
         return listing.names.by_number
     count = listing.num_classes or 1 + max((number for number in used if number < MOST_CLASSES), default=-1)
-    home = path.parent if path.is_file() else path
     names = names_near(home, folders, [number for number in used if 0 <= number < count], problems)
     if not names:
         names = numbered(count)
@@ -279,7 +294,8 @@ def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple
             candidates.append((base / picture.relative_to(root)).with_suffix(".txt"))
         choice = next((file for file in candidates if os.path.lexists(file)), None)
         if choice is None:
-            choice, *others = named.get(picture.stem, candidates[:1])
+            apart = "images" not in picture.parent.parts and candidates[-1].parent.is_dir()
+            choice, *others = named.get(picture.stem, [candidates[-1 if apart else 0]])
             if others:
                 raise UnusableData(path, f"{choice} and {others[0]} may both belong to {picture}")
         labelled.append((picture, choice))
@@ -293,13 +309,15 @@ def _strays(pictures: Sequence[tuple[Path, Path]]) -> list[Problem]:
         if "labels" in file.parent.parts and file.parent != picture.parent:
             homes.setdefault(file.parent, set()).add(picture.parent)
     problems = []
+    used = {file for _, file in pictures}
     for labels, folders in homes.items():
         beside = [each for folder in folders if folder.is_dir() for each in folder.iterdir()]
         others = {each.stem: each for each in beside if each.suffix.lower() not in (*SUFFIXES, ".txt")}
         stems = {each.stem for each in beside if each.suffix.lower() in SUFFIXES}
         stems |= {picture.stem for picture, file in pictures if file.parent == labels}
-        for file in sorted(labels.glob("*.txt")):
-            if file.stem not in stems and not any(map(file.match, NAME_FILES)):
+        for file in list_files(labels, LABEL_SUFFIXES, deep=False) if labels.is_dir() else ():
+            belongs = file in used or (file.suffix == ".txt" and file.stem in stems)
+            if not belongs and not any(map(file.match, NAME_FILES)):
                 other = others.get(file.stem)
                 what = f"{other} is not read, of a kind unknown" if other else "there is no picture of this name"
                 problems.append(Problem(Kind.LABELS_WITHOUT_PICTURE, str(file), what))
@@ -316,9 +334,14 @@ def _is_bare(path: Path) -> bool:
     if (path / "Annotations").is_dir():
         return False
     labels = [path / "labels", *path.glob("*/labels")]
-    if any((folder.parent / "images").is_dir() and any(folder.rglob("*.txt")) for folder in labels):
+    if any((folder.parent / "images").is_dir() and list_files(folder, LABEL_SUFFIXES) for folder in labels):
         return True
-    return any(map(_looks_like_labels, islice(path.glob("*.txt"), PROBE)))
+    return any(
+        map(
+            _looks_like_labels,
+            islice((file for file in path.glob("*") if file.suffix.lower() in LABEL_SUFFIXES), PROBE),
+        )
+    )
 
 
 def _looks_like_labels(file: Path) -> bool:

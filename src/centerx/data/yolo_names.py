@@ -22,6 +22,7 @@ NAME_FILES = ("classes.txt", "obj.names", "*.names")
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 OTHER_YAML_FILES = ("*.yaml", "*.yml")
 NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+NUMBERED = re.compile(r"([0-9]+)(?:\s*[:=,;]\s*|\s+)(\S.*)")  # `0 cat`, `0: cat`
 TEXT, NULL, MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "null", "merge"))
 
 
@@ -72,12 +73,17 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
 
 
 def read_names(file: Path, problems: list[Problem]) -> Names:
-    """Read a text with a class name a line.
+    """Read a text with a class name a line; numbers from 0 before all of them are left out, and that is told.
 
     Raises:
         UnusableData: it is no text, or a line between names is blank.
     """
     lines = [line.strip() for line in read_text(file, problems).rstrip().splitlines()]
+    parts = [NUMBERED.fullmatch(line) for line in lines]
+    if lines and all(part and part[1] == str(number) for number, part in enumerate(parts)):
+        what = f"{lines[0]!r} and all other lines have the class's number before its name, which is left out"
+        problems.append(Problem(Kind.CHANGED_CLASS_NAME, str(file), what, len(lines)))
+        lines = [part[2] for part in parts if part]
     return Names(file, {number: _checked(file, number, name) for number, name in enumerate(lines)})
 
 

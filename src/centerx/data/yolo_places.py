@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,10 +12,11 @@ from typing import Any
 from centerx.data.dataset import UnusableData
 from centerx.data.text import read_text
 from centerx.errors import InputError, nearest
-from centerx.images import list_images
+from centerx.images import list_files, list_images
 from centerx.problems import Kind, Problem
 
 SPLITS = ("train", "val", "valid", "test")
+LABEL_SUFFIXES = (".txt",)  # in lower case
 NO_SPLITS = ("path", "names", "download")
 OTHER_NAME = {"val": "valid", "valid": "val"}
 
@@ -90,6 +93,41 @@ def label_file(picture: Path) -> Path:
     at = len(folders) - 1 - folders[::-1].index("images")
     apart = Path(*folders[:at], "labels", *folders[at + 1 :], beside.name)
     return beside if os.path.lexists(beside) and not os.path.lexists(apart) else apart
+
+
+def with_alike_labels(pictures: Sequence[tuple[Path, Path]], problems: list[Problem]) -> list[tuple[Path, Path]]:
+    """Give pictures without a label file the one whose name differs in case or Unicode normal form alone.
+
+    It must be the only such file, of no other picture's name, and for one picture only. It is told.
+    """
+    missing = {picture: file for picture, file in pictures if not os.path.lexists(file)}
+    taken = {file for _, file in pictures}
+    alike: dict[Path, dict[str, list[Path]]] = {}
+    for folder in dict.fromkeys(
+        folder for picture, file in missing.items() for folder in (file.parent, picture.parent)
+    ):
+        known = alike.setdefault(folder, {})
+        for file in list_files(folder, LABEL_SUFFIXES, deep=False) if folder.is_dir() else ():
+            if file not in taken:
+                known.setdefault(_folded(file.stem), []).append(file)
+    found: dict[Path, Path] = {}
+    for picture, file in missing.items():
+        fits = (alike[folder].get(_folded(picture.stem), []) for folder in (file.parent, picture.parent))
+        some = next((each for each in fits if each), [])
+        if len(some) == 1:
+            found[picture] = some[0]
+    wanted = Counter(found.values())
+    found = {picture: file for picture, file in found.items() if wanted[file] == 1}
+    told: dict[Path, list[tuple[str, Path]]] = {}
+    for picture, file in found.items():
+        told.setdefault(file.parent, []).append((missing[picture].name, file))
+    for folder, names in told.items():
+        tell_elsewhere(folder, names, problems)
+    return [(picture, found.get(picture, file)) for picture, file in pictures]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def tails(name: str, least: int) -> list[str]:

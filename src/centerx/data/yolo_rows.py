@@ -22,6 +22,7 @@ FITS = 0.8  # share of the rows to which a reading must apply
 JUDGED = 1000  # rows by which a data set is judged
 MOST_POINTS = 200  # of an outline, by which it is judged
 MANY = 10  # rows; so many polygons are all boxes only where each object is in the middle of its picture
+SOME = 5  # keypoints; so many are around the middle of their box
 LONG = 10  # points; so many keypoints, joined in a line, cross it
 TASKS = ("detect", "pose", "segment", "obb")
 
@@ -44,18 +45,24 @@ class Reading(NamedTuple):
         tail: how many values follow the points.
         four: whether the polygons are the four points of turned boxes.
         five: whether rows of five values are a box with one value behind it.
+        usual: the numbers of values that most rows have; none where rows differ in it.
+        tagged: whether a confidence and a track id, or keypoints with a visibility, follow the boxes.
+        turned: whether four points are the corners of a rectangle, or in other units of a parallelogram.
     """
 
     holds: Holds
     tail: int = 0
     four: bool = False
     five: bool = True
+    usual: frozenset[int] = frozenset()
+    tagged: bool = False
+    turned: bool = False
 
     def repair(self, values: Sequence[float]) -> tuple[Kind, str]:
         """What becomes of a row of more than four values that has `corners`."""
         if len(values) == 5 or self.holds == "box":
             return Kind.EXTRA_VALUES, f"{len(values)} values behind the class, the first four are read as x y w h"
-        if self.four:
+        if self.four and len(values) - self.tail == 8:
             return Kind.ROTATED_BOX, "four points, the upright box around them is used"
         return Kind.POLYGON, f"{(len(values) - self.tail) // 2} points, the box around them is used"
 
@@ -65,6 +72,12 @@ class Reading(NamedTuple):
         if num < 4:
             return f"{num} values behind the class, 4 are needed"
         if num == 4 or (num == 5 and self.five) or (num > 5 and self.holds == "box"):
+            if num > 5 and (self.usual and num not in self.usual):
+                return (
+                    f"{num} values behind the class, where most boxes have {' or '.join(map(str, sorted(self.usual)))}"
+                )
+            if num > 5 and self._may_be_outline(values):
+                return f"{num} values behind the class may be a polygon, where most rows are boxes"
             x, y, width, height = values[:4]
             if not _relative(values[:4]):
                 return _not_relative(values[:4])
@@ -83,7 +96,33 @@ class Reading(NamedTuple):
             return f"{num} values behind the class are no box and no pairs of x and y"
         if not _relative(points):
             return _not_relative(points)
+        if self._may_be_box(values, points):
+            return f"{num} values behind the class may be a box with keypoints, where most rows are polygons"
         return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
+
+    def _may_be_outline(self, values: Sequence[float]) -> bool:
+        """Whether a row among boxes may be a polygon: it lacks what the others have, or is no box in its picture."""
+        if self.tagged:
+            return not (_is_tagged(values, 0) or _is_tagged(values, 1))
+        if not _is_polygon(values) or _is_tangled(values):
+            return False
+        return not _is_box(values) or (
+            len(values) >= 4 + 2 * SOME and not _is_centred(values) and not _has_jump(values)
+        )
+
+    def _may_be_box(self, values: Sequence[float], points: Sequence[float]) -> bool:
+        """Whether a row among polygons may be a box with keypoints: they are in the box, and no plain outline.
+
+        Where most rows have one number of values and this row another, its first point in the middle is enough.
+        """
+        unusual = bool(self.usual) and len(values) not in self.usual
+        if not _is_box(values) or not (unusual or _has_jump(points)):
+            return False
+        if unusual and _is_tagged(values, 0):
+            return True
+        if self.turned and len(points) == 8:
+            return not _is_parallelogram(np.reshape(points, (1, 4, 2)))[0]
+        return _in_box(points) and (_is_centred(points) or (unusual and not _is_polygon(points)) or _is_tangled(points))
 
 
 def parse_rows(text: str) -> tuple[list[Row], list[tuple[int, str]]]:
@@ -136,9 +175,12 @@ def judge(rows: Sequence[Sequence[float]], task: str | None) -> Reading:
         holds = "unclear"
     elif task is None and longer:
         holds = _told_apart(longer, tail)
-    five = task in (None, "detect", "pose") and (holds != "polygon" or not longer)
+    five = task in (None, "detect", "pose") and (holds != "polygon" or not tail)
     five = five and _share([_is_box(row) for row in fives]) >= FITS and _is_tag([row[4] for row in fives])
-    return Reading(holds, tail, four, five)
+    tagged = holds == "box" and bool(longer) and _has_tags(longer)
+    quadrilaterals = np.reshape([row[:8] for row in longer if len(row) - tail == 8], (-1, 4, 2))
+    turned = four and bool(np.mean(_is_parallelogram(quadrilaterals)) >= FITS)
+    return Reading(holds, tail, four, five, _usual(longer, holds), tagged, turned)
 
 
 def _told_apart(rows: Sequence[Sequence[float]], tail: int) -> Holds:
@@ -154,14 +196,15 @@ def _told_apart(rows: Sequence[Sequence[float]], tail: int) -> Holds:
     if boxes < FITS:
         return "polygon" if polygons >= FITS else "unclear"
     length, count = Counter(map(len, rows)).most_common(1)[0]
+    alike = [row[: length - tail] for row in rows if len(row) == length][:MANY]
+    points = np.array([row[: len(row) // 2 * 2] for row in alike]).reshape(len(alike), -1, 2)
+    tangled = np.mean(_crosses_itself(_thinned(points))) > 1 - FITS
     if count < FITS * len(rows):  # outlines differ in their number of points
-        return "polygon"
-    alike = [row[: length - tail] for row in rows if len(row) == length]
-    points = np.array(alike).reshape(count, -1, 2)[:MANY]
+        return "polygon" if count < len(rows) / 2 or not tangled else "unclear"
     num = points.shape[1]
     if num == 4 and np.mean(_is_parallelogram(points)) >= FITS:
         return "polygon"
-    if np.mean(_crosses_itself(points[:, :: -(-num // MOST_POINTS)])) > 1 - FITS:
+    if tangled:
         return "box"
     if num >= LONG:
         return "polygon"
@@ -178,6 +221,30 @@ def _is_box(values: Sequence[float]) -> bool:
         and y - height / 2 >= -OVERHANG
         and y + height / 2 <= 1 + OVERHANG
     )
+
+
+def _in_box(values: Sequence[float]) -> bool:
+    """Whether the points behind a box are in it; those at 0, 0 are not seen."""
+    x, y, width, height = values[:4]
+    return all(
+        (abs(px - x) <= width / 2 + OVERHANG and abs(py - y) <= height / 2 + OVERHANG) or px == py == 0
+        for px, py in zip(values[4::2], values[5::2], strict=True)
+    )
+
+
+def _is_centred(points: Sequence[float]) -> bool:
+    """Whether the first point is in the middle of those from the third on, as the centre of a box would be."""
+    return all(
+        abs(point - (min(others) + max(others)) / 2) <= (max(others) - min(others)) / 4
+        for point, others in ((points[0], points[4::2]), (points[1], points[5::2]))
+    )
+
+
+def _has_jump(points: Sequence[float]) -> bool:
+    """Whether the second point is away from both its neighbours, by half the size of the outline without it."""
+    x, y = [points[0], *points[4::2]], [points[1], *points[5::2]]
+    half = max(max(x) - min(x), max(y) - min(y)) / 2
+    return all(max(abs(points[2] - x[i]), abs(points[3] - y[i])) > half for i in (0, 1))
 
 
 def _is_polygon(points: Sequence[float]) -> bool:
@@ -200,12 +267,25 @@ def _tail(rows: Sequence[Sequence[float]]) -> int:
     return 0
 
 
+def _usual(rows: Sequence[Sequence[float]], holds: Holds) -> frozenset[int]:
+    """The numbers of values that more than a few rows have: of boxes, or if they are those of most rows."""
+    counts = Counter(map(len, rows))
+    usual = frozenset(length for length, count in counts.items() if count > (1 - FITS) * len(rows))
+    if holds == "box":
+        return frozenset(each for each in usual if _share([_is_box(row) for row in rows if len(row) == each]) >= FITS)
+    return usual if sum(counts[length] for length in usual) >= FITS * len(rows) else frozenset()
+
+
 def _has_tags(rows: Sequence[Sequence[float]]) -> bool:
-    """Whether all rows have a confidence and a track id behind a box, or keypoints with a visibility of 0, 1 or 2."""
-    if all(len(row) == 6 for row in rows):
-        pairs = [row[4:] for row in rows]
-        return any(all(0 <= pair[which] <= 1 and pair[1 - which].is_integer() for pair in pairs) for which in (0, 1))
-    return all(len(row) >= 7 and (len(row) - 4) % 3 == 0 and set(row[6::3]) <= {0.0, 1.0, 2.0} for row in rows)
+    """Whether rows have a confidence and a track id behind a box, or keypoints with a visibility of 0, 1 or 2."""
+    return any(_share([_is_tagged(row, which) for row in rows]) >= FITS for which in (0, 1))
+
+
+def _is_tagged(row: Sequence[float], which: int) -> bool:
+    """Of one row; `which` of the two values behind a box is the confidence."""
+    if len(row) == 6:
+        return 0 <= row[4 + which] <= 1 and float(row[5 - which]).is_integer()
+    return len(row) >= 7 and (len(row) - 4) % 3 == 0 and set(row[6::3]) <= {0.0, 1.0, 2.0}
 
 
 def _is_tag(values: Sequence[float]) -> bool:
@@ -229,6 +309,14 @@ def _crosses_itself(points: np.ndarray) -> np.ndarray:
     after = np.roll(edge, -1, axis=1)
     back = (np.abs(_cross(edge, after)) < 1e-9) & ((edge * after).sum(axis=-1) < 0)
     return np.asarray(crossing.any(axis=(1, 2)) | back.any(axis=1))
+
+
+def _is_tangled(points: Sequence[float]) -> bool:
+    return bool(_crosses_itself(_thinned(np.reshape(points, (1, -1, 2))))[0])
+
+
+def _thinned(points: np.ndarray) -> np.ndarray:
+    return points[:, :: -(-points.shape[1] // MOST_POINTS)]
 
 
 def _side(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> np.ndarray:
