@@ -46,7 +46,10 @@ class Kind(Enum):
     REPEATED_CLASS = "fixed", "a class listed more than once: they are one class"
     CLASS_COUNT = "fixed", "a number of classes that is not that of their names: the names count"
     NUMBERED_CLASSES = "fixed", "classes without names: called by their numbers"
-    CHANGED_CLASS_NAME = "fixed", "a class name that YAML reads as another value: taken as written"
+    CHANGED_CLASS_NAME = (
+        "fixed",
+        "a class name behind a number, or one that YAML reads as another value: as written",
+    )
     DECODED_TEXT = "fixed", "a text that is not UTF-8: decoded otherwise"
     EXTRA_VALUES = "fixed", "a row with more or fewer values than its kind has: its box is used"
     ROW_COUNT = "fixed", "a number of rows that is not the one announced: the rows are used"

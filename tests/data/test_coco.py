@@ -420,3 +420,13 @@ def test_boxes_of_the_stored_picture_are_clipped_to_it(tmp_path: Path) -> None:
     file = write_coco(tmp_path / "a.json", images=[coco_image(1, "a.jpg")], annotations=[annotation])
     # stored 30 5 40 15, turned clockwise: x' = 30 - y, y' = x
     assert read_dataset(file, frame="stored").records[0].boxes.tolist() == [[15, 30, 25, 40]]
+
+
+@pytest.mark.parametrize("flag", ["0", "false", [0], 2, {}])
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+def test_flags_that_are_none_are_told(tmp_path: Path, key: str, flag: object) -> None:
+    write_picture(tmp_path / "a.png")
+    annotations = [coco_annotation(1, **{key: flag}), coco_annotation(2, **{key: True}), coco_annotation(3, **{key: 0})]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations))
+    assert dataset.records[0].ignore.tolist() == [True, False]
+    assert [problem.kind for problem in dataset.problems] == [Kind.MALFORMED_ENTRY]

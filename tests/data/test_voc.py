@@ -255,3 +255,18 @@ def test_names_of_another_case_or_normal_form_are_found(tmp_path: Path) -> None:
     picture = write_picture(tmp_path / "caf\u00e9.PNG")
     write_voc(tmp_path / "cafe\u0301.xml", ("cat", (1, 2, 3, 4)), file_name="CAF\u00c9.png")
     assert read_dataset(tmp_path).records[0].image == picture
+
+
+def test_the_picture_of_another_xml_is_not_taken_for_one_that_is_missing(tmp_path: Path) -> None:
+    write_picture(tmp_path / "2.png")
+    write_voc(tmp_path / "1.xml", ("cat", (1, 2, 3, 4)), file_name="2.png")
+    write_voc(tmp_path / "2.xml", ("dog", (5, 6, 7, 8)), file_name="2.png")
+    dataset = read_dataset(tmp_path)
+    assert [(record.image.name, record.image.exists()) for record in dataset.records] == [
+        ("1.jpg", False),
+        ("2.png", True),
+    ]
+    assert dataset.records[1].boxes.tolist() == [[5, 6, 7, 8]]
+    assert [(problem.kind, Path(problem.where).name) for problem in dataset.problems] == [
+        (Kind.CONTRADICTING_NAME, "1.xml")
+    ]

@@ -26,6 +26,7 @@ from centerx.problems import Kind, Problem
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
 FLOATS = {float}
+FLAGS = (0, 1, None)
 PER_IMAGE = (
     "neg_category_ids",
     "not_exhaustive_category_ids",
@@ -167,6 +168,9 @@ def _add(
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
     elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
+    elif annotation.get("iscrowd") not in FLAGS or annotation.get("ignore") not in FLAGS:
+        flags = f"iscrowd {annotation.get('iscrowd')!r}, ignore {annotation.get('ignore')!r}"
+        problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"flags must be 0 or 1, not {flags}"))
     else:
         x, y, width, height = map(float, box)
         xyxy = [x, y, x + width, y + height]
@@ -174,7 +178,7 @@ def _add(
             xyxy = upright_around((x + width / 2, y + height / 2), (width, height), math.radians(turn))
             what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
-        ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore"))
+        ignore = bool(annotation.get("iscrowd") or annotation.get("ignore"))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
         builders[image].add(where, xyxy, label_of[category], ignore, own_area)

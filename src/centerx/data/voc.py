@@ -7,7 +7,7 @@ corners, not VOC2007's counting from 1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import ParseError
@@ -68,7 +68,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         if count > 1:
             what = f"{name}: listed {count} times, used once"
             problems.append(Problem(Kind.REPEATED_PICTURE, f"{path}: split {split}", what))
-    pictures = _Pictures(root, folder, images)
+    pictures, own_names = _Pictures(root, folder, images), {Path(name).name for name in files}
     records = []
     for name in dict.fromkeys(chosen):
         annotation = annotations.get(name)
@@ -77,7 +77,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
                 what = f"{name}: no such xml file"
                 problems.append(Problem(Kind.UNKNOWN_REFERENCE, f"{path}: split {split}", what))
             continue
-        builder = RecordBuilder(pictures.find(annotation, name, problems), name, problems, annotation.hw)
+        picture = pictures.find(annotation, name, own_names, problems)
+        builder = RecordBuilder(picture, name, problems, annotation.hw)
         for number, each in enumerate(annotation.objects, start=1):
             where = f"{annotation.file}: object {number}"
             if not each.name:
@@ -116,16 +117,27 @@ class _Pictures:
                     self.twins.setdefault(first, picture)
                 self.index.setdefault(letters_of(picture.stem), picture)
 
-    def find(self, annotation: _Annotation, name: str, problems: list[Problem]) -> Path:
+    def find(self, annotation: _Annotation, name: str, own_names: Container[str], problems: list[Problem]) -> Path:
         """Return the picture that has the name of the xml or, failing that, that it names; or where it should be.
 
-        Tools keep the name of another file in copied or renamed xml files, so the xml's own picture is believed.
+        Tools keep the name of another file in copied or renamed xml files, so the xml's own picture is believed, and
+        that of another xml is not taken for it.
+
+        Args:
+            annotation: what the xml says.
+            name: of the xml, relative to the folder of all, without its suffix.
+            own_names: of all xml files, without folders and suffixes.
+            problems: is told what contradicts.
         """
         named = Path(annotation.picture.replace("\\", "/")).name
         stem = Path(name).name
         by_name = self.index.get(named) or self.index.get(letters_of(named))
         exact = self.index.get(name)
         own = exact or self.index.get(stem) or self.index.get(letters_of(stem))
+        if own is None and by_name is not None and by_name.stem != stem and by_name.stem in own_names:
+            what = f"has no picture of its name, and {named!r}, which it names, is another xml's; it is left without"
+            problems.append(Problem(Kind.CONTRADICTING_NAME, str(annotation.file), what))
+            return self.folders[0] / f"{stem}.jpg"
         if own is None:
             return by_name or self.folders[0] / (named or f"{stem}.jpg")
         if by_name is not None and by_name.stem == own.stem and named == by_name.name != own.name:

@@ -36,7 +36,8 @@ class OnnxSession:
             raise InputError(
                 f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]}), export it again"
             ) from None
-        self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, path)
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.info = ModelInfo.from_metadata(metadata, path)
         (first, *others) = self.session.get_inputs()
         height, width = first.shape[2:] if len(first.shape) == 4 else self.info.input_hw
         self.any_size = isinstance(height, str) and isinstance(width, str)
@@ -55,6 +56,9 @@ class OnnxSession:
                 "make it with `centerx export`"
             )
         self.outputs = fitting[0]
+        most = self.session.get_outputs()[0].shape[1]
+        if self.outputs == OUTPUTS and "top_k" not in metadata and isinstance(most, int):  # an earlier file
+            self.info = self.info._replace(top_k=most)
         self.takes_picture_hw = self.outputs == MAPS
 
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
