@@ -381,6 +381,8 @@ def test_pictures_of_a_neighbour_and_of_two_folders_are_told(tmp_path: Path) -> 
     assert [problem.kind for problem in neighbour.problems] == [Kind.FOUND_ELSEWHERE]
     usual = read_dataset(write_coco(tmp_path / "one" / "annotations" / "train.json"))
     assert usual.problems == [], "labels in a folder of their own have their pictures beside it"
+    write_picture(tmp_path / "one" / "own" / "images" / "a.png")
+    assert read_dataset(write_coco(tmp_path / "one" / "own" / "a.json")).problems == [], "those of others do not count"
     for folder in "xy":
         write_picture(tmp_path / "two" / folder / "a.png")
     two = read_dataset(write_coco(tmp_path / "two" / "labels.json"))

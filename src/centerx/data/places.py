@@ -61,12 +61,14 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
     place, home = os.path.realpath(best), os.path.realpath(file.parent)
     if problems is None or not counts[best] or place == home:
         return best
-    others = (each for each in roots if likelihood(each) == likelihood(best) and os.path.realpath(each) != place)
-    other = next(others, None)
-    if other is not None:
-        what = f"its pictures may be in {best}, which is read, or in {other}"
+    inside = os.path.commonpath([home, place]) == home
+    rivals = [each for each in roots if likelihood(each) == likelihood(best) and os.path.realpath(each) != place]
+    if inside:  # what belongs to others does not count then
+        rivals = [each for each in rivals if os.path.commonpath([home, os.path.realpath(each)]) == home]
+    if rivals:
+        what = f"its pictures may be in {best}, which is read, or in {rivals[0]}"
         problems.append(Problem(Kind.TWO_PLACES, str(file), what))
-    elif os.path.commonpath([home, place]) != home and not LABEL_FOLDER.search(os.path.basename(home)):
+    elif not inside and not LABEL_FOLDER.search(os.path.basename(home)):
         what = f"its pictures are not in its own folder; those of the same names in {best} are taken for them"
         problems.append(Problem(Kind.FOUND_ELSEWHERE, str(file), what))
     return best
