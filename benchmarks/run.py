@@ -14,6 +14,7 @@ import teaching
 
 import inference
 import pipeline
+import reading
 import targets
 import training
 from rows import Row, show, write
@@ -25,7 +26,7 @@ def main() -> None:
     measured: list[Row] = []
     # A process for each: what one does to malloc and to threads stays there.
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for module in (pipeline, targets, training, teaching, deformable, inference):
+        for module in (pipeline, reading, targets, training, teaching, deformable, inference):
             print((module.__doc__ or "").splitlines()[0], flush=True)
             measured += pool.submit(module.measure).result()
     show(measured)
