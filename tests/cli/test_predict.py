@@ -284,7 +284,7 @@ def test_a_video_that_ends_early_is_told(centerx: CommandLine, onnx_file: Path, 
     read = len(read_json(tmp_path / "a.json"))
     assert (status, err) == (
         0,
-        f"warning: predict: video_ends_early: 1 doubtful, the first: {video}: 60 frames announced, {read} read\n",
+        f"warning: predict: video_ends_early: 1 doubtful: {video}: 60 frames announced, {read} read\n",
     )
     assert 20 < read < 40
     assert f"on {read} pictures" in out

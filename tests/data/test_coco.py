@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from centerx.data.check import picture_problems
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
@@ -378,9 +379,11 @@ def test_pictures_of_a_neighbour_and_of_two_folders_are_told(tmp_path: Path) -> 
     write_picture(tmp_path / "one" / "other" / "images" / "a.png")
     neighbour = read_dataset(write_coco(tmp_path / "one" / "mine" / "train.json"))
     assert neighbour.records[0].image == tmp_path / "one" / "other" / "images" / "a.png"
-    assert [problem.kind for problem in neighbour.problems] == [Kind.FOUND_ELSEWHERE]
+    assert [problem.kind for problem in picture_problems(neighbour)] == [Kind.FOUND_ELSEWHERE]
     usual = read_dataset(write_coco(tmp_path / "one" / "annotations" / "train.json"))
-    assert usual.problems == [], "labels in a folder of their own have their pictures beside it"
+    assert list(picture_problems(usual)) == [], "labels in a folder of their own have their pictures beside it"
+    named = read_dataset(tmp_path / "one" / "mine" / "train.json", images=tmp_path / "one" / "other" / "images")
+    assert list(picture_problems(named)) == []
     write_picture(tmp_path / "one" / "own" / "images" / "a.png")
     assert read_dataset(write_coco(tmp_path / "one" / "own" / "a.json")).problems == [], "those of others do not count"
     for folder in "xy":

@@ -218,14 +218,14 @@ def test_a_top_k_that_is_none_is_refused(text: str) -> None:
 
 
 def test_files_made_before_top_k_was_in_them(model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
-    """An exported one has the 100 that it was read with; a model file has its configuration."""
+    """An exported one says it by its output; a model file has its configuration."""
     model = onnx.load(onnx_file)
     facts = {each.key: each.value for each in model.metadata_props}
     assert facts.pop("top_k") == "60"
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, facts)
     onnx.save(model, tmp_path / "old.onnx")
-    assert open_session(tmp_path / "old.onnx").info.top_k == 100
+    assert open_session(tmp_path / "old.onnx").info.top_k == 60
     state, _, text = read_model(model_file)
     old = {key: facts[key] for key in ("class_names", "input_size", "stride", "letterbox")}
     save_file(state, tmp_path / "old.safetensors", old | {"config": text})

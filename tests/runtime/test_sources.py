@@ -135,7 +135,7 @@ def test_what_patterns_and_folders_leave_out_is_told(folder: Path, caplog: pytes
     (folder / "sub" / "c.nef").write_bytes(b"II*\0")
     assert names([folder]) == ["a.JPG", "b.png", "sub/a.jpg", "v.mp4"]
     assert names([folder / "sub" / "*"]) == ["a.jpg"]
-    told = f"file_left_out: 1 skipped, the first: {folder / 'sub' / 'c.nef'}: of a kind that is not read here (.nef)"
+    told = f"file_left_out: 1 skipped: {folder / 'sub' / 'c.nef'}: of a kind that is not read here (.nef)"
     assert caplog.messages == [f"{folder}: {told}", f"{folder / 'sub' / '*'}: {told}"]
     with pytest.raises(InputError, match=r"no such image.* but 1 of a kind that is not read here \(\.nef\)"):
         find_sources([str(folder / "sub" / "*.nef")])

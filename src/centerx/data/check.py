@@ -122,6 +122,11 @@ def picture_problems(
             MOST_HEADERS, evenly over all.
         track: shows progress.
     """
+    if dataset.neighbour is not None:
+        what = (
+            f"its pictures are not in its own folder; those of the same names in {dataset.neighbour} are taken for them"
+        )
+        yield Problem(Kind.FOUND_ELSEWHERE, str(dataset.path), what)
     records = dataset.records if decode else evenly(dataset.records, MOST_HEADERS)
     decoded = {record.image for record in (records if decode else evenly(records, MOST_DECODED))}
     usable = 0

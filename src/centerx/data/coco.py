@@ -20,7 +20,7 @@ from centerx.data.dataset import (
     keep_classes,
     upright_around,
 )
-from centerx.data.places import choose_file, find_pictures, locate_pictures
+from centerx.data.places import choose_file, find_pictures, is_neighbour, locate_pictures
 from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
@@ -57,8 +57,10 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         unlike = f"malformed JSON ({error})"
     if unlike:
         return Dataset(path, "coco", (), (), [], [Problem(Kind.UNREADABLE_LABELS, str(file), unlike)])
-    names, category_ids, label_of = _categories(tree["categories"], file, problems)
-    builders = _pictures(tree["images"], file, images, problems)
+    class_names, category_ids, label_of = _categories(tree["categories"], file, problems)
+    names = list(filter(None, map(_file_name, tree["images"])))
+    folder = images or find_pictures(file, names, problems)
+    builders = _pictures(tree["images"], file, folder, problems)
     seen: set[int | str] = set()
     repeated = []
     for number, annotation in enumerate(tree.get("annotations", [])):
@@ -77,7 +79,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what, len(repeated)))
     records = [builder.build() for builder in builders.values()]
     records = _supervised(records, tree["images"], label_of, str(file), problems)
-    dataset = Dataset(path, "coco", names, category_ids, join_records(records, problems), problems)
+    neighbour = folder if images is None and is_neighbour(folder, file) else None
+    records = join_records(records, problems)
+    dataset = Dataset(path, "coco", class_names, category_ids, records, problems, neighbour=neighbour)
     return _without_empty_roots(dataset, tree["categories"], file)
 
 
@@ -116,9 +120,7 @@ def _categories(
     return tuple(ids), tuple(ids.values()), label_of
 
 
-def _pictures(
-    images: list[Any], file: Path, folder: Path | None, problems: list[Problem]
-) -> dict[int | str, RecordBuilder]:
+def _pictures(images: list[Any], file: Path, folder: Path, problems: list[Problem]) -> dict[int | str, RecordBuilder]:
     known: dict[int | str, tuple[str, tuple[int, int] | None]] = {}
     for image in images:
         name = _file_name(image)
@@ -132,7 +134,7 @@ def _pictures(
         else:
             known[image["id"]] = name, _declared_hw(image)
     names = [name for name, _ in known.values()]
-    places = locate_pictures(folder or find_pictures(file, names, problems), names, str(file), problems)
+    places = locate_pictures(folder, names, str(file), problems)
     return {
         own_id: RecordBuilder(picture, own_id, problems, hw)
         for picture, (own_id, (_, hw)) in zip(places, known.items(), strict=True)

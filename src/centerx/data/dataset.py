@@ -56,6 +56,7 @@ class Dataset(NamedTuple):
         problems: everything that was wrong.
         on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
         complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
+        neighbour: a folder beside that of the labels which has pictures of the names sought; None where they are its own.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Dataset(NamedTuple):
     problems: list[Problem]
     on_request: tuple[str, ...] = ()
     complete: bool = False
+    neighbour: Path | None = None
 
 
 class UnusableData(InputError):

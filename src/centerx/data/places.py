@@ -43,7 +43,7 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
     Args:
         file: with the labels.
         names: of pictures, relative to the folder sought.
-        problems: is told where another folder holds as many, or where the folder is a neighbour of the file's own.
+        problems: is told where another folder holds as many.
     """
     roots, listed = picture_folders(file), _Listings()
     plain = [name.replace("\\", "/") for name in names[:PROBE]]
@@ -68,10 +68,14 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
     if rivals:
         what = f"its pictures may be in {best}, which is read, or in {rivals[0]}"
         problems.append(Problem(Kind.TWO_PLACES, str(file), what))
-    elif not inside and not LABEL_FOLDER.search(os.path.basename(home)):
-        what = f"its pictures are not in its own folder; those of the same names in {best} are taken for them"
-        problems.append(Problem(Kind.FOUND_ELSEWHERE, str(file), what))
     return best
+
+
+def is_neighbour(folder: Path, file: Path) -> bool:
+    """Whether a folder is beside that of a file of labels, whose own name does not say that it holds labels alone."""
+    home = os.path.realpath(file.parent)
+    inside = os.path.commonpath([home, os.path.realpath(folder)]) == home
+    return not inside and not LABEL_FOLDER.search(os.path.basename(home))
 
 
 def picture_folders(file: Path) -> list[Path]:
