@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import pytest
 
@@ -39,14 +38,3 @@ def test_another_size_is_refused(onnx_file: Path) -> None:
     """A graph whose boxes are clipped to its own input must not take a larger one."""
     with pytest.raises(ort.capi.onnxruntime_pybind11_state.InvalidArgument):
         open_session(onnx_file)(painted(1, (128, 128)))
-
-
-def test_an_earlier_file_says_by_its_output_how_many_it_gives(onnx_file: Path, tmp_path: Path) -> None:
-    model = onnx.load(onnx_file)
-    most = open_session(onnx_file).info.top_k
-    facts = {each.key: each.value for each in model.metadata_props if each.key != "top_k"}
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, facts)
-    onnx.save(model, tmp_path / "earlier.onnx")
-    assert most != 100, "the number of a file that does not say"
-    assert open_session(tmp_path / "earlier.onnx").info.top_k == most

@@ -56,7 +56,7 @@ class Dataset(NamedTuple):
         problems: everything that was wrong.
         on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
         complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
-        neighbour: a folder beside that of the labels which has pictures of the names sought; None where they are its own.
+        neighbour: a folder beside that of the labels with pictures of the names sought; None where they are its own.
     """
 
     path: Path
