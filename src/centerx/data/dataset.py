@@ -215,7 +215,8 @@ def join_records(records: list[Record], problems: list[Problem]) -> list[Record]
     """Make one record of those of one picture, with the first one's id; a box that several have is kept once."""
     of_picture: dict[str, list[Record]] = {}
     for record in records:
-        of_picture.setdefault(os.path.normpath(record.image), []).append(record)
+        path = str(record.image)
+        of_picture.setdefault(os.path.normpath(path) if ".." in path else path, []).append(record)
     if len(of_picture) == len(records):
         return records
     for image, some in of_picture.items():

@@ -15,6 +15,7 @@ from centerx.problems import Kind, Problem
 
 LABEL_FOLDER = re.compile("ann|label|json|coco|gt|split", re.IGNORECASE)  # in names of folders that hold labels alone
 ODD = re.compile(r"[/\\%?]")  # in names that may mean other paths as well
+FEW = 5  # of them, where none is at its name: most folders near by have nothing to do with them
 PROBE = 50  # file names by which the folder of the pictures is recognised
 INNER = ("images", "Images", "JPEGImages")  # of a split's folder, such as `WIDER_train/images`
 
@@ -47,7 +48,7 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
     """
     roots, listed = picture_folders(file), _Listings()
     plain = [name.replace("\\", "/") for name in names[:PROBE]]
-    tails = [path_tails(name) for name in names[:PROBE]]
+    tails = [path_tails(name) for name in names[:FEW]]
     counts = {root: sum(os.path.isfile(os.path.join(root, name)) for name in plain) for root in roots}
     if not any(counts.values()):
         counts = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Container, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import ParseError
@@ -110,12 +111,16 @@ class _Pictures:
             for picture in list_images(place, deep=place in deep) if place.is_dir() else ():
                 nested = picture.relative_to(place) if picture.parent != place else None
                 paths = (str(nested), str(nested.with_suffix(""))) if nested else ()
-                for key in (*paths, picture.name, letters_of(picture.name)):
+                for key in (*paths, picture.name):
                     self.index.setdefault(key, picture)
                 first = self.index.setdefault(picture.stem, picture)
                 if first != picture and place in deep:
                     self.twins.setdefault(first, picture)
-                self.index.setdefault(letters_of(picture.stem), picture)
+
+    @cached_property
+    def by_letters(self) -> dict[str, Path]:
+        """The pictures by names in which case and Unicode normal form do not count."""
+        return {letters_of(key): picture for key, picture in reversed(self.index.items())}
 
     def find(self, annotation: _Annotation, name: str, own_names: Container[str], problems: list[Problem]) -> Path:
         """Return the picture that has the name of the xml or, failing that, that it names; or where it should be.
@@ -131,9 +136,9 @@ class _Pictures:
         """
         named = Path(annotation.picture.replace("\\", "/")).name
         stem = Path(name).name
-        by_name = self.index.get(named) or self.index.get(letters_of(named))
+        by_name = self.index.get(named) or self.by_letters.get(letters_of(named))
         exact = self.index.get(name)
-        own = exact or self.index.get(stem) or self.index.get(letters_of(stem))
+        own = exact or self.index.get(stem) or self.by_letters.get(letters_of(stem))
         if own is None and by_name is not None and by_name.stem != stem and by_name.stem in own_names:
             what = f"has no picture of its name, and {named!r}, which it names, is another xml's; it is left without"
             problems.append(Problem(Kind.CONTRADICTING_NAME, str(annotation.file), what))
