@@ -62,10 +62,10 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
     place, home = os.path.realpath(best), os.path.realpath(file.parent)
     if problems is None or not counts[best] or place == home:
         return best
-    inside = os.path.commonpath([home, place]) == home
+    if os.path.commonpath([home, place]) != home:
+        return best  # a neighbour, of which there may be many
     rivals = [each for each in roots if likelihood(each) == likelihood(best) and os.path.realpath(each) != place]
-    if inside:  # what belongs to others does not count then
-        rivals = [each for each in rivals if os.path.commonpath([home, os.path.realpath(each)]) == home]
+    rivals = [each for each in rivals if os.path.commonpath([home, os.path.realpath(each)]) == home]
     if rivals:
         what = f"its pictures may be in {best}, which is read, or in {rivals[0]}"
         problems.append(Problem(Kind.TWO_PLACES, str(file), what))
