@@ -191,7 +191,12 @@ def test_ctrl_c_leaves_the_former_file(onnx_file: Path, tmp_path: Path) -> None:
     Image.effect_noise((2000, 2000), 50).save(file)
     (tmp_path / "a.json").write_text("former")
     command = [sys.executable, "-m", "centerx", "predict", onnx_file, *[file] * 2000, "--json", tmp_path / "a.json"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    with process:
         while process.poll() is None and not list(tmp_path.glob(".centerx-*")):
             time.sleep(0.02)
         time.sleep(0.2)
