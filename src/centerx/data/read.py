@@ -86,7 +86,7 @@ def scan_dataset(
     Raises:
         InputError: the path, the format or the split does not exist.
     """
-    path = Path(path)
+    path, chosen = Path(path), format or ""
     try:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder, check it (relative ones start where the command runs)")

@@ -106,7 +106,7 @@ def _content(file: Any) -> tuple[bytes, str]:
         if hasattr(file, "seekable") and file.seekable():
             file.seek(0)
         content = file.read()
-    except Exception as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{name}: cannot be read ({_reason(error)}), open it with 'rb'") from None
     if not isinstance(content, bytes | bytearray):
         raise InputError(f"{name}: gives {type(content).__name__}, not bytes, open it with 'rb'")
@@ -127,7 +127,7 @@ def _from_pil(image: Image.Image, value_range: ValueRange) -> np.ndarray:
 def _array(found: Any) -> np.ndarray:
     try:
         return np.asarray(found)
-    except Exception as error:  # of any library
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, or with gradients
         raise InputError(
             f"something of type {type(found).__name__} gives no array ({_reason(error)}), "
             "of a tensor give .detach().cpu().numpy()"
