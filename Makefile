@@ -24,7 +24,7 @@ quick: $(VENV)/dev.stamp  ## run the tests that train, export and install nothin
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 caffe: $(OPENCV4)/stamp   ## run the tests of Caffe networks, which need OpenCV 4
-	$(OPENCV4)/bin/python -m pytest tests/export/test_caffe.py tests/runtime/test_opencv.py
+	$(OPENCV4)/bin/python -m pytest tests/interop/test_caffe.py tests/runtime/test_opencv.py
 
 lint: $(VENV)/dev.stamp   ## check style, types and spelling
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from centerx.bench import median_seconds
 from centerx.build import build_module
 from centerx.build_model import build_detector, model_info
 from centerx.config import load_config
-from centerx.export import export_model
+from centerx.exporting import export_model
 from centerx.runtime import open_session
 
 from rows import Row, in_ms, rows, show

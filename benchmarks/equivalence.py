@@ -30,9 +30,9 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from centerx.build_model import load_detector
-from centerx.export.parity import Difference, difference, one, painted
-from centerx.importing.coco_names import COCO_NAMES
-from centerx.importing.convert import import_checkpoint
+from centerx.exporting.parity import Difference, difference, one, painted
+from centerx.interop.coco_names import COCO_NAMES
+from centerx.interop.convert import import_checkpoint
 from centerx.models import Backbone
 from centerx.types import Detections
 

@@ -12,7 +12,7 @@ from torch import nn
 from centerx.bench import bench_models, median_seconds
 from centerx.build_model import build_detector, model_info, save_named
 from centerx.config import Config, load_config
-from centerx.export import export_model
+from centerx.exporting import export_model
 from centerx.runtime import open_session
 from centerx.types import Detections, HeadOutputs
 

@@ -22,8 +22,8 @@ from centerx.bench import Timing, bench_models, median_seconds
 from centerx.build_model import build_detector, model_info, save_named
 from centerx.config import Config, load_config
 from centerx.detector import Detector
-from centerx.export import Request, export_model
-from centerx.export.parity import painted
+from centerx.exporting import Request, export_model
+from centerx.exporting.parity import painted
 from centerx.progress import track
 from centerx.runtime import Predictor, load, open_session
 from centerx.runtime.info import ModelInfo

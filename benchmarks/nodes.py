@@ -17,11 +17,11 @@ import torch
 from centerx.build_model import build_detector, model_info
 from centerx.config import load_config
 from centerx.detector import Detector
-from centerx.export import Request
-from centerx.export.graphs import DetectionsGraph, sample
-from centerx.export.onnx import OPSET, build_onnx
-from centerx.export.precision import name_nodes, network
-from centerx.export.quiet import quiet
+from centerx.exporting import Request
+from centerx.exporting.graphs import DetectionsGraph, sample
+from centerx.exporting.onnx import OPSET, build_onnx
+from centerx.exporting.precision import name_nodes, network
+from centerx.exporting.quiet import quiet
 from centerx.progress import track
 from centerx.runtime.info import ModelInfo
 

@@ -18,10 +18,10 @@ from centerx.build_model import load_detector
 from centerx.data.batch import some_pictures
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
-from centerx.evaluate.api import run_model
-from centerx.evaluate.run import evaluate_found
-from centerx.export import FORMATS, Request, export_model
-from centerx.export.parity import SAME_OBJECT, SURE, Difference, difference
+from centerx.evaluation.api import run_model
+from centerx.evaluation.run import evaluate_found
+from centerx.exporting import FORMATS, Request, export_model
+from centerx.exporting.parity import SAME_OBJECT, SURE, Difference, difference
 from centerx.progress import track
 
 DATA = Path("../shared/data/bccd")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from centerx.bench import machine
-from centerx.train.processes import Processes
+from centerx.training.processes import Processes
 
 PACKAGES = ("torch", "onnxruntime", "opencv-python-headless", "numpy")
 

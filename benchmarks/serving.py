@@ -23,8 +23,8 @@ from PIL import Image
 
 from centerx.build_model import build_detector, model_info
 from centerx.config import load_config
-from centerx.export import export_model
-from centerx.export.parity import painted
+from centerx.exporting import export_model
+from centerx.exporting.parity import painted
 
 from rows import Row, in_ms, rows, show, write
 

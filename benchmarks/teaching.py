@@ -18,9 +18,9 @@ from centerx.build import build_module
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.build_teaching import open_teachers
 from centerx.config import load_config
-from centerx.export import export_model
-from centerx.train.memory import keep_freed_memory
-from centerx.train.teachers import Answer
+from centerx.exporting import export_model
+from centerx.training.memory import keep_freed_memory
+from centerx.training.teachers import Answer
 from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show

@@ -31,7 +31,7 @@ from centerx.config.schema import DataEntry
 from centerx.data.dataset import Record, relabel
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
-from centerx.evaluate.api import evaluate_model
+from centerx.evaluation.api import evaluate_model
 from centerx.files import new_files
 
 from repeat import Figures, summarise, train_once, write_table

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
-from centerx.importing.configs import import_config
+from centerx.interop.configs import import_config
 
 from repeat import Figures, summarise, train_once, write_table
 

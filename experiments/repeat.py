@@ -19,7 +19,7 @@ from centerx.cli.main import run_and_exit
 from centerx.cli.train import changed_keys, fit
 from centerx.config import load_config
 from centerx.errors import InputError
-from centerx.train.processes import Processes
+from centerx.training.processes import Processes
 
 Figures = dict[str, float]
 ARTICLE = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss terms in centerX's configurations

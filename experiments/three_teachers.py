@@ -17,7 +17,7 @@ from centerx.build import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config.schema import DataEntry
 from centerx.data.digits import CLASS_NAMES, write_digit_scenes
-from centerx.evaluate.api import evaluate_model
+from centerx.evaluation.api import evaluate_model
 
 from repeat import Figures, summarise, train_once, write_table
 

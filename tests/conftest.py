@@ -16,12 +16,12 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # What takes long: networks are trained, exported or run there, or packages installed.
 SLOW = (
     "cli",
-    "evaluate",
-    "export",
+    "evaluation",
+    "exporting",
     "losses",
     "runtime",
     "serve",
-    "train",
+    "training",
     "test_bench.py",
     "test_docs.py",
     "test_install.py",
@@ -72,7 +72,7 @@ def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
     """Make an untrained detector's maps vary over painted pictures: scores from 0 to 1, boxes of many sizes."""
     import torch
 
-    from centerx.export.parity import painted
+    from centerx.exporting.parity import painted
 
     for norm in detector.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
@@ -114,7 +114,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def onnx_file(model_file: Path) -> Path:
     """The same model as ONNX."""
     from centerx.build_model import load_detector
-    from centerx.export import export_model
+    from centerx.exporting import export_model
 
     path = model_file.with_suffix(".onnx")
     export_model(*load_detector(model_file), path, "onnx")
@@ -125,7 +125,7 @@ def onnx_file(model_file: Path) -> Path:
 def maps_file(model_file: Path) -> Path:
     """The same model as ONNX that ends at the maps."""
     from centerx.build_model import load_detector
-    from centerx.export import Request, export_model
+    from centerx.exporting import Request, export_model
 
     path = model_file.with_name("model-maps.onnx")
     export_model(*load_detector(model_file), path, "onnx", Request("maps"))
@@ -136,7 +136,7 @@ def maps_file(model_file: Path) -> Path:
 def caffe_file(model_file: Path) -> Path:
     """The same model as a Caffe network; its weights lie beside it."""
     from centerx.build_model import load_detector
-    from centerx.export import Request, export_model
+    from centerx.exporting import Request, export_model
 
     path = model_file.with_suffix(".prototxt")
     export_model(*load_detector(model_file), path, "caffe", Request("maps"))

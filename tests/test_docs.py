@@ -25,7 +25,7 @@ from centerx.cli.main import app
 from centerx.config import load_config, preset_names
 from centerx.config.load import PRESETS
 from centerx.decode import Decode, peaks
-from centerx.export.parity import painted
+from centerx.exporting.parity import painted
 from centerx.geometry import Letterbox, warp_image
 from centerx.runtime.maps import MAPS, OUTPUTS
 from centerx.types import HeadOutputs

@@ -38,29 +38,41 @@ MAY_IMPORT = {
     "losses": SHARED | {"decode"},
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
-    "evaluate": SHARED | {"data", "progress", "runtime"},
-    "export": SHARED | {"decode", "detector", "runtime"},
+    "evaluation": SHARED | {"data", "progress", "runtime"},
+    "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "train": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluate"},
+    "training": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
-    "importing": SHARED | {"config", "detector", "model_file", "build_model"},
-    "build_teaching": SHARED | {"config", "models", "losses", "train", "runtime", "build_model"},
+    "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
+    "build_teaching": SHARED | {"config", "models", "losses", "training", "runtime", "build_model"},
     "build": SHARED
-    | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluate", "train", "runtime"}
+    | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teaching"},
     "cli": SHARED
-    | {"config", "data", "draw", "progress", "runtime", "bench", "evaluate", "export", "train", "build", "build_model"}
-    | {"importing", "serve", "__init__"},
+    | {
+        "config",
+        "data",
+        "draw",
+        "progress",
+        "runtime",
+        "bench",
+        "evaluation",
+        "exporting",
+        "training",
+        "build",
+        "build_model",
+    }
+    | {"interop", "serve", "__init__"},
     "__init__": {"errors", "types", "runtime"},
     "__main__": {"cli"},
 }
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluate", "export", "train", "build", "build_model", "build_teaching",
-               "importing.backbones", "importing.centernet", "importing.centerx", "importing.checkpoint",
-               "importing.convert"}  # fmt: skip
+               "evaluation", "exporting", "training", "build", "build_model", "build_teaching",
+               "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
+               "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}
 OUTSIDE = {"benchmarks", "experiments", "tests"}
 

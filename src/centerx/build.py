@@ -36,18 +36,18 @@ from centerx.models.deform import tap_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, tell, write_problems
 from centerx.targets import center_targets
-from centerx.train.average import equal_average, moving_average
-from centerx.train.evaluation import Evaluation
-from centerx.train.guard import FiniteLoss, SkipJumps
-from centerx.train.interrupt import Interrupt
-from centerx.train.memory import keep_freed_memory
-from centerx.train.module import CenterNetModule
-from centerx.train.optim import build_optimizer, build_schedule
-from centerx.train.pictures import compare_with_truth
-from centerx.train.processes import Processes
-from centerx.train.progress import BrokenImages, TrainProgress
-from centerx.train.record import KeepModels, RunRecord, WholeCheckpoints
-from centerx.train.teachers import (
+from centerx.training.average import equal_average, moving_average
+from centerx.training.evaluation import Evaluation
+from centerx.training.guard import FiniteLoss, SkipJumps
+from centerx.training.interrupt import Interrupt
+from centerx.training.memory import keep_freed_memory
+from centerx.training.module import CenterNetModule
+from centerx.training.optim import build_optimizer, build_schedule
+from centerx.training.pictures import compare_with_truth
+from centerx.training.processes import Processes
+from centerx.training.progress import BrokenImages, TrainProgress
+from centerx.training.record import KeepModels, RunRecord, WholeCheckpoints
+from centerx.training.teachers import (
     Answer,
     Claim,
     taught_classes,

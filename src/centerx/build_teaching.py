@@ -18,7 +18,7 @@ from centerx.levels import range_text
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
 from centerx.models import CenterNet
-from centerx.train.teachers import (
+from centerx.training.teachers import (
     Answer,
     BoxTeacher,
     Claim,

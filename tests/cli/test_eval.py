@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from centerx.export.parity import painted
+from centerx.exporting.parity import painted
 from tests.cli.conftest import CommandLine
 
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.cli.conftest import CommandLine
-from tests.importing.handmade import centerx as centerx_state
-from tests.importing.handmade import resdcn
+from tests.interop.handmade import centerx as centerx_state
+from tests.interop.handmade import resdcn
 
 
 def test_what_is_imported_predicts(centerx: CommandLine, tmp_path: Path, scenes: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_configuration_goes_another_way(
     centerx: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    module = ModuleType("centerx.importing.configs")
+    module = ModuleType("centerx.interop.configs")
     module.import_config = lambda source, out: asked.append((source, out))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert centerx("import", tmp_path / "theirs.YAML", "--out", tmp_path / "ours.yaml") == (0, "", "")

@@ -15,8 +15,8 @@ from centerx.config.schema import DataEntry, TeacherConfig
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.errors import InputError
-from centerx.evaluate import Metrics
-from centerx.evaluate.table import metrics_table
+from centerx.evaluation import Metrics
+from centerx.evaluation.table import metrics_table
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 from tests.train.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture

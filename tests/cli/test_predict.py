@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import centerx as package
-from centerx.export.parity import painted
+from centerx.exporting.parity import painted
 from centerx.images import read_image
 from tests.cli.conftest import CommandLine
 from tests.runtime.test_sources import write_video

@@ -14,8 +14,8 @@ from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
 from centerx.draw import save_image
 from centerx.errors import InputError
-from centerx.evaluate.coco import best_thresholds
-from centerx.export.parity import painted
+from centerx.evaluation.coco import best_thresholds
+from centerx.exporting.parity import painted
 from centerx.images import read_image
 from centerx.types import Detections
 

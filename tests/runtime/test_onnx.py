@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from centerx.export.parity import painted
+from centerx.exporting.parity import painted
 from centerx.runtime import open_session
 
 

@@ -12,15 +12,15 @@ import pytest
 from centerx.build_model import load_detector
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.export import Request, export_model
-from centerx.export.parity import difference, one, painted, verify
+from centerx.exporting import Request, export_model
+from centerx.exporting.parity import difference, one, painted, verify
 from centerx.runtime import load, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.opencv import OpenCvSession, read_comments
 from tests.cli.conftest import CommandLine, centerx  # noqa: F401 - a fixture
 from tests.cli.test_predict import picture, save
 from tests.cli.test_torch_free import COMMAND, run
-from tests.export.test_caffe import Picked
+from tests.interop.test_caffe import Picked
 
 pytestmark = pytest.mark.skipif(
     not hasattr(cv2.dnn, "readNetFromCaffe"), reason=f"OpenCV {cv2.__version__} reads no Caffe networks"

@@ -21,7 +21,7 @@ from centerx.data.batch import EvalPictures
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
-from centerx.export.parity import painted
+from centerx.exporting.parity import painted
 from centerx.geometry import box_area, box_iou
 from centerx.images import read_image
 from centerx.runtime import Predictor

@@ -14,7 +14,7 @@ from centerx.bench import bench_models
 from centerx.build_model import TorchSession
 from centerx.decode import Decode, peaks
 from centerx.errors import InputError
-from centerx.export.parity import painted
+from centerx.exporting.parity import painted
 from centerx.model_file import read_model
 from centerx.runtime import open_session
 from centerx.runtime.info import ModelInfo

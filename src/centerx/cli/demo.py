@@ -37,9 +37,9 @@ def demo(
     from centerx.config import load_config
     from centerx.data.digits import write_digit_scenes
     from centerx.data.read import read_dataset
-    from centerx.evaluate.api import evaluate_model
-    from centerx.evaluate.table import metrics_table
-    from centerx.export import export_model
+    from centerx.evaluation.api import evaluate_model
+    from centerx.evaluation.table import metrics_table
+    from centerx.exporting import export_model
     from centerx.runtime.info import RUN_MODELS
 
     started = time.perf_counter()

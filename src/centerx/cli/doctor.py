@@ -54,7 +54,7 @@ def _torch() -> str:
     try:
         import torch
 
-        from centerx.train.processes import Processes
+        from centerx.training.processes import Processes
     except (ImportError, OSError) as error:  # OSError: torch is there, a library of the device is not
         return f"no, {error}"
     processes = Processes.detect("auto")

@@ -32,8 +32,8 @@ def evaluate(
     """Evaluate a model on a data set with COCO's metrics."""
     from centerx.data.check import announce
     from centerx.data.read import read_dataset, require_pictures
-    from centerx.evaluate.api import evaluate_model, evaluate_results, scaled_sizes
-    from centerx.evaluate.table import metrics_table
+    from centerx.evaluation.api import evaluate_model, evaluate_results, scaled_sizes
+    from centerx.evaluation.table import metrics_table
     from centerx.levels import AUTO
     from centerx.runtime import Session, open_session
 

@@ -45,7 +45,7 @@ def export(
     split: Annotated[str | None, typer.Option(help="split of --data")] = None,
 ) -> None:  # fmt: skip
     """Turn a model into a file for another runtime. The two are compared before it says done."""
-    from centerx.export.registry import Request, export_model, find_format
+    from centerx.exporting.registry import Request, export_model, find_format
 
     any_size = size == ANY
     names = dict.fromkeys(map(str.strip, format.split(",")))
@@ -64,7 +64,7 @@ def export(
     from centerx.build_model import load_detector, read_with_config
     from centerx.data.batch import some_pictures
     from centerx.data.source import SampleSource
-    from centerx.export.parity import verify
+    from centerx.exporting.parity import verify
 
     detector, trained = load_detector(model)
     info = trained._replace(input_hw=input_hw or trained.input_hw)
@@ -121,7 +121,7 @@ def find_data(config: Config, data: Path | None, split: str | None, part: str) -
 def tell_precision(model: Path, exported: Path, data: list[Dataset], class_names: Sequence[str]) -> None:
     """Print AP of the model and of the exported file, where there are labels of its classes."""
     from centerx.data.source import union_of_classes
-    from centerx.evaluate.api import evaluate_model
+    from centerx.evaluation.api import evaluate_model
 
     labelled = any(len(record.labels) for dataset in data for record in dataset.records)
     if labelled and set(class_names) & set(union_of_classes(data)):

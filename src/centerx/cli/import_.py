@@ -35,13 +35,13 @@ def import_(
     require_utf8(out)
     require_writable(out, [source])
     if source.suffix.lower() in {".yaml", ".yml", ".py"}:
-        from centerx.importing.configs import import_config
+        from centerx.interop.configs import import_config
 
         import_config(source, out)
         return
     means, deviations = (triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
 
-    from centerx.importing.convert import import_checkpoint
+    from centerx.interop.convert import import_checkpoint
 
     names = read_classes(classes) if classes else None
     told = import_checkpoint(source, out, names, colour, means, deviations, ema)

@@ -16,7 +16,7 @@ from centerx.files import json_text, write_json
 if TYPE_CHECKING:
     from centerx.config.schema import DataEntry, TeacherConfig
     from centerx.data.dataset import Dataset
-    from centerx.evaluate import Metrics
+    from centerx.evaluation import Metrics
 
 LISTS = ("--teachers", "--images", "--labels", "--val")
 
@@ -67,7 +67,7 @@ def merge(
     from centerx.build import build_datasets, build_run
     from centerx.cli.train import checkpoint_of, fit
     from centerx.config import load_config
-    from centerx.evaluate.api import evaluate_model
+    from centerx.evaluation.api import evaluate_model
 
     checkpoint = checkpoint_of(out, resume)
     files = [str(path) for path in images if path.is_file()]
@@ -122,7 +122,7 @@ class Alone(NamedTuple):
 def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int) -> list[Alone]:
     """What each teacher reaches alone."""
     from centerx.data.source import union_of_classes
-    from centerx.evaluate.api import evaluate_model
+    from centerx.evaluation.api import evaluate_model
     from centerx.runtime import open_session
 
     labelled = union_of_classes(datasets)
@@ -149,7 +149,7 @@ def report(student: Metrics, alone: Sequence[Alone], path: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from centerx.evaluate.table import shown
+    from centerx.evaluation.table import shown
 
     rows: list[dict[str, Any]] = []
     table = Table(title="AP")

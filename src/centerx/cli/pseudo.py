@@ -54,7 +54,7 @@ def pseudo(
     announce(data, value_range=predictor.session.info.value_range, labels=False)
     chosen = dict.fromkeys(names, SCORE if score is None else score)
     if val is not None:
-        from centerx.evaluate.api import thresholds_of
+        from centerx.evaluation.api import thresholds_of
 
         judged = read_dataset(val, split=split)
         announce(judged, value_range=predictor.session.info.value_range)

@@ -27,7 +27,7 @@ def train(
     """Train a detector. The run folder gets models, metrics and pictures."""
     from centerx.build import build_run
     from centerx.config import load_config
-    from centerx.evaluate.table import metrics_table
+    from centerx.evaluation.table import metrics_table
 
     folder = out or Path("runs") / Path(config).stem
     checkpoint = checkpoint_of(folder, resume)

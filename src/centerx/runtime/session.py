@@ -78,9 +78,9 @@ BACKENDS = {  # for a suffix that several can run, the first is what is used unl
     "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
     "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2"),
     "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch"),
-    "torch-export": Backend((".pt2",), "centerx.export.torch:open_program", "torch"),
-    "aotinductor": Backend((".aoti.pt2",), "centerx.export.torch:open_aotinductor", "torch"),
-    "torchscript": Backend((".torchscript",), "centerx.export.torch:open_torchscript", "torch"),
+    "torch-export": Backend((".pt2",), "centerx.exporting.torch:open_program", "torch"),
+    "aotinductor": Backend((".aoti.pt2",), "centerx.exporting.torch:open_aotinductor", "torch"),
+    "torchscript": Backend((".torchscript",), "centerx.exporting.torch:open_torchscript", "torch"),
 }
 
 

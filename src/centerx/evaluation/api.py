@@ -1,0 +1,108 @@
+"""A model file, or results made elsewhere, on a data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from centerx.data.batch import EvalPictures, load_batches
+from centerx.data.check import crowded_pictures
+from centerx.data.dataset import Dataset
+from centerx.data.source import SampleSource, union_of_classes
+from centerx.errors import InputError
+from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
+from centerx.evaluation.fuse import fuse
+from centerx.evaluation.results import read_results
+from centerx.evaluation.run import detect_all, evaluate_found, picture_sizes
+from centerx.problems import tell
+from centerx.progress import track
+from centerx.runtime import Session, open_session
+from centerx.runtime.session import find_within
+from centerx.types import Batch, Detections
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 2
+
+
+def evaluate_model(
+    model: Path,
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    session: Session | None = None,
+    scales: Sequence[float] = (1.0,),
+    max_detections: int | None = None,
+) -> Metrics:
+    """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `coco_metrics`.
+
+    Raises:
+        InputError: model and data have no class name in common, or no picture can be read.
+    """
+    return evaluate_found(*run_model(model, datasets, batch_size, session, scales), max_detections)
+
+
+def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
+    """The score of each class from which on a model file's F1 on data sets is best; None where it finds nothing.
+
+    Raises:
+        InputError: as `evaluate_model`.
+    """
+    source, found = run_model(model, datasets, batch_size)
+    return best_thresholds([source.entries[i] for i in found], list(found.values()), source.class_names)
+
+
+def run_model(
+    model: Path,
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    session: Session | None = None,
+    scales: Sequence[float] = (1.0,),
+) -> tuple[SampleSource, dict[int, Detections]]:
+    """Run a model file over data sets: the pictures in its classes, and what it finds on those that can be read.
+
+    Args:
+        model: the file. datasets, batch_size: what to run it on.
+        session: the file opened already, where it is to run otherwise than usual.
+        scales: of the model's input size, to fuse what is found at each; other than 1 where the session takes it.
+
+    Raises:
+        InputError: model and data have no class name in common, or no picture can be read.
+    """
+    session = session or open_session(model)
+    names = session.info.class_names
+    labelled, where = union_of_classes(datasets), ", ".join(str(dataset.path) for dataset in datasets)
+    if not set(names) & set(labelled):
+        raise InputError(
+            f"{where}: labels {', '.join(labelled) or 'no classes'}, but {model} detects "
+            f"{', '.join(names)}; rename the classes in one of them"
+        )
+    source = SampleSource(datasets, names, session.info.value_range)
+    tell(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
+
+    def detect(batch: Batch) -> Detections:
+        return find_within(session, batch.images.contiguous().numpy(), picture_sizes(batch))
+
+    parts: list[dict[int, Detections]] = []
+    for input_hw in scaled_sizes(session.info.input_hw, scales):
+        pictures = EvalPictures(source, input_hw)
+        loader = load_batches(pictures, WORKERS, batch_size=batch_size)
+        found, broken = detect_all(detect, track(loader, "evaluating"))
+        parts.append(found)
+    for message in broken:
+        logger.warning(f"not evaluated: {message}")
+    if not found:
+        raise InputError(f"{where}: not one of {len(source)} pictures can be read")
+    return source, found if len(parts) == 1 else {index: fuse([part[index] for part in parts]) for index in found}
+
+
+def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
+    """The nearest multiples of 32 of a scaled height and width, for each scale."""
+    height, width = input_hw
+    return [(max(round(height * each / 32), 1) * 32, max(round(width * each / 32), 1) * 32) for each in scales]
+
+
+def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:
+    """Evaluate a COCO results json on the data set it was made on; `max_detections` as for `coco_metrics`."""
+    source = SampleSource([dataset], dataset.class_names)
+    return coco_metrics(source.entries, read_results(results, dataset), dataset.class_names, max_detections)

@@ -1,0 +1,45 @@
+"""Metrics as a person reads them."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from centerx.evaluation.coco import Metrics
+
+ROWS = {
+    "AP": "AP, IoU 0.50:0.95",
+    "AP50": "AP, IoU 0.50",
+    "AP75": "AP, IoU 0.75",
+    "APs": "AP, small objects",
+    "APm": "AP, medium objects",
+    "APl": "AP, large objects",
+    "AR1": "AR, 1 detection a picture",
+    "AR10": "AR, 10 detections",
+    "AR100": "AR",
+    "ARs": "AR, small objects",
+    "ARm": "AR, medium objects",
+    "ARl": "AR, large objects",
+}
+
+
+def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
+    """Print COCO's twelve figures and the AP of each class."""
+    table = Table(title=f"{metrics.images} pictures")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    most = metrics.max_detections
+    counted = f", {most} detections" if most is not None else ""  # in the name of every figure that it changes
+    for key, title in ROWS.items():
+        mark = {"AR1": "", "AR10": "", "AR100": counted or ", 100 detections"}.get(key, counted)
+        table.add_row(f"{title}{mark}", shown(getattr(metrics, key)))
+    table.add_section()
+    for name, value in metrics.per_class.items():
+        table.add_row(Text(f"AP, {name}{counted}"), shown(value))
+    (console or Console()).print(table)
+
+
+def shown(value: float | None) -> str:
+    """Three digits, or a dash where there was nothing to find."""
+    return "-" if value is None else f"{value:.3f}"

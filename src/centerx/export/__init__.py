@@ -1,5 +1,0 @@
-"""Trained detectors -> files that other runtimes execute."""
-
-from centerx.export.registry import FORMATS, Request, export_model, find_format
-
-__all__ = ["FORMATS", "Request", "export_model", "find_format"]

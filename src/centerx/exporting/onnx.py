@@ -1,0 +1,131 @@
+"""ONNX: one graph from uint8 pixels to boxes, or to the article's maps."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxslim
+import torch
+from onnx import numpy_helper
+from onnxscript import opset20
+from torch import Tensor, nn
+
+from centerx.detector import Detector
+from centerx.exporting.graphs import OUTPUT_NAMES, DetectionsGraph, MapsGraph, sample
+from centerx.exporting.precision import to_half, to_int8
+from centerx.exporting.quiet import quiet
+from centerx.exporting.registry import Request
+from centerx.files import write_whole
+from centerx.runtime.info import ModelInfo
+
+OPSET = 20
+
+
+def export_onnx(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write an ONNX file with a dynamic batch, checked and slimmed."""
+    write_whole(path, build_onnx(detector, info, request).SerializeToString())
+
+
+def build_onnx(detector: Detector, info: ModelInfo, request: Request, symmetric: bool = False) -> onnx.ModelProto:
+    """Return the graph of `export_onnx`.
+
+    Args:
+        detector: what to export; not changed.
+        info: goes into the metadata; the graph has its input size.
+        request: outputs, precision and whether the size is left open.
+        symmetric: of int8, whether activations too have a zero point of 0, which TensorRT needs.
+    """
+    graph = (DetectionsGraph if request.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
+    model = trace(graph, *sample(info, request.any_size), request.outputs)
+    if request.precision == "fp16":
+        model = to_half(model)
+    elif request.precision == "int8":
+        assert request.pictures is not None
+        model = to_int8(model, request.pictures, symmetric)
+    del model.metadata_props[:]
+    model.producer_name, model.producer_version = "centerx", version("centerx")
+    facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+    onnx.helper.set_model_props(model, facts)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], outputs: str) -> onnx.ModelProto:
+    """A graph of `export.graphs` as ONNX, slimmed.
+
+    Args:
+        graph: the module. images: (B, 3, H, W) of the type that it takes.
+        open_axes: axes of the pictures that are left open, as `torch.export` takes them.
+        outputs: a key of OUTPUT_NAMES.
+    """
+    with quiet():
+        program = torch.onnx.export(
+            graph,
+            (images,),
+            input_names=["images"],
+            output_names=list(OUTPUT_NAMES[outputs]),
+            dynamic_shapes={"images": open_axes},
+            opset_version=OPSET,
+            custom_translation_table={torch.ops.aten.floor_divide.default: divide_indices},
+            dynamo=True,
+        )
+        assert program is not None
+        model = program.model_proto
+        fold_scale(model.graph)
+        merge_norms(model.graph)
+        return onnxslim.slim(model)
+
+
+def divide_indices(dividend: Any, divisor: Any) -> Any:
+    """`//` of numbers that are never negative: the exporter's own, right for all, takes eight operators."""
+    return opset20.Div(dividend, opset20.CastLike(divisor, dividend))
+
+
+def fold_scale(graph: onnx.GraphProto) -> None:
+    """Divide the first convolution's weights by the standard deviation of the pixels, in place of the pixels.
+
+    The mean stays: at the border a convolution pads with 0, which is the mean, and no bias can tell where that is.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for division in graph.node:
+        if division.op_type != "Div" or division.input[1] not in constants:
+            continue
+        users = [node for node in graph.node if division.output[0] in node.input]
+        if not users or any(node.op_type != "Conv" or node.input[1] not in constants for node in users):
+            continue
+        divisor = numpy_helper.to_array(constants[division.input[1]])
+        for convolution in users:
+            weight = constants[convolution.input[1]]
+            scaled = numpy_helper.to_array(weight) / divisor.reshape(1, -1, 1, 1)
+            weight.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), weight.name))
+            convolution.input[0] = division.input[0]
+        graph.node.remove(division)
+        return
+
+
+def merge_norms(graph: onnx.GraphProto) -> None:
+    """Merge the batch norms that follow deformable convolutions into these; the tools do so for plain ones alone."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    made = {name: node for node in graph.node for name in node.output}
+    read = Counter(name for node in graph.node for name in node.input)
+    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        deformed = made.get(norm.input[0])
+        if deformed is None or deformed.op_type != "DeformConv" or read[norm.input[0]] > 1:
+            continue
+        kernel, start = deformed.input[1], deformed.input[3]
+        gain, shift, mean, variance, weight, bias = (
+            numpy_helper.to_array(constants[name]).astype(np.float64) for name in (*norm.input[1:], kernel, start)
+        )
+        factor = gain / np.sqrt(variance + onnx.helper.get_node_attr_value(norm, "epsilon"))
+        merged = {1: weight * factor.reshape(-1, 1, 1, 1), 3: (bias - mean) * factor + shift}
+        for place, array in merged.items():
+            deformed.input[place] = f"{kernel}_{place}"
+            graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), deformed.input[place]))
+        deformed.output[0] = norm.output[0]
+        graph.node.remove(norm)

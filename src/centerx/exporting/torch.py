@@ -1,0 +1,136 @@
+"""Formats that torch itself runs: programs of torch.export, compiled ones, and TorchScript.
+
+The last two hold code, not only data: load such files only from people whose programs you would run.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._inductor import cpp_builder
+from torch._inductor.exc import InvalidCxxCompiler
+
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.exporting.graphs import DetectionsGraph, sample
+from centerx.exporting.quiet import quiet
+from centerx.exporting.registry import Request
+from centerx.files import write_whole
+from centerx.runtime.info import ModelInfo
+from centerx.types import Detections
+
+FACTS = "centerx.json"
+
+
+def export_program(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write what `torch.export.load` reads."""
+    content = io.BytesIO()  # of a full disk torch's own writer ends the process
+    torch.export.save(capture(detector, info, request), content, extra_files={FACTS: json.dumps(info.to_metadata())})
+    write_whole(path, content.getbuffer())
+
+
+def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute.
+
+    Raises:
+        InputError: there is no C++ compiler.
+    """
+    try:
+        cpp_builder.get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise InputError(
+            "aotinductor: no C++ compiler is found, install g++ or let the variable CXX name one"
+        ) from None
+    program = capture(detector, info, request)
+    content = io.BytesIO()
+    with quiet():
+        torch._inductor.aoti_compile_and_package(
+            program, package_path=content, inductor_configs={"aot_inductor.metadata": info.to_metadata()}
+        )
+    write_whole(path, content.getbuffer())
+
+
+def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write what `torch.jit.load` reads, in Python and in C++."""
+    images, _ = sample(info, any_size=False)
+    content = io.BytesIO()
+    with torch.no_grad(), quiet():
+        traced = torch.jit.trace(DetectionsGraph(copy.deepcopy(detector)).eval(), images)
+        torch.jit.save(traced, content, _extra_files={FACTS: json.dumps(info.to_metadata())})
+    write_whole(path, content.getbuffer())
+
+
+def capture(detector: Detector, info: ModelInfo, request: Request) -> torch.export.ExportedProgram:
+    """The detector as a program of torch.export."""
+    images, open_axes = sample(info, request.any_size)
+    graph = DetectionsGraph(copy.deepcopy(detector)).eval()
+    return torch.export.export(graph, (images,), dynamic_shapes={"images": open_axes})
+
+
+class ProgramSession:
+    """An exported program run by torch on the CPU.
+
+    Args:
+        run: (B, 3, H, W) uint8 -> boxes, scores, labels. info: of its file. any_size: whether it takes other sizes.
+    """
+
+    def __init__(self, run: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], info: ModelInfo, any_size: bool) -> None:
+        self.run, self.info, self.any_size = run, info, any_size
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> Detections:
+        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
+        boxes, scores, labels = self.run(torch.from_numpy(images))
+        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
+
+
+def open_program(path: Path) -> ProgramSession:
+    """Load a program of torch.export."""
+    found = {FACTS: ""}
+    try:
+        program = torch.export.load(path, extra_files=found)
+    except Exception as error:  # of a damaged file torch raises whatever its parts do
+        raise _unreadable(path, error) from None
+    info = _info(found[FACTS], path)
+    (images,) = (node for node in program.graph.nodes if node.name == "images")
+    return ProgramSession(program.module(), info, any_size=not isinstance(images.meta["val"].shape[2], int))
+
+
+def open_aotinductor(path: Path) -> ProgramSession:
+    """Load a compiled package."""
+    try:
+        package = torch._inductor.aoti_load_package(str(path))
+        facts = package.loader.get_metadata()
+    except Exception as error:
+        raise _unreadable(path, error) from None
+    return ProgramSession(package, ModelInfo.from_metadata(facts, path), any_size=False)
+
+
+def open_torchscript(path: Path) -> ProgramSession:
+    """Load a TorchScript file."""
+    found = {FACTS: ""}
+    try:
+        with quiet():
+            script = torch.jit.load(str(path), map_location="cpu", _extra_files=found)
+    except (RuntimeError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    return ProgramSession(script, _info(found[FACTS], path), any_size=False)
+
+
+def _info(text: str | bytes, path: Path) -> ModelInfo:
+    try:
+        return ModelInfo.from_metadata(json.loads(text or "{}"), path)
+    except json.JSONDecodeError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(f"{path}: corrupt or not a program exported by centerX ({reason}), export it again")

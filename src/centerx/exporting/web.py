@@ -1,0 +1,116 @@
+"""A folder for the browser: the model, a page that shows what it finds, and ONNX Runtime for the web."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.exporting.onnx import export_onnx
+from centerx.exporting.registry import Request
+from centerx.files import json_text, new_files, write_whole
+from centerx.runtime.info import LETTERBOX, ModelInfo
+
+PAGE = Path(__file__).with_name("page")
+PAGE_FILES = ("index.html", "app.js", "centerx.js", "style.css", "onnxruntime-web.LICENSE.txt")
+RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+WRITTEN = {*PAGE_FILES, *RUNTIME_FILES, "model.onnx", "model.json"}
+RUNTIME_VARIABLE = "CENTERX_ORT_WEB"
+
+
+def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+    """Write a folder that any web server can serve.
+
+    Args:
+        detector: what to export; not changed. info: what `model.json` says of it.
+        path: the folder; one written before is replaced. request: what of the model is wanted.
+
+    Raises:
+        InputError: `path` holds something else, or ONNX Runtime for the web cannot be had.
+    """
+    check_replaceable(path)
+    runtime = find_runtime()
+    with new_files(path) as made:
+        made.mkdir()
+        export_onnx(detector, info, made / "model.onnx", request)
+        facts = {
+            "class_names": info.class_names,
+            "input_size": info.input_hw,
+            "top_k": info.top_k,
+            "letterbox": LETTERBOX,
+        }
+        (made / "model.json").write_text(json_text(facts, indent=2), encoding="utf-8")
+        for source in [PAGE / name for name in PAGE_FILES] + [runtime / name for name in RUNTIME_FILES]:
+            shutil.copyfile(source, made / source.name)
+
+
+def check_replaceable(path: Path) -> None:
+    """Nothing may lie at a folder's place but what an export before left there.
+
+    Raises:
+        InputError: a file lies there, or the folder holds anything else.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: a file where the folder of the page belongs, move it or choose another --out")
+    others = sorted({each.name for each in path.iterdir()} - WRITTEN) if path.exists() else []
+    if others:
+        raise InputError(f"{path}: holds {others[0]!r}, which no export wrote, move it or choose another --out")
+
+
+def find_runtime() -> Path:
+    """Return a folder with RUNTIME_FILES: the one that CENTERX_ORT_WEB names, or the cache, filled by npm at first.
+
+    Raises:
+        InputError: the folder named lacks them; npm is absent or cannot fetch them.
+    """
+    named = os.environ.get(RUNTIME_VARIABLE)
+    if named:
+        missing = [name for name in RUNTIME_FILES if not (Path(named) / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{RUNTIME_VARIABLE}={named}: has no {missing[0]}, name the folder dist of onnxruntime-web"
+            )
+        return Path(named)
+    version = json.loads((PAGE / "package.json").read_text(encoding="utf-8"))["dependencies"]["onnxruntime-web"]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = home / "centerx" / f"onnxruntime-web-{version}"
+    if not all((cache / name).is_file() for name in RUNTIME_FILES):
+        fetch_runtime(f"onnxruntime-web@{version}", cache)
+    return cache
+
+
+def fetch_runtime(package: str, folder: Path) -> None:
+    """Put RUNTIME_FILES of an npm package into a folder.
+
+    Raises:
+        InputError: npm is absent or cannot fetch it.
+    """
+    npm = shutil.which("npm")
+    otherwise = f"or let {RUNTIME_VARIABLE} name the folder dist of that package"
+    if npm is None:
+        raise InputError(f"npm is absent, which brings {package} for the page: install Node.js, {otherwise}")
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [
+            npm,
+            "pack",
+            package,
+            "--ignore-scripts",
+            "--silent",
+            "--fetch-retries=1",
+            "--fetch-retry-mintimeout=1000",
+        ]
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        archives = list(Path(scratch).glob("*.tgz"))
+        if done.returncode or not archives:
+            raise InputError(f"npm cannot fetch {package} for the page: connect to the network, {otherwise}")
+        with tarfile.open(archives[0]) as archive:
+            for name in RUNTIME_FILES:
+                member = archive.extractfile(f"package/dist/{name}")
+                assert member is not None
+                write_whole(folder / name, member.read())

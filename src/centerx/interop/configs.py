@@ -1,0 +1,186 @@
+"""A YAML of centerX or CenterNet-better-plus -> a configuration of ours, and what became of every key."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from centerx.config.load import parse_config
+from centerx.errors import InputError
+from centerx.files import quoted, write_whole
+from centerx.interop import better_plus
+from centerx.interop.foreign import in_place_of
+from centerx.interop.keys import BY_ITS_CODE, CENTERX, Dialect, Fate, Flat, fate_of
+
+MAX_DEPTH = 16
+# Sections of detectron2's other detectors
+OTHERS = ("MODEL.ROI_", "MODEL.RPN.", "MODEL.RETINANET.", "MODEL.PROPOSAL_GENERATOR.", "MODEL.ANCHOR_GENERATOR.",
+          "MODEL.SEM_SEG_HEAD.", "MODEL.PANOPTIC_FPN.", "MODEL.FCOS.", "MODEL.BIFPN.")  # fmt: skip
+
+
+class Row(NamedTuple):
+    """What became of a key.
+
+    Attributes:
+        key, value: theirs. fate: `kept as ..`, `renamed to ..` (the same said otherwise) or `dropped: ..`.
+    """
+
+    key: str
+    value: str
+    fate: str
+
+
+def import_config(path: Path, out: Path) -> None:
+    """Write our counterpart of a YAML, and tell what became of every key.
+
+    Raises:
+        InputError: the file or one of its bases is missing, malformed, a program, or no configuration of centerX or
+            CenterNet-better-plus.
+    """
+    if path.suffix.lower() == ".py" and path.is_file():
+        raise InputError(
+            f"{path}: a program of Python, as CenterNet-better keeps its configurations, and no program is run here; "
+            "write its values into a YAML with the keys of CenterNet-better-plus, see docs/migrate.md"
+        )
+    given = dict(flat(read_with_bases(path, ())))
+    if not any(key.split(".")[0].isupper() for key in given):
+        raise InputError(f"{path}: no configuration of centerX, which has sections such as MODEL and SOLVER")
+    dialect = dialect_of(given)
+    try:
+        require_centernet(given)
+        tree, rows = translate(given)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    ours = parse_config(tree, path).model_dump(mode="json", exclude_unset=True)
+    to_fill = "its paths" if "epochs" in tree["train"] else "its paths and train.epochs"
+    text = header(path, out, dialect, to_fill) + yaml.safe_dump(
+        ours, sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
+    write_whole(out, text.encode("utf-8"))
+    for row in rows:
+        print(" | ".join(row))
+    counts = {word: sum(row.fate.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}
+    print(f"{out}: {', '.join(f'{count} keys {word}' for word, count in counts.items())}; fill in {to_fill}")
+
+
+def dialect_of(given: Flat) -> Dialect:
+    """Whose keys they are."""
+    return better_plus.BETTER_PLUS if better_plus.recognises(given) else CENTERX
+
+
+def require_centernet(given: Flat) -> None:
+    """Raise where no architecture is named, which is another's with detectron2, and sections are another's too."""
+    others = [key for key in given if key.startswith(OTHERS)]
+    if "MODEL.META_ARCHITECTURE" not in given and others:
+        raise InputError(
+            f"{others[0]}: is of another detector of detectron2, and no MODEL.META_ARCHITECTURE says CenterNet; only "
+            "configurations of centerX and CenterNet-better-plus can be imported"
+        )
+
+
+def header(path: Path, out: Path, dialect: Dialect, to_fill: str) -> str:
+    """The comment on top."""
+    steps = "# FILL IN train.epochs: the number of steps stands there, and how many pictures there are is not known.\n"
+    return (
+        f"# centerx train {quoted(str(out))} --out runs/{quoted(out.stem)}\n"
+        f"# From {quoted(path.name)} of {dialect.name}; not measured here.\n"
+        f"{steps if 'epochs' in to_fill else ''}"
+        "# FILL IN the paths of data.train and data.val: they are guesses from the names of data sets there.\n"
+        "# FILL IN those of distill.teachers and train.init, where there are some: checkpoints to convert first, by\n"
+        "# `centerx import`.\n"
+    )
+
+
+def translate(given: Flat) -> tuple[dict[str, Any], list[Row]]:
+    """A flat configuration -> our tree, and the fate of each key, of the defaults that matter too."""
+    dialect = dialect_of(given)
+    whole = dialect.defaults | dict(given)
+    ours = dict(BY_ITS_CODE)
+    rows = []
+    for key in sorted(whole):
+        fate = fate_of(key, whole, dialect)
+        ours |= fate.ours
+        if key in given or fate.ours:
+            rows.append(Row(key, f"{whole[key]}{'' if key in given else ' (default)'}", told(fate, whole[key])))
+    return nested(ours), rows
+
+
+def told(fate: Fate, value: Any) -> str:
+    """One line."""
+    if fate.into:
+        return f"renamed to a part of {fate.into}"
+    if not fate.ours:
+        return f"dropped: {fate.why}"
+    why = f" ({fate.why})" if fate.why else ""
+    if all(each == value for each in fate.ours.values()):
+        return f"kept as {', '.join(fate.ours)}{why}"
+    return f"renamed to {', '.join(f'{key}={each}' for key, each in fate.ours.items())}{why}"
+
+
+def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The tree of a file over that of its `_BASE_`, a path that starts at the file's folder.
+
+    Raises:
+        InputError: a file is missing or malformed, holds Python tags, or leads back to itself.
+    """
+    if path.resolve() in seen or len(seen) > MAX_DEPTH:
+        raise InputError(f"{path}: `_BASE_` leads back to itself, remove the circle")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, check the path")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if other := in_place_of(text):
+            raise InputError(f"{path}: no configuration but {other.what}, {other.todo}")
+        tree = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a configuration is a mapping of keys, not {type(tree).__name__}")
+    base = tree.pop("_BASE_", None)
+    if base is None:
+        return tree
+    return merged(read_with_bases(path.parent / str(base), (*seen, path.resolve())), tree)
+
+
+def merged(base: Any, change: Any) -> Any:
+    """Mappings merge key by key; anything else is replaced."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    return base | {key: merged(base.get(key), value) for key, value in change.items()}
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values; an empty section has none."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", literal(value)
+
+
+def literal(value: Any) -> Any:
+    """Text such as `(50, 62)` or `5e-4` as the value that it means, tuples as lists."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            return value
+    if isinstance(value, dict):
+        return {key: literal(each) for key, each in value.items()}
+    return [literal(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def nested(ours: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys -> a tree."""
+    tree: dict[str, Any] = {}
+    for key, value in ours.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = value
+    return tree

@@ -1,0 +1,201 @@
+"""A checkpoint of another code base -> a model file of this one, or weights of a backbone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from centerx.build_model import build_detector, model_info
+from centerx.config import Config, dump_config
+from centerx.config.load import parse_config
+from centerx.detector import Detector
+from centerx.errors import InputError
+from centerx.files import write_whole
+from centerx.interop import backbones
+from centerx.interop.centernet import CENTERNET
+from centerx.interop.centerx import BETTER, CENTERX
+from centerx.interop.checkpoint import read_checkpoint
+from centerx.interop.coco_names import COCO_NAMES
+from centerx.interop.origin import Network, Origin, rows
+from centerx.model_file import save_model
+
+logger = logging.getLogger(__name__)
+
+ORIGINS = (CENTERX, BETTER, CENTERNET)
+LISTED = 6  # names of tensors in an error, of each kind
+PREFIX = "backbone.net."  # ours, of the names of timm
+LAST = "head.heatmap.2.weight"  # ours; has a row for each class
+
+
+class Pixels(NamedTuple):
+    """How a network wants its pixels.
+
+    Attributes:
+        colour: `RGB` or `BGR`. mean, std: of pixels in [0, 1], in that order.
+    """
+
+    colour: str
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+def import_checkpoint(
+    path: Path,
+    out: Path,
+    class_names: Sequence[str] | None = None,
+    colour: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    ema: bool | None = None,
+) -> str:
+    """Convert a checkpoint; return a line that tells what it was.
+
+    What of it is left out, and which of several weights are taken, is said as a warning.
+
+    Args:
+        path: of CenterNet, centerX, CenterNet-better(-plus), or of a bare backbone.
+        out: a model file; of a bare backbone its weights by timm's names, for `model.pretrained`.
+        class_names: of the heatmap's channels; of 80 those of COCO are the default.
+        colour, mean, std: as it was trained with, where that is not what its origin publishes.
+        ema: take the moving average of the weights, or not; without it where there is one.
+
+    Raises:
+        InputError: the file is no such checkpoint, or its tensors do not fit.
+    """
+    state = read_checkpoint(path, ema)
+    if LAST in state:
+        raise InputError(f"{path}: is a model of this program already, use it as it is")
+    try:
+        state, origin, network = recognise(state)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if network is None:
+        known = "; ".join(f"{origin.name} ({origin.networks})" for origin in ORIGINS)
+        raise InputError(
+            f"{path}: unknown architecture, known are: {known}; backbones: ResNet, RegNet and MobileNet v2 of "
+            f"torchvision or timm, {', '.join(backbones.OTHERS)} of timm"
+        )
+    if network.left:
+        logger.warning(f"{path}: {network.name} has more than a detector, left out: {', '.join(network.left)}")
+    if origin is None:
+        return save_backbone(out, state, network, path)
+    due = network.pixels or (origin.mean, origin.std)
+    pixels = Pixels(colour or origin.colour, mean or due[0], std or due[1])
+    detector, config = convert(state, network, class_names, pixels, path)
+    note = {"code": origin.name, "network": network.name, **pixels._asdict(), "resize": origin.resize}
+    save_model(out, detector, model_info(config)._replace(origin=json.dumps(note)), dump_config(config))
+    return f"{origin.name}, {network.name}, {len(config.classes or ())} classes, {pixels.colour} pixels"
+
+
+def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, where: Path) -> str:
+    """Write the weights of a bare backbone by timm's names; return a line that tells what it was."""
+    own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
+    weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
+    weights |= select(state, network, own, where)
+    write_whole(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
+    return f"backbone {network.name}, for model.pretrained of model.backbone={network.model['backbone']}"
+
+
+def recognise(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Origin | None, Network | None]:
+    """A state without what all of its names begin with, whose it is and what; neither where it is not known.
+
+    Raises:
+        InputError: it is known, and no detector.
+    """
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    for origin in ORIGINS:
+        if network := origin.recognise(shapes):
+            return state, origin, network
+    if network := backbones.recognise(shapes):
+        return state, None, network
+    first, *others = {name.partition(".")[0] for name in state}
+    start = f"{first}."
+    if others or not all(name.startswith(start) for name in state):
+        return state, None, None
+    return recognise({name.removeprefix(start): value for name, value in state.items()})
+
+
+def convert(
+    state: Mapping[str, Tensor], network: Network, class_names: Sequence[str] | None, pixels: Pixels, where: Path
+) -> tuple[Detector, Config]:
+    """Build our network and fill it.
+
+    Raises:
+        InputError: the number of names is not that of the classes, or tensors do not fit.
+    """
+    last = network.theirs(LAST)
+    shapes = {last: tuple(state[last].shape)} if last in state else {}
+    count = rows(shapes, last, len(class_names or COCO_NAMES))
+    numbers = [str(number) for number in range(count)]  # what does not fit is told before names are asked for
+    config = parse_config({"classes": numbers, "model": network.model}, where)
+    detector = build_detector(config).eval()
+    own = detector.model.state_dict()
+    weights = select(state, network, own, where)
+    config = config.model_copy(update={"classes": tuple(name_classes(count, class_names, where))})
+    stem = next(name for name, value in own.items() if name.startswith(PREFIX) and value.ndim == 4)
+    mean, std = (torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1) * 255 for each in pixels[1:])
+    if pixels.colour == "BGR":
+        weights[stem], mean, std = weights[stem].flip(1), mean.flip(1), std.flip(1)
+    detector.model.load_state_dict(own | weights | {"backbone.mean": mean, "backbone.std": std})
+    return detector, config
+
+
+def name_classes(count: int, given: Sequence[str] | None, where: Path) -> list[str]:
+    """Return the names of `count` classes."""
+    if given is not None and len(given) != count:
+        raise InputError(
+            f"--classes: {len(given)} names, but the heatmap of {where} has {count} channels, name them all"
+        )
+    if given is None and count != len(COCO_NAMES):
+        raise InputError(f"{where}: its {count} classes have no names in it, give them by --classes a,b,c or a file")
+    return list(given or COCO_NAMES)
+
+
+def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tensor], where: Path) -> dict[str, Tensor]:
+    """Our tensors by name, with the values of theirs.
+
+    A bias of theirs in the neck, in front of a batch norm, goes into the running mean, which is the same.
+
+    Raises:
+        InputError: tensors are missing, too many or misshapen; those are named as they are called there.
+    """
+    names = {name: network.theirs(name) for name in own if not name.startswith(("backbone.mean", "backbone.std"))}
+    biases = {
+        f"{name.removesuffix('0.weight')}1.running_mean": f"{theirs.removesuffix('weight')}bias"
+        for name, theirs in names.items()
+        if network.biased and name.startswith("neck.") and name.endswith(".0.weight")
+    }
+    biases = {name: theirs for name, theirs in biases.items() if name in own}
+    due = [theirs for name, theirs in names.items() if not name.endswith("num_batches_tracked")]
+    missing = [theirs for theirs in (*due, *biases.values()) if theirs not in state]
+    used = {*names.values(), *biases.values()}
+    extra = [
+        name
+        for name in state
+        if name not in used and not network.ignores(name) and not name.endswith("num_batches_tracked")
+    ]
+    misshapen = [
+        f"{theirs} {tuple(state[theirs].shape)} where {tuple(own[name].shape)} is due"
+        for name, theirs in (*names.items(), *biases.items())
+        if theirs in state and state[theirs].shape != own[name].shape
+    ]
+    problems = {"missing": missing, "extra": extra, "misshapen": misshapen}
+    if any(problems.values()):
+        told = "; ".join(f"{kind}: {_some(found)}" for kind, found in problems.items() if found)
+        raise InputError(f"{where}: the tensors are not those of {network.name}: {told}")
+    weights = {name: state[theirs] for name, theirs in names.items() if theirs in state}
+    for name, theirs in biases.items():
+        weights[name] = weights[name] - state[theirs]
+    return weights
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -1,0 +1,110 @@
+"""Evaluation during training: the same loop, graph and metrics as `centerx eval`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+
+from centerx.data.source import SampleSource
+from centerx.detector import Detector
+from centerx.evaluation import Metrics, detect_all, evaluate_found
+from centerx.evaluation.run import picture_sizes
+from centerx.files import quoted
+from centerx.training.module import CenterNetModule
+from centerx.types import Batch, Detections
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluation(L.Callback):
+    """Evaluates every few epochs and after the last one.
+
+    Args:
+        source: the pictures, in the order of `batches`.
+        batches: letterboxed batches; under data parallel this process's share of them.
+        every: epochs between evaluations.
+        draw: called with the detections by picture index.
+
+    Attributes:
+        figures: of the epoch under way; empty where it is not evaluated.
+        metrics: of the latest evaluation.
+        improved: whether the epoch under way has the best AP so far.
+    """
+
+    def __init__(
+        self,
+        source: SampleSource,
+        batches: Iterable[Batch],
+        every: int,
+        draw: Callable[[dict[int, Detections]], None],
+    ) -> None:
+        self.source, self.batches = source, batches
+        self.every = every
+        self.draw = draw
+        self.best = -1.0
+        self.figures: dict[str, float] = {}
+        self.metrics: Metrics | None = None
+        self.improved = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.best = state_dict["best"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Evaluate where due."""
+        assert isinstance(pl_module, CenterNetModule)
+        self.figures, self.improved = {}, False
+        done = trainer.current_epoch + 1
+        if done % self.every and done != trainer.max_epochs:
+            return
+        found, broken = gather(*detect_all(torch_detect(pl_module.deployed), self.batches))
+        if not trainer.is_global_zero:
+            return
+        for message in broken:
+            logger.warning(f"not evaluated: {message}")
+        self.metrics = evaluate_found(self.source, found, quiet=self.metrics is not None)  # what is not counted, once
+        self.figures = val_figures(self.metrics)
+        self.improved = self.figures["val/AP"] > self.best
+        self.best = max(self.best, self.figures["val/AP"])
+        self.draw(found)
+
+
+def val_figures(metrics: Metrics) -> dict[str, float]:
+    """The figures to log, by name: of classes those that the data labels."""
+    figures = {"AP": metrics.AP or 0.0, "AP50": metrics.AP50 or 0.0, "AP75": metrics.AP75 or 0.0}
+    figures |= {f"AP/{quoted(name)}": value for name, value in metrics.per_class.items() if value is not None}
+    return {f"val/{name}": value for name, value in figures.items()}
+
+
+def torch_detect(detector: Detector) -> Callable[[Batch], Detections]:
+    """Wrap a torch detector for `detect_all`: float32, on its own device."""
+
+    @torch.inference_mode()
+    def detect(batch: Batch) -> Detections:
+        training = detector.training
+        device = next(detector.parameters()).device
+        sizes = torch.from_numpy(picture_sizes(batch)).to(device)
+        boxes, scores, labels, _ = detector.eval()(batch.images.to(device), sizes)
+        detector.train(training)
+        return Detections(boxes.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy())
+
+    return detect
+
+
+def gather(found: dict[int, Detections], broken: list[str]) -> tuple[dict[int, Detections], list[str]]:
+    """Join what all data-parallel processes found."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return found, broken
+    shares: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(shares, (found, broken))
+    merged = {index: detections for share, _ in shares for index, detections in share.items()}
+    return merged, [message for _, messages in shares for message in messages]

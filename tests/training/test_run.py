@@ -1,0 +1,497 @@
+"""Whole runs, small: what a user finds in the run folder, and what must never change a result."""
+
+import csv
+import errno
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from PIL import Image
+from safetensors.torch import load_file
+
+from centerx.build import Run, build_run
+from centerx.build_model import build_detector, load_detector, save_named
+from centerx.config import load_config, preset_names
+from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
+from centerx.data.read import read_dataset
+from centerx.errors import InputError
+from centerx.evaluation.api import run_model
+from centerx.training.record import draw_curves
+from centerx.types import Batch
+from tests.data.handmade import write_coco
+
+
+def train(overrides: list[str], folder: Path, preset: str = "nano", resume: bool = False) -> Run:
+    run = build_run(load_config(preset, overrides), folder)
+    run.trainer.fit(run.module, run.batches, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
+    return run
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder: Path) -> list[float]:
+    return [float(row["train/loss"]) for row in rows(folder)]
+
+
+@pytest.fixture(scope="module")
+def digit_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file, untrained, that knows the classes of the scenes."""
+    config = load_config("nano", ["classes=['0','1','2','3','4','5','6','7','8','9']", "data.input_size=96"])
+    folder = tmp_path_factory.mktemp("teacher")
+    save_named(folder, config, build_detector(config), "last")
+    return folder / "last.safetensors"
+
+
+def test_what_evaluation_cannot_count_is_told_once_a_run(
+    small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.new("RGB", (96, 96)).save(tmp_path / "full.png")
+    boxes = [[8 * (k % 12), 8 * (k // 12), 7, 7] for k in range(120)]
+    tree = {
+        "images": [{"id": 1, "file_name": "full.png", "width": 96, "height": 96}],
+        "categories": [{"id": 1, "name": "1"}],
+        "annotations": [
+            {"id": k + 1, "image_id": 1, "category_id": 1, "bbox": box, "area": 49, "iscrowd": 0}
+            for k, box in enumerate(boxes)
+        ],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(tree))
+    more = [f"data.val=[{tmp_path / 'val.json'}]", "train.epochs=2", "train.val_every=1"]
+    run = train([*small_overrides, *more], tmp_path / "run")
+    assert run.evaluation.metrics is not None
+    told = [each.getMessage() for each in caplog.records if "full.png" in each.getMessage()]
+    assert [message.split(": ")[1] for message in told][:1] == ["too_many_objects"]
+    assert len(told) == 2
+    assert "100 detections that count, on 1 of 1 pictures" in told[1]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_builds_and_trains_a_step(
+    name: str, small_overrides: list[str], digit_teacher: Path, tmp_path: Path
+) -> None:
+    config = load_config(name, [*small_overrides, "train.batch_size=2"])
+    if config.distill.teachers:  # as many as published, each for a class of the scenes
+        entries = [
+            f"{{weights: {digit_teacher}, name: teacher{number}, classes: ['{number}']}}"
+            for number in range(len(config.distill.teachers))
+        ]
+        teachers = f"distill.teachers=[{','.join(entries)}]"
+        config = load_config(name, [*small_overrides, "train.batch_size=2", teachers])
+    run = build_run(config, tmp_path)
+    before = {key: value.clone() for key, value in run.module.detector.state_dict().items()}
+    run.trainer.fit_loop.epoch_loop.max_steps = 1
+    run.trainer.fit(run.module, run.batches)
+    after = run.module.detector.state_dict()
+    assert run.trainer.global_step == 1
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
+    run = train([*small_overrides, "train.epochs=2", "train.val_every=1"], tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {
+        "config.yaml", "best.safetensors", "last.safetensors", "last.ckpt", "metrics.csv", "val.png", "curves.png",
+    } <= names  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert len({(tmp_path / name).stat().st_mode for name in ("last.safetensors", "last.ckpt", "metrics.csv")}) == 1
+    table = rows(tmp_path)
+    assert [row["epoch"] for row in table] == ["1", "2"]
+    assert {"train/loss", "train/heatmap", "train/size", "train/offset", "val/AP", "lr", "seconds"} <= table[0].keys()
+
+    resolved = load_config(tmp_path / "config.yaml")
+    assert resolved.classes == tuple("0123456789")
+    detector, info = load_detector(tmp_path / "last.safetensors")
+    assert info.class_names == resolved.classes
+    for key, value in run.module.deployed.model.state_dict().items():
+        torch.testing.assert_close(detector.model.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> None:
+    tree = json.loads(scenes.read_text())
+    tree["images"] = tree["images"][:10]
+    kept = {image["id"] for image in tree["images"]}
+    tree["annotations"] = [a for a in tree["annotations"] if a["image_id"] in kept]
+    ten = scenes.with_name("ten.json")
+    ten.write_text(json.dumps(tree))
+    overrides = [
+        f"data.train=[{ten}]", f"data.val=[{ten}]", "data.input_size=96", "data.workers=0", "train.batch_size=5",
+        "train.epochs=100", "train.val_every=100", "train.ema=0.9", "augment.flip=0", "augment.shift=0",
+        "augment.scale=[1.0,1.0]", "augment.colour=[]", "train.optimizer.lr=0.003",
+    ]  # fmt: skip
+    run = train(overrides, tmp_path)
+    assert run.evaluation is not None
+    assert run.evaluation.figures["val/AP"] > 0.8
+
+
+def test_every_use_of_the_data_reads_by_its_range(tmp_path: Path) -> None:
+    """Pictures of 12 bits, whose 2048 is grey in the run, and where its model is evaluated."""
+    write_coco(tmp_path / "data.json")
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((30, 40), 2048, np.uint16))
+    data = f"data.train=[{tmp_path / 'data.json'}]", f"data.val=[{tmp_path / 'data.json'}]"
+    small = "data.input_size=64", "model.pretrained=false", "data.workers=0", "augment.colour=[]"
+    for value_range, grey in (("auto", 8), ("[0,4095]", 128)):
+        run = build_run(load_config("nano", [*data, *small, f"data.range={value_range}"]), tmp_path / "run")
+        assert run.evaluation is not None
+        for source in (run.batches.dataset.source, run.evaluation.source):  # type: ignore[attr-defined]
+            assert np.unique(source.sample(0).image) == [grey]
+        save_named(tmp_path, run.config, run.module.detector, "model")
+        source, _ = run_model(tmp_path / "model.safetensors", [read_dataset(tmp_path / "data.json")], 1)
+        assert np.unique(source.sample(0).image) == [grey]
+
+
+@pytest.mark.parametrize("further", [[], ["train.swa=0.6", "train.skip_jumps=3"]])
+def test_resume_continues_as_if_nothing_had_happened(
+    further: list[str], small_overrides: list[str], tmp_path: Path
+) -> None:
+    overrides = [*small_overrides, "train.epochs=3", "train.precision=fp32", "train.val_every=3", *further]
+    train(overrides, tmp_path / "whole")
+
+    run = build_run(load_config("nano", overrides), tmp_path / "cut")
+    run.trainer.fit_loop.max_epochs = 2  # stops early; the schedule still spans three epochs
+    run.trainer.fit(run.module, run.batches)
+    assert len(rows(tmp_path / "cut")) == 2
+    train(overrides, tmp_path / "cut", resume=True)
+
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    whole, cut = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "cut"))
+    for key in whole:
+        torch.testing.assert_close(cut[key], whole[key], rtol=0, atol=0)
+
+
+def test_swa_deploys_the_mean_of_the_last_epochs_at_the_final_rate(small_overrides: list[str], tmp_path: Path) -> None:
+    epochs: list[dict[str, torch.Tensor]] = []
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            epochs.append({name: p.detach().clone() for name, p in run.module.detector.named_parameters()})
+
+    overrides = [*small_overrides, "data.val=[]", "train.epochs=4", "train.swa=0.5", "train.schedule.final=0.2"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Keep())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    for name, weight in run.module.deployed.named_parameters():
+        torch.testing.assert_close(weight, (epochs[2][name] + epochs[3][name]) / 2)
+    rates = [float(row["lr"]) / run.config.train.optimizer.lr for row in rows(tmp_path)]
+    assert rates[:2] == sorted(rates[:2], reverse=True)
+    assert rates[2:] == pytest.approx([0.2, 0.2])
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(path: Path, content: memoryview) -> None:
+        if path.name.startswith("last.ckpt") and (tmp_path / "last.ckpt").exists():
+            content = content[:1000]
+        with path.open("wb") as file:
+            file.write(content)
+        if len(content) == 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match="No space left") as caught:
+        train([*small_overrides, "data.val=[]", "train.epochs=3"], tmp_path)
+    assert caught.value.filename == str(tmp_path / "last.ckpt")
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_a_long_epoch_tells_how_far_it_is(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("centerx.training.progress.PAUSE", 0)
+    train([*small_overrides, "data.val=[]", "train.epochs=2"], tmp_path)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[:2] for line in told if "step " in line] == [
+        [f"epoch {epoch}/2", f"step {step}/6"] for epoch in (1, 2) for step in range(1, 7)
+    ]
+    figure = r"\d+\.\d+"
+    assert all(re.search(rf"  loss {figure}  (.*  )?{figure} steps/s  \d+ s left$", line) for line in told)
+    assert all(f"  {term} " in told[-1] for term in ("loss", "heatmap", "size", "offset"))
+    assert told[-1].endswith("  0 s left")
+
+
+def test_a_batch_arrives_whole_from_a_worker(small_overrides: list[str], tmp_path: Path) -> None:
+    here, there = (
+        next(iter(build_run(load_config("nano", [*small_overrides, f"data.workers={workers}"]), tmp_path).batches))
+        for workers in (0, 1)
+    )
+    assert type(here) is type(there)
+    assert any(len(boxes) for boxes in here.boxes)
+    torch.testing.assert_close(tuple(there[:5]), tuple(here[:5]), rtol=0, atol=0)
+    assert there[5:] == here[5:]
+
+
+def test_a_worker_keeps_opencv_to_one_thread(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of many cores each worker would have as many threads as the machine has cores."""
+
+    def threads(*_: object) -> Batch:
+        return empty_batch((32, 32), 10)._replace(skipped=[str(cv2.getNumThreads())])
+
+    for pictures in (TrainPictures, EvalPictures):
+        monkeypatch.setattr(pictures, "__getitem__", threads)
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)  # a worker begins with those of the process that starts it
+    try:
+        run = build_run(load_config("nano", [*small_overrides, "data.workers=1"]), tmp_path)
+        assert run.evaluation is not None
+        for batches in (run.batches, run.evaluation.batches):
+            assert set(next(iter(batches)).skipped) == {"1"}
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_the_number_of_workers_changes_nothing(small_overrides: list[str], tmp_path: Path) -> None:
+    for workers in (0, 2):
+        overrides = [*small_overrides, f"data.workers={workers}", "augment.mosaic=0.5", "train.val_every=9"]
+        train(overrides, tmp_path / str(workers))
+    assert losses(tmp_path / "0") == losses(tmp_path / "2")
+
+
+def broken_scenes(scenes: Path, folder: Path, broken: int) -> Path:
+    """A copy of the scenes in which some pictures are cut short."""
+    shutil.copytree(scenes.parent, folder)
+    pictures = sorted((folder / "train").iterdir())
+    for picture in pictures[:broken]:
+        picture.write_bytes(picture.read_bytes()[:500])
+    return folder / scenes.name
+
+
+def test_a_broken_picture_is_named_and_does_not_end_the_run(
+    scenes: Path, small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = broken_scenes(scenes, tmp_path / "data", 2)
+    overrides = [*small_overrides, f"data.train=[{data}]", f"data.val=[{data}]"]
+    run = train(overrides, tmp_path / "run")
+    told = caplog.text
+    assert "000000.jpg" in told
+    assert "2 unreadable pictures were left out" in told
+    assert run.evaluation is not None
+    assert run.evaluation.metrics is not None
+    assert run.evaluation.metrics.images == 22
+
+    with pytest.raises(InputError, match=r"00000\d.jpg"):
+        train([*overrides, "data.broken_images=fail"], tmp_path / "strict")
+
+
+def test_only_broken_pictures_end_the_run(scenes: Path, small_overrides: list[str], tmp_path: Path) -> None:
+    data = broken_scenes(scenes, tmp_path / "data", 24)
+    with pytest.raises(InputError, match="not one picture"):
+        train([*small_overrides, f"data.train=[{data}]", "data.val=[]"], tmp_path / "run")
+
+
+@pytest.mark.parametrize("balance", ["fixed", "constant"])
+def test_an_infinite_loss_is_told_and_the_last_model_kept(
+    balance: str, small_overrides: list[str], tmp_path: Path
+) -> None:
+    overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e18",
+                 "train.clip_norm=0", "train.precision=fp32", f"loss.balance={balance}"]  # fmt: skip
+    with pytest.raises(InputError, match=r"the loss became (nan|inf) at epoch \d+, step \d+: lower train.optimizer.lr"):
+        train(overrides, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("data.train=[]", "no data set to train on"),
+        ("data.train=[nowhere.json]", "nowhere.json"),
+        ("classes=['0', cat]", "'cat' is labelled in none of"),
+        ("train.device=cuda", "no CUDA device"),
+        ("model.backbone=resnet81", "did you mean"),
+        ("train.skip_jumps=0.5", "train.skip_jumps: 0.5 would leave out ordinary steps"),
+        ("augment.colour=[{ColourJitter: {}}]", "did you mean 'ColorJitter'"),
+        ("augment.colour=[{ColorJitter: {brightnes: 1}}]", "augment.colour.ColorJitter"),
+        ("train.init=nowhere.safetensors", "nowhere.safetensors"),
+        ("model.backbone=swin_tiny_patch4_window7_224", "does not take pictures of 96 x 96 pixels"),
+        (
+            "model.neck={type: deconv, channels: [64,32]}",
+            "model.neck.channels: from stride 32 a deconv neck has 3 stages, not 2",
+        ),
+        ("model.neck={type: fpn, channels: [64,32,16]}", "model.neck.channels: fpn has one width"),
+        ("model.neck.conv=deformable", "model.neck.conv: fpn has no deformable convolutions"),
+        ("model.neck.type=none", "model.neck.type: none is for the hourglass alone"),
+    ],
+)
+def test_what_is_wrong_is_said_before_training(
+    override: str, says: str, small_overrides: list[str], tmp_path: Path
+) -> None:
+    if override == "train.device=cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(InputError) as error:
+        build_run(load_config("nano", [*small_overrides, override]), tmp_path / "run")
+    assert says in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_of_one_size_is_refused_where_sizes_vary(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "model.backbone=maxvit_rmlp_pico_rw_256", "data.input_size=256"]
+    with pytest.raises(InputError, match="does not take pictures of 288 x 288 pixels"):
+        build_run(load_config("nano", [*overrides, "augment.short_sides=[256]"]), tmp_path)
+
+
+def test_data_without_boxes_is_refused(scenes: Path, small_overrides: list[str], tmp_path: Path) -> None:
+    tree = json.loads(scenes.read_text()) | {"annotations": []}
+    empty = scenes.with_name("empty.json")
+    empty.write_text(json.dumps(tree))
+    with pytest.raises(InputError, match="no boxes of"):
+        build_run(load_config("nano", [*small_overrides, f"data.train=[{empty}]"]), tmp_path)
+
+
+def test_starting_from_an_earlier_model(small_overrides: list[str], tmp_path: Path) -> None:
+    train(small_overrides, tmp_path / "first")
+    weights = tmp_path / "first" / "last.safetensors"
+    run = build_run(load_config("nano", [*small_overrides, f"train.init={weights}"]), tmp_path / "second")
+    for key, value in load_file(weights).items():
+        np.testing.assert_array_equal(run.module.detector.model.state_dict()[key].numpy(), value.numpy())
+
+
+def test_starting_from_another_network_names_its_keys(small_overrides: list[str], tmp_path: Path) -> None:
+    config = load_config("nano", [*small_overrides, "model.neck.channels=16", "classes=['1']"])
+    save_named(tmp_path, config, build_detector(config), "other")
+    init = f"train.init={tmp_path / 'other.safetensors'}"
+    with pytest.raises(InputError, match=r"other\.safetensors is of another network, .* set model\.neck\.channels=16$"):
+        build_run(load_config("nano", [*small_overrides, "model.top_k=7", init]), tmp_path / "run")
+
+
+def test_starting_from_a_model_of_other_classes_keeps_the_shared_ones(
+    small_overrides: list[str], tmp_path: Path
+) -> None:
+    train([*small_overrides, "classes=['3','1']"], tmp_path / "first")
+    first = load_file(tmp_path / "first" / "last.safetensors")
+    init = f"train.init={tmp_path / 'first' / 'last.safetensors'}"
+    fresh, second = (
+        build_run(load_config("nano", [*small_overrides, "classes=['1','2','3']", *more]), tmp_path / "second")
+        for more in ([], [init])
+    )
+    state = second.module.detector.model.state_dict()
+    for key in ("head.heatmap.2.weight", "head.heatmap.2.bias"):
+        expected = torch.stack([first[key][1], fresh.module.detector.model.state_dict()[key][1], first[key][0]])
+        torch.testing.assert_close(state[key], expected, rtol=0, atol=0)
+    torch.testing.assert_close(state["head.size.2.weight"], first["head.size.2.weight"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_are_clipped_before_the_step(
+    optimizer: str, precision: str, small_overrides: list[str], tmp_path: Path
+) -> None:
+    norms: list[float] = []
+
+    class Watch(Callback):
+        def on_before_zero_grad(self, *_: object) -> None:
+            grads = [p.grad for p in run.module.detector.parameters() if p.grad is not None]
+            if grads:
+                norms.append(torch.nn.utils.get_total_norm(grads).item())
+
+    overrides = [*small_overrides, "data.val=[]", f"train.optimizer.name={optimizer}", "train.clip_norm=0.01",
+                 f"train.precision={precision}"]  # fmt: skip
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    assert norms
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_frozen_batch_norms_come_out_of_training_as_they_went_in(small_overrides: list[str], tmp_path: Path) -> None:
+    run = build_run(load_config("nano", [*small_overrides, "train.frozen_bn=true", "train.ema=0"]), tmp_path)
+    model = run.module.detector.model
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    run.trainer.fit(run.module, run.batches)
+    moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    norms = {key for key in before if key.endswith(("running_mean", "running_var"))}
+    assert moved & norms == {key for key in norms if not key.startswith("backbone.")}
+    assert any(key.startswith("backbone.") for key in moved)
+
+
+def test_each_component_of_the_gradient_is_clipped(small_overrides: list[str], tmp_path: Path) -> None:
+    largest: list[float] = []
+
+    class Watch(Callback):
+        def on_before_zero_grad(self, *_: object) -> None:
+            grads = [p.grad for p in run.module.detector.parameters() if p.grad is not None]
+            if grads:
+                largest.append(max(float(grad.abs().max()) for grad in grads))
+
+    overrides = [*small_overrides, "data.val=[]", "train.clip_value=0.001", "train.clip_norm=0"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    assert largest == pytest.approx([0.001] * len(largest))
+    assert largest
+
+
+def test_each_parameter_s_gradient_is_clipped_by_itself(small_overrides: list[str], tmp_path: Path) -> None:
+    norms: list[list[float]] = []
+
+    class Watch(Callback):
+        def on_before_zero_grad(self, *_: object) -> None:
+            grads = [p.grad for p in run.module.detector.parameters() if p.grad is not None]
+            if grads:
+                norms.append([float(grad.norm()) for grad in grads])
+
+    overrides = [*small_overrides, "data.val=[]", "train.clip_each=0.001", "train.clip_norm=0"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    run.trainer.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.trainer.fit(run.module, run.batches)
+    assert norms
+    for step in norms:
+        assert max(step) == pytest.approx(0.001, rel=1e-2)
+        assert sum(norm > 0.0009 for norm in step) > 5  # each has the limit to itself
+
+
+def test_the_cycle_of_swa_is_what_the_rate_does(small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "data.val=[]", "train.epochs=4", "train.swa=0.5", "train.swa_rates=[0.5,0.1]"]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    steps = len(run.batches)
+    rates = [run.module.schedule(step) for step in range(2 * steps, 4 * steps)]
+    assert rates[:steps] == rates[steps:]
+    assert rates[0] == 0.5
+    assert 0.1 < rates[steps - 1] < 0.2
+    with pytest.raises(InputError, match=r"goes with train.swa only"):
+        build_run(load_config("nano", [*overrides, "train.swa=0"]), tmp_path)
+
+
+@pytest.mark.parametrize("further", [[], ["augment.crop=relative_range", "augment.rotate=10", "data.workers=2"]])
+def test_multi_scale_training(further: list[str], small_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*small_overrides, "augment.short_sides=[64,96,128]", "augment.long_side=160", *further]
+    run = build_run(load_config("nano", overrides), tmp_path)
+    sizes = {tuple(batch.images.shape[2:]) for batch in run.batches}
+    assert len(sizes) > 1
+    assert all(side % 32 == 0 for size in sizes for side in size)
+    run.trainer.fit(run.module, run.batches)
+    assert np.isfinite(losses(tmp_path)).all()
+
+
+def test_multi_scale_training_and_what_needs_one_size(
+    small_overrides: list[str], onnx_file: Path, tmp_path: Path
+) -> None:
+    overrides = [*small_overrides, "augment.short_sides=[64,96]"]
+    with pytest.raises(InputError, match=r"augment.mosaic: takes pictures of one size"):
+        build_run(load_config("nano", [*overrides, "augment.mosaic=0.5"]), tmp_path)
+    with pytest.raises(InputError, match=r"takes pictures of one size only, leave out augment.short_sides"):
+        build_run(load_config("nano", [*overrides, f"distill.teachers=[{onnx_file}]"]), tmp_path)
+
+
+def test_less_data_than_a_batch_is_one_batch(small_overrides: list[str], tmp_path: Path) -> None:
+    run = build_run(load_config("nano", [*small_overrides, "train.batch_size=100"]), tmp_path)
+    assert len(run.batches) == 1
+    assert len(next(iter(run.batches)).images) == 24
+
+
+def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
+    draw_curves(
+        tmp_path / "curves.png", [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_$2": 0.5}]
+    )
+    assert (tmp_path / "curves.png").is_file()
