@@ -14,15 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from centerx.detections import Detections
     from centerx.errors import InputError
     from centerx.runtime import load
-    from centerx.types import Detections
 
 __version__ = "0.1.0"
 
 __all__ = ["Detections", "InputError", "__version__", "load"]
 
-_HOMES = {"Detections": "centerx.types", "InputError": "centerx.errors", "load": "centerx.runtime"}
+_HOMES = {"Detections": "centerx.detections", "InputError": "centerx.errors", "load": "centerx.runtime"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from centerx.build_model import build_detector, require_sizes, save_named, start_from
-from centerx.build_teaching import build_balance, build_teaching, open_teachers
+from centerx.build_teaching import build_balance, build_distiller, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
@@ -26,6 +26,7 @@ from centerx.data.check import alike_classes, announce, crowded_pictures, small_
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, require_pictures
 from centerx.data.source import SampleSource, check_class_names, only_with_objects, union_of_classes
+from centerx.detections import Detections
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.files import require_utf8
@@ -36,6 +37,7 @@ from centerx.models.deform import tap_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, tell, write_problems
 from centerx.targets import center_targets
+from centerx.tasks import TASKS
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
 from centerx.training.guard import FiniteLoss, SkipJumps
@@ -47,12 +49,8 @@ from centerx.training.pictures import compare_with_truth
 from centerx.training.processes import Processes
 from centerx.training.progress import BrokenImages, TrainProgress
 from centerx.training.record import KeepModels, RunRecord, WholeCheckpoints
-from centerx.training.teachers import (
-    Answer,
-    Claim,
-    taught_classes,
-)
-from centerx.types import Batch, Detections
+from centerx.training.teachers import Teacher
+from centerx.types import Batch
 
 PROBLEMS = "problems.json"  # of the data, in the run folder
 ROOM = 1 << 16  # bytes that a run folder must have room for before anything starts
@@ -88,7 +86,7 @@ def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
             images=Path(entry.images) if entry.images else None,
             format=entry.format,
             frame=entry.frame,
-        )._replace(complete=entry.complete)
+        )._replace(complete=entry.complete, fields=entry.fields)
         for entry in entries
     ]
     for dataset in datasets:
@@ -114,15 +112,15 @@ def build_run(config: Config, folder: Path) -> Run:
     if not train_data:
         raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
     teachers = open_teachers(config)
-    taught = [name for claim, _ in teachers for name in taught_classes(claim)]
+    taught = [name for teacher in teachers for name in teacher.student_classes]
     config = resolve_classes(config, train_data, taught)
     assert config.classes is not None
     check_class_names(config.classes, train_data, taught)
-    source = SampleSource(train_data, config.classes, config.data.range)
+    source = SampleSource(train_data, config.classes, config.data.range, TASKS[config.task])
     processes = Processes.detect(train.device)
     labels_alone = not teachers or config.distill.until < 1
-    if labels_alone and all(entry.record.ignore.all() for entry in source.entries):
-        ignored = any(len(entry.record.labels) for entry in source.entries)
+    if labels_alone and all(entry.record.objects.ignore.all() for entry in source.entries):
+        ignored = any(len(entry.record.objects.labels) for entry in source.entries)
         there = (
             "only ignored boxes (iscrowd, which tools set on painted masks, ignore or difficult)"
             if ignored
@@ -212,7 +210,7 @@ def data_problems(
     for dataset in different.values():
         problems += announce(dataset, actions, silent, config.data.range)
     small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
-    trainable = sum(int((~record.ignore).sum()) for record in records)
+    trainable = sum(int((~record.objects.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
         raise InputError(f"data.train: {small[0].where}: {small[0].what}")
     judged = [record for dataset in val_data for record in dataset.records]
@@ -263,7 +261,7 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
 
 
 def build_module(
-    config: Config, detector: Detector, epoch_steps: int, teachers: list[tuple[Claim, Answer]] | None = None
+    config: Config, detector: Detector, epoch_steps: int, teachers: list[Teacher] | None = None
 ) -> CenterNetModule:
     """Return the training module for epochs of so many steps."""
     assert config.classes is not None
@@ -273,8 +271,9 @@ def build_module(
     swa_start = total_steps - swa_epochs * epoch_steps
     if train.swa_rates and not train.swa:
         raise InputError("train.swa_rates: goes with train.swa only, set that above 0 or leave it out")
-    teaching = build_teaching(config, teachers or [], total_steps)
-    balance = build_balance(config, teaching)
+    branches = detector.model.head.branches
+    distiller = build_distiller(config, teachers or [], branches, total_steps)
+    balance = build_balance(config, distiller)
     learned = [detector, balance] if isinstance(balance, Uncertainty) else [detector]
     optimizer = build_optimizer(
         torch.nn.ModuleList(learned),
@@ -300,8 +299,15 @@ def build_module(
         stride=CenterNet.stride,
         min_overlap=loss.min_overlap,
         reach=loss.reach,
+        task=TASKS[config.task],
+        point_radius=loss.point_radius,
     )
-    criterion = partial(label_terms, squared_heatmap=loss.heatmap_type == "mse", relative_size=loss.relative_size)
+    criterion = partial(
+        label_terms,
+        branches=branches,
+        squared_heatmap=loss.heatmap_type == "mse",
+        relative_size=loss.relative_size,
+    )
     averaging = moving_average(train.ema) if train.ema else None
     if train.swa:
         averaging = equal_average(swa_start, epoch_steps)
@@ -313,7 +319,7 @@ def build_module(
         optimizer,
         schedule,
         averaging,
-        teaching,
+        distiller,
         train.clip_value,
         train.clip_each,
     )
@@ -336,7 +342,8 @@ def build_guard(config: Config) -> Callback:
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:
     """Return the evaluation during training, and its picture `val.png`."""
     assert config.classes is not None
-    source = SampleSource(val_data, config.classes, config.data.range)
+    task = TASKS[config.task]
+    source = SampleSource(val_data, config.classes, config.data.range, task)
     pictures = EvalPictures(source, config.data.input_size)
     batches = load_batches(
         pictures,
@@ -346,9 +353,9 @@ def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, proc
     )
 
     def draw(found: dict[int, Detections]) -> None:
-        compare_with_truth(folder / "val.png", source, found)
+        compare_with_truth(folder / "val.png", source, found, task)
 
-    return Evaluation(source, batches, config.train.val_every, draw)
+    return Evaluation(source, task, batches, config.train.val_every, draw)
 
 
 def build_trainer(config: Config, folder: Path, callbacks: list[Callback], processes: Processes) -> L.Trainer:

@@ -11,14 +11,15 @@ import torch
 
 from centerx.config import Config, dump_config, flat, parse_text
 from centerx.config.schema import NeckConfig
-from centerx.detector import Detector, MirrorDetector
+from centerx.detector import Detector, MirrorDetector, to_numpy
 from centerx.errors import InputError
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
-from centerx.models.head import CLASS_PARAMETERS
+from centerx.models.centernet import CLASS_PARAMETERS
 from centerx.models.neck import Neck
 from centerx.runtime.info import ModelInfo
-from centerx.types import Detections
+from centerx.tasks import TASKS
+from centerx.types import RawDetections
 
 WEIGHTLESS = {"pretrained", "top_k"}  # keys of `model` that change no shape
 
@@ -29,7 +30,9 @@ def build_model(config: Config) -> CenterNet:
     model = config.model
     backbone = Backbone(model.backbone, model.pretrained, model.last_stride)
     neck = build_neck(model.neck, backbone)
-    return CenterNet(backbone, neck, CenterHead(neck.out_channels, len(config.classes), model.head_channels))
+    task = TASKS[config.task]
+    head = CenterHead(neck.out_channels, len(config.classes), model.head_channels, task.branches)
+    return CenterNet(backbone, neck, head, task)
 
 
 def build_neck(config: NeckConfig, backbone: Backbone) -> Neck:
@@ -89,7 +92,9 @@ def model_info(config: Config) -> ModelInfo:
     """Return what a model file says of itself."""
     assert config.classes is not None
     data, top_k = config.data, config.model.top_k
-    return ModelInfo(config.classes, data.input_size, CenterNet.stride, top_k=top_k, value_range=data.range)
+    return ModelInfo(
+        config.classes, data.input_size, CenterNet.stride, top_k=top_k, value_range=data.range, task=config.task
+    )
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
@@ -117,7 +122,8 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
         raise InputError(
             f"{path}: its metadata names other classes than its configuration, take a file as it was written"
         )
-    return state, info._replace(top_k=config.model.top_k), config  # files of before say it there alone
+    # Files of before say these there alone.
+    return state, info._replace(top_k=config.model.top_k, task=config.task), config
 
 
 def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
@@ -185,11 +191,10 @@ class TorchSession:
             self.detector = MirrorDetector(self.detector)
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels."""
         sizes = None if picture_hw is None else torch.from_numpy(picture_hw)
-        boxes, scores, labels, _ = self.detector(torch.from_numpy(images), sizes)
-        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
+        return to_numpy(self.detector(torch.from_numpy(images), sizes))
 
 
 def open_session(path: Path) -> TorchSession:

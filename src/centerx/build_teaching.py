@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,31 +17,34 @@ from centerx.errors import InputError
 from centerx.levels import range_text
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
-from centerx.models import CenterNet
+from centerx.losses.term import FEATURES, Term
+from centerx.models import Branch, CenterNet
+from centerx.tasks import TASKS, Task
 from centerx.training.teachers import (
-    Answer,
-    BoxTeacher,
-    Claim,
+    DetectionTeacher,
+    Distiller,
     NetworkTeacher,
     Teacher,
-    Teaching,
-    plan_lessons,
+    TeacherModel,
+    map_channels,
 )
 
 NO_FACTORS = TermWeights()
 logger = logging.getLogger(__name__)
 
 
-def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
-    """Load the teachers of a configuration: what each could teach, and how it answers.
+def open_teachers(config: Config) -> list[Teacher]:
+    """Load the teachers of a configuration.
 
     Raises:
-        InputError: a file is missing, of another kind, or takes pictures of another size; two have one name.
+        InputError: a file is missing, of another kind, or takes pictures of another size; two have one name; every
+            weight of one is 0.
     """
-    opened: list[tuple[Claim, Answer]] = []
-    for entry, name in zip(config.distill.teachers, teacher_names(config.distill.teachers), strict=True):
+    entries, loss = config.distill.teachers, config.loss
+    teachers = []
+    for entry, name in zip(entries, teacher_names(entries), strict=True):
         path = Path(entry.weights)
-        answer: Answer
+        model: TeacherModel
         if path.suffix.lower() == ".safetensors":
             detector, info = load_detector(path)
             try:
@@ -50,20 +53,31 @@ def open_teachers(config: Config) -> list[tuple[Claim, Answer]]:
                 raise InputError(f"{path}: {error}") from None
             if config.train.channels_last:
                 detector.to(memory_format=torch.channels_last)
-            answer = NetworkTeacher(detector)
+            model = NetworkTeacher(detector)
         else:
             session = runtime.open_session(path)
             info = session.info
             if not session.any_size:
                 check_size(path, info.input_hw, config)
-            answer = BoxTeacher(session, path, len(info.class_names), CenterNet.stride, config.loss.min_overlap)
+            model = DetectionTeacher(
+                session,
+                path,
+                TASKS[info.task],
+                len(info.class_names),
+                CenterNet.stride,
+                loss.min_overlap,
+                loss.point_radius,
+            )
         if info.value_range != config.data.range:
             logger.warning(
                 f"{path}: this teacher was trained with data.range={range_text(info.value_range)}, not "
                 f"{range_text(config.data.range)}; set that where there are pictures of more than 8 bits"
             )
-        opened.append((Claim(name, info.class_names, entry.classes), answer))
-    return opened
+        figures = term_figures(config.distill, TASKS[config.task], loss.balance == "constant", entry.weight)
+        if not any(figures.values()):
+            raise InputError(f"distill: every term of teacher {name} has weight 0, raise one or leave the teacher out")
+        teachers.append(Teacher(name, model, info.class_names, TASKS[info.task], entry.classes, FEATURES in figures))
+    return teachers
 
 
 def teacher_names(entries: Sequence[TeacherConfig]) -> list[str]:
@@ -101,70 +115,77 @@ def check_size(path: Path, input_hw: tuple[int, int], config: Config) -> None:
         )
 
 
-def build_teaching(config: Config, teachers: list[tuple[Claim, Answer]], total_steps: int) -> Teaching | None:
-    """Return what the teachers do in a run of `total_steps`; None without teachers."""
+def build_distiller(
+    config: Config, teachers: list[Teacher], branches: Mapping[str, Branch], total_steps: int
+) -> Distiller | None:
+    """Return what the teachers do in a run of `total_steps`; None without teachers.
+
+    Args:
+        config: of the run, with class names.
+        teachers: of the run.
+        branches: of the student, by field.
+        total_steps: of the run.
+    """
     distill = config.distill
     if not teachers:
         return None
     assert config.classes is not None
-    features = []
-    for entry, (claim, _) in zip(distill.teachers, teachers, strict=True):
-        figures = term_figures(distill, config.loss.balance == "constant", entry.weight)
-        if not any(figures.values()):
-            raise InputError(
-                f"distill: every term of teacher {claim.name} has weight 0, raise one or leave the teacher out"
-            )
-        features.append("features" in figures)
-    lessons = plan_lessons([claim for claim, _ in teachers], config.classes, distill.shared)
     loss = DISTILL_LOSSES[distill.loss]
     if distill.relative_size:
         if distill.loss != "article":
             raise InputError("distill.relative_size: goes with distill.loss=article only, leave it out")
         loss = partial(article_terms, relative_size=True)
-    return Teaching(
-        [
-            Teacher(claim.name, answer, lesson, held)
-            for (claim, answer), lesson, held in zip(teachers, lessons, features, strict=True)
-        ],
+    return Distiller(
+        teachers,
+        map_channels(teachers, config.classes, distill.shared),
         loss,
-        len(config.classes),
+        config.classes,
+        TASKS[config.task],
+        branches,
         distill.labels,
         round(distill.until * total_steps),
     )
 
 
-def build_balance(config: Config, teaching: Teaching | None) -> Balance:
+def build_balance(config: Config, distiller: Distiller | None) -> Balance:
     """Return how the terms of labels and of each teacher are weighed.
 
     Teachers that share classes share the constants of their terms: at constant magnitude it would not show in the terms
     that a class counts for less.
     """
-    constant = config.loss.balance == "constant"
-    figures = term_figures(config.loss, constant)
-    for entry, teacher in zip(config.distill.teachers, teaching.teachers, strict=True) if teaching else ():
-        share = teacher.lesson.share.mean().item() if constant else 1.0
-        for term, figure in term_figures(config.distill, constant, entry.weight).items():
-            figures[f"kd/{teacher.name}/{term}"] = figure if term == "features" else figure * share
+    constant, task = config.loss.balance == "constant", TASKS[config.task]
+    figures = {Term(field): figure for field, figure in term_figures(config.loss, task, constant).items()}
+    for place, entry in enumerate(config.distill.teachers) if distiller else ():
+        assert distiller is not None
+        share = distiller.channel_maps[place].weight.mean().item() if constant else 1.0
+        known = {"heatmap", FEATURES, *(field.name for field in distiller.teachers[place].task.branches)}
+        for field, figure in term_figures(config.distill, task, constant, entry.weight).items():
+            if field in known:
+                figures[distiller.term(place, field)] = figure if field == FEATURES else figure * share
     if config.loss.balance == "uncertainty":
         zero = next((term for term, figure in figures.items() if not figure), None)
         if zero is not None:
-            raise InputError(f"loss.balance: uncertainty cannot start from weight 0 of {zero!r}, raise it")
+            raise InputError(f"loss.balance: uncertainty cannot start from weight 0 of {zero.label!r}, raise it")
         return Uncertainty(figures)
     return ConstantMagnitude(figures) if constant else FixedWeights(figures)
 
 
 def term_figures(
-    section: LossConfig | DistillConfig, constant: bool, factors: TermWeights = NO_FACTORS
+    section: LossConfig | DistillConfig, task: Task, constant: bool, factors: TermWeights = NO_FACTORS
 ) -> dict[str, float]:
-    """The weight of each loss term, or its constant, unless its weight is 0; features are left out where it is 0.
+    """Return the weight of each loss term, or its constant, unless its weight is 0.
+
+    Features are left out where their weight is 0.
 
     Args:
-        section: of weights, with constants in it. constant: whether those are asked for.
+        section: of weights, with constants in it.
+        task: whose fields have terms.
+        constant: whether constants are asked for.
         factors: of one teacher, by which they are multiplied.
     """
     source = section.constant if constant else section
-    terms = [name for name in ("heatmap", "size", "offset", "features") if hasattr(section, name)]
+    fields = ["heatmap", *(field.name for field in task.branches), *([FEATURES] if hasattr(section, FEATURES) else [])]
     figures: dict[str, float] = {
-        name: getattr(source, name) * getattr(factors, name) if getattr(section, name) else 0.0 for name in terms
+        name: getattr(source, name) * getattr(factors, name) if getattr(section, name) else 0.0 for name in fields
     }
-    return {name: figure for name, figure in figures.items() if figure or name != "features"}
+    return {name: figure for name, figure in figures.items() if figure or name != FEATURES}

@@ -1,4 +1,4 @@
-"""HeadOutputs -> Detections, inside the graph: peaks by comparison, top-k, boxes. No NMS."""
+"""Maps -> RawDetections, inside the graph: peaks by comparison, top-k, geometry. No NMS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from centerx.types import Detections, HeadOutputs
+from centerx.tasks import ArrayFunctions, Task
+from centerx.types import Maps, RawDetections
 
 SUPPRESSED = 3e4  # what a cell that is no peak loses: no logit is as large, and what is left scores exactly 0
 EARLIER = (-1, -1, -1, 0), (-1, 0, 1, -1)  # rows and columns of the neighbours before a cell in reading order
@@ -33,67 +34,80 @@ class Decode(nn.Module):
     Args:
         top_k: the most detections of one picture.
         stride: pixels per cell.
+        task: of the network.
     """
 
-    def __init__(self, top_k: int, stride: int) -> None:
+    def __init__(self, top_k: int, stride: int, task: Task) -> None:
         super().__init__()
         self.top_k = top_k
         self.stride = stride
+        self.task = task
 
-    def forward(self, outputs: HeadOutputs, input_hw: tuple[int, int], picture_hw: Tensor | None = None) -> Detections:
-        """Return the best `top_k` peaks of all classes together, boxes clipped to the (height, width) input.
+    def forward(self, maps: Maps, input_hw: tuple[int, int], picture_hw: Tensor | None = None) -> RawDetections:
+        """Return the best `top_k` peaks of all classes together, their geometry clipped to the input.
 
-        A peak whose box has no area inside the picture is none. Places for which there is no peak score 0. Peaks are
-        those of `peaks`, in less time: equal neighbours are told apart among twice as many candidates as asked for,
-        not in whole maps. So a plateau of more cells than that leaves no place for weaker peaks.
+        A peak that is empty inside the picture, such as a box without an area, is none. Places for which there is no
+        peak score 0. Peaks are those of `peaks`, in less time: equal neighbours are told apart among twice as many
+        candidates as asked for, not in whole maps. So a plateau of more cells than that leaves no place for weaker
+        peaks.
 
         Args:
-            outputs: the maps. input_hw: height and width of the input in pixels.
+            maps: of B pictures.
+            input_hw: height and width of the input in pixels.
             picture_hw: (B, 2) height and width of each picture in input pixels, from the top left corner on; the whole
                 input without it.
         """
-        heatmap = outputs.heatmap.float()
+        heatmap = maps.heatmap.float()
         classes, height, width = heatmap.shape[1:]
         cells = height * width
-        boxes = self.boxes(outputs, input_hw)
-        outside = without_area(boxes, picture_hw) | (F.max_pool2d(heatmap, 3, stride=1, padding=1) > heatmap)
+        raw = {name: values.float() for name, values in maps.fields.items()}
+        outputs = self.task.decode(raw, grid(height, width, heatmap.device), self.stride, input_hw, TORCH)
+        corner = None if picture_hw is None else picture_hw.flip(1)[..., None, None]
+        outside = self.task.empty(outputs, corner, TORCH) | (F.max_pool2d(heatmap, 3, stride=1, padding=1) > heatmap)
         # A subtraction, as `where` takes four times as long in ONNX Runtime; of a number that half precision holds too.
         candidates = (heatmap - outside.float() * SUPPRESSED).flatten(1)
         best, flat = candidates.topk(min(2 * self.top_k, classes * cells))
-        best = best - follows_its_equal(heatmap, best, flat) * SUPPRESSED
+        best = best - tied_with_earlier(heatmap, best, flat) * SUPPRESSED
         # ONNX Runtime's sigmoid rounds some close neighbours the other way round, so they are sorted by score.
         scores, order = best.sigmoid().topk(min(self.top_k, classes * cells))
         flat = flat.gather(1, order)
         labels = flat // cells
-        return Detections(gather_cells(boxes, flat - labels * cells), scores, labels)
-
-    def boxes(self, outputs: HeadOutputs, input_hw: tuple[int, int]) -> Tensor:
-        """(B, 4, h, w) float32: the box of every cell, xyxy in pixels, clipped to the input."""
-        height, width = outputs.size.shape[-2:]
-        device = outputs.size.device
-        columns, rows = torch.meshgrid(
-            torch.arange(width, device=device), torch.arange(height, device=device), indexing="xy"
+        index = flat - labels * cells
+        return RawDetections(
+            {name: at_cells(each, index).transpose(1, 2) for name, each in outputs.items()}, scores, labels
         )
-        centre = torch.stack([columns, rows]) + outputs.offset.float()
-        half = outputs.size.float().clamp(min=0) / 2
-        corners = torch.cat([centre - half, centre + half], dim=1) * self.stride
-        limit = torch.tensor([input_hw[1], input_hw[0]] * 2, dtype=torch.float32, device=device)
-        return torch.minimum(corners.clamp(min=0), limit[:, None, None])
 
 
-def without_area(boxes: Tensor, picture_hw: Tensor | None) -> Tensor:
-    """(B, 1, h, w) bool: where boxes (B, 4, h, w) have no width or no height inside pictures of (B, 2) pixels."""
-    low, high = boxes.split(2, dim=1)
-    if picture_hw is not None:
-        high = torch.minimum(high, picture_hw.flip(1)[..., None, None])
-    return (high - low).amin(dim=1, keepdim=True) <= 0
+def grid(height: int, width: int, device: torch.device) -> Tensor:
+    """(2, h, w) int64 column and row of each cell."""
+    columns, rows = torch.meshgrid(
+        torch.arange(width, device=device), torch.arange(height, device=device), indexing="xy"
+    )
+    return torch.stack([columns, rows])
 
 
-def follows_its_equal(heatmap: Tensor, values: Tensor, flat: Tensor) -> Tensor:
+def clip(positions: Tensor, input_hw: tuple[int, int]) -> Tensor:
+    """Clip pairs of x and y (B, D, h, w) to a height and a width."""
+    limit = torch.tensor([*input_hw[::-1]] * (positions.shape[1] // 2), dtype=torch.float32, device=positions.device)
+    return torch.minimum(positions.clamp(min=0), limit[:, None, None])
+
+
+TORCH = ArrayFunctions(
+    join=lambda arrays: torch.cat(arrays, dim=1),
+    halves=lambda array: array.chunk(2, dim=1),
+    clip=clip,
+    least=lambda array: array.amin(dim=1, keepdim=True),
+    minimum=torch.minimum,
+)
+
+
+def tied_with_earlier(heatmap: Tensor, values: Tensor, flat: Tensor) -> Tensor:
     """(B, K) float32: 1 where a neighbour before the cell, in reading order, has the same value, else 0.
 
     Args:
-        heatmap: (B, C, h, w). values, flat: (B, K) at cells, and their indices into (C, h, w).
+        heatmap: (B, C, h, w).
+        values: (B, K) at some of its cells.
+        flat: (B, K) their indices into (C, h, w).
     """
     height, width = heatmap.shape[-2:]
     flat = flat[..., None]
@@ -106,7 +120,6 @@ def follows_its_equal(heatmap: Tensor, values: Tensor, flat: Tensor) -> Tensor:
     return (inside & (earlier == values[..., None])).float().amax(dim=-1)
 
 
-def gather_cells(maps: Tensor, index: Tensor) -> Tensor:
-    """Values of (B, D, h, w) at flat cells (B, K) -> (B, K, D)."""
-    flat = maps.flatten(2)
-    return flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)
+def at_cells(values: Tensor, index: Tensor) -> Tensor:
+    """Values of (B, D, h, w) at flat cells (B, P) -> (B, D, P)."""
+    return values.flatten(2).gather(2, index[:, None].expand(-1, values.shape[1], -1))

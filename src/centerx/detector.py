@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from centerx.decode import Decode
+from centerx.fields import Field
 from centerx.models.centernet import CenterNet
-from centerx.types import Detections, HeadOutputs
+from centerx.types import Maps, RawDetections
 
 
 class Detector(nn.Module):
@@ -22,9 +25,9 @@ class Detector(nn.Module):
     def __init__(self, model: CenterNet, top_k: int) -> None:
         super().__init__()
         self.model = model
-        self.decode = Decode(top_k, model.stride)
+        self.decode = Decode(top_k, model.stride, model.task)
 
-    def forward(self, images: Tensor, picture_hw: Tensor | None = None) -> Detections:
+    def forward(self, images: Tensor, picture_hw: Tensor | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> detections in input pixels, best first, K = min(top_k, C * h * w).
 
         Args:
@@ -44,22 +47,35 @@ class MirrorDetector(Detector):
     def __init__(self, detector: Detector) -> None:
         super().__init__(detector.model, detector.decode.top_k)
 
-    def forward(self, images: Tensor, picture_hw: Tensor | None = None) -> Detections:
+    def forward(self, images: Tensor, picture_hw: Tensor | None = None) -> RawDetections:
         """As `Detector.forward`, at twice the cost."""
-        maps = mean_with_mirror(self.model(images), self.model(images.flip(-1)))
+        maps = mean_with_mirror(self.model(images), self.model(images.flip(-1)), self.model.task.branches)
         return self.decode(maps, images.shape[-2:], picture_hw)
 
 
-def mean_with_mirror(outputs: HeadOutputs, mirrored: HeadOutputs) -> HeadOutputs:
-    """The mean of the maps of pictures and of their mirror images: of probabilities, sizes and centres.
+def to_numpy(found: RawDetections) -> RawDetections:
+    """Return detections of torch as arrays."""
+    values = {name: each.cpu().numpy() for name, each in found.values.items()}
+    return RawDetections(values, found.scores.cpu().numpy(), found.labels.cpu().numpy())
 
-    A centre a share x into its cell lies 1 - x into the mirrored one.
+
+def mean_with_mirror(maps: Maps, mirrored: Maps, branches: Sequence[Field]) -> Maps:
+    """Return the mean of the maps of pictures and of their mirror images: of probabilities and of fields.
+
+    Args:
+        maps: of the pictures.
+        mirrored: of their mirror images.
+        branches: the fields in the maps.
     """
-    first, second = outputs.heatmap.float(), mirrored.heatmap.float().flip(-1)
+    first, second = maps.heatmap.float(), mirrored.heatmap.float().flip(-1)
     yes, no = (torch.logaddexp(F.logsigmoid(sign * first), F.logsigmoid(sign * second)) for sign in (1, -1))
-    across, down = mirrored.offset.flip(-1).unbind(1)
-    return HeadOutputs(
-        yes - no,  # the logit of the mean probability, finite however sure both are
-        (outputs.size + mirrored.size.flip(-1)) / 2,
-        (outputs.offset + torch.stack([1 - across, down], dim=1)) / 2,
-    )
+    means = {each.name: (maps.fields[each.name] + mirror(mirrored.fields[each.name], each)) / 2 for each in branches}
+    return Maps(yes - no, means)  # the logit of the mean probability, finite however sure both are
+
+
+def mirror(values: Tensor, field: Field) -> Tensor:
+    """Return the map (B, D, h, w) of a field on the mirror image."""
+    factor, summand = values.new_tensor(field.kind.mirror * field.num_values).T[..., None, None]
+    order = field.flip or range(field.num_values)
+    pairs = (values.flip(-1) * factor + summand).unflatten(1, (field.num_values, -1))
+    return pairs[:, list(order)].flatten(1, 2)

@@ -42,7 +42,7 @@ class Letterbox(NamedTuple):
         return self.scale * self.source_hw[0], self.scale * self.source_hw[1]
 
     def to_source(self, boxes: np.ndarray) -> np.ndarray:
-        """Input-pixel xyxy (..., 4) -> source-pixel xyxy, clipped to the picture."""
+        """Input-pixel xyxy (..., 4), or other pairs of x and y -> source pixels, clipped to the picture."""
         return clip_boxes(boxes / np.float32(self.scale), self.source_hw)
 
 
@@ -99,19 +99,24 @@ def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
     )
 
 
+def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Move positions (..., 2), x then y, by `matrix`; float64."""
+    moved = points @ matrix[:2, :2].T + matrix[:2, 2]
+    if matrix[2, 0] or matrix[2, 1]:  # a perspective
+        moved = moved / (points @ matrix[2, :2] + matrix[2, 2])[..., None]
+    return moved
+
+
 def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Move xyxy (N, 4) by `matrix`; a turned or bent box becomes the upright box around its four corners."""
-    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    moved = corners @ matrix[:2, :2].T + matrix[:2, 2]
-    if matrix[2, 0] or matrix[2, 1]:  # a perspective
-        moved = moved / (corners @ matrix[2, :2] + matrix[2, 2])[..., None]
+    moved = transform_points(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2), matrix)
     return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).astype(boxes.dtype)
 
 
 def clip_boxes(boxes: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
-    """Clip xyxy (..., 4) to a picture of `image_hw`."""
+    """Clip xyxy (..., 4), or other positions in pairs of x and y, to a picture of `image_hw`."""
     height, width = image_hw
-    return np.clip(boxes, 0, np.array([width, height, width, height], dtype=boxes.dtype))
+    return np.clip(boxes, 0, np.array([width, height] * (boxes.shape[-1] // 2), dtype=boxes.dtype))
 
 
 def box_area(boxes: np.ndarray) -> np.ndarray:

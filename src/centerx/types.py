@@ -1,7 +1,8 @@
 """The types that every part shares, and nothing else.
 
-Axes: B images of a batch, C classes, N objects of an image, K slots, (H, W) the input in pixels, (h, w) the
-output grid; one cell of the grid is `stride` pixels. Boxes are continuous xyxy: pixel i covers [i, i + 1].
+Axes: B images of a batch, C classes, N objects, F fields, P places, K detections of a picture, (H, W) the input in
+pixels, (h, w) the output grid; one cell of the grid is `stride` pixels. Boxes are continuous xyxy: pixel i covers
+[i, i + 1].
 
 Named tuples, because Lightning, torch.export and DataLoader walk through them unaided.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from centerx.objects import Objects
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,18 +26,15 @@ class Sample(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        boxes: (N, 4) float32 xyxy pixels.
-        labels: (N,) int64 class indices of the model.
-        ignore: (N,) bool; True where an object is neither a positive nor a negative (crowd, difficult, cut away).
-        annotated: (C,) bool; the classes labelled exhaustively on this picture. The others are unsupervised.
+        objects: on it, in its pixels.
+        supervised: (C, 1 + F) bool; whether labels tell of a class its centres (column 0) and each field of the task.
+            The rest has no supervisor but teachers.
         image_id: the data set's own id.
     """
 
     image: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
-    ignore: np.ndarray
-    annotated: np.ndarray
+    objects: Objects
+    supervised: np.ndarray
     image_id: int | str
 
 
@@ -43,100 +43,72 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, H, W) uint8 RGB: each model normalises for itself, so a teacher sees its own pixels.
-        boxes: B tensors (N, 4) float32 xyxy input pixels.
-        labels: B tensors (N,) int64.
-        ignore: B tensors (N,) bool.
-        annotated: (B, C) bool.
+        objects: of all pictures, as tensors in input pixels.
+        supervised: (B, C, 1 + F) bool.
         letterboxes: how each picture was placed; None where augmentation chose the placement.
         image_ids: B ids.
         skipped: what was wrong with pictures that could not be read and were replaced.
     """
 
     images: Tensor
-    boxes: list[Tensor]
-    labels: list[Tensor]
-    ignore: list[Tensor]
-    annotated: Tensor
+    objects: Objects
+    supervised: Tensor
     letterboxes: list[Letterbox | None]
     image_ids: list[int | str]
     skipped: list[str]
 
 
-class CenterTargets(NamedTuple):
-    """What a CenterNet should answer for a batch.
+class Places(NamedTuple):
+    """Cells at which a network learns fields: of labelled objects, or all cells, weighted by what a teacher sees.
 
-    K is the most places on one of its pictures where size and offset are asked for: the centre cell of each object,
-    and its neighbours where the targets reach that far. It is no cap.
+    P is the most places on one picture; those with fewer are padded with weight 0.
+
+    Attributes:
+        index: (B, P) int64 flat cell y * w + x; None where the places are all cells in order.
+        goals: by field, (B, D, P) what the network is to say there.
+        weights: by field, (B, P) float32 of each place, 0 where the field is not known.
+    """
+
+    index: Tensor | None  # type: ignore[assignment]  # the name tuple.index is of no use here
+    goals: dict[str, Tensor]
+    weights: dict[str, Tensor]
+
+
+class Targets(NamedTuple):
+    """What labels tell a CenterNet to say of a batch.
 
     Attributes:
         heatmap: (B, C, h, w) float32 in [0, 1], exactly 1 at the centre cell of an object.
         weight: (B, C, h, w) float32; 0 where a class is unsupervised or an ignored object lies.
-        index: (B, K) int64 flat cell y * w + x.
-        size: (B, K, 2) float32 width and height in cells.
-        offset: (B, K, 2) float32: from the cell to the object's centre, x then y, in cells; [0, 1) at the centre cell.
-        valid: (B, K) bool; False in the padding slots.
+        places: the centre cell of each object, and its neighbours where the targets reach that far.
     """
 
     heatmap: Tensor
     weight: Tensor
-    index: Tensor  # type: ignore[assignment]  # the name tuple.index is of no use here
-    size: Tensor
-    offset: Tensor
-    valid: Tensor
+    places: Places
 
 
-class HeadOutputs(NamedTuple):
-    """The network's maps.
+class Maps(NamedTuple):
+    """What a network says of B pictures.
 
     Attributes:
         heatmap: (B, C, h, w) logits, never after a sigmoid.
-        size: (B, 2, h, w) width and height in cells.
-        offset: (B, 2, h, w) the centre inside its cell, x then y.
+        fields: by field, (B, D, h, w) in cells; `offset` is the centre inside its cell, x then y.
     """
 
     heatmap: Tensor
-    size: Tensor
-    offset: Tensor
+    fields: dict[str, Tensor]
 
 
-class Detections(NamedTuple):
-    """Boxes found, best first.
+class RawDetections(NamedTuple):
+    """The K best places of each of B pictures, in input pixels; those that are no peaks score 0.
 
     Attributes:
-        boxes: (..., K, 4) float32 xyxy pixels.
-        scores: (..., K) float32 in [0, 1].
-        labels: (..., K) int64 class indices.
-        class_names: the name of each class index; empty inside the network.
+        values: by output of the task, (B, K, D) float32, such as `boxes` (B, K, 4) xyxy.
+        scores: (B, K) float32 in [0, 1], falling.
+        labels: (B, K) int64 class indices.
     """
 
-    boxes: Any
+    values: dict[str, Any]
     scores: Any
     labels: Any
-    class_names: tuple[str, ...] = ()
-
-    def above(self, score: float) -> Detections:
-        """Return the detections of one picture that score at least `score`."""
-        return self._where(self.scores >= score)
-
-    def with_area(self) -> Detections:
-        """Return the detections of one picture whose boxes have a width and a height."""
-        return self._where((self.boxes[..., 2:] > self.boxes[..., :2]).all(-1))
-
-    def _where(self, keep: Any) -> Detections:
-        return self._replace(boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
-
-    def to_supervision(self) -> Any:
-        """Return one picture's detections as `supervision.Detections`.
-
-        Raises:
-            ModuleNotFoundError: without the extra `centerx[supervision]`.
-        """
-        import supervision
-
-        names = np.array([self.class_names[label] for label in self.labels], dtype=str)
-        return supervision.Detections(
-            xyxy=np.asarray(self.boxes, dtype=np.float32).reshape(-1, 4),
-            confidence=np.asarray(self.scores, dtype=np.float32),
-            class_id=np.asarray(self.labels, dtype=int),
-            data={"class_name": names},
-        )

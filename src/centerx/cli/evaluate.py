@@ -41,8 +41,8 @@ def evaluate(
         require_writable(json_file, [model, data])
     wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
-    if all(record.ignore.all() for record in dataset.records):
-        there = "only ignored boxes" if any(len(record.labels) for record in dataset.records) else "no boxes"
+    if all(record.objects.ignore.all() for record in dataset.records):
+        there = "only ignored boxes" if any(len(record.objects.labels) for record in dataset.records) else "no boxes"
         raise InputError(f"{data}: {there} on any of {len(dataset.records)} pictures, nothing to evaluate against")
     if model.suffix != ".json":
         require_pictures(dataset)

@@ -123,7 +123,7 @@ def tell_precision(model: Path, exported: Path, data: list[Dataset], class_names
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_model
 
-    labelled = any(len(record.labels) for dataset in data for record in dataset.records)
+    labelled = any(len(record.objects.labels) for dataset in data for record in dataset.records)
     if labelled and set(class_names) & set(union_of_classes(data)):
         before, after = (evaluate_model(file, data, batch_size=8).AP or 0.0 for file in (model, exported))
         print(f"AP {before:.4f} before, {after:.4f} after: {after - before:+.4f}")

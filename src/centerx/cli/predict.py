@@ -19,9 +19,9 @@ from centerx.files import json_list, require_writable
 if TYPE_CHECKING:
     import numpy as np
 
+    from centerx.detections import Detections
     from centerx.runtime import Predictor
     from centerx.runtime.sources import Source
-    from centerx.types import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def predict(
         results = stack.enter_context(closing(ahead(detect(predictor, frames, batch, score))))
         for frame, detections in results:
             drawings.add(frame, detections)
-            entry = describe(str(frame.source.path), frame.image.shape[:2], detections)
+            entry = describe(str(frame.source.path), frame.image.shape[:2], detections, predictor.task)
             pictures += 1
             objects += len(detections.scores)
             if write is not None:

@@ -92,6 +92,11 @@ class DataEntry(Section):
         description="classes of the model that the data set lacks are not on its pictures either and count as "
         "background; without it they are unsupervised",
     )
+    fields: Annotated[tuple[str, ...] | None, BeforeValidator(as_list)] = Field(
+        None,
+        description="which fields of its objects are labelled beside the centre, such as [size]; [] for centres alone, "
+        "where boxes are rough; without it all that the data set has",
+    )
     only_with_objects: bool = Field(
         False,
         description="leave out the pictures without a box of the classes read; an ignored box, such as a crowd, "
@@ -268,6 +273,9 @@ class LossConfig(Section):
     reach: Annotated[int, Field(ge=0)] = Field(
         1, description="size and offset are learned at cells up to this far from the centre cell; 0: there alone"
     )
+    point_radius: NonNegative = Field(
+        2.0, description="radius in cells of the Gaussian of an object that is marked by a point, without a box"
+    )
 
 
 class TermWeights(Section):
@@ -408,6 +416,7 @@ class TrainConfig(Section):
 class Config(Section):
     """A whole run."""
 
+    task: Literal["boxes"] = Field("boxes", description="what an object is: boxes: a centre with a width and a height")
     classes: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
         None, description="the model's class names, in order; without it, all that the training data declares"
     )

@@ -13,15 +13,13 @@ from torchvision.transforms import v2
 from centerx.errors import InputError, nearest
 from centerx.geometry import (
     PAD_VALUE,
-    box_area,
-    clip_boxes,
     perspective_matrix,
     rotation_matrix,
     scale_matrix,
     shift_matrix,
-    transform_boxes,
     warp_image,
 )
+from centerx.objects import join_objects
 from centerx.types import Sample
 
 STRIDE = 32  # of the network's coarsest map: sides of its input are multiples
@@ -72,16 +70,15 @@ class RandomCrop:
         share = rng.uniform(self.size, 1) if self.more else self.size
         height, width = np.maximum(np.rint(whole * share), 1).astype(int)
         least, most = np.zeros(2), whole - (height, width)
-        objects = sample.boxes[~sample.ignore]
-        if len(objects):
-            box = objects[rng.integers(len(objects))]
+        boxes = sample.objects.boxes[~sample.objects.ignore]
+        if len(boxes):
+            box = boxes[rng.integers(len(boxes))]
             centre = np.clip((box[1::-1] + box[:1:-1]) / 2, 0, whole)
             least = np.clip(np.ceil(centre - (height, width)), 0, most)
             most = np.clip(np.floor(centre), least, most)
         top, left = (int(value) for value in rng.integers(least.astype(int), most.astype(int), endpoint=True))
-        shift = shift_matrix(-left, -top)
-        moved = move_boxes(sample, shift, (int(height), int(width)), self.min_visible)
-        return moved._replace(image=sample.image[top : top + height, left : left + width])
+        objects = sample.objects.warp(shift_matrix(-left, -top)).crop((int(height), int(width)), self.min_visible)
+        return sample._replace(image=sample.image[top : top + height, left : left + width], objects=objects)
 
 
 class RandomAffine:
@@ -153,22 +150,9 @@ class RandomAffine:
 
 
 def warp_sample(sample: Sample, matrix: np.ndarray, output_hw: tuple[int, int], min_visible: float) -> Sample:
-    """Move picture and boxes by `matrix`. Boxes wholly outside go; those mostly outside become ignored."""
-    moved = move_boxes(sample, matrix, output_hw, min_visible)
-    return moved._replace(image=warp_image(sample.image, matrix, output_hw))
-
-
-def move_boxes(sample: Sample, matrix: np.ndarray, output_hw: Hw, min_visible: float) -> Sample:
-    """`warp_sample` for all but the picture itself."""
-    moved = transform_boxes(sample.boxes, matrix)
-    clipped = clip_boxes(moved, output_hw)
-    visible = box_area(clipped) / np.maximum(box_area(moved), 1e-9)
-    keep = visible > 0
-    return sample._replace(
-        boxes=clipped[keep],
-        labels=sample.labels[keep],
-        ignore=(sample.ignore | (visible < min_visible))[keep],
-    )
+    """Move picture and objects by `matrix`. Objects wholly outside go; those mostly outside become ignored."""
+    objects = sample.objects.warp(matrix).crop(output_hw, min_visible)
+    return sample._replace(image=warp_image(sample.image, matrix, output_hw), objects=objects)
 
 
 def pad_image(image: np.ndarray, multiple: int) -> np.ndarray:
@@ -180,7 +164,7 @@ def pad_image(image: np.ndarray, multiple: int) -> np.ndarray:
 def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: float = 0.3) -> Sample:
     """Four samples of one size (H, W) around a random point of one picture of the same size.
 
-    Each contributes a window of itself at full scale. A class counts as annotated only where it is in all four.
+    Each contributes a window of itself at full scale. What labels tell of a class counts where they do in all four.
     `min_visible` is that of `RandomAffine`.
     """
     height, width = samples[0].image.shape[:2]
@@ -195,13 +179,11 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: flo
         corner = (rng.random(2) * (width - hw[1], height - hw[0])).astype(int)
         part = warp_sample(sample, shift_matrix(-float(corner[0]), -float(corner[1])), hw, min_visible)
         image[top:bottom, left:right] = part.image
-        parts.append(part._replace(boxes=part.boxes + np.array([left, top, left, top], dtype=part.boxes.dtype)))
+        parts.append(part._replace(objects=part.objects.warp(shift_matrix(left, top))))
     return Sample(
         image,
-        np.concatenate([part.boxes for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.ignore for part in parts]),
-        np.logical_and.reduce([part.annotated for part in parts]),
+        join_objects([part.objects for part in parts]),
+        np.logical_and.reduce([part.supervised for part in parts]),
         samples[0].image_id,
     )
 

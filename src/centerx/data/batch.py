@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.reduction import ForkingPickler
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -17,7 +16,8 @@ from torch.utils.data import Dataset as TorchDataset
 from centerx.data.augment import STRIDE, ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
-from centerx.geometry import PAD_VALUE, Letterbox, transform_boxes, warp_image
+from centerx.geometry import PAD_VALUE, Letterbox, warp_image
+from centerx.objects import join_objects, make_objects
 from centerx.types import Batch, Sample
 
 Key = tuple[int, int]  # epoch, index
@@ -60,7 +60,7 @@ class TrainPictures(TorchDataset[Batch]):
                 parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
         except LookupError:
-            return empty_batch((STRIDE, STRIDE), len(self.source.class_names))._replace(skipped=skipped)
+            return empty_batch((STRIDE, STRIDE), self.source)._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))
         return to_batch(sample, None, skipped)
 
@@ -96,12 +96,12 @@ class EvalPictures(TorchDataset[Batch]):
         try:
             sample = self.source.sample(index)
         except InputError as error:
-            return empty_batch(self.input_hw, len(self.source.class_names))._replace(skipped=[str(error)])
+            return empty_batch(self.input_hw, self.source)._replace(skipped=[str(error)])
         hw = sample.image.shape[0], sample.image.shape[1]
         letterbox = Letterbox.fit(hw, self.input_hw)
         placed = sample._replace(
             image=warp_image(sample.image, letterbox.matrix, self.input_hw),
-            boxes=transform_boxes(sample.boxes, letterbox.matrix),
+            objects=sample.objects.warp(letterbox.matrix),
             image_id=index,
         )
         return to_batch(placed, letterbox, [])
@@ -156,20 +156,20 @@ def to_batch(sample: Sample, letterbox: Letterbox | None, skipped: list[str]) ->
     """A sample -> a batch of one."""
     return Batch(
         images=torch.from_numpy(sample.image)[None].permute(0, 3, 1, 2),
-        boxes=[torch.from_numpy(sample.boxes)],
-        labels=[torch.from_numpy(sample.labels)],
-        ignore=[torch.from_numpy(sample.ignore)],
-        annotated=torch.from_numpy(sample.annotated)[None],
+        objects=sample.objects.map(torch.from_numpy),
+        supervised=torch.from_numpy(sample.supervised)[None],
         letterboxes=[letterbox],
         image_ids=[sample.image_id],
         skipped=skipped,
     )
 
 
-def empty_batch(input_hw: tuple[int, int], num_classes: int) -> Batch:
+def empty_batch(input_hw: tuple[int, int], source: SampleSource) -> Batch:
     """A batch of no pictures."""
     images = torch.zeros((0, 3, *input_hw), dtype=torch.uint8)
-    return Batch(images, [], [], [], torch.zeros((0, num_classes), dtype=torch.bool), [], [], [])
+    objects = make_objects(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)).map(torch.from_numpy)
+    shape = 0, len(source.class_names), len(source.task.attributes)
+    return Batch(images, objects, torch.zeros(shape, dtype=torch.bool), [], [], [])
 
 
 def collate(batches: Sequence[Batch]) -> Batch:
@@ -179,12 +179,14 @@ def collate(batches: Sequence[Batch]) -> Batch:
     background, as it is around any picture that does not fill the input: the network learns to find nothing there.
     """
     height, width = (max(batch.images.shape[axis] for batch in batches) for axis in (2, 3))
+    parts, before = [], 0
+    for batch in batches:
+        parts.append(batch.objects._replace(image=batch.objects.image + before))
+        before += len(batch.images)
     return Batch(
         images=torch.cat([pixels_last(batch.images, height, width) for batch in batches]).permute(0, 3, 1, 2),
-        boxes=[boxes for batch in batches for boxes in batch.boxes],
-        labels=[labels for batch in batches for labels in batch.labels],
-        ignore=[ignore for batch in batches for ignore in batch.ignore],
-        annotated=torch.cat([batch.annotated for batch in batches]),
+        objects=join_objects(parts, torch.cat),
+        supervised=torch.cat([batch.supervised for batch in batches]),
         letterboxes=[letterbox for batch in batches for letterbox in batch.letterboxes],
         image_ids=[image_id for batch in batches for image_id in batch.image_ids],
         skipped=[message for batch in batches for message in batch.skipped],
@@ -207,21 +209,3 @@ def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
     below, right = height - images.shape[2], width - images.shape[3]
     images = images.permute(0, 2, 3, 1)
     return F.pad(images, (0, 0, 0, right, 0, below), value=PAD_VALUE) if below or right else images
-
-
-def reduce_batch(batch: Batch) -> tuple[Callable[..., Batch], tuple[object, ...]]:
-    """How a batch goes from a worker to the trainer: pictures in shared memory, small tensors as bytes.
-
-    By itself torch shares each tensor, which costs a file descriptor and a socket for every picture's boxes.
-    """
-    boxes, labels, ignore = ([each.numpy() for each in lists] for lists in (batch.boxes, batch.labels, batch.ignore))
-    return restore_batch, (batch.images, boxes, labels, ignore, *batch[4:])
-
-
-def restore_batch(images: torch.Tensor, *fields: Any) -> Batch:
-    """The batch that `reduce_batch` took apart."""
-    boxes, labels, ignore = ([torch.from_numpy(array) for array in arrays] for arrays in fields[:3])
-    return Batch(images, boxes, labels, ignore, *fields[3:])
-
-
-ForkingPickler.register(Batch, reduce_batch)

@@ -16,7 +16,6 @@ from centerx.data.dataset import (
     RecordBuilder,
     is_number,
     join_records,
-    keep_boxes,
     keep_classes,
     upright_around,
 )
@@ -210,13 +209,14 @@ def _supervised(
     supervised = []
     for record in records:
         negative, partial = lists.get(record.image_id, (set(), set()))
-        present = set(record.labels.tolist())
-        keep = ~np.isin(record.labels, list(partial))
+        present = set(record.objects.labels.tolist())
+        keep = ~np.isin(record.objects.labels, list(partial))
         if not keep.all():
             count = int((~keep).sum())
             what = f"{count} boxes of classes that it does not label exhaustively"
             problems.append(Problem(Kind.NOT_EXHAUSTIVE, f"{where}: image {record.image_id}", what, count))
-        supervised.append(keep_boxes(record, keep)._replace(labelled=frozenset((present | negative) - partial)))
+        labelled = frozenset((present | negative) - partial)
+        supervised.append(record._replace(objects=record.objects.where(keep), labelled=labelled))
     return supervised
 
 
@@ -225,7 +225,7 @@ def _without_empty_roots(dataset: Dataset, categories: list[Any], file: Path) ->
     mappings = [each for each in categories if isinstance(each, dict)]
     parents = {str(each.get("supercategory")) for each in mappings if each.get("name") != each.get("supercategory")}
     tops = {str(each.get("name")) for each in mappings if each.get("supercategory") in (None, "", "none")}
-    used = set(np.concatenate([record.labels for record in dataset.records]).tolist()) if dataset.records else set()
+    used = {label for record in dataset.records for label in record.objects.labels.tolist()}
     empty = [
         label
         for label, name in enumerate(dataset.class_names)

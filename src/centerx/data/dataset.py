@@ -12,6 +12,7 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.images import image_header, image_hw
+from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
 
 OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding or counting from 1
@@ -23,10 +24,8 @@ class Record(NamedTuple):
     Attributes:
         image: the picture's file.
         image_id: the data set's own id.
-        boxes: (N, 4) float64 xyxy pixels of the upright picture.
-        labels: (N,) int64 into `Dataset.class_names`.
-        ignore: (N,) bool; crowds and difficult objects.
-        area: (N,) float64 square pixels; the object's own where the format gives it (COCO), else the box's.
+        objects: on it, float64 in pixels of the upright picture, `labels` into `Dataset.class_names`. Their `area` in
+            square pixels is the object's own where the format gives it (COCO), else the box's.
         declared_hw: the picture's height and width as the data set states them, None where it does not.
         labelled: the labels of the classes that are labelled exhaustively on this picture; None: all of the data set's.
         aliases: further ids of the picture, where the data set lists it more than once.
@@ -34,10 +33,7 @@ class Record(NamedTuple):
 
     image: Path
     image_id: int | str
-    boxes: np.ndarray
-    labels: np.ndarray
-    ignore: np.ndarray
-    area: np.ndarray
+    objects: Objects
     declared_hw: tuple[int, int] | None = None
     labelled: frozenset[int] | None = None
     aliases: tuple[int | str, ...] = ()
@@ -55,6 +51,7 @@ class Dataset(NamedTuple):
         records: one a picture, in the format's order.
         problems: everything that was wrong.
         on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
+        fields: which fields of its objects count as labelled, beside the centre; None: all that it has.
         complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
         neighbour: a folder beside that of the labels with pictures of the names sought; None where they are its own.
     """
@@ -66,6 +63,7 @@ class Dataset(NamedTuple):
     records: list[Record]
     problems: list[Problem]
     on_request: tuple[str, ...] = ()
+    fields: tuple[str, ...] | None = None
     complete: bool = False
     neighbour: Path | None = None
 
@@ -126,10 +124,12 @@ class RecordBuilder:
         return Record(
             self.image,
             self.image_id,
-            np.array(boxes, dtype=np.float64).reshape(-1, 4),
-            np.array(labels, dtype=np.int64),
-            np.array(ignore, dtype=bool),
-            np.array(area, dtype=np.float64),
+            make_objects(
+                np.array(boxes, dtype=np.float64).reshape(-1, 4),
+                np.array(labels, dtype=np.int64),
+                np.array(ignore, dtype=bool),
+                {"area": np.array(area, dtype=np.float64)},
+            ),
             self.declared_hw,
         )
 
@@ -189,15 +189,8 @@ def relabel(record: Record, new_label: np.ndarray) -> Record:
     if labelled is not None:
         partly = {int(new) for old, new in enumerate(new_label) if old not in labelled}
         labelled = frozenset(int(new_label[old]) for old in labelled) - partly - {-1}
-    labels = new_label[record.labels]
-    return keep_boxes(record._replace(labels=labels, labelled=labelled), labels >= 0)
-
-
-def keep_boxes(record: Record, keep: np.ndarray) -> Record:
-    """The record with those of its boxes that `keep` (N,) marks."""
-    return record._replace(
-        boxes=record.boxes[keep], labels=record.labels[keep], ignore=record.ignore[keep], area=record.area[keep]
-    )
+    labels = new_label[record.objects.labels]
+    return record._replace(objects=record.objects._replace(labels=labels).where(labels >= 0), labelled=labelled)
 
 
 def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
@@ -228,23 +221,17 @@ def join_records(records: list[Record], problems: list[Problem]) -> list[Record]
 
 
 def _joined(records: Sequence[Record]) -> Record:
-    boxes, labels, ignore, area = (
-        np.concatenate([getattr(record, name) for record in records]) for name in ("boxes", "labels", "ignore", "area")
-    )
-    source = np.repeat(np.arange(len(records)), [len(record.labels) for record in records])
-    rows = np.column_stack([boxes, labels, ignore])
+    objects = join_objects([record.objects for record in records])
+    source = np.repeat(np.arange(len(records)), [len(record.objects.labels) for record in records])
+    rows = np.column_stack([objects.boxes, objects.labels, objects.ignore])
     same = (rows[:, None] == rows[None]).all(axis=2) & (source[:, None] > source[None])
     sets = [record.labelled for record in records]
-    first = records[0]._replace(
-        boxes=boxes,
-        labels=labels,
-        ignore=ignore,
-        area=area,
+    return records[0]._replace(
+        objects=objects.where(~same.any(axis=1)),
         declared_hw=next((record.declared_hw for record in records if record.declared_hw), None),
         labelled=None if None in sets else frozenset().union(*(each for each in sets if each is not None)),
         aliases=tuple(record.image_id for record in records[1:]),
     )
-    return keep_boxes(first, ~same.any(axis=1))
 
 
 def upright_around(centre: tuple[float, float], sides: tuple[float, float], radians: float) -> list[float]:

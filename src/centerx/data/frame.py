@@ -22,9 +22,9 @@ def turn_boxes(dataset: Dataset) -> Dataset:
             continue
         turned = _turned(record, header, dataset.format in RELATIVE)
         records.append(turned)
-        if len(record.boxes):
+        if len(record.objects.boxes):
             what = f"its boxes are turned with it, by EXIF orientation {header.orientation}"
-            problems.append(Problem(Kind.TURNED_BOXES, str(record.image), what, len(record.boxes)))
+            problems.append(Problem(Kind.TURNED_BOXES, str(record.image), what, len(record.objects.boxes)))
     return dataset._replace(records=records, problems=problems)
 
 
@@ -42,11 +42,12 @@ def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
 
 
 def _turned(record: Record, header: Header, relative: bool) -> Record:
-    boxes = record.boxes
+    boxes = record.objects.boxes
     if relative:  # the reader took the shares of the upright picture's sides
         (height, width), (stored_height, stored_width) = header.hw, header.stored_hw
         boxes = boxes * np.array([stored_width / width, stored_height / height] * 2)
-    return record._replace(boxes=upright_boxes(boxes, header), declared_hw=header.hw)
+    objects = record.objects._replace(boxes=upright_boxes(boxes, header))
+    return record._replace(objects=objects, declared_hw=header.hw)
 
 
 def _header(record: Record) -> Header | None:

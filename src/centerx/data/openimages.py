@@ -83,7 +83,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             builder = RecordBuilder(places[_file_name(own_id)], own_id, problems)
             _add_boxes(builder, boxes.get(own_id, ()), label_of)
             record = builder.build()
-            records.append(record._replace(labelled=frozenset(negative.union(record.labels.tolist()))))
+            records.append(record._replace(labelled=frozenset(negative.union(record.objects.labels.tolist()))))
     return Dataset(path, "openimages", class_names, tuple(range(1, len(class_names) + 1)), records, problems)
 
 

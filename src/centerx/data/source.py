@@ -12,6 +12,7 @@ from centerx.errors import InputError, nearest
 from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem
+from centerx.tasks import BOXES, Task
 from centerx.types import Sample
 
 
@@ -20,11 +21,11 @@ class Entry(NamedTuple):
 
     Attributes:
         record: the picture; `labels` index the model's classes, boxes of other classes are left out.
-        annotated: (C,) bool; the classes labelled exhaustively on this picture.
+        supervised: (C, 1 + F) bool; whether its labels tell all centres of a class (column 0), and each field.
     """
 
     record: Record
-    annotated: np.ndarray
+    supervised: np.ndarray
 
 
 class SampleSource:
@@ -34,14 +35,21 @@ class SampleSource:
         datasets: what to join.
         class_names: the model's classes; names decide, and classes of the data that the model lacks are left out.
         value_range: how pictures of more than 8 bits are read, see `levels.find_limits`.
+        task: whose fields the objects are to carry.
 
     Raises:
         InputError: there are no pictures.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], class_names: Sequence[str], value_range: ValueRange = AUTO) -> None:
-        self.class_names, self.value_range = tuple(class_names), value_range
-        self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names)]
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        class_names: Sequence[str],
+        value_range: ValueRange = AUTO,
+        task: Task = BOXES,
+    ) -> None:
+        self.class_names, self.value_range, self.task = tuple(class_names), value_range, task
+        self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names, task)]
         if not self.entries:
             raise InputError(f"{', '.join(str(d.path) for d in datasets) or 'data'}: no pictures")
 
@@ -54,15 +62,9 @@ class SampleSource:
         Raises:
             InputError: its file cannot be read.
         """
-        record, annotated = self.entries[index]
-        return Sample(
-            read_image(record.image, self.value_range),
-            record.boxes.astype(np.float32),
-            record.labels,
-            record.ignore,
-            annotated,
-            record.image_id,
-        )
+        record, supervised = self.entries[index]
+        image = read_image(record.image, self.value_range)
+        return Sample(image, record.objects.with_fields(self.task.fields), supervised, record.image_id)
 
 
 def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ def only_with_objects(dataset: Dataset) -> Dataset:
     Raises:
         InputError: none is left.
     """
-    kept = [record for record in dataset.records if len(record.labels)]
+    kept = [record for record in dataset.records if len(record.objects.labels)]
     left_out, classes = len(dataset.records) - len(kept), ", ".join(dataset.class_names) or "any class"
     if not kept:
         raise InputError(
@@ -87,7 +89,7 @@ def only_with_objects(dataset: Dataset) -> Dataset:
     problems = [
         Problem(Kind.PICTURE_WITHOUT_OBJECTS, str(record.image), what)
         for record in dataset.records
-        if not len(record.labels)
+        if not len(record.objects.labels)
     ]
     return dataset._replace(records=kept, problems=[*dataset.problems, *problems])
 
@@ -111,9 +113,11 @@ def check_class_names(
             )
 
 
-def _entries(dataset: Dataset, class_names: tuple[str, ...]) -> list[Entry]:
+def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> list[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
     annotated = np.array([dataset.complete or name in dataset.class_names for name in class_names])
+    told = task.attributes if dataset.fields is None else ("center", *dataset.fields)
+    fields = np.array([name in told for name in task.attributes])
     entries = []
     for record in dataset.records:
         moved = relabel(record, ours)
@@ -122,5 +126,5 @@ def _entries(dataset: Dataset, class_names: tuple[str, ...]) -> list[Entry]:
             known = annotated.copy()
             known[ours[ours >= 0]] = False
             known[list(moved.labelled)] = True
-        entries.append(Entry(moved, known))
+        entries.append(Entry(moved, known[:, None] & fields))
     return entries

@@ -231,10 +231,11 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
         if hw is not None:
             images[-1] |= {"width": hw[1], "height": hw[0]}
         if record.labelled is not None:  # in LVIS's words
-            negative = sorted(record.labelled - set(record.labels.tolist()))
+            negative = sorted(record.labelled - set(record.objects.labels.tolist()))
             images[-1] |= {"neg_category_ids": [dataset.category_ids[label] for label in negative]}
-        rows = zip(xyxy_to_xywh(record.boxes).tolist(), record.labels, record.ignore, record.area.tolist(), strict=True)
-        for box, label, ignore, area in rows:
+        objects = record.objects
+        boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
+        for box, label, ignore, area in zip(boxes, objects.labels, objects.ignore, areas, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -252,17 +253,16 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
 def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
     record, _, hw = copy
     assert hw is not None
-    boxes = clip_boxes(record.boxes, hw)
-    keep = ~record.ignore & (box_area(boxes) > 0)
+    boxes = clip_boxes(record.objects.boxes, hw)
+    keep = ~record.objects.ignore & (box_area(boxes) > 0)
+    labels = record.objects.labels[keep]
     if not keep.all():
         what = f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out, ignored or outside the picture"
         problems.append(Problem(Kind.NOT_WRITTEN, str(record.image), what))
     relative = boxes[keep] / np.array([hw[1], hw[0], hw[1], hw[0]])
     centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
     rows = np.concatenate([centres, sizes], axis=1).tolist()
-    return [
-        f"{label} " + " ".join(f"{v:.8f}" for v in row) for label, row in zip(record.labels[keep], rows, strict=True)
-    ]
+    return [f"{label} " + " ".join(f"{v:.8f}" for v in row) for label, row in zip(labels, rows, strict=True)]
 
 
 def _voc(copy: _Copy, class_names: Sequence[str]) -> Element:
@@ -271,7 +271,8 @@ def _voc(copy: _Copy, class_names: Sequence[str]) -> Element:
     root = Element("annotation")
     _add(root, {"folder": "JPEGImages", "filename": name})
     _add(SubElement(root, "size"), {"width": hw[1], "height": hw[0], "depth": 3})
-    for box, label, ignore in zip(record.boxes.tolist(), record.labels, record.ignore, strict=True):
+    objects = record.objects
+    for box, label, ignore in zip(objects.boxes.tolist(), objects.labels, objects.ignore, strict=True):
         node = SubElement(root, "object")
         _add(node, {"name": class_names[label], "difficult": int(ignore)})
         corners = (int(value) if value.is_integer() else value for value in box)

@@ -10,6 +10,7 @@ from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.check import crowded_pictures
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
+from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
 from centerx.evaluation.fuse import fuse
@@ -19,7 +20,8 @@ from centerx.problems import tell
 from centerx.progress import track
 from centerx.runtime import Session, open_session
 from centerx.runtime.session import find_within
-from centerx.types import Batch, Detections
+from centerx.tasks import TASKS
+from centerx.types import Batch, RawDetections
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,9 @@ def evaluate_model(
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
     """
-    return evaluate_found(*run_model(model, datasets, batch_size, session, scales), max_detections)
+    session = session or open_session(model)
+    source, found = run_model(model, datasets, batch_size, session, scales)
+    return evaluate_found(source, TASKS[session.info.task], found, max_detections)
 
 
 def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
@@ -70,24 +74,24 @@ def run_model(
         InputError: model and data have no class name in common, or no picture can be read.
     """
     session = session or open_session(model)
-    names = session.info.class_names
+    names, task = session.info.class_names, TASKS[session.info.task]
     labelled, where = union_of_classes(datasets), ", ".join(str(dataset.path) for dataset in datasets)
     if not set(names) & set(labelled):
         raise InputError(
             f"{where}: labels {', '.join(labelled) or 'no classes'}, but {model} detects "
             f"{', '.join(names)}; rename the classes in one of them"
         )
-    source = SampleSource(datasets, names, session.info.value_range)
+    source = SampleSource(datasets, names, session.info.value_range, task)
     tell(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
-    def detect(batch: Batch) -> Detections:
+    def detect(batch: Batch) -> RawDetections:
         return find_within(session, batch.images.contiguous().numpy(), picture_sizes(batch))
 
     parts: list[dict[int, Detections]] = []
     for input_hw in scaled_sizes(session.info.input_hw, scales):
         pictures = EvalPictures(source, input_hw)
         loader = load_batches(pictures, WORKERS, batch_size=batch_size)
-        found, broken = detect_all(detect, track(loader, "evaluating"))
+        found, broken = detect_all(detect, task, track(loader, "evaluating"))
         parts.append(found)
     for message in broken:
         logger.warning(f"not evaluated: {message}")

@@ -13,9 +13,9 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
 from centerx.data.source import Entry
+from centerx.detections import Detections
 from centerx.evaluation.crowded import warn_of_cap
 from centerx.geometry import xyxy_to_xywh
-from centerx.types import Detections
 
 COCO_MAX = 100  # detections of a class that COCO counts on a picture
 
@@ -133,8 +133,9 @@ def _mean(values: np.ndarray) -> float | None:
 def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str]) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for image_id, (record, _) in enumerate(entries, start=1):
-        boxes = xyxy_to_xywh(record.boxes).tolist()
-        for box, label, ignore, area in zip(boxes, record.labels, record.ignore, record.area, strict=True):
+        boxes = xyxy_to_xywh(record.objects.boxes).tolist()
+        areas = record.objects.values["area"]
+        for box, label, ignore, area in zip(boxes, record.objects.labels, record.objects.ignore, areas, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -156,7 +157,7 @@ def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str]) -> dict[
 def _results(entries: Sequence[Entry], detections: Sequence[Detections]) -> list[dict[str, Any]]:
     results = []
     for image_id, (entry, found) in enumerate(zip(entries, detections, strict=True), start=1):
-        known = entry.annotated[found.labels]
+        known = entry.supervised[found.labels, 0]
         boxes = xyxy_to_xywh(np.asarray(found.boxes, dtype=np.float64))[known].tolist()
         for box, score, label in zip(boxes, found.scores[known], found.labels[known], strict=True):
             results.append({"image_id": image_id, "category_id": int(label) + 1, "bbox": box, "score": float(score)})

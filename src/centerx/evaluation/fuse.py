@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from centerx.detections import SMALLEST_SCORE, Detections
 from centerx.geometry import box_iou
-from centerx.types import Detections
 
 OVERLAP = 0.5  # IoU from which on boxes of two scales are of one object
-LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 
 
 def fuse(parts: Sequence[Detections]) -> Detections:
@@ -21,7 +20,7 @@ def fuse(parts: Sequence[Detections]) -> Detections:
     """
     score, weighted, labels = np.zeros(0), np.zeros((0, 4)), np.zeros(0, dtype=np.int64)
     for part in parts:
-        found = part.above(LEAST)
+        found = part.above(SMALLEST_SCORE)
         place = same_objects(found, Detections(weighted / score[:, None], score, labels))
         fresh = place < 0
         place[fresh] = len(score) + np.arange(fresh.sum())

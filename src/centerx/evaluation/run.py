@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 
 import numpy as np
 
 from centerx.data.source import SampleSource
-from centerx.evaluation.coco import Metrics, coco_metrics
+from centerx.detections import Detections, detections_of
+from centerx.evaluation.coco import Metrics
 from centerx.geometry import placed_sizes
-from centerx.types import Batch, Detections
+from centerx.tasks import Task
+from centerx.types import Batch, RawDetections
 
-Detect = Callable[[Batch], Detections]  # a batch -> (B, K, ...) detections in input pixels, NumPy
+Detect = Callable[[Batch], RawDetections]  # a batch -> (B, K, ...) detections in input pixels, NumPy
 
 
-def detect_all(detect: Detect, batches: Iterable[Batch]) -> tuple[dict[int, Detections], list[str]]:
+def detect_all(detect: Detect, task: Task, batches: Iterable[Batch]) -> tuple[dict[int, Detections], list[str]]:
     """Run a detector over letterboxed batches of `EvalPictures`.
+
+    Args:
+        detect: a batch -> raw detections.
+        task: of the detector.
+        batches: of letterboxed pictures.
 
     Returns:
         Detections in source pixels by the picture's index, and what was wrong with pictures that are missing there.
@@ -25,7 +33,9 @@ def detect_all(detect: Detect, batches: Iterable[Batch]) -> tuple[dict[int, Dete
     for batch in batches:
         broken += batch.skipped
         if len(batch.images):
-            found.update(_to_source(detect(batch), batch))
+            letterboxes = [each for each in batch.letterboxes if each is not None]
+            some = detections_of(detect(batch), letterboxes, task)
+            found.update(zip(map(int, batch.image_ids), some, strict=True))
     return found, broken
 
 
@@ -34,20 +44,26 @@ def picture_sizes(batch: Batch) -> np.ndarray:
     return placed_sizes([each for each in batch.letterboxes if each is not None])
 
 
-def _to_source(detections: Detections, batch: Batch) -> dict[int, Detections]:
-    result = {}
-    for row, (letterbox, index) in enumerate(zip(batch.letterboxes, batch.image_ids, strict=True)):
-        assert letterbox is not None
-        boxes = letterbox.to_source(np.asarray(detections.boxes[row]))
-        one = Detections(boxes, np.asarray(detections.scores[row]), np.asarray(detections.labels[row]))
-        result[int(index)] = one.with_area()
-    return result
-
-
 def evaluate_found(
-    source: SampleSource, found: dict[int, Detections], max_detections: int | None = None, quiet: bool = False
+    source: SampleSource,
+    task: Task,
+    found: dict[int, Detections],
+    max_detections: int | None = None,
+    quiet: bool = False,
 ) -> Metrics:
-    """Metrics over the pictures that could be read; `max_detections` and `quiet` as for `coco_metrics`."""
+    """Return the metrics of the task over the pictures that could be read.
+
+    Args:
+        source: the pictures.
+        task: whose metrics.
+        found: detections by the picture's index.
+        max_detections: as for `coco_metrics`.
+        quiet: as for `coco_metrics`.
+    """
     order = sorted(found)
-    entries = [source.entries[i] for i in order]
-    return coco_metrics(entries, [found[i] for i in order], source.class_names, max_detections, quiet)
+    module, function = task.metrics.split(":")
+    measure = getattr(import_module(module), function)
+    metrics: Metrics = measure(
+        [source.entries[i] for i in order], [found[i] for i in order], source.class_names, max_detections, quiet
+    )
+    return metrics

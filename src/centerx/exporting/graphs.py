@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.runtime.info import ModelInfo
-from centerx.types import HeadOutputs
+from centerx.runtime.outputs import detection_outputs, map_outputs
+from centerx.tasks import Task
+from centerx.types import Maps
 
-OUTPUT_NAMES = {"detections": ("boxes", "scores", "labels"), "maps": ("heatmap", "offset", "size")}
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192  # pixels, where the size is left open
 SAMPLE_HW = (256, 320)  # traced there; sides that differ, so that they are not taken for one
 STEEP = 6e4  # close to the largest number of half precision; applied three times
@@ -26,10 +27,10 @@ class DetectionsGraph(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) uint8 -> boxes, scores, labels."""
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) uint8 -> the task's outputs, scores, labels."""
         found = self.detector(images)
-        return found.boxes, found.scores, found.labels
+        return (*found.values.values(), found.scores, found.labels)
 
 
 class MapsGraph(nn.Module):
@@ -39,10 +40,10 @@ class MapsGraph(nn.Module):
         super().__init__()
         self.model = detector.model
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) uint8 -> heatmap of probabilities, offset and size in cells."""
-        out: HeadOutputs = self.model(images)
-        return out.heatmap.sigmoid() * peaks(out.heatmap), out.offset, out.size
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) uint8 -> heatmap of probabilities, then the fields in cells."""
+        maps: Maps = self.model(images)
+        return with_fields(maps.heatmap.sigmoid() * peaks(maps.heatmap), maps, self.model.task)
 
 
 class PooledMapsGraph(nn.Module):
@@ -56,11 +57,21 @@ class PooledMapsGraph(nn.Module):
         super().__init__()
         self.model = detector.model
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) float32 of 0 to 255 -> heatmap of probabilities, offset and size in cells."""
-        out: HeadOutputs = self.model(images)
-        below = (F.max_pool2d(out.heatmap, 3, stride=1, padding=1) - out.heatmap) * STEEP * STEEP * STEEP
-        return out.heatmap.sigmoid() * torch.relu(1 - below), out.offset, out.size
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) float32 of 0 to 255 -> heatmap of probabilities, then the fields in cells."""
+        maps: Maps = self.model(images)
+        below = (F.max_pool2d(maps.heatmap, 3, stride=1, padding=1) - maps.heatmap) * STEEP * STEEP * STEEP
+        return with_fields(maps.heatmap.sigmoid() * torch.relu(1 - below), maps, self.model.task)
+
+
+def with_fields(heatmap: Tensor, maps: Maps, task: Task) -> tuple[Tensor, ...]:
+    """Return the outputs of a graph that ends with maps, in the order of `output_names`."""
+    return (heatmap, *(maps.fields[name] for name in map_outputs(task)[1:]))
+
+
+def output_names(task: Task, outputs: str) -> tuple[str, ...]:
+    """Return the names of a graph's outputs, which are `detections` or `maps`."""
+    return detection_outputs(task) if outputs == "detections" else map_outputs(task)
 
 
 def sample(info: ModelInfo, any_size: bool) -> tuple[Tensor, dict[int, Any]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pnnx
 import torch
 
 from centerx.detector import Detector
-from centerx.exporting.graphs import OUTPUT_NAMES, PooledMapsGraph
+from centerx.exporting.graphs import PooledMapsGraph, output_names
 from centerx.exporting.lacking import refuse
 from centerx.exporting.quiet import quiet
 from centerx.exporting.registry import Request
@@ -38,7 +38,7 @@ def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Reques
         param, weights = (traced.with_suffix(f".ncnn.{kind}") for kind in ("param", "bin"))
         if done.returncode or not param.is_file():
             raise RuntimeError(f"pnnx ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
-        layers = name_blobs(param.read_text(encoding="utf-8"))
+        layers = name_blobs(param.read_text(encoding="utf-8"), output_names(detector.model.task, request.outputs))
         facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
         with new_files(path) as made:
             made.write_text(layers, encoding="utf-8")
@@ -46,13 +46,13 @@ def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Reques
             made.with_suffix(".json").write_text(json_text(facts, indent=2), encoding="utf-8")
 
 
-def name_blobs(param: str) -> str:
+def name_blobs(param: str, outputs: Sequence[str]) -> str:
     """Give the input and the outputs of an ncnn graph the names that they have in the other formats.
 
     Raises:
         InputError: the graph has layers that ncnn lacks.
     """
-    names = {"in0": "images"} | {f"out{place}": name for place, name in enumerate(OUTPUT_NAMES["maps"])}
+    names = {"in0": "images"} | {f"out{place}": name for place, name in enumerate(outputs)}
     magic, counts, *layers = param.splitlines()
     refuse("ncnn", foreign_layers(layers))
     renamed = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from onnxscript import opset20
 from torch import Tensor, nn
 
 from centerx.detector import Detector
-from centerx.exporting.graphs import OUTPUT_NAMES, DetectionsGraph, MapsGraph, sample
+from centerx.exporting.graphs import DetectionsGraph, MapsGraph, output_names, sample
 from centerx.exporting.precision import to_half, to_int8
 from centerx.exporting.quiet import quiet
 from centerx.exporting.registry import Request
@@ -42,7 +43,7 @@ def build_onnx(detector: Detector, info: ModelInfo, request: Request, symmetric:
         symmetric: of int8, whether activations too have a zero point of 0, which TensorRT needs.
     """
     graph = (DetectionsGraph if request.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
-    model = trace(graph, *sample(info, request.any_size), request.outputs)
+    model = trace(graph, *sample(info, request.any_size), output_names(detector.model.task, request.outputs))
     if request.precision == "fp16":
         model = to_half(model)
     elif request.precision == "int8":
@@ -56,20 +57,20 @@ def build_onnx(detector: Detector, info: ModelInfo, request: Request, symmetric:
     return model
 
 
-def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], outputs: str) -> onnx.ModelProto:
+def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], names: Sequence[str]) -> onnx.ModelProto:
     """A graph of `export.graphs` as ONNX, slimmed.
 
     Args:
         graph: the module. images: (B, 3, H, W) of the type that it takes.
         open_axes: axes of the pictures that are left open, as `torch.export` takes them.
-        outputs: a key of OUTPUT_NAMES.
+        names: of the graph's outputs.
     """
     with quiet():
         program = torch.onnx.export(
             graph,
             (images,),
             input_names=["images"],
-            output_names=list(OUTPUT_NAMES[outputs]),
+            output_names=list(names),
             dynamic_shapes={"images": open_axes},
             opset_version=OPSET,
             custom_translation_table={torch.ops.aten.floor_divide.default: divide_indices},

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from centerx.detector import Detector
+from centerx.detections import SMALLEST_SCORE, Detections, spanned_boxes
+from centerx.detector import Detector, to_numpy
 from centerx.runtime import open_session
-from centerx.runtime.predictor import LEAST
-from centerx.types import Detections
+from centerx.tasks import TASKS, Task
+from centerx.types import RawDetections
 
 BATCHES = (1, 3, 8)
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3  # pixels, probability
@@ -50,7 +51,9 @@ class Difference(NamedTuple):
         return same and self.matched > 0 and self.unmatched <= FLIPS * self.matched
 
 
-def difference(first: Detections, second: Detections, least: float = LEAST, reach: float = SAME_CELL) -> Difference:
+def difference(
+    first: Detections, second: Detections, least: float = SMALLEST_SCORE, reach: float = SAME_CELL
+) -> Difference:
     """Compare two detectors' answers for one picture, paired by class and nearest box.
 
     What scores below `least` is no detection, and what is `reach` pixels apart no pair. A detection without a partner
@@ -98,14 +101,15 @@ def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np
     if exact and session.any_size:
         batches.append(painted(1, OTHER_HW))
     reordered = copy.deepcopy(detector).to(memory_format=torch.channels_last)
-    least, reach = (LEAST, SAME_CELL) if exact else (SURE, SAME_OBJECT)
+    least, reach = (SMALLEST_SCORE, SAME_CELL) if exact else (SURE, SAME_OBJECT)
+    task = TASKS[session.info.task]
     total = rounding = Difference(0.0, 0.0, 0, 0)
     for images in batches:
         ours, theirs = run(detector, images), session(images)
         also_ours = run(reordered, images) if exact else ours
         for row in range(len(images)):
-            total |= difference(one(ours, row), one(theirs, row), least, reach)
-            rounding |= difference(one(ours, row), one(also_ours, row), least, reach)
+            total |= difference(one(ours, row, task), one(theirs, row, task), least, reach)
+            rounding |= difference(one(ours, row, task), one(also_ours, row, task), least, reach)
     told = f"{total.matched} detections, boxes within {total.box:.4f} pixels, scores within {total.score:.1e} of torch"
     if not exact:
         told = f"of those that score {SURE} or more: {told}, {total.unmatched} without a partner"
@@ -118,14 +122,14 @@ def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np
 
 
 @torch.inference_mode()
-def run(detector: Detector, images: np.ndarray) -> Detections:
+def run(detector: Detector, images: np.ndarray) -> RawDetections:
     """(B, 3, H, W) uint8 -> (B, K, ...) detections of a model, in NumPy."""
-    return Detections(*(each.numpy() for each in detector(torch.from_numpy(images))[:3]))
+    return to_numpy(detector(torch.from_numpy(images)))
 
 
-def one(batch: Detections, row: int) -> Detections:
-    """The detections of one picture of a batch."""
-    return Detections(batch.boxes[row], batch.scores[row], batch.labels[row])
+def one(batch: RawDetections, row: int, task: Task) -> Detections:
+    """The detections of one picture of a batch, in input pixels."""
+    return Detections(spanned_boxes(batch.values[task.outputs[0]][row]), batch.scores[row], batch.labels[row])
 
 
 def painted(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -24,7 +24,9 @@ from centerx.exporting.quiet import quiet
 from centerx.exporting.registry import Request
 from centerx.files import write_whole
 from centerx.runtime.info import ModelInfo
-from centerx.types import Detections
+from centerx.runtime.outputs import detection_outputs, read_outputs
+from centerx.tasks import TASKS
+from centerx.types import RawDetections
 
 FACTS = "centerx.json"
 
@@ -85,10 +87,10 @@ class ProgramSession:
         self.run, self.info, self.any_size = run, info, any_size
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        boxes, scores, labels = self.run(torch.from_numpy(images))
-        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
+        found = (each.numpy() for each in self.run(torch.from_numpy(images)))
+        return read_outputs(dict(zip(detection_outputs(TASKS[self.info.task]), found, strict=True)), self.info)
 
 
 def open_program(path: Path) -> ProgramSession:

@@ -40,6 +40,7 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request
         made.mkdir()
         export_onnx(detector, info, made / "model.onnx", request)
         facts = {
+            "task": info.task,
             "class_names": info.class_names,
             "input_size": info.input_hw,
             "top_k": info.top_k,

@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from onnx import NodeProto, numpy_helper
 
 from centerx.detector import Detector
-from centerx.exporting.graphs import PooledMapsGraph
+from centerx.exporting.graphs import PooledMapsGraph, output_names
 from centerx.exporting.lacking import place_of, refuse
 from centerx.exporting.onnx import trace
 from centerx.exporting.registry import Request
@@ -32,7 +32,9 @@ def export_caffe(detector: Detector, info: ModelInfo, path: Path, request: Reque
         InputError: Caffe has no layer for a part of the network; all such parts are named.
     """
     graph = PooledMapsGraph(copy.deepcopy(detector)).eval()
-    net = convert(trace(graph, torch.zeros((1, 3, *info.input_hw)), {}, request.outputs))
+    net = convert(
+        trace(graph, torch.zeros((1, 3, *info.input_hw)), {}, output_names(detector.model.task, request.outputs))
+    )
     weights = net.SerializeToString()
     for layer in net.layer:
         layer.ClearField("blobs")

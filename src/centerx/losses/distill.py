@@ -1,12 +1,12 @@
-"""What a student pays for answering otherwise than its teacher, on the classes that the teacher teaches.
+"""The loss of a student that differs from its teacher, on the classes that the teacher teaches.
 
-Losses on maps take those of student and teacher with the same T channels, in the same order, and return raw terms
-`heatmap`, `size` and `offset`: means over the whole batch, of all data-parallel processes.
+Losses on maps take those of student and teacher with the same T channels of the heatmap, in the same order, and return
+raw terms: `heatmap`, and each field that both have. They are means over the whole batch, of all processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,64 +15,62 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from centerx.decode import peaks
+from centerx.losses.fields import field_terms
 from centerx.losses.heatmap import quality_focal
 from centerx.losses.reduce import mean_over_processes, share_of_total
-from centerx.types import HeadOutputs
+from centerx.models import Branch
+from centerx.types import Maps, Places
 
-DistillLoss = Callable[[HeadOutputs, HeadOutputs, Tensor], dict[str, Tensor]]
+DistillLoss = Callable[[Maps, Maps, Tensor, Mapping[str, Branch]], dict[str, Tensor]]
 DEAD = 1e-6  # deviation of a channel up to which it counts as constant
 RIDGE = 1e-3  # relative to the mean variance of the student's features
 LEAST_PEAK = 2e-4  # a peak is above it: maps rendered from no boxes are at 1e-4 everywhere
-REACH = 1  # size and offset are learned at cells up to this far from a teacher's peak
+REACH = 1  # fields are learned at cells up to this far from a teacher's peak
 
 
-def response_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) -> dict[str, Tensor]:
-    """Every cell of the heatmap learns the teacher's probability; size and offset where the teacher sees an object.
+def response_terms(student: Maps, teacher: Maps, weight: Tensor, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
+    """Every cell of the heatmap learns the teacher's probability; fields where the teacher sees an object.
 
     Heatmap: the quality focal loss with the teacher's probability, divided by the number of objects that the teacher
     expects: the sum of the probabilities of its peaks.
-    Size and offset: absolute error around the teacher's peaks, weighted by their probability.
+    Fields: absolute error around the teacher's peaks, weighted by their probability.
 
     Args:
-        student, teacher: heatmap (B, T, h, w) logits; size and offset (B, 2, h, w) cells.
-        share: (T,) weight of each class, below 1 where several teachers teach it.
+        student: its maps, (B, T, h, w) logits.
+        teacher: its maps, likewise.
+        weight: (T,) of each class, below 1 where several teachers teach it.
+        branches: of the student, by field.
     """
     target = teacher.heatmap.float().sigmoid()
     error = quality_focal(student.heatmap.float(), target)
     peak = at_peaks(target, teacher.heatmap)
     objects = share_of_total(peak.sum())
-    weights = weights_at_peaks(peak, share[:, None, None], REACH)
-    return {
-        "heatmap": (error.sum(dim=(0, 2, 3)) * share).sum() / objects,
-        "size": weighted_l1(student.size, teacher.size, *weights),
-        "offset": weighted_l1(student.offset, teacher.offset, *weights),
-    }
+    places, total = places_at_peaks(peak, weight, teacher, branches, REACH)
+    heatmap = (error.sum(dim=(0, 2, 3)) * weight).sum() / objects
+    return {"heatmap": heatmap} | field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total))
 
 
 def article_terms(
-    student: HeadOutputs, teacher: HeadOutputs, share: Tensor, relative_size: bool = False
+    student: Maps, teacher: Maps, weight: Tensor, branches: Mapping[str, Branch], relative_size: bool = False
 ) -> dict[str, Tensor]:
-    """The article's losses as its published code has them: squared error of probabilities, L1 at the teacher's peaks.
+    """The losses of centerX's published code: squared error of probabilities, absolute error at the teacher's peaks.
 
     That code rectifies what has been through a sigmoid, which changes nothing. Its means run over all cells, so the
     heatmap's term is smaller than the others by orders of magnitude and needs a large weight.
 
     Args:
-        student, teacher: heatmap (B, T, h, w) logits; size and offset (B, 2, h, w) cells.
-        share: (T,) weight of each class, below 1 where several teachers teach it.
-        relative_size: divide the error of the size by the teacher's mean side, at least one cell.
+        student: its maps, (B, T, h, w) logits.
+        teacher: its maps, likewise.
+        weight: (T,) of each class, below 1 where several teachers teach it.
+        branches: of the student, by field.
+        relative_size: divide the error of lengths by the teacher's mean length, at least one cell.
     """
     target = teacher.heatmap.float().sigmoid()
-    share = share[:, None, None]
     peak = at_peaks(target, teacher.heatmap)
     error = (student.heatmap.float().sigmoid() - target) ** 2
-    weights = weights_at_peaks(peak, share)
-    scale = teacher.size.float().mean(dim=1, keepdim=True).clamp(min=1) if relative_size else 1.0
-    return {
-        "heatmap": (share * error).mean(),
-        "size": 2 * weighted_l1(student.size / scale, teacher.size / scale, *weights),
-        "offset": 2 * weighted_l1(student.offset, teacher.offset, *weights),
-    }
+    places, total = places_at_peaks(peak, weight, teacher, branches)
+    terms = field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total), relative_size)
+    return {"heatmap": (weight[:, None, None] * error).mean()} | {name: 2 * term for name, term in terms.items()}
 
 
 def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:
@@ -80,28 +78,27 @@ def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:
     return probability * (peaks(logits) & (probability > LEAST_PEAK)).float()
 
 
-def weights_at_peaks(peak: Tensor, share: Tensor, reach: int = 0) -> tuple[Tensor, Tensor]:
-    """Weights of cells at peaks and up to `reach` cells around, and what to divide a weighted sum by.
+def places_at_peaks(
+    peak: Tensor, weight: Tensor, teacher: Maps, branches: Mapping[str, Branch], reach: int = 0
+) -> tuple[Places, Tensor]:
+    """Return all cells, weighted by the teacher's peaks up to `reach` cells away, and what to divide weighted sums by.
 
     Args:
         peak: (B, T, h, w) probability at the teacher's peaks, 0 elsewhere.
-        share: (T, 1, 1) weight of each class. No part of the divisor, or it would cancel out.
+        weight: (T,) of each class. No part of the divisor, or it would cancel out.
+        teacher: its maps.
+        branches: of the student, by field.
         reach: cells.
 
     Returns:
-        (B, 1, h, w) and a scalar.
+        Places with the fields that both have, and a scalar.
     """
-    weight, whole = (
+    of_cells, whole = (
         F.max_pool2d(each.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
-        for each in (peak * share, peak)
+        for each in (peak * weight[:, None, None], peak)
     )
-    return weight, share_of_total(whole.sum())
-
-
-def weighted_l1(student: Tensor, teacher: Tensor, weight: Tensor, total: Tensor) -> Tensor:
-    """Absolute error of (B, 2, h, w), averaged over the two channels, and over cells by weight (B, 1, h, w)."""
-    error = (student.float() - teacher.float()).abs().mean(dim=1, keepdim=True)
-    return (error * weight).sum() / total
+    goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
+    return Places(None, goals, dict.fromkeys(goals, of_cells.flatten(1))), share_of_total(whole.sum())
 
 
 def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,33 +1,39 @@
-"""The label loss: its terms and their divisors."""
+"""The loss on labels."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Mapping
 
-from centerx.losses.boxes import l1_at_centers
+from centerx.losses.fields import field_terms
 from centerx.losses.heatmap import heatmap_focal, heatmap_squared
 from centerx.losses.reduce import share_of_total
-from centerx.types import CenterTargets, HeadOutputs
+from centerx.losses.term import Term, Terms
+from centerx.models import Branch
+from centerx.types import Maps, Targets
 
 
 def label_terms(
-    outputs: HeadOutputs, targets: CenterTargets, squared_heatmap: bool = False, relative_size: bool = False
-) -> dict[str, Tensor]:
-    """Return the raw heatmap, size and offset terms of Objects as Points, eq. 4: means over the whole batch.
+    maps: Maps,
+    targets: Targets,
+    branches: Mapping[str, Branch],
+    squared_heatmap: bool = False,
+    relative_size: bool = False,
+) -> Terms:
+    """Return the raw terms of heatmap and fields, Objects as Points, eq. 4: means over the whole batch.
 
-    The heatmap's divisor is the number of positive cells, that of size and offset the number of their places, both of
-    all processes.
+    The heatmap's divisor is the number of positive cells, that of a field the number of places where it is known, both
+    of all processes.
 
     Args:
-        outputs, targets: of the batch.
+        maps: of the network.
+        targets: of the batch.
+        branches: of the network, by field.
         squared_heatmap: squared error instead of the focal loss; its divisor is the number of supervised cells.
-        relative_size: see `l1_at_centers`.
+        relative_size: divide the error of lengths by the object's, see `Branch.loss`.
     """
     heatmap = heatmap_squared if squared_heatmap else heatmap_focal
     divisor = share_of_total(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
-    places = share_of_total(targets.valid.sum())
-    return {
-        "heatmap": heatmap(outputs.heatmap, targets.heatmap, targets.weight) / divisor,
-        "size": l1_at_centers(outputs.size, targets.index, targets.size, targets.valid, relative_size) / places,
-        "offset": l1_at_centers(outputs.offset, targets.index, targets.offset, targets.valid) / places,
-    }
+    totals = {name: share_of_total(weight.sum()) for name, weight in targets.places.weights.items()}
+    terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, targets.weight) / divisor}
+    terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size)
+    return {Term(name): value for name, value in terms.items()}

@@ -1,13 +1,20 @@
-"""The network: backbone, neck, head."""
+"""The network: backbone, neck, and a head with a branch for the heatmap and one for each field."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
+from centerx.fields import Field, Lengths
 from centerx.models.backbone import Backbone
-from centerx.models.head import CenterHead
 from centerx.models.neck import Neck
-from centerx.types import HeadOutputs
+from centerx.tasks import Task
+from centerx.types import Maps
+
+PRIOR = 0.1  # probability of an object at a cell before training: sigmoid(-2.19)
+CLASS_PARAMETERS = ("heatmap.2.weight", "heatmap.2.bias")  # of CenterHead: those with a row for each class
 
 
 class CenterNet(nn.Module):
@@ -16,21 +23,92 @@ class CenterNet(nn.Module):
     Args:
         backbone: pixels to feature maps.
         neck: feature maps to one map of stride 4.
-        head: that map to heatmap, size and offset.
+        head: that map to the heatmap and the fields.
+        task: whose fields the head answers for.
     """
 
     stride = 4
 
-    def __init__(self, backbone: Backbone, neck: Neck, head: CenterHead) -> None:
+    def __init__(self, backbone: Backbone, neck: Neck, head: CenterHead, task: Task) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
+        self.task = task
 
-    def forward(self, images: Tensor) -> HeadOutputs:
+    def forward(self, images: Tensor) -> Maps:
         """(B, 3, H, W) uint8 RGB, H and W multiples of 32 -> maps of (H / 4, W / 4)."""
         return self.head(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 RGB -> what the head sees, (B, F, H / 4, W / 4)."""
         return self.neck(self.backbone(images))
+
+
+class CenterHead(nn.Module):
+    """The heatmap's branch and one for each field, beside each other.
+
+    Args:
+        in_channels: of the map.
+        num_classes: heatmap channels, one independent binary classifier each.
+        channels: width of the hidden layer of each branch.
+        fields: of the branches.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, channels: int, fields: tuple[Field, ...]) -> None:
+        super().__init__()
+        self.heatmap = nn.Sequential(*branch_layers(in_channels, channels, num_classes))
+        self.names = tuple(field.name for field in fields)
+        for field in fields:
+            self.add_module(field.name, Branch(in_channels, channels, field))
+        bias = self.heatmap[-1].bias
+        assert isinstance(bias, Tensor)
+        nn.init.constant_(bias, math.log(PRIOR / (1 - PRIOR)))
+
+    @property
+    def branches(self) -> Mapping[str, Branch]:
+        """The branch of each field, by name."""
+        return {name: self.get_submodule(name) for name in self.names}  # type: ignore[misc]
+
+    def forward(self, features: Tensor) -> Maps:
+        """(B, in_channels, h, w) -> maps of the same size."""
+        return Maps(self.heatmap(features), {name: branch(features) for name, branch in self.branches.items()})
+
+
+class Branch(nn.Sequential):
+    """All that a network does about one field: its map, its loss.
+
+    Args:
+        in_channels: of the map that it sees.
+        channels: width of the hidden layer.
+        field: what it answers for.
+    """
+
+    def __init__(self, in_channels: int, channels: int, field: Field) -> None:
+        super().__init__(*branch_layers(in_channels, channels, field.channels))
+        self.field = field
+
+    def loss(self, said: Tensor, goal: Tensor, relative: bool = False) -> Tensor:
+        """Return the absolute error of each place, averaged over the channels: for labels and for teachers.
+
+        Args:
+            said: (B, D, P) values of the map.
+            goal: (B, D, P) what they should be.
+            relative: of lengths, divide by the mean of the goal's, at least one cell, so that large and small objects
+                count alike.
+
+        Returns:
+            (B, P) float32.
+        """
+        error = (said.float() - goal).abs().mean(dim=1)
+        if relative and self.field.kind is Lengths:
+            error = error / goal.mean(dim=1).clamp(min=1)
+        return error
+
+
+def branch_layers(in_channels: int, channels: int, out_channels: int) -> tuple[nn.Module, ...]:
+    """A 3x3 convolution and a 1x1 one that starts near its bias."""
+    last = nn.Conv2d(channels, out_channels, 1)
+    nn.init.normal_(last.weight, std=0.001)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    return nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(inplace=True), last

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from centerx.types import Detections
+from centerx.detections import Detections
+from centerx.tasks import Task
 
 
-def describe(name: str, image_hw: tuple[int, ...], detections: Detections) -> dict[str, Any]:
-    """The entry of one picture: boxes in pixels of the picture as a viewer shows it.
+def describe(name: str, image_hw: tuple[int, ...], detections: Detections, task: Task) -> dict[str, Any]:
+    """The entry of one picture: positions in pixels of the picture as a viewer shows it.
 
     Args:
-        name: of the picture. image_hw: its height and width in pixels.
+        name: of the picture.
+        image_hw: its height and width in pixels.
         detections: of it.
+        task: of the model.
     """
     height, width = image_hw
     return {
@@ -20,7 +23,9 @@ def describe(name: str, image_hw: tuple[int, ...], detections: Detections) -> di
         "width": width,
         "height": height,
         "detections": [
-            {"label": detections.class_names[label], "score": float(score), "box": [float(value) for value in box]}
-            for box, score, label in zip(detections.boxes, detections.scores, detections.labels, strict=True)
+            {"label": detections.class_names[label], "score": float(score)} | geometry
+            for label, score, geometry in zip(
+                detections.labels, detections.scores, task.to_dict(detections), strict=True
+            )
         ],
     }

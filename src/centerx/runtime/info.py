@@ -11,6 +11,7 @@ from centerx.errors import InputError
 from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
 from centerx.levels import AUTO, ValueRange, check_range
+from centerx.tasks import BOXES, TASKS
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
 TOP_K = 100  # of files made before they said it
@@ -48,6 +49,7 @@ class ModelInfo(NamedTuple):
             channels), mean, std and resize; the model itself takes RGB like any other. Empty for our own.
         top_k: the most detections of one picture.
         value_range: how pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
+        task: the name of what it finds, a key of `tasks.TASKS`.
     """
 
     class_names: tuple[str, ...]
@@ -56,15 +58,17 @@ class ModelInfo(NamedTuple):
     origin: str = ""
     top_k: int = TOP_K
     value_range: ValueRange = AUTO
+    task: str = BOXES.name
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings to store.
 
-        They are `class_names`, `input_size` (height, width), `stride`, `top_k` and `letterbox`; where they are not the
-        usual, `origin` and `range`.
+        They are `task`, `class_names`, `input_size` (height, width), `stride`, `top_k` and `letterbox`; where they are
+        not the usual, `origin` and `range`.
         """
         facts = {
             "producer": "centerx",
+            "task": self.task,
             "class_names": json_text(list(self.class_names)),
             "input_size": json.dumps(list(self.input_hw)),
             "stride": str(self.stride),
@@ -92,7 +96,10 @@ class ModelInfo(NamedTuple):
                 raise ValueError(f"top_k {top_k} is not from 1 to {LARGEST_TOP_K}")
             value_range = check_range(json.loads(metadata.get("range", f'"{AUTO}"')))
             origin, size = metadata.get("origin", ""), (int(height), int(width))
-            return cls(names, size, int(metadata["stride"]), origin, top_k, value_range)
+            task = metadata.get("task", BOXES.name)
+            if task not in TASKS:
+                raise ValueError(f"task {task!r} is none of {', '.join(TASKS)}")
+            return cls(names, size, int(metadata["stride"]), origin, top_k, value_range, task)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

@@ -10,8 +10,9 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import MAPS, detections_from_maps
-from centerx.types import Detections
+from centerx.runtime.outputs import map_outputs, read_outputs
+from centerx.tasks import TASKS
+from centerx.types import RawDetections
 
 PARAM, WEIGHTS, FACTS = ".param", ".bin", ".json"  # a model is three files, alike but for these
 
@@ -38,23 +39,23 @@ class NcnnSession:
             self.info = ModelInfo.from_metadata(json.loads(facts.read_text(encoding="utf-8")), facts)
         except ValueError as error:
             raise InputError(f"{facts}: not JSON ({error}), export it again") from None
+        self.outputs = map_outputs(TASKS[self.info.task])
         self.net = ncnn.Net()
         self.net.opt.use_bf16_storage = self.net.opt.use_bf16_packed = False
         if self.net.load_param(str(path)) or self.net.load_model(str(weights)):
             raise InputError(f"{path}: corrupt or not an ncnn model, export it again")
 
-    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        heatmap, offset, size = (np.stack(each) for each in zip(*map(self._run, images), strict=True))
-        found = detections_from_maps(heatmap, offset, size, self.info.stride, self.info.top_k, picture_hw)
-        return found._replace(class_names=self.info.class_names)
+        maps = [np.stack(each) for each in zip(*map(self._run, images), strict=True)]
+        return read_outputs(dict(zip(self.outputs, maps, strict=True)), self.info, picture_hw)
 
     def _run(self, image: np.ndarray) -> list[np.ndarray]:
         pixels = image.astype(np.float32)  # must live as long as the extractor: ncnn does not copy it
         extractor = self.net.create_extractor()
         extractor.input("images", ncnn.Mat(pixels))
         found = []
-        for name in MAPS:
+        for name in self.outputs:
             status, blob = extractor.extract(name)
             if status:
                 raise InputError(f"the ncnn model gives no {name!r}, export it again")

@@ -10,15 +10,16 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from centerx.errors import InputError
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import MAPS, OUTPUTS, detections_from_maps
-from centerx.types import Detections
+from centerx.runtime.outputs import choose_outputs, detection_outputs, read_outputs
+from centerx.tasks import TASKS
+from centerx.types import RawDetections
 
 LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
                errors.NotImplemented, errors.RuntimeException)  # fmt: skip
 
 
 class OnnxSession:
-    """An ONNX file on the CPU, with outputs `boxes`, `scores` and `labels`, or with maps, whose peaks are then read.
+    """An ONNX file on the CPU, with detections as outputs, or with maps, whose peaks are then read.
 
     Args:
         path: the file.
@@ -48,26 +49,23 @@ class OnnxSession:
                 f"{path}: takes {given} a picture, but images tensor(uint8) {due} is needed: "
                 "make it with `centerx export`"
             )
-        outputs = {output.name for output in self.session.get_outputs()}
-        fitting = [names for names in (OUTPUTS, MAPS) if set(names) <= outputs]
-        if not fitting:
+        task, names = TASKS[self.info.task], [output.name for output in self.session.get_outputs()]
+        outputs = choose_outputs(names, task)
+        if outputs is None:
             raise InputError(
-                f"{path}: gives {', '.join(sorted(outputs))}, but {', '.join(OUTPUTS)} are needed: "
+                f"{path}: gives {', '.join(sorted(names))}, but {', '.join(detection_outputs(task))} are needed: "
                 "make it with `centerx export`"
             )
-        self.outputs = fitting[0]
+        self.outputs = outputs
+        self.takes_picture_hw = "heatmap" in outputs
         most = self.session.get_outputs()[0].shape[1]
-        if self.outputs == OUTPUTS and "top_k" not in metadata and isinstance(most, int):  # an earlier file
+        if not self.takes_picture_hw and "top_k" not in metadata and isinstance(most, int):  # an earlier file
             self.info = self.info._replace(top_k=most)
-        self.takes_picture_hw = self.outputs == MAPS
 
-    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        first, second, third = self.session.run(self.outputs, {"images": images})
-        if self.outputs == MAPS:
-            found = detections_from_maps(first, second, third, self.info.stride, self.info.top_k, picture_hw)
-            return found._replace(class_names=self.info.class_names)
-        return Detections(first, second, third, self.info.class_names)
+        found = self.session.run(self.outputs, {"images": images})
+        return read_outputs(dict(zip(self.outputs, found, strict=True)), self.info, picture_hw)
 
 
 def open_session(path: Path) -> OnnxSession:

@@ -12,8 +12,9 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import MAPS, detections_from_maps
-from centerx.types import Detections
+from centerx.runtime.outputs import map_outputs, read_outputs
+from centerx.tasks import TASKS
+from centerx.types import RawDetections
 
 COMMENT = "# "
 
@@ -42,9 +43,12 @@ class OpenCvSession:
             raise InputError(f"{weights}: missing, it belongs to {path.name}; export it again")
         text, blobs = (np.frombuffer(file.read_bytes(), np.uint8) for file in (path, weights))
         self.info = ModelInfo.from_metadata(read_comments(text.tobytes()), path)
+        task = TASKS[self.info.task]
+        self.outputs = map_outputs(task)
         height, width = self.info.input_hw
         cells = height // self.info.stride, width // self.info.stride
-        due = [(1, channels, *cells) for channels in (len(self.info.class_names), 2, 2)]
+        channels = {field.name: field.channels for field in task.branches} | {"heatmap": len(self.info.class_names)}
+        due = [(1, channels[name], *cells) for name in self.outputs]
         try:
             with quiet_errors():
                 self.net = cv2.dnn.readNetFromCaffe(text, blobs)
@@ -57,15 +61,13 @@ class OpenCvSession:
         if given != due:
             raise InputError(f"{path}: gives maps of {given} where {due} are needed: make it with `centerx export`")
 
-    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        heatmap, offset, size = self._run(images)
-        found = detections_from_maps(heatmap, offset, size, self.info.stride, self.info.top_k, picture_hw)
-        return found._replace(class_names=self.info.class_names)
+        return read_outputs(dict(zip(self.outputs, self._run(images), strict=True)), self.info, picture_hw)
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
         self.net.setInput(images.astype(np.float32))
-        return list(self.net.forward(MAPS))
+        return list(self.net.forward(self.outputs))
 
 
 def open_session(path: Path) -> OpenCvSession:

@@ -10,14 +10,15 @@ import openvino as ov
 
 from centerx.errors import InputError
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import MAPS, OUTPUTS, detections_from_maps
-from centerx.types import Detections
+from centerx.runtime.outputs import choose_outputs, read_outputs
+from centerx.tasks import TASKS
+from centerx.types import RawDetections
 
 RT_INFO = {".xml": "centerx", ".onnx": "framework"}  # where in the runtime information the facts are
 
 
 class OpenVinoSession:
-    """An OpenVINO or ONNX file on the CPU, with outputs `boxes`, `scores` and `labels`, or with maps.
+    """An OpenVINO or ONNX file on the CPU, with detections as outputs, or with maps.
 
     A file of fp32 is computed in fp32, whatever the device prefers; others as it prefers.
 
@@ -42,11 +43,11 @@ class OpenVinoSession:
         facts = _facts(model, RT_INFO[path.suffix.lower()])
         self.info = ModelInfo.from_metadata(facts, path)
         names = {name for output in model.outputs for name in output.get_names()}
-        fitting = [wanted for wanted in (OUTPUTS, MAPS) if set(wanted) <= names]
-        if not fitting:
+        outputs = choose_outputs(names, TASKS[self.info.task])
+        if outputs is None:
             raise InputError(f"{path}: gives {', '.join(sorted(names))}: make it with `centerx export`")
-        self.outputs = fitting[0]
-        self.takes_picture_hw = self.outputs == MAPS
+        self.outputs = outputs
+        self.takes_picture_hw = "heatmap" in outputs
         (first, *others) = model.inputs
         if others or "images" not in first.get_names() or first.get_element_type() != ov.Type.u8:
             given = ", ".join(f"{each.get_any_name()} {each.get_element_type()}" for each in (first, *others))
@@ -57,14 +58,10 @@ class OpenVinoSession:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         self.model = core.compile_model(model, "CPU", settings)
 
-    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> Detections:
+    def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         found = self.model(images)
-        first, second, third = (found[name] for name in self.outputs)
-        if self.outputs == MAPS:
-            found = detections_from_maps(first, second, third, self.info.stride, self.info.top_k, picture_hw)
-            return found._replace(class_names=self.info.class_names)
-        return Detections(first, second, third, self.info.class_names)
+        return read_outputs({name: found[name] for name in self.outputs}, self.info, picture_hw)
 
 
 def open_session(path: Path) -> OpenVinoSession:

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from centerx.detections import Detections, detections_of
 from centerx.errors import InputError
 from centerx.geometry import Letterbox, placed_sizes, warp_image
 from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, find_within
-from centerx.types import Detections
-
-LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
+from centerx.tasks import TASKS
 
 
 class Placed(NamedTuple):
@@ -53,7 +52,7 @@ class Predictor:
         if input_hw not in (None, own) and not session.any_size:
             raise InputError(f"the model takes {own[0]}x{own[1]} alone, export it with --size any")
         self.session, self.input_hw = session, input_hw or own
-        self.class_names = session.info.class_names
+        self.class_names, self.task = session.info.class_names, TASKS[session.info.task]
         self.reopen = reopen
 
     def __call__(self, picture: Picture, bgr: bool = False) -> Detections:
@@ -106,10 +105,7 @@ class Predictor:
         images, letterboxes = zip(*placed, strict=True)
         stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
         found = find_within(self.session, stacked, placed_sizes(letterboxes))
-        return [
-            Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST).with_area()
-            for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)
-        ]
+        return detections_of(found, letterboxes, self.task, self.class_names)
 
     def __copy__(self) -> Predictor:
         return Predictor(self.session, self.input_hw, self.reopen)

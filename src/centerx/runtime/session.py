@@ -13,7 +13,7 @@ import numpy as np
 
 from centerx.errors import InputError, nearest
 from centerx.runtime.info import ModelInfo, require_file
-from centerx.types import Detections
+from centerx.types import RawDetections
 
 AUTO = "auto"
 TRIALS = 3
@@ -30,7 +30,7 @@ class Session(Protocol):
     info: ModelInfo
     any_size: bool
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray) -> RawDetections:
         """(B, 3, H, W) uint8 RGB of the model's input size -> (B, K, ...) detections in input pixels, best first.
 
         Beside the pictures a session may take their (B, 2) float32 heights and widths in input pixels, and find nothing
@@ -39,7 +39,7 @@ class Session(Protocol):
         ...
 
 
-def find_within(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> Detections:
+def find_within(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> RawDetections:
     """Run a session on pictures of these sizes in their letterboxes; what it can know of the padding, it leaves out.
 
     A file that ends with the boxes has the pictures for its one input: among its K places are what it finds in the

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
 from centerx import __version__
+from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.files import json_text, quoted
 from centerx.images import TooManyPixelsError, decode_image
@@ -26,7 +27,6 @@ from centerx.runtime.predictor import Placed
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
 from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown
-from centerx.types import Detections
 
 PATH = "/predict"
 
@@ -154,7 +154,7 @@ def create_app(
             with _told(504, f"no answer within {limits.seconds:g} s, try again later"):
                 async with asyncio.timeout_at(end):
                     placed, found = await find(content, name)
-        return answer(describe(name, placed.letterbox.source_hw, found.above(score)))
+        return answer(describe(name, placed.letterbox.source_hw, found.above(score), predictor.task))
 
     @app.get("/health", response_model=Health)
     @app.head("/health", include_in_schema=False)

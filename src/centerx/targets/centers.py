@@ -1,16 +1,16 @@
-"""Batch -> CenterTargets, on the batch's device, without a loop over objects."""
+"""Batch -> Targets, on the batch's device, without a loop over objects."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from centerx.types import Batch, CenterTargets
+from centerx.objects import Objects
+from centerx.tasks import Task
+from centerx.types import Batch, Places, Targets
 
 MIN_SIDE = 1.0  # pixels; a smaller box cannot be told from noise and is ignored
-CHUNK = 1 << 24  # heatmap values splatted at once: bounds memory on pictures with hundreds of objects
+CHUNK = 1 << 24  # heatmap values drawn at once: bounds memory on pictures with hundreds of objects
 
 
 def gaussian_radius(size: Tensor, min_overlap: float) -> Tensor:
@@ -32,70 +32,120 @@ def gaussian_radius(size: Tensor, min_overlap: float) -> Tensor:
     return (total - (total**2 - 4 * (1 - min_overlap) * area).clamp(min=0).sqrt()) / 4
 
 
-def center_targets(batch: Batch, num_classes: int, stride: int, min_overlap: float, reach: int = 0) -> CenterTargets:
+def center_targets(
+    batch: Batch, num_classes: int, stride: int, min_overlap: float, reach: int, task: Task, point_radius: float
+) -> Targets:
     """Render the targets of a batch.
 
-    Every object is a Gaussian splat of its class's channel around its centre cell, the maximum where splats
-    overlap, 1 at the centre cell itself (Objects as Points, section 3). `weight` is 0 in channels that the
-    picture's data set does not annotate, and in the box of every ignored object, save at centre cells. Objects
-    with a side under one pixel, or centred outside the input, are ignored too.
+    Every object is a Gaussian of its class's channel around its centre cell, the maximum where Gaussians overlap, 1 at
+    the centre cell itself (Objects as Points, section 3). `weight` is 0 in channels whose centres the labels of a
+    picture do not tell, and in the box of every ignored object, save at centre cells. Objects with a side under one
+    pixel, or centred outside the input, are ignored too.
 
     Args:
-        batch: pictures with boxes in input pixels; not changed.
+        batch: pictures with objects in input pixels; not changed.
         num_classes: C.
         stride: pixels per cell.
         min_overlap: see `gaussian_radius`.
-        reach: size and offset are also asked for at the cells up to so far from the centre cell, so that a peak that
-            lies a cell beside the truth still carries the right box; 0 is the paper's centre cell alone.
+        reach: fields are learned at the cells up to so far from the centre cell, so that a peak that lies a cell beside
+            the truth still carries the right box; 0 is the paper's centre cell alone.
+        task: whose fields are learned.
+        point_radius: radius in cells of the Gaussian of an object that is a point.
     """
-    device = batch.images.device
     height, width = (side // stride for side in batch.images.shape[-2:])
-    counts = [len(labels) for labels in batch.labels]
-    boxes, labels, ignore = torch.cat(batch.boxes) / stride, torch.cat(batch.labels), torch.cat(batch.ignore)
-    image = torch.arange(len(counts), device=device).repeat_interleave(torch.tensor(counts, device=device))
+    objects = batch.objects
+    boxes = objects.boxes / stride
+    size, center = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
+    limit = center.new_tensor([width, height])
+    inside = ((center >= 0) & (center < limit)).all(dim=1)
+    supervised = batch.supervised[objects.image, objects.labels]
+    point = (size == 0).all(dim=1)
+    large = point | (size.amin(dim=1) * stride >= MIN_SIDE)
+    use = ~objects.ignore & inside & large & supervised[:, 0]
+    cell = center.floor().minimum(limit - 1).clamp(min=0)
 
-    size = boxes[:, 2:] - boxes[:, :2]
-    centre = (boxes[:, 2:] + boxes[:, :2]) / 2
-    limit = centre.new_tensor([width, height])
-    inside = ((centre >= 0) & (centre < limit)).all(dim=1)
-    use = ~ignore & inside & (size.amin(dim=1) * stride >= MIN_SIDE) & batch.annotated[image, labels]
-    cell = centre.floor().minimum(limit - 1).clamp(min=0)
+    heatmap = boxes.new_zeros(len(batch.images), num_classes, height, width)
+    radius = gaussian_radius(size, min_overlap).masked_fill(point, point_radius)
+    plane = objects.image * num_classes + objects.labels
+    draw_gaussians(heatmap.view(-1, height, width), plane[use], cell[use], radius[use])
 
-    heatmap = boxes.new_zeros(len(counts), num_classes, height, width)
-    plane = heatmap.view(-1, height, width)
-    splat(plane, (image * num_classes + labels)[use], cell[use], gaussian_radius(size[use], min_overlap))
-
-    weight = batch.annotated.float()[:, :, None, None].expand_as(heatmap).clone()
-    masked = ~use & batch.annotated[image, labels]
-    erase(weight, image[masked], labels[masked], boxes[masked])
+    weight = batch.supervised[..., 0].float()[:, :, None, None].expand_as(heatmap).clone()
+    masked = ~use & supervised[:, 0]
+    mask_ignored(weight, objects.image[masked], objects.labels[masked], boxes[masked])
     weight.masked_fill_(heatmap == 1, 1.0)
+    places = regression_targets(
+        objects.where(use), cell[use], supervised[use], task, stride, reach, limit, len(batch.images)
+    )
+    return Targets(heatmap, weight, places)
 
-    return CenterTargets(heatmap, weight, *slots(image[use], centre[use], cell[use], size[use], heatmap.shape, reach))
 
+def regression_targets(
+    objects: Objects,
+    cell: Tensor,
+    supervised: Tensor,
+    task: Task,
+    stride: int,
+    reach: int,
+    limit: Tensor,
+    num_images: int,
+) -> Places:
+    """Return the places at which the fields of N objects are learned: every object's centre cell and those around.
 
-def slots(
-    image: Tensor, centre: Tensor, cell: Tensor, size: Tensor, shape: Sequence[int], reach: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Index, size, offset and valid of CenterTargets for N objects sorted by picture, (B, C, h, w) the map's shape."""
+    Args:
+        objects: in input pixels.
+        cell: (N, 2) column and row of each centre cell.
+        supervised: (N, 1 + F) bool; whether labels tell centre and fields of the object's class.
+        task: whose fields.
+        stride: pixels per cell.
+        reach: cells around the centre cell.
+        limit: (2,) columns and rows of the grid.
+        num_images: B.
+    """
     steps = torch.arange(-reach, reach + 1, device=cell.device, dtype=cell.dtype)
     around = torch.cartesian_prod(steps, steps).view(-1, 2)
     cells = (cell[:, None] + around).flatten(0, 1)
-    image, centre, size = (each.repeat_interleave(len(around), dim=0) for each in (image, centre, size))
-    inside = ((cells >= 0) & (cells < cells.new_tensor([shape[3], shape[2]]))).all(dim=1)
-    image, centre, size, cells = image[inside], centre[inside], size[inside], cells[inside]
+    owner = torch.arange(len(cell), device=cell.device).repeat_interleave(len(around))
+    inside = ((cells >= 0) & (cells < limit)).all(dim=1)
+    cells, owner = cells[inside], owner[inside]
+    columns = {name: column for column, name in enumerate(task.attributes)}
+    goals, weights = {}, {}
+    for field in task.branches:
+        known = supervised[:, columns.get(field.name, 0)]  # the offset is known where the centre is
+        if field.name in objects.known:
+            known = known & objects.known[field.name]
+        values = field.kind.scale(objects.value(field), 1 / stride)
+        goals[field.name] = field.kind.encode(values[owner], cells)
+        weights[field.name] = known[owner].float()
+    image = objects.image[owner]
+    at = image, position_in_group(image)
+    room = int(torch.bincount(image, minlength=num_images).max()) if num_images else 0
+    index = torch.zeros(num_images, room, dtype=torch.int64, device=cell.device)
+    index[at] = (cells[:, 1] * limit[0] + cells[:, 0]).long()
+    return Places(
+        index,
+        {name: padded(values, at, index.shape).transpose(1, 2) for name, values in goals.items()},
+        {name: padded(values, at, index.shape) for name, values in weights.items()},
+    )
 
-    room = int(torch.bincount(image, minlength=shape[0]).max()) if shape[0] else 0
-    at = (image, position_in_group(image))
-    index = torch.zeros(shape[0], room, dtype=torch.int64, device=cell.device)
-    sizes, offsets = size.new_zeros(shape[0], room, 2), size.new_zeros(shape[0], room, 2)
-    valid = torch.zeros(shape[0], room, dtype=torch.bool, device=cell.device)
-    index[at] = (cells[:, 1] * shape[3] + cells[:, 0]).long()
-    sizes[at], offsets[at], valid[at] = size, centre - cells, True
-    return index, sizes, offsets, valid
+
+def padded(values: Tensor, at: tuple[Tensor, Tensor], shape: torch.Size) -> Tensor:
+    """(N, ...) -> (B, P, ...), 0 where `at` puts nothing."""
+    room = values.new_zeros(*shape, *values.shape[1:])
+    room[at] = values
+    return room
 
 
-def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor, height: Tensor | None = None) -> None:
-    """Max-splat Gaussians into planes (P, h, w), in place.
+def position_in_group(group: Tensor) -> Tensor:
+    """For a sorted (N,) of group numbers, each member's place within its group, from 0."""
+    if not len(group):
+        return group
+    _, counts = group.unique_consecutive(return_counts=True)
+    starts = counts.cumsum(0) - counts
+    return torch.arange(len(group), device=group.device) - starts.repeat_interleave(counts)
+
+
+def draw_gaussians(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor, height: Tensor | None = None) -> None:
+    """Draw Gaussians into planes (P, h, w), in place; where they overlap the maximum stays.
 
     Only the window of each Gaussian is computed: objects of like size share a window, so work follows the
     objects' own area rather than objects times map.
@@ -130,7 +180,7 @@ def splat(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor, height: T
             flat.scatter_reduce_(0, where[fits], value[fits], "amax")
 
 
-def erase(weight: Tensor, image: Tensor, labels: Tensor, boxes: Tensor) -> None:
+def mask_ignored(weight: Tensor, image: Tensor, labels: Tensor, boxes: Tensor) -> None:
     """Set weight (B, C, h, w) to 0 in each object's cells, in place; boxes (N, 4) in cells."""
     if not len(image):
         return
@@ -144,12 +194,3 @@ def erase(weight: Tensor, image: Tensor, labels: Tensor, boxes: Tensor) -> None:
         flat = weight.view(-1, height, width)
         plane = (image[some] * weight.shape[1] + labels[some])[:, None, None].expand_as(keep)
         flat.scatter_reduce_(0, plane, keep.to(weight.dtype), "amin")
-
-
-def position_in_group(group: Tensor) -> Tensor:
-    """For a sorted (N,) of group numbers, each member's place within its group, from 0."""
-    if not len(group):
-        return group
-    _, counts = group.unique_consecutive(return_counts=True)
-    starts = counts.cumsum(0) - counts
-    return torch.arange(len(group), device=group.device) - starts.repeat_interleave(counts)

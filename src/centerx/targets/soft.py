@@ -1,53 +1,69 @@
-"""Detections -> the maps that a CenterNet would have answered: how a teacher that only gives boxes can teach."""
+"""Detections -> the maps of a CenterNet that finds them: how a teacher that gives detections alone can teach."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from centerx.targets.centers import gaussian_radius, splat
-from centerx.types import Detections, HeadOutputs
+from centerx.objects import Objects
+from centerx.targets.centers import draw_gaussians, gaussian_radius
+from centerx.tasks import Task
+from centerx.types import Maps
 
-FLOOR = 1e-4  # probability where no box is
+FLOOR = 1e-4  # probability where no object is
 
 
 def maps_from_detections(
-    found: Detections, num_classes: int, stride: int, input_hw: tuple[int, int], min_overlap: float
-) -> HeadOutputs:
-    """Render boxes as Gaussian splats as high as their scores; size and offset stand in the 3x3 cells around a peak.
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    task: Task,
+    num_classes: int,
+    stride: int,
+    input_hw: tuple[int, int],
+    min_overlap: float,
+    point_radius: float,
+) -> Maps:
+    """Render detections as Gaussians as high as their scores; fields stand in the 3x3 cells around a peak.
 
-    Where such neighbourhoods overlap, the better box has the cell.
+    Where such neighbourhoods overlap, the better detection has the cell.
 
     Args:
-        found: tensors (B, K, ...) in input pixels, best first; what scores 0 is left out.
+        boxes: (B, K, 4) xyxy input pixels, best first; of a point twice the same.
+        scores: (B, K) in [0, 1]; what scores 0 is left out.
+        labels: (B, K) int64.
+        task: whose fields to render.
         num_classes: C of the heatmap.
         stride: pixels per cell.
         input_hw: height and width of the input in pixels.
         min_overlap: see `gaussian_radius`.
+        point_radius: radius in cells of the Gaussian of a point.
 
     Returns:
-        heatmap (B, C, h, w) logits; size and offset (B, 2, h, w) cells, 0 where there is no box.
+        Maps of logits, and of fields in cells, 0 where there is no object.
     """
-    boxes, scores, labels = (found.boxes / stride, found.scores, found.labels)
+    batch = len(boxes)
     height, width = (side // stride for side in input_hw)
-    image = torch.arange(len(boxes), device=boxes.device)[:, None].expand_as(labels)
+    image = torch.arange(batch, device=boxes.device)[:, None].expand_as(labels)
     keep = scores > FLOOR
-    boxes, scores, labels, image = boxes[keep], scores[keep], labels[keep], image[keep]
+    scores = scores[keep]
+    found = Objects(image[keep], labels[keep], torch.zeros_like(scores, dtype=torch.bool), boxes[keep] / stride)
 
-    size, centre = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
-    cell = centre.floor().clamp(min=0).minimum(centre.new_tensor([width - 1, height - 1]))
-    probability = boxes.new_full((len(found.boxes), num_classes, height, width), FLOOR)
-    planes = probability.view(-1, height, width)
-    splat(planes, image * num_classes + labels, cell, gaussian_radius(size, min_overlap), scores)
-    owner = best_box(image, cell, scores, (len(found.boxes), height, width))
-    known = owner >= 0
-    at = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")[::-1]).to(centre)
-    maps = []
-    for values, origin in ((size, None), (centre, at)):
-        per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, 2)
-        per_cell = per_cell.permute(0, 3, 1, 2) - (0 if origin is None else origin)
-        maps.append(per_cell * known[:, None])
-    return HeadOutputs(probability.clamp(max=1 - FLOOR).logit(), *maps)
+    cell = found.centers.floor().clamp(min=0).minimum(boxes.new_tensor([width - 1, height - 1]))
+    radius = gaussian_radius(found.sizes, min_overlap).masked_fill((found.sizes == 0).all(dim=1), point_radius)
+    probability = boxes.new_full((batch, num_classes, height, width), FLOOR)
+    plane = found.image * num_classes + found.labels
+    draw_gaussians(probability.view(-1, height, width), plane, cell, radius, scores)
+    owner = best_box(found.image, cell, scores, (batch, height, width))
+    known = (owner >= 0)[:, None]
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    at = torch.stack([columns, rows]).to(boxes)
+    fields = {}
+    for field in task.branches:
+        values = found.value(field)
+        per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, field.channels)
+        fields[field.name] = field.kind.encode(per_cell.permute(0, 3, 1, 2), at) * known
+    return Maps(probability.clamp(max=1 - FLOOR).logit(), fields)
 
 
 def best_box(image: Tensor, cell: Tensor, scores: Tensor, shape: tuple[int, int, int]) -> Tensor:

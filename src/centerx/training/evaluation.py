@@ -11,12 +11,14 @@ import torch
 import torch.distributed as dist
 
 from centerx.data.source import SampleSource
-from centerx.detector import Detector
+from centerx.detections import Detections
+from centerx.detector import Detector, to_numpy
 from centerx.evaluation import Metrics, detect_all, evaluate_found
 from centerx.evaluation.run import picture_sizes
 from centerx.files import quoted
+from centerx.tasks import Task
 from centerx.training.module import CenterNetModule
-from centerx.types import Batch, Detections
+from centerx.types import Batch, RawDetections
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Evaluation(L.Callback):
 
     Args:
         source: the pictures, in the order of `batches`.
+        task: of the detector.
         batches: letterboxed batches; under data parallel this process's share of them.
         every: epochs between evaluations.
         draw: called with the detections by picture index.
@@ -39,11 +42,12 @@ class Evaluation(L.Callback):
     def __init__(
         self,
         source: SampleSource,
+        task: Task,
         batches: Iterable[Batch],
         every: int,
         draw: Callable[[dict[int, Detections]], None],
     ) -> None:
-        self.source, self.batches = source, batches
+        self.source, self.task, self.batches = source, task, batches
         self.every = every
         self.draw = draw
         self.best = -1.0
@@ -66,12 +70,12 @@ class Evaluation(L.Callback):
         done = trainer.current_epoch + 1
         if done % self.every and done != trainer.max_epochs:
             return
-        found, broken = gather(*detect_all(torch_detect(pl_module.deployed), self.batches))
+        found, broken = gather(*detect_all(torch_detect(pl_module.deployed), self.task, self.batches))
         if not trainer.is_global_zero:
             return
         for message in broken:
             logger.warning(f"not evaluated: {message}")
-        self.metrics = evaluate_found(self.source, found, quiet=self.metrics is not None)  # what is not counted, once
+        self.metrics = evaluate_found(self.source, self.task, found, quiet=self.metrics is not None)
         self.figures = val_figures(self.metrics)
         self.improved = self.figures["val/AP"] > self.best
         self.best = max(self.best, self.figures["val/AP"])
@@ -85,17 +89,17 @@ def val_figures(metrics: Metrics) -> dict[str, float]:
     return {f"val/{name}": value for name, value in figures.items()}
 
 
-def torch_detect(detector: Detector) -> Callable[[Batch], Detections]:
+def torch_detect(detector: Detector) -> Callable[[Batch], RawDetections]:
     """Wrap a torch detector for `detect_all`: float32, on its own device."""
 
     @torch.inference_mode()
-    def detect(batch: Batch) -> Detections:
+    def detect(batch: Batch) -> RawDetections:
         training = detector.training
         device = next(detector.parameters()).device
         sizes = torch.from_numpy(picture_sizes(batch)).to(device)
-        boxes, scores, labels, _ = detector.eval()(batch.images.to(device), sizes)
+        found = to_numpy(detector.eval()(batch.images.to(device), sizes))
         detector.train(training)
-        return Detections(boxes.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy())
+        return found
 
     return detect
 

@@ -30,7 +30,8 @@ class FiniteLoss(L.Callback):
         assert isinstance(pl_module, CenterNetModule)
         value = loss.detach() + sum(pl_module.terms.values())
         if not math.isfinite(value):
-            raise InputError(not_finite(float(value), trainer))
+            wrong = [f", first its term {term}" for term, one in pl_module.terms.items() if not one.isfinite()]
+            raise InputError(not_finite(float(value), trainer, *wrong[:1]))
 
 
 class SkipJumps(L.Callback):
@@ -92,9 +93,9 @@ class SkipJumps(L.Callback):
             logger.warning(f"train.skip_jumps left out {self.skipped} of {trainer.global_step} steps")
 
 
-def not_finite(value: float, trainer: L.Trainer) -> str:
+def not_finite(value: float, trainer: L.Trainer, worst: str = "") -> str:
     """What happened and what to do."""
     return (
-        f"the loss became {value} at epoch {trainer.current_epoch}, step {trainer.global_step}: lower "
+        f"the loss became {value} at epoch {trainer.current_epoch}, step {trainer.global_step}{worst}: lower "
         "train.optimizer.lr or train.clip_norm; the run folder keeps what earlier epochs reached"
     )

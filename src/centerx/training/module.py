@@ -12,11 +12,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from centerx.detector import Detector
 from centerx.losses.balance import Balance
+from centerx.losses.term import Term, Terms
 from centerx.training.average import Averaging
-from centerx.training.teachers import Teaching
-from centerx.types import Batch, CenterTargets, HeadOutputs
+from centerx.training.teachers import Distiller
+from centerx.types import Batch, Maps, Targets
 
-Criterion = Callable[[HeadOutputs, CenterTargets], dict[str, Tensor]]
+Criterion = Callable[[Maps, Targets], Terms]
 
 
 class CenterNetModule(L.LightningModule):
@@ -25,29 +26,29 @@ class CenterNetModule(L.LightningModule):
     Args:
         detector: what is trained.
         assign: a batch to its targets.
-        criterion: outputs and targets to raw loss terms.
+        criterion: maps and targets to raw loss terms.
         balance: loss terms to the scalar to minimise.
         optimizer: made from the parameters of detector and balance.
         schedule: step to factor of the learning rate.
         averaging: of the weights, to deploy; None to deploy them as they are.
-        teaching: what teachers do; None without teachers.
+        distiller: what teachers do; None without teachers.
         clip_value: largest magnitude of each component of the gradient; 0: no clipping.
         clip_each: largest norm of each parameter's gradient by itself; 0: no clipping.
 
     Attributes:
-        terms: raw loss terms of the latest step, by name, without gradient.
+        terms: raw loss terms of the latest step, without gradient.
     """
 
     def __init__(
         self,
         detector: Detector,
-        assign: Callable[[Batch], CenterTargets],
+        assign: Callable[[Batch], Targets],
         criterion: Criterion,
         balance: Balance,
         optimizer: torch.optim.Optimizer,
         schedule: Callable[[int], float],
         averaging: Averaging | None,
-        teaching: Teaching | None = None,
+        distiller: Distiller | None = None,
         clip_value: float = 0.0,
         clip_each: float = 0.0,
     ) -> None:
@@ -58,9 +59,9 @@ class CenterNetModule(L.LightningModule):
         self.balance = balance
         self.optimizer = optimizer
         self.schedule = schedule
-        self.teaching = teaching
+        self.distiller = distiller
         self.clip_value, self.clip_each = clip_value, clip_each
-        self.terms: dict[str, Tensor] = {}
+        self.terms: dict[Term, Tensor] = {}
         self.averaging = averaging
         self.average: AveragedModel | None = None
         if averaging is not None:
@@ -76,15 +77,15 @@ class CenterNetModule(L.LightningModule):
         """Return the scalar loss of this process's share of the batch."""
         model = self.detector.model
         features = model.features(batch.images)
-        outputs = model.head(features)
-        teaching = self.teaching if self.teaching and self.global_step < self.teaching.steps else None
-        terms = self.criterion(outputs, self.assign(teaching.left_to_labels(batch) if teaching else batch))
-        if teaching:
-            terms |= teaching.terms(outputs, features, batch.images)
-        loss, weights = self.balance(terms, teaching.fades(terms, self.global_step) if teaching else {})
-        self.terms = {name: term.detach() for name, term in terms.items()}
-        figures = {f"train/{name}": term for name, term in {"loss": loss.detach(), **self.terms}.items()}
-        figures |= {f"weight/{name}": weight for name, weight in weights.items()}
+        maps = model.head(features)
+        distiller = self.distiller if self.distiller and self.global_step < self.distiller.steps else None
+        terms = dict(self.criterion(maps, self.assign(distiller.mask_labels(batch) if distiller else batch)))
+        if distiller:
+            terms |= distiller.terms(maps, features, batch.images)
+        loss, weights = self.balance(terms, distiller.decay(terms, self.global_step) if distiller else {})
+        self.terms = {term: value.detach() for term, value in terms.items()}
+        figures = {"train/loss": loss.detach()} | {f"train/{term.label}": value for term, value in self.terms.items()}
+        figures |= {f"weight/{term.label}": weight for term, weight in weights.items()}
         self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images))
         return loss
 

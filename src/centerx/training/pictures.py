@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from centerx.data.source import SampleSource
-from centerx.draw import contact_sheet, draw_boxes, save_image
+from centerx.detections import Detections
+from centerx.draw import contact_sheet, save_image
 from centerx.errors import InputError
-from centerx.types import Detections
+from centerx.tasks import Task
 
 PAIRS = 6
 SCORE = 0.3
 
 
-def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detections]) -> None:
+def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detections], task: Task) -> None:
     """Draw a few pictures, evenly spread over the data: truth on the left, detections on the right."""
     shown = sorted(found)
     cells: list[np.ndarray] = []
@@ -25,6 +26,6 @@ def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detect
         except InputError:
             continue
         best = found[index].above(SCORE)
-        cells.append(draw_boxes(sample.image, sample.boxes, sample.labels, source.class_names))
-        cells.append(draw_boxes(sample.image, best.boxes, best.labels, source.class_names, best.scores))
+        for each, scores in ((sample.objects, None), (best, best.scores)):
+            cells.append(task.draw(sample.image, each.boxes, each.labels, source.class_names, scores))
     save_image(path, contact_sheet(cells, columns=4, cell_hw=(300, 400)))

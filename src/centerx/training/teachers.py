@@ -1,4 +1,4 @@
-"""Teachers: frozen models that answer for some of the student's classes, once a batch."""
+"""Teachers: frozen models that say something of some of the student's classes and fields, once a batch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from centerx.detections import spanned_boxes
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.losses.distill import DistillLoss, unexplained_features
+from centerx.losses.term import FEATURES, Term
+from centerx.models import Branch
 from centerx.targets.soft import maps_from_detections
-from centerx.types import Batch, Detections, HeadOutputs
+from centerx.tasks import Task
+from centerx.types import Batch, Maps, RawDetections
 
 
-class Told(NamedTuple):
+class TeacherOutput(NamedTuple):
     """What a teacher says of a batch.
 
     Attributes:
@@ -25,11 +29,50 @@ class Told(NamedTuple):
         features: (B, F, h, w) what its head sees; None where that is out of reach.
     """
 
-    maps: HeadOutputs
+    maps: Maps
     features: Tensor | None
 
 
-Answer = Callable[[Tensor, list[int]], Told]
+TeacherModel = Callable[[Tensor, list[int]], TeacherOutput]  # pictures (B, 3, H, W) uint8, channels of the teacher
+
+
+class Teacher(NamedTuple):
+    """A frozen model, and what of it is to be taught.
+
+    Attributes:
+        name: for logs and errors.
+        model: what answers.
+        class_names: its own, in the order of its channels.
+        task: its own: it teaches the fields of the student that it has as well.
+        classes: its class -> the student's; all its classes under their own names where None.
+        match_features: whether the student's features are to hold its.
+    """
+
+    name: str
+    model: TeacherModel
+    class_names: tuple[str, ...]
+    task: Task
+    classes: Mapping[str, str] | None = None
+    match_features: bool = False
+
+    @property
+    def student_classes(self) -> list[str]:
+        """The student's classes that it could teach."""
+        return list(self.class_names if self.classes is None else self.classes.values())
+
+
+class ChannelMap(NamedTuple):
+    """Which channels of the student's heatmap a teacher teaches.
+
+    Attributes:
+        teacher_channels: T channels of the teacher.
+        student_channels: the T channels of the student that they teach.
+        weight: (T,) float32 of each: 1, or less where several teachers share a class.
+    """
+
+    teacher_channels: list[int]
+    student_channels: list[int]
+    weight: Tensor
 
 
 class NetworkTeacher:
@@ -42,143 +85,142 @@ class NetworkTeacher:
     def __init__(self, detector: Detector) -> None:
         self.model = detector.model.eval().requires_grad_(False)
 
-    def __call__(self, images: Tensor, own: list[int]) -> Told:
-        """Its own maps, of some of its channels, and features."""
+    def __call__(self, images: Tensor, teacher_channels: list[int]) -> TeacherOutput:
+        """Return its own maps, of some of its channels, and features."""
         features = self.model.to(images.device).features(images)
         maps = self.model.head(features)
-        return Told(maps._replace(heatmap=channels(maps.heatmap, own)), features)
+        return TeacherOutput(maps._replace(heatmap=channels(maps.heatmap, teacher_channels)), features)
 
 
-class BoxTeacher:
-    """Anything that gives boxes; its maps are rendered from them.
+class DetectionTeacher:
+    """Anything that gives detections; its maps are rendered from them.
 
     Args:
-        detect: (B, 3, H, W) uint8 -> (B, K, ...) detections in input pixels, NumPy.
+        detect: (B, 3, H, W) uint8 -> detections in input pixels, NumPy.
         path: where it is from.
-        num_classes: it knows. stride, min_overlap: of the maps to render.
+        task: of the model.
+        num_classes: of the model.
+        stride: pixels per cell of the maps to render.
+        min_overlap: see `targets.gaussian_radius`.
+        point_radius: radius in cells of the Gaussian of a point.
     """
 
     def __init__(
         self,
-        detect: Callable[[np.ndarray], Detections],
+        detect: Callable[[np.ndarray], RawDetections],
         path: Path,
+        task: Task,
         num_classes: int,
         stride: int,
         min_overlap: float,
+        point_radius: float,
     ) -> None:
-        self.detect, self.path = detect, path
-        self.num_classes, self.stride, self.min_overlap = num_classes, stride, min_overlap
+        self.detect, self.path, self.task = detect, path, task
+        self.num_classes, self.stride = num_classes, stride
+        self.min_overlap, self.point_radius = min_overlap, point_radius
 
-    def __call__(self, images: Tensor, own: list[int]) -> Told:
-        """Maps with a splat for every box of some of its classes; the others leave no trace.
+    def __call__(self, images: Tensor, teacher_channels: list[int]) -> TeacherOutput:
+        """Return maps with a Gaussian for every detection of some of its classes; the others leave no trace.
 
         Raises:
-            InputError: a box or score is not finite, a label not of its classes.
+            InputError: a position or score is not finite, a label not of its classes.
         """
         found = self.detect(images.cpu().contiguous().numpy())
-        if not (np.isfinite(found.scores).all() and np.isfinite(found.boxes).all()):
+        positions = found.values[self.task.outputs[0]]
+        if not (np.isfinite(found.scores).all() and np.isfinite(positions).all()):
             raise InputError(f"{self.path}: gives boxes or scores that are not finite, use another file as teacher")
         known = (found.labels >= 0) & (found.labels < self.num_classes)
         if not known[found.scores > 0].all():
             raise InputError(f"{self.path}: gives labels beyond its {self.num_classes} classes, export it again")
         place = np.full(self.num_classes, -1)
-        place[own] = np.arange(len(own))
+        place[teacher_channels] = np.arange(len(teacher_channels))
         asked = place[np.where(known, found.labels, 0)]
-        boxes, scores, labels = (
-            torch.from_numpy(each).to(images.device) for each in (found.boxes, found.scores * (asked >= 0), asked)
-        )
-        height, width = images.shape[-2:]
+        boxes = spanned_boxes(positions.reshape(-1, positions.shape[-1])).reshape(*asked.shape, 4)
         maps = maps_from_detections(
-            Detections(boxes, scores, labels), len(own), self.stride, (height, width), self.min_overlap
+            torch.from_numpy(boxes).to(images.device),
+            torch.from_numpy(found.scores * (asked >= 0)).to(images.device),
+            torch.from_numpy(asked).to(images.device),
+            self.task,
+            len(teacher_channels),
+            self.stride,
+            (images.shape[2], images.shape[3]),
+            self.min_overlap,
+            self.point_radius,
         )
-        return Told(maps, None)
+        return TeacherOutput(maps, None)
 
 
-class Lesson(NamedTuple):
-    """Which classes a teacher teaches.
-
-    Attributes:
-        own: its T channels. taught: the T channels of the student that they teach.
-        share: (T,) float32, the weight of each: 1, or less where several teachers share a class.
-    """
-
-    own: list[int]
-    taught: list[int]
-    share: Tensor
-
-
-class Teacher(NamedTuple):
-    """A frozen model and what it teaches.
-
-    Attributes:
-        name: for logs and errors.
-        answer: (B, 3, H, W) uint8 and channels -> what it says of them.
-        lesson: its classes and the student's.
-        features: whether the student's features are to hold its.
-    """
-
-    name: str
-    answer: Answer
-    lesson: Lesson
-    features: bool
-
-
-class Teaching:
+class Distiller:
     """What all teachers do in a run.
 
     Args:
-        teachers: each with its lesson.
-        loss: student, teacher and share to raw terms.
-        num_classes: of the student.
-        labels: whether labels teach too the classes that have a teacher.
+        teachers: of the run.
+        channel_maps: of each teacher.
+        loss: student's and teacher's maps, weights of the classes and the student's branches -> raw terms.
+        class_names: of the student.
+        task: of the student.
+        branches: of the student, by field.
+        labels: whether labels teach too what has a teacher.
         steps: after so many of the run, labels alone teach.
     """
 
     def __init__(
         self,
         teachers: Sequence[Teacher],
+        channel_maps: Sequence[ChannelMap],
         loss: DistillLoss,
-        num_classes: int,
+        class_names: Sequence[str],
+        task: Task,
+        branches: Mapping[str, Branch],
         labels: bool,
         steps: int,
     ) -> None:
-        self.teachers = teachers
-        self.loss = loss
-        self.steps = steps
-        self.left = torch.ones(num_classes, dtype=torch.bool)
-        if not labels:
-            for teacher in teachers:
-                self.left[teacher.lesson.taught] = False
+        self.teachers, self.channel_maps = teachers, channel_maps
+        self.loss, self.branches, self.steps = loss, branches, steps
+        self.class_names = class_names
+        self.by_labels = torch.ones(len(class_names), len(task.attributes), dtype=torch.bool)
+        for teacher, channel_map in zip(teachers, channel_maps, strict=True) if not labels else ():
+            for column, attribute in enumerate(task.attributes):
+                if attribute in teacher.task.attributes:
+                    self.by_labels[channel_map.student_channels, column] = False
 
-    def left_to_labels(self, batch: Batch) -> Batch:
-        """The batch with only those classes annotated that labels are to teach."""
-        return batch._replace(annotated=batch.annotated & self.left.to(batch.annotated.device))
+    def mask_labels(self, batch: Batch) -> Batch:
+        """Return the batch with only that supervised that labels are to teach."""
+        return batch._replace(supervised=batch.supervised & self.by_labels.to(batch.supervised.device))
 
-    def terms(self, student: HeadOutputs, features: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """Return the raw terms of every teacher, named `kd/<teacher>/<term>`.
+    def terms(self, student: Maps, features: Tensor, images: Tensor) -> dict[Term, Tensor]:
+        """Return the raw terms of every teacher.
 
         Args:
-            student: its maps. features: (B, F, h, w) what its head saw. images: (B, 3, H, W) uint8.
+            student: its maps.
+            features: (B, F, h, w) what its head saw.
+            images: (B, 3, H, W) uint8.
         """
-        terms: dict[str, Tensor] = {}
-        for teacher in self.teachers:
-            own, taught, share = teacher.lesson
+        terms: dict[Term, Tensor] = {}
+        for place, teacher in enumerate(self.teachers):
+            teacher_channels, student_channels, weight = self.channel_maps[place]
             with torch.no_grad():
-                told = teacher.answer(images, own)
-            seen = student._replace(heatmap=channels(student.heatmap, taught))
-            found = self.loss(seen, told.maps, share.to(images.device))
-            if teacher.features and told.features is not None:
-                found["features"] = unexplained_features(features, told.features)
-            terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
+                output = teacher.model(images, teacher_channels)
+            seen = student._replace(heatmap=channels(student.heatmap, student_channels))
+            found = self.loss(seen, output.maps, weight.to(images.device), self.branches)
+            if teacher.match_features and output.features is not None:
+                found[FEATURES] = unexplained_features(features, output.features)
+            terms |= {self.term(place, field): value for field, value in found.items()}
         return terms
 
-    def fades(self, terms: Iterable[str], step: int) -> dict[str, float]:
-        """Factors of the terms that fade: features lead at first, the task itself at last.
+    def term(self, place: int, field: str) -> Term:
+        """Return the term of a field of the teacher at a place of `teachers`."""
+        classes = tuple(self.class_names[channel] for channel in self.channel_maps[place].student_channels)
+        return Term(field, self.teachers[place].name, classes)
+
+    def decay(self, terms: Iterable[Term], step: int) -> dict[Term, float]:
+        """Return factors of the terms whose weight decays: features lead at first, the task itself at last.
 
         Args:
-            terms: all of a step, by name. step: of the run, less than `steps`.
+            terms: all of a step.
+            step: of the run, less than `steps`.
         """
-        return {name: 1 - step / self.steps for name in terms if name.endswith("/features")}
+        return {term: 1 - step / self.steps for term in terms if term.field == FEATURES}
 
 
 def channels(maps: Tensor, chosen: list[int]) -> Tensor:
@@ -189,34 +231,22 @@ def channels(maps: Tensor, chosen: list[int]) -> Tensor:
     return maps.index_select(1, torch.tensor(chosen, device=maps.device))
 
 
-class Claim(NamedTuple):
-    """What a teacher could teach.
-
-    Attributes:
-        name: of the teacher. class_names: its own, in the order of its channels.
-        classes: its class -> the student's; all its classes under their own names where None.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    classes: Mapping[str, str] | None
-
-
-def plan_lessons(claims: Sequence[Claim], student: Sequence[str], shared: str | None) -> list[Lesson]:
+def map_channels(teachers: Sequence[Teacher], student: Sequence[str], shared: str | None) -> list[ChannelMap]:
     """Decide which teacher teaches which class.
 
     Args:
-        claims: one a teacher. student: the student's class names.
-        shared: the rule for a class that several claim: `average`, or the name of the teacher to prefer.
+        teachers: of the run.
+        student: the student's class names.
+        shared: the rule for a class that several teach: `average`, or the name of the teacher to prefer.
 
     Raises:
-        InputError: a class that a teacher or the student lacks; a class claimed twice without a rule; a teacher that is
-            left without a class.
+        InputError: a class that a teacher or the student lacks; a class with two teachers and no rule; a teacher that
+            is left without a class.
     """
-    names = [claim.name for claim in claims]
+    names = [teacher.name for teacher in teachers]
     if shared not in (None, "average", *names):
         raise InputError(f"distill.shared: {shared!r} is neither average nor a teacher, teachers: {', '.join(names)}")
-    pairs = [_pairs(claim, student) for claim in claims]
+    pairs = [_pairs(teacher, student) for teacher in teachers]
     chosen: dict[str, list[str]] = {}
     for target in student:
         rivals = [name for name, own in zip(names, pairs, strict=True) if target in own]
@@ -226,42 +256,37 @@ def plan_lessons(claims: Sequence[Claim], student: Sequence[str], shared: str | 
                 "the teacher to prefer, or list the classes of each"
             )
         chosen[target] = [name for name in rivals if name == shared != "average"] or rivals
-    lessons = []
-    for claim, own in zip(claims, pairs, strict=True):
-        taught = [target for target in own if claim.name in chosen[target]]
+    channel_maps = []
+    for teacher, own in zip(teachers, pairs, strict=True):
+        taught = [target for target in own if teacher.name in chosen[target]]
         if not taught:
             raise InputError(
-                f"distill.teachers: {claim.name} is left without a class to teach, leave it out or change its classes"
+                f"distill.teachers: {teacher.name} is left without a class to teach, leave it out or change its classes"
             )
-        lessons.append(
-            Lesson(
-                [claim.class_names.index(own[target]) for target in taught],
+        channel_maps.append(
+            ChannelMap(
+                [teacher.class_names.index(own[target]) for target in taught],
                 [student.index(target) for target in taught],
                 torch.tensor([1 / len(chosen[target]) for target in taught]),
             )
         )
-    return lessons
+    return channel_maps
 
 
-def taught_classes(claim: Claim) -> list[str]:
-    """The student's classes that a teacher could teach."""
-    return list(claim.class_names if claim.classes is None else claim.classes.values())
-
-
-def _pairs(claim: Claim, student: Sequence[str]) -> dict[str, str]:
+def _pairs(teacher: Teacher, student: Sequence[str]) -> dict[str, str]:
     """The student's class -> the teacher's."""
-    classes = claim.classes if claim.classes is not None else {name: name for name in claim.class_names}
+    classes = teacher.classes if teacher.classes is not None else {name: name for name in teacher.class_names}
     for own, target in classes.items():
-        if own not in claim.class_names:
+        if own not in teacher.class_names:
             raise InputError(
-                f"distill.teachers: {claim.name} has no class {own!r}{nearest(own, claim.class_names)}, "
-                f"it has: {', '.join(claim.class_names)}"
+                f"distill.teachers: {teacher.name} has no class {own!r}{nearest(own, teacher.class_names)}, "
+                f"it has: {', '.join(teacher.class_names)}"
             )
         if target not in student:
             raise InputError(
-                f"distill.teachers: {claim.name} teaches {target!r}, which the student lacks"
+                f"distill.teachers: {teacher.name} teaches {target!r}, which the student lacks"
                 f"{nearest(target, student)}, add it to classes, or list the teacher's classes that are to teach"
             )
         if list(classes.values()).count(target) > 1:
-            raise InputError(f"distill.teachers: {claim.name} teaches {target!r} by two of its classes, choose one")
+            raise InputError(f"distill.teachers: {teacher.name} teaches {target!r} by two of its classes, choose one")
     return {target: own for own, target in classes.items()}

@@ -1,0 +1,116 @@
+"""What a detector finds on one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from centerx.geometry import Letterbox
+from centerx.types import RawDetections
+
+if TYPE_CHECKING:
+    from centerx.tasks import Task
+
+SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Objects found on one picture, best first, in NumPy.
+
+    Attributes:
+        boxes: (K, 4) xyxy pixels of the picture; of a task of points, each point twice.
+        scores: (K,) in [0, 1].
+        labels: (K,) int64 class indices.
+        class_names: the name of each class index; may be empty.
+        values: by name, (K, ...) whatever else the task gives.
+
+    Raises:
+        ValueError: the arrays do not belong together.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...] = ()
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.boxes.shape != (count, 4) or self.scores.ndim != 1 or self.labels.shape != (count,):
+            raise ValueError(
+                f"detections: boxes {self.boxes.shape}, scores {self.scores.shape} and labels {self.labels.shape} must "
+                "be (K, 4), (K,) and (K,)"
+            )
+        if any(len(rows) != count for rows in self.values.values()):
+            raise ValueError(f"detections: each of {', '.join(self.values)} must have {count} rows")
+        if self.class_names and count and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names):
+            raise ValueError(f"detections: labels must be below {len(self.class_names)}, the number of class names")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def centers(self) -> np.ndarray:
+        """(K, 2) x and y of the centres, in pixels."""
+        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+    def where(self, keep: Any) -> Detections:
+        """Return the detections that a mask or an index selects."""
+        values = {name: rows[keep] for name, rows in self.values.items()}
+        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], self.class_names, values)
+
+    def above(self, score: float) -> Detections:
+        """Return the detections that score at least `score`."""
+        return self.where(self.scores >= score)
+
+    def with_area(self) -> Detections:
+        """Return the detections whose boxes have a width and a height."""
+        return self.where((self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1))
+
+    def to_supervision(self) -> Any:
+        """Return `supervision.Detections`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[supervision]`.
+        """
+        import supervision
+
+        names = np.array([self.class_names[label] for label in self.labels], dtype=str)
+        return supervision.Detections(
+            xyxy=np.asarray(self.boxes, dtype=np.float32).reshape(-1, 4),
+            confidence=np.asarray(self.scores, dtype=np.float32),
+            class_id=np.asarray(self.labels, dtype=int),
+            data={"class_name": names},
+        )
+
+
+def detections_of(
+    raw: RawDetections, letterboxes: Sequence[Letterbox], task: Task, class_names: tuple[str, ...] = ()
+) -> list[Detections]:
+    """Return what was found on each picture of a batch, in the picture's own pixels; what is no peak is left out.
+
+    Args:
+        raw: in NumPy.
+        letterboxes: how each picture lies in the input.
+        task: of the model.
+        class_names: of the model.
+    """
+    found = []
+    for row, letterbox in enumerate(letterboxes):
+        outputs = {name: letterbox.to_source(np.asarray(arrays[row])) for name, arrays in raw.values.items()}
+        others = {name: rows for name, rows in outputs.items() if name != "boxes"}
+        boxes = outputs["boxes"] if "boxes" in outputs else spanned_boxes(outputs[task.outputs[0]])
+        one = Detections(boxes, np.asarray(raw.scores[row]), np.asarray(raw.labels[row]), class_names, others)
+        one = one.above(SMALLEST_SCORE)
+        found.append(one.with_area() if task.has_area else one)
+    return found
+
+
+def spanned_boxes(points: np.ndarray) -> np.ndarray:
+    """Return xyxy (K, 4) around positions (K, D) in pairs of x and y."""
+    pairs = points.reshape(len(points), -1, 2)
+    return np.concatenate([pairs.min(axis=1), pairs.max(axis=1)], axis=1)

@@ -1,0 +1,159 @@
+"""Fields: what an object carries beside the place of its centre. Four kinds own the geometry.
+
+Values of a field are arrays (N, D) with D channels, in pixels; maps of a network have their channels on axis 1 too,
+(B, D, h, w). `encode` and `decode` work in cells of the output grid and use operators alone, so that the same lines run
+in NumPy, in torch and in a traced graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from centerx.geometry import transform_points
+
+Array = Any  # of NumPy or torch
+
+
+class Scalar:
+    """A number that no move of the picture changes, such as the logarithm of a depth.
+
+    Attributes:
+        channels: of one value.
+        mirror: factor and summand of each channel of one value, for the mirror image of a map.
+    """
+
+    channels = 1
+    mirror: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
+
+    @staticmethod
+    def scale(values: Array, factor: float) -> Array:
+        """Return the values (N, D) in a picture of `factor` times the size."""
+        return values
+
+    @staticmethod
+    def warp(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return the values (N, D), in pixels, after a move of the picture by `matrix` (3, 3)."""
+        return values
+
+    @staticmethod
+    def encode(values: Array, cell: Array) -> Array:
+        """Return what a network is to say at a cell.
+
+        Args:
+            values: (P, D) in cells.
+            cell: (P, 2) column and row.
+        """
+        return values
+
+    @staticmethod
+    def decode(raw: Array, cell: Array) -> Array:
+        """Return the values in cells: the reverse of `encode`.
+
+        Args:
+            raw: what the network says, with its channels on axis 1, such as (B, D, h, w).
+            cell: column and row on axis 1, of a shape that `raw` is broadcast with.
+        """
+        return raw
+
+
+class Lengths(Scalar):
+    """Lengths, such as width and height: never negative, and scaled with the picture."""
+
+    @staticmethod
+    def scale(values: Array, factor: float) -> Array:
+        """Return the values (N, D) in a picture of `factor` times the size."""
+        return values * factor
+
+    @staticmethod
+    def warp(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return the values (N, D) times the square root of what `matrix` multiplies areas by."""
+        return values * values.dtype.type(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+
+    @staticmethod
+    def decode(raw: Array, cell: Array) -> Array:
+        """Return lengths of at least 0."""
+        return raw.clip(min=0)
+
+
+class Points(Scalar):
+    """Positions, x then y, relative to the left and top edge of the cell."""
+
+    channels = 2
+    mirror = ((-1.0, 1.0), (1.0, 0.0))
+
+    @staticmethod
+    def scale(values: Array, factor: float) -> Array:
+        """Return the values (N, D) in a picture of `factor` times the size."""
+        return values * factor
+
+    @staticmethod
+    def warp(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return the moved positions (N, D)."""
+        moved = transform_points(values.reshape(len(values), -1, 2), matrix)
+        return moved.reshape(values.shape).astype(values.dtype)
+
+    @staticmethod
+    def encode(values: Array, cell: Array) -> Array:
+        """Return positions relative to the cell."""
+        return _shift(values, -cell)
+
+    @staticmethod
+    def decode(raw: Array, cell: Array) -> Array:
+        """Return positions on the grid."""
+        return _shift(raw, cell)
+
+
+class Angle(Scalar):
+    """Cosine and sine of twice an angle: what looks alike after half a turn has one value, without a jump."""
+
+    channels = 2
+    mirror = ((1.0, 0.0), (-1.0, 0.0))
+
+    @staticmethod
+    def warp(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return the angles (N, D) of the moved directions."""
+        angle = np.arctan2(values[:, 1::2], values[:, ::2]) / 2
+        moved = np.stack([np.cos(angle), np.sin(angle)], axis=-1) @ matrix[:2, :2].T
+        doubled = 2 * np.arctan2(moved[..., 1], moved[..., 0])
+        return np.stack([np.cos(doubled), np.sin(doubled)], axis=-1).reshape(values.shape).astype(values.dtype)
+
+
+class Field(NamedTuple):
+    """A field of an object, and the branch of the network that answers for it.
+
+    Attributes:
+        name: of the field, its branch, its loss term and its map.
+        kind: its geometry.
+        num_values: of that kind.
+        flip: the order of the values in a mirror image, such as right before left; as they are where empty.
+    """
+
+    name: str
+    kind: type[Scalar]
+    num_values: int = 1
+    flip: tuple[int, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """D, the number of channels."""
+        return self.num_values * self.kind.channels
+
+    def warp(self, values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return the values (N, D), in pixels, after a move of the picture by `matrix` (3, 3)."""
+        moved = self.kind.warp(values, matrix)
+        if self.flip and np.linalg.det(matrix[:2, :2]) < 0:
+            moved = moved.reshape(len(values), self.num_values, -1)[:, list(self.flip)].reshape(values.shape)
+        return moved
+
+
+OFFSET = Field("offset", Points)  # of the centre: part of every detector
+SIZE = Field("size", Lengths, 2)  # width and height of a box
+
+
+def _shift(points: Array, by: Array) -> Array:
+    if points.shape[1] == 2:
+        return by + points
+    pairs = points.reshape(points.shape[0], -1, 2, *points.shape[2:])
+    return (by[:, None] + pairs).reshape(points.shape)

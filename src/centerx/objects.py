@@ -1,0 +1,136 @@
+"""Objects on pictures: flat arrays, one row an object, from the readers to the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from centerx.fields import OFFSET, SIZE, Array, Field
+from centerx.geometry import box_area, clip_boxes, transform_boxes
+
+OF_BOXES = {OFFSET.name: "centers", SIZE.name: "sizes"}  # fields that the box tells
+
+
+class Objects(NamedTuple):
+    """N objects of one picture or of a batch, in NumPy or in torch.
+
+    Attributes:
+        image: (N,) int64 number of the picture in the batch, ascending.
+        labels: (N,) int64 class indices.
+        ignore: (N,) bool; True where an object is neither a positive nor a negative (crowd, difficult, cut away).
+        boxes: (N, 4) xyxy pixels; an object that is marked by a point has it twice, and no area.
+        values: by name of a field, (N, D): what the objects carry beside the box. Readers give `area` in square pixels.
+        known: by name of a field, (N,) bool: whether the field is labelled. All are where a field is absent.
+        fields: those of `values` that move with the picture.
+    """
+
+    image: Array
+    labels: Array
+    ignore: Array
+    boxes: Array
+    values: Mapping[str, Array] = {}
+    known: Mapping[str, Array] = {}
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def centers(self) -> Array:
+        """(N, 2) centres of the boxes, x then y."""
+        return (self.boxes[:, 2:] + self.boxes[:, :2]) / 2
+
+    @property
+    def sizes(self) -> Array:
+        """(N, 2) width and height of the boxes."""
+        return self.boxes[:, 2:] - self.boxes[:, :2]
+
+    def value(self, field: Field) -> Array:
+        """Return the (N, D) values of a field in pixels: of offset and size those of the boxes."""
+        return getattr(self, OF_BOXES[field.name]) if field.name in OF_BOXES else self.values[field.name]
+
+    def where(self, keep: Array) -> Objects:
+        """Return the rows that a mask or an index selects."""
+        return self.map(lambda rows: rows[keep])
+
+    def map(self, change: Callable[[Array], Array]) -> Objects:
+        """Return the objects with every array changed."""
+        return Objects(
+            change(self.image),
+            change(self.labels),
+            change(self.ignore),
+            change(self.boxes),
+            {name: change(rows) for name, rows in self.values.items()},
+            {name: change(rows) for name, rows in self.known.items()},
+            self.fields,
+        )
+
+    def with_fields(self, fields: Sequence[Field]) -> Objects:
+        """Return float32 objects that carry these fields alone, beside the box; one that is absent is not known."""
+        carried = tuple(field for field in fields if field.name not in OF_BOXES)
+        count = len(self.labels)
+        absent = {field.name: np.zeros((count, field.channels)) for field in carried if field.name not in self.values}
+        values = {**self.values, **absent}
+        known = {**self.known, **{name: np.zeros(count, dtype=bool) for name in absent}}
+        return self._replace(
+            boxes=self.boxes.astype(np.float32),
+            values={field.name: values[field.name].astype(np.float32) for field in carried},
+            known={field.name: known[field.name] for field in fields if field.name in known},
+            fields=carried,
+        )
+
+    def warp(self, matrix: np.ndarray) -> Objects:
+        """Return the objects moved by a matrix (3, 3) in pixels, in NumPy.
+
+        A turned box becomes the upright one around it.
+        """
+        values = {field.name: field.warp(self.values[field.name], matrix) for field in self.fields}
+        return self._replace(boxes=transform_boxes(self.boxes, matrix), values={**self.values, **values})
+
+    def crop(self, image_hw: tuple[int, int], min_visible: float) -> Objects:
+        """Return the objects that a picture shows, their boxes clipped to it, in NumPy.
+
+        Args:
+            image_hw: height and width of the picture in pixels.
+            min_visible: share of a box's area that must be inside; below it the object is ignored.
+        """
+        clipped = clip_boxes(self.boxes, image_hw)
+        whole = box_area(self.boxes)
+        inside = (clipped == self.boxes).all(axis=1)  # what counts for a point
+        visible = np.where(whole > 0, box_area(clipped) / np.maximum(whole, 1e-9), inside)
+        cut = self._replace(boxes=clipped, ignore=self.ignore | (visible < min_visible))
+        return cut.where(visible > 0)
+
+
+def make_objects(
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    ignore: np.ndarray | None = None,
+    values: Mapping[str, np.ndarray] | None = None,
+    known: Mapping[str, np.ndarray] | None = None,
+) -> Objects:
+    """Return the objects of one picture; none is ignored unless `ignore` says so."""
+    count = len(labels)
+    none = np.zeros(count, dtype=bool)
+    return Objects(
+        np.zeros(count, dtype=np.int64), labels, none if ignore is None else ignore, boxes, values or {}, known or {}
+    )
+
+
+def join_objects(parts: Sequence[Objects], join: Callable[[list[Array]], Array] = np.concatenate) -> Objects:
+    """Return the objects of all parts, one after another; `values` are those that all parts have.
+
+    Args:
+        parts: at least one. join: of arrays along the first axis, `torch.cat` for tensors.
+    """
+    parts = [part for part in parts if len(part.labels)] or parts[:1]
+    values = [name for name in parts[0].values if all(name in part.values for part in parts)]
+    known = dict.fromkeys(name for part in parts for name in part.known)
+    return Objects(
+        join([part.image for part in parts]),
+        join([part.labels for part in parts]),
+        join([part.ignore for part in parts]),
+        join([part.boxes for part in parts]),
+        {name: join([part.values[name] for part in parts]) for name in values},
+        {name: join([part.known.get(name, part.labels == part.labels) for part in parts]) for name in known},
+        parts[0].fields,
+    )

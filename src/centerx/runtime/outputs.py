@@ -1,0 +1,95 @@
+"""The outputs of a model file, by name -> detections: as they are, or read from maps with their peaks suppressed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from centerx.fields import OFFSET
+from centerx.runtime.info import ModelInfo
+from centerx.tasks import TASKS, ArrayFunctions, Task
+from centerx.types import RawDetections
+
+
+def detection_outputs(task: Task) -> tuple[str, ...]:
+    """Names of what a file gives that ends with the decoding."""
+    return (*task.outputs, "scores", "labels")
+
+
+def map_outputs(task: Task) -> tuple[str, ...]:
+    """Names of what a file gives that ends before it."""
+    return ("heatmap", OFFSET.name, *(field.name for field in task.fields))
+
+
+def choose_outputs(given: Collection[str], task: Task) -> tuple[str, ...] | None:
+    """Return the names of the outputs to read of those that a file has; None where they make no detections."""
+    return next((names for names in (detection_outputs(task), map_outputs(task)) if set(names) <= set(given)), None)
+
+
+def read_outputs(
+    outputs: Mapping[str, np.ndarray], info: ModelInfo, picture_hw: np.ndarray | None = None
+) -> RawDetections:
+    """Return the detections of a batch.
+
+    Args:
+        outputs: by name, those of `detection_outputs` or of `map_outputs`.
+        info: of the model.
+        picture_hw: (B, 2) height and width of each picture in input pixels, for maps; the whole input without it.
+    """
+    task = TASKS[info.task]
+    if "heatmap" in outputs:
+        return detections_from_maps(outputs, task, info.stride, info.top_k, picture_hw)
+    return RawDetections({name: outputs[name] for name in task.outputs}, outputs["scores"], outputs["labels"])
+
+
+def detections_from_maps(
+    maps: Mapping[str, np.ndarray], task: Task, stride: int, top_k: int, picture_hw: np.ndarray | None = None
+) -> RawDetections:
+    """Read the best peaks of a batch of maps; one that is empty inside its picture is none.
+
+    Args:
+        maps: `heatmap` (B, C, h, w) of probabilities, 0 at all cells but peaks; the fields of the task (B, D, h, w) in
+            cells.
+        task: of the model.
+        stride: pixels per cell.
+        top_k: K, unless there are fewer cells.
+        picture_hw: (B, 2) height and width of each picture in input pixels; the whole input without it.
+
+    Returns:
+        (B, K, ...) detections in input pixels, clipped to the input, best first; places without a peak score 0.
+    """
+    heatmap = maps["heatmap"]
+    batch, _, height, width = heatmap.shape
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    outputs = task.decode(maps, grid, stride, (height * stride, width * stride), NUMPY)
+    corner = None if picture_hw is None else picture_hw[:, ::-1, None, None]
+    flat = np.where(task.empty(outputs, corner, NUMPY), 0, heatmap).reshape(batch, -1)
+    k = min(top_k, flat.shape[1])
+    best = np.argpartition(-flat, k - 1, axis=1)[:, :k]
+    scores = np.take_along_axis(flat, best, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    best, scores = (np.take_along_axis(each, order, axis=1) for each in (best, scores))
+    labels, cell = np.divmod(best, height * width)
+    values = {
+        name: np.take_along_axis(each.reshape(*each.shape[:2], -1), cell[:, None], axis=2)
+        .transpose(0, 2, 1)
+        .astype(np.float32)
+        for name, each in outputs.items()
+    }
+    return RawDetections(values, scores.astype(np.float32), labels)
+
+
+def clip(positions: np.ndarray, input_hw: tuple[int, int]) -> np.ndarray:
+    """Clip pairs of x and y (B, D, h, w) to a height and a width."""
+    limit = np.array([*input_hw[::-1]] * (positions.shape[1] // 2), dtype=np.float32)
+    return np.clip(positions, 0, limit[:, None, None])
+
+
+NUMPY = ArrayFunctions(
+    join=lambda arrays: np.concatenate(arrays, axis=1),
+    halves=lambda array: np.split(array, 2, axis=1),
+    clip=clip,
+    least=lambda array: array.min(axis=1, keepdims=True),
+    minimum=np.minimum,
+)

@@ -1,0 +1,88 @@
+"""A task as data: its fields, and how detections are assembled, written, drawn and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from centerx.fields import OFFSET, Array, Field
+
+if TYPE_CHECKING:
+    from centerx.detections import Detections
+
+Arrays = Mapping[str, Array]
+
+
+class ArrayFunctions(NamedTuple):
+    """What NumPy and torch call by different names; everything else of a task is operators.
+
+    Attributes:
+        join: arrays -> one, along axis 1.
+        halves: array -> its first and its second half along axis 1.
+        clip: positions in pairs of x and y (B, D, h, w), and the input's height and width -> positions inside.
+        least: array -> its minimum over axis 1, which stays.
+        minimum: two arrays -> the smaller of each two values.
+    """
+
+    join: Callable[[list[Array]], Array]
+    halves: Callable[[Array], tuple[Array, Array]]
+    clip: Callable[[Array, tuple[int, int]], Array]
+    least: Callable[[Array], Array]
+    minimum: Callable[[Array, Array], Array]
+
+
+class Task(NamedTuple):
+    """What a detector finds.
+
+    Attributes:
+        name: in configurations and in the metadata of model files.
+        fields: beside the centre, in the order of the network's branches.
+        outputs: names of what a detector gives beside scores and labels: positions in pairs of x and y. What the first
+            of them spans is the box of a detection.
+        has_area: whether a detection whose box has no area is none.
+        assemble: centre (B, 2, ...) and fields (B, D, ...) in cells, and array functions -> the outputs in cells, with
+            their channels on axis 1.
+        empty: the outputs (B, D, ...) in pixels; the lower right corners of the pictures (B, 2, ...) in pixels, None
+            where they fill the input; and array functions -> (B, 1, ...) bool, where nothing can be found.
+        to_dict: detections -> what the JSON of `predict` says of each, beside its label and score.
+        draw: picture (H, W, 3), boxes, labels, class names, scores or None -> a picture with them.
+        metrics: the module and function that measure detections, called as `evaluation.coco.coco_metrics`.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    outputs: tuple[str, ...]
+    has_area: bool
+    assemble: Callable[[Array, Arrays, ArrayFunctions], dict[str, Array]]
+    empty: Callable[[Arrays, Array | None, ArrayFunctions], Array]
+    to_dict: Callable[[Detections], list[dict[str, Any]]]
+    draw: Callable[..., np.ndarray]
+    metrics: str
+
+    @property
+    def branches(self) -> tuple[Field, ...]:
+        """The fields of the network's branches, without the heatmap; the last is the centre's offset."""
+        return (*self.fields, OFFSET)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What labels can tell of a class: `center`, then each field; the columns of a supervision table."""
+        return ("center", *(field.name for field in self.fields))
+
+    def decode(
+        self, raw: Arrays, cell: Array, stride: int, input_hw: tuple[int, int], functions: ArrayFunctions
+    ) -> dict[str, Array]:
+        """Return the outputs at every cell, in pixels and clipped to the input.
+
+        Args:
+            raw: the maps of the branches by name, (B, D, h, w).
+            cell: (2, h, w) column and row of each cell.
+            stride: pixels per cell.
+            input_hw: height and width of the input in pixels.
+            functions: of the arrays' library.
+        """
+        values = {field.name: field.kind.decode(raw[field.name], cell) for field in self.branches}
+        outputs = self.assemble(values.pop(OFFSET.name), values, functions)
+        return {name: functions.clip(array * stride, input_hw) for name, array in outputs.items()}
