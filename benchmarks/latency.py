@@ -23,7 +23,7 @@ from centerx.build_model import build_detector, model_info, save_named
 from centerx.config import Config, load_config
 from centerx.detector import Detector
 from centerx.exporting import Request, export_model
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.progress import track
 from centerx.runtime import Predictor, load, open_session
 from centerx.runtime.info import ModelInfo
@@ -84,7 +84,7 @@ def export_all(preset: str, side: int, folder: Path) -> list[tuple[str, str, Pat
     detector, info = fresh(preset, side)
     save_named(folder, settings(preset, side, 3), detector, "model")
     files = [("fp32", "torch", folder / "model.safetensors")]
-    learnt = painted(8, info.input_hw)
+    learnt = synthetic_images(8, info.input_hw)
     for name, (suffix, precisions, backend) in FILES.items():
         for precision in precisions:
             path = folder / f"{precision}{suffix}"
@@ -99,7 +99,7 @@ def around(preset: str, side: int, folder: Path, runs: int) -> list[tuple[str, f
     detector, info = fresh(preset, side, classes=80)
     for outputs in ("detections", "maps"):
         export_model(detector, info, folder / f"80-{outputs}.onnx", "onnx", Request(outputs))
-    pixels = painted(1, info.input_hw)
+    pixels = synthetic_images(1, info.input_hw)
     predictor: Predictor = load(folder / "fp32.onnx")
     picture = cv2.resize(np.ascontiguousarray(pixels[0].transpose(1, 2, 0)), (640, 480))
     decoders = {

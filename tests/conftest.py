@@ -72,13 +72,13 @@ def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
     """Make an untrained detector's maps vary over painted pictures: scores from 0 to 1, boxes of many sizes."""
     import torch
 
-    from centerx.exporting.parity import painted
+    from centerx.exporting.parity import synthetic_images
 
     for norm in detector.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.momentum = None  # the statistics become those of what it sees now
     with torch.no_grad():
-        out = detector.train().model(torch.from_numpy(painted(8, input_hw)))
+        out = detector.train().model(torch.from_numpy(synthetic_images(8, input_hw)))
         # heatmap logits around -3 and apart by 3, sides of about 6 and 3 cells, centres all over the cell
         for maps, last, mean, std in zip(
             out,

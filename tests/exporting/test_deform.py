@@ -14,7 +14,7 @@ from centerx.config import load_config
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting import FORMATS, Request, export_model
-from centerx.exporting.parity import painted, verify
+from centerx.exporting.parity import synthetic_images, verify
 from centerx.exporting.tensorrt import require_operators
 from centerx.runtime.info import ModelInfo
 from tests.conftest import give_structure
@@ -48,7 +48,7 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
     require_operators(graph)  # of TensorRT
     session = ort.InferenceSession(path)
     for batch in (1, 3):
-        images = painted(batch, (64, 96))
+        images = synthetic_images(batch, (64, 96))
         offset, size = session.run(["offset", "size"], {"images": images})
         with torch.inference_mode():
             expected = detector.model(torch.from_numpy(images))

@@ -20,7 +20,7 @@ from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting import Request, export_model
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.interop.caffe import convert
 from centerx.interop.caffe_schema import NetParameter
 from centerx.runtime.info import ModelInfo
@@ -69,7 +69,7 @@ def test_every_preset_gives_the_maps_of_torch(preset: str, overrides: list[str],
     detector, info = build_detector(config), model_info(config)
     give_structure(detector, info.input_hw)
     export_model(detector, info, tmp_path / "a.prototxt", "caffe", REQUEST)
-    images = painted(3, info.input_hw)
+    images = synthetic_images(3, info.input_hw)
     for ours, theirs in zip(torch_maps(detector, images), read_files(tmp_path / "a.prototxt", images), strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-4)
     heatmap, expected = read_files(tmp_path / "a.prototxt", images)[0], torch_maps(detector, images)[0]

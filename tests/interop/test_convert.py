@@ -15,7 +15,7 @@ from torchvision.ops import deform_conv2d
 from centerx.build_model import build_detector, load_detector, start_from
 from centerx.config import parse_text
 from centerx.errors import InputError
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.interop.centernet import HOURGLASS
 from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
@@ -38,7 +38,9 @@ from tests.interop.handmade import (
 )
 
 NAMES = ["a", "b", "c"]
-IMAGES = (torch.from_numpy(painted(2, (128, 192))) * torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)).byte()  # reddish
+IMAGES = (
+    torch.from_numpy(synthetic_images(2, (128, 192))) * torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)
+).byte()  # reddish
 
 
 def written(state: State, path: Path, **options: object) -> Path:

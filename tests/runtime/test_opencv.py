@@ -13,7 +13,7 @@ from centerx.build_model import load_detector
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting import Request, export_model
-from centerx.exporting.parity import difference, one, painted, verify
+from centerx.exporting.parity import difference, one, synthetic_images, verify
 from centerx.runtime import load, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.opencv import OpenCvSession, read_comments
@@ -34,7 +34,7 @@ def test_any_batch_as_torch_finds_it(
     session = open_session(caffe_file)
     assert isinstance(session, OpenCvSession)
     assert session.info == ModelInfo(("red", "green", "blue"), (96, 128), 4, top_k=60)
-    images = painted(batch, (96, 128))
+    images = synthetic_images(batch, (96, 128))
     found, ours = session(images), open_session(model_file)(images)
     assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
     assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]

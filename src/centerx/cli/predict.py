@@ -42,9 +42,9 @@ def predict(
     from centerx.problems import Problem, tell
     from centerx.progress import track
     from centerx.runtime import load
-    from centerx.runtime.entry import describe
+    from centerx.runtime.entry import to_dict
     from centerx.runtime.sources import Source, find_sources, output_files
-    from centerx.runtime.stream import ahead
+    from centerx.runtime.stream import prefetch
 
     found = find_sources(sources)
     targets = output_files(found, out) if out is not None else [None] * len(found)
@@ -62,10 +62,10 @@ def predict(
     with ExitStack() as stack:
         write = stack.enter_context(json_list(json_file)) if json_file is not None else _tell if out is None else None
         drawings = stack.enter_context(Drawings())
-        results = stack.enter_context(closing(ahead(detect(predictor, frames, batch, score))))
+        results = stack.enter_context(closing(prefetch(detect(predictor, frames, batch, score))))
         for frame, detections in results:
             drawings.add(frame, detections)
-            entry = describe(str(frame.source.path), frame.image.shape[:2], detections)
+            entry = to_dict(str(frame.source.path), frame.image.shape[:2], detections)
             pictures += 1
             objects += len(detections.scores)
             if write is not None:
@@ -113,9 +113,9 @@ def detect(
     predictor: Predictor, frames: Iterable[Frame], batch: int, score: float
 ) -> Iterator[tuple[Frame, Detections]]:
     """What is found on each frame, while a thread reads the next ones."""
-    from centerx.runtime.stream import ahead, groups
+    from centerx.runtime.stream import groups, prefetch
 
-    with closing(ahead((frame, predictor.place(frame.image)) for frame in frames)) as read:
+    with closing(prefetch((frame, predictor.preprocess(frame.image)) for frame in frames)) as read:
         for group in groups(read, batch):
             for (frame, _), found in zip(group, predictor.detect([placed for _, placed in group]), strict=True):
                 yield frame, found.above(score)

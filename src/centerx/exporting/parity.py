@@ -94,9 +94,9 @@ def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np
     most = max(BATCHES)
     given = [] if pictures is None else [pictures[start : start + most] for start in range(0, len(pictures), most)]
     exact = precision == "fp32"
-    batches = given + [painted(batch, session.info.input_hw) for batch in BATCHES if exact or not given]
+    batches = given + [synthetic_images(batch, session.info.input_hw) for batch in BATCHES if exact or not given]
     if exact and session.any_size:
-        batches.append(painted(1, OTHER_HW))
+        batches.append(synthetic_images(1, OTHER_HW))
     reordered = copy.deepcopy(detector).to(memory_format=torch.channels_last)
     least, reach = (LEAST, SAME_CELL) if exact else (SURE, SAME_OBJECT)
     total = rounding = Difference(0.0, 0.0, 0, 0)
@@ -128,7 +128,7 @@ def one(batch: Detections, row: int) -> Detections:
     return Detections(batch.boxes[row], batch.scores[row], batch.labels[row])
 
 
-def painted(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
+def synthetic_images(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
     """(batch, 3, H, W) uint8 pictures of rhombs and rounded boxes on graded, grainy grounds.
 
     On noise alone a detector finds nothing; without grain whole areas would score alike.

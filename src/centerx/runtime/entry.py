@@ -7,7 +7,7 @@ from typing import Any
 from centerx.types import Detections
 
 
-def describe(name: str, image_hw: tuple[int, ...], detections: Detections) -> dict[str, Any]:
+def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections) -> dict[str, Any]:
     """The entry of one picture: boxes in pixels of the picture as a viewer shows it.
 
     Args:

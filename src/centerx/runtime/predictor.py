@@ -17,7 +17,7 @@ from centerx.types import Detections
 LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 
 
-class Placed(NamedTuple):
+class Letterboxed(NamedTuple):
     """A picture as the network takes it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Predictor:
         Raises:
             InputError: the picture cannot be read or is of another kind, shape or type.
         """
-        return self.detect([self.place(picture, bgr)])[0]
+        return self.detect([self.preprocess(picture, bgr)])[0]
 
     def predict_batch(self, pictures: Iterable[Picture], bgr: bool = False) -> list[Detections]:
         """Find the objects of several pictures, of any kinds and sizes, in one call of the network.
@@ -78,15 +78,15 @@ class Predictor:
         Raises:
             InputError: as a call, names the place of the picture; `pictures` is a single one.
         """
-        placed = []
+        letterboxed = []
         for index, picture in enumerate(to_list(pictures)):
             try:
-                placed.append(self.place(picture, bgr))
+                letterboxed.append(self.preprocess(picture, bgr))
             except InputError as error:
                 raise InputError(f"pictures[{index}]: {error}") from None
-        return self.detect(placed)
+        return self.detect(letterboxed)
 
-    def place(self, picture: Picture, bgr: bool = False) -> Placed:
+    def preprocess(self, picture: Picture, bgr: bool = False) -> Letterboxed:
         """The first half of a call: read a picture and fit it into the input.
 
         Raises:
@@ -95,15 +95,15 @@ class Predictor:
         image = to_image(picture, bgr, self.session.info.value_range)
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
         try:
-            return Placed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
+            return Letterboxed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
         except cv2.error:
             raise InputError(f"a picture {image.shape} is too large to be resized, shrink or cut it") from None
 
-    def detect(self, placed: Sequence[Placed]) -> list[Detections]:
+    def detect(self, letterboxed: Sequence[Letterboxed]) -> list[Detections]:
         """The second half: one call of the network; boxes in pixels of each picture."""
-        if not placed:
+        if not letterboxed:
             return []
-        images, letterboxes = zip(*placed, strict=True)
+        images, letterboxes = zip(*letterboxed, strict=True)
         stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
         found = find_within(self.session, stacked, placed_sizes(letterboxes))
         return [

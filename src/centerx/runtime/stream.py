@@ -22,7 +22,7 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-def ahead(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None]:
+def prefetch(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None]:
     """Pass items on that a thread takes from `items`, at most so many before they are asked for.
 
     What the iteration raises is raised here, after the items before it. Where the taker stops early, the thread does

@@ -21,8 +21,8 @@ from centerx.errors import InputError
 from centerx.files import json_text, quoted
 from centerx.images import TooManyPixelsError, decode_image
 from centerx.runtime import Predictor
-from centerx.runtime.entry import describe
-from centerx.runtime.predictor import Placed
+from centerx.runtime.entry import to_dict
+from centerx.runtime.predictor import Letterboxed
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
 from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown
@@ -102,7 +102,7 @@ def create_app(
     """
     metrics = Metrics()
     decoding = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
-    batcher: Batcher[Placed, Detections] = Batcher(predictor.detect, max_batch, metrics.batch.observe)
+    batcher: Batcher[Letterboxed, Detections] = Batcher(predictor.detect, max_batch, metrics.batch.observe)
     metrics.watch(batcher.waiting)
     under_way = asyncio.Semaphore(limits.requests)
 
@@ -111,14 +111,14 @@ def create_app(
         with closing(batcher), decoding:
             yield
 
-    def place(content: bytes, name: str) -> Placed:
+    def preprocess(content: bytes, name: str) -> Letterboxed:
         """Decode and shrink: a picture that waits for a batch is as small as the network's input."""
         value_range = predictor.session.info.value_range
-        return predictor.place(decode_image(content, name or "upload", limits.pixels, value_range))
+        return predictor.preprocess(decode_image(content, name or "upload", limits.pixels, value_range))
 
-    async def find(content: bytes, name: str) -> tuple[Placed, Detections]:
-        placed = await asyncio.get_running_loop().run_in_executor(decoding, place, content, name)
-        return placed, await asyncio.wrap_future(batcher.submit(placed))
+    async def find(content: bytes, name: str) -> tuple[Letterboxed, Detections]:
+        letterboxed = await asyncio.get_running_loop().run_in_executor(decoding, preprocess, content, name)
+        return letterboxed, await asyncio.wrap_future(batcher.submit(letterboxed))
 
     app = FastAPI(
         title=f"centerX: {quoted(model)}", version=__version__, redoc_url=None, lifespan=lifespan,
@@ -153,8 +153,8 @@ def create_app(
             score = chosen_score([*asked, *scores])
             with _told(504, f"no answer within {limits.seconds:g} s, try again later"):
                 async with asyncio.timeout_at(end):
-                    placed, found = await find(content, name)
-        return answer(describe(name, placed.letterbox.source_hw, found.above(score)))
+                    letterboxed, found = await find(content, name)
+        return answer(to_dict(name, letterboxed.letterbox.source_hw, found.above(score)))
 
     @app.get("/health", response_model=Health)
     @app.head("/health", include_in_schema=False)
