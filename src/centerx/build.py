@@ -38,7 +38,7 @@ from centerx.problems import Problem, tell, write_problems
 from centerx.targets import center_targets
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
-from centerx.training.guard import FiniteLoss, SkipJumps
+from centerx.training.guard import FiniteLoss, LossSpikeGuard
 from centerx.training.interrupt import Interrupt
 from centerx.training.memory import keep_freed_memory
 from centerx.training.module import CenterNetModule
@@ -46,7 +46,7 @@ from centerx.training.optim import build_optimizer, build_schedule
 from centerx.training.pictures import compare_with_truth
 from centerx.training.processes import Processes
 from centerx.training.progress import BrokenImages, TrainProgress
-from centerx.training.record import KeepModels, RunRecord, WholeCheckpoints
+from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
 from centerx.training.teachers import (
     Answer,
     Claim,
@@ -180,8 +180,8 @@ def build_run(config: Config, folder: Path) -> Run:
     ]
     callbacks += [evaluation] if evaluation else []
     callbacks += [
-        KeepModels(save, evaluation),
-        RunRecord(folder, dump_config(config), evaluation),
+        SaveModels(save, evaluation),
+        RunLogger(folder, dump_config(config), evaluation),
         TrainProgress(evaluation),
     ]
     prepare_folder(folder)
@@ -330,7 +330,7 @@ def build_guard(config: Config) -> Callback:
         raise InputError(
             "train.skip_jumps: goes with loss.balance=fixed only, as another balance hides how large the loss is"
         )
-    return SkipJumps(ratio)
+    return LossSpikeGuard(ratio)
 
 
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:

@@ -79,7 +79,7 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
             yield new_file
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a file by `new_files`.
 
     Raises:
@@ -95,7 +95,7 @@ def write_json(path: Path, tree: Any, indent: int | None = None) -> None:
     Raises:
         OSError: it cannot be written; names `path`.
     """
-    write_whole(path, (json_text(tree, indent) + "\n").encode())
+    write_atomic(path, (json_text(tree, indent) + "\n").encode())
 
 
 @contextmanager

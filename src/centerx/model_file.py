@@ -10,7 +10,7 @@ from torch import Tensor
 
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo, require_file
 
 CONFIG_KEY = "config"
@@ -26,7 +26,7 @@ def save_model(path: Path, detector: Detector, info: ModelInfo, config: str) -> 
         config: the resolved configuration as YAML.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in detector.model.state_dict().items()}
-    write_whole(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
+    write_atomic(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:

@@ -155,10 +155,8 @@ def test_int8_is_close_and_small(model: tuple[Detector, ModelInfo], tmp_path: Pa
     for name, suffix in (("onnx", ".onnx"), ("openvino", ".xml")):
         path = tmp_path / f"model{suffix}"
         export_model(detector, info, path, name, request)
-        ours, theirs = (
-            run(detector, synthetic_images(4, info.input_hw)),
-            open_session(path)(synthetic_images(4, info.input_hw)),
-        )
+        images = synthetic_images(4, info.input_hw)
+        ours, theirs = run(detector, images), open_session(path)(images)
         # eight bits of a network without training: the scores of the picture's best places are alike, not equal
         assert np.abs(ours.scores[:, :10] - theirs.scores[:, :10]).max() < 0.2
     float_file = tmp_path / "float.onnx"
@@ -168,9 +166,8 @@ def test_int8_is_close_and_small(model: tuple[Detector, ModelInfo], tmp_path: Pa
 
 def test_int8_leaves_the_ends_of_the_head_alone(model: tuple[Detector, ModelInfo]) -> None:
     detector, info = model
-    graph = build_onnx(
-        detector, info, Request(precision="int8", pictures=synthetic_images(4, info.input_hw)), True
-    ).graph
+    request = Request(precision="int8", pictures=synthetic_images(4, info.input_hw))
+    graph = build_onnx(detector, info, request, True).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     as_floats = [node for node in convolutions if node.input[1] in constants]

@@ -38,9 +38,8 @@ from tests.interop.handmade import (
 )
 
 NAMES = ["a", "b", "c"]
-IMAGES = (
-    torch.from_numpy(synthetic_images(2, (128, 192))) * torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)
-).byte()  # reddish
+REDDISH = torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)
+IMAGES = (torch.from_numpy(synthetic_images(2, (128, 192))) * REDDISH).byte()
 
 
 def written(state: State, path: Path, **options: object) -> Path:

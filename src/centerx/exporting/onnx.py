@@ -21,7 +21,7 @@ from centerx.exporting.graphs import OUTPUT_NAMES, DetectionsGraph, MapsGraph, s
 from centerx.exporting.precision import to_half, to_int8
 from centerx.exporting.quiet import quiet
 from centerx.exporting.registry import Request
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
 OPSET = 20
@@ -29,7 +29,7 @@ OPSET = 20
 
 def export_onnx(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
     """Write an ONNX file with a dynamic batch, checked and slimmed."""
-    write_whole(path, build_onnx(detector, info, request).SerializeToString())
+    write_atomic(path, build_onnx(detector, info, request).SerializeToString())
 
 
 def build_onnx(detector: Detector, info: ModelInfo, request: Request, symmetric: bool = False) -> onnx.ModelProto:

@@ -17,7 +17,7 @@ from centerx.errors import InputError
 from centerx.exporting.lacking import place_of, refuse
 from centerx.exporting.onnx import build_onnx
 from centerx.exporting.registry import Request
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
 # What its ONNX parser supports since TensorRT 10.1, as its own list (onnx-tensorrt, docs/operators.md) has it.
@@ -50,11 +50,11 @@ def export_tensorrt(detector: Detector, info: ModelInfo, path: Path, request: Re
     """
     model = build_onnx(detector, info, request, symmetric=True)
     require_operators(model.graph)
-    write_whole(path, model.SerializeToString())
+    write_atomic(path, model.SerializeToString())
     print(f"with TensorRT's own tool: {trtexec_line(path, info)}")
     if find_spec("tensorrt") is not None:
         engine = path.with_suffix(".engine")
-        write_whole(engine, build_engine(model.SerializeToString(), info))
+        write_atomic(engine, build_engine(model.SerializeToString(), info))
         print(f"{engine}: built on this machine's GPU, for which alone it is")
 
 

@@ -22,7 +22,7 @@ from centerx.errors import InputError
 from centerx.exporting.graphs import DetectionsGraph, sample
 from centerx.exporting.quiet import quiet
 from centerx.exporting.registry import Request
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
 
@@ -33,7 +33,7 @@ def export_program(detector: Detector, info: ModelInfo, path: Path, request: Req
     """Write what `torch.export.load` reads."""
     content = io.BytesIO()  # of a full disk torch's own writer ends the process
     torch.export.save(capture(detector, info, request), content, extra_files={FACTS: json.dumps(info.to_metadata())})
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
 def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
@@ -54,7 +54,7 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request:
         torch._inductor.aoti_compile_and_package(
             program, package_path=content, inductor_configs={"aot_inductor.metadata": info.to_metadata()}
         )
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
 def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
@@ -64,7 +64,7 @@ def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request:
     with torch.no_grad(), quiet():
         traced = torch.jit.trace(DetectionsGraph(copy.deepcopy(detector)).eval(), images)
         torch.jit.save(traced, content, _extra_files={FACTS: json.dumps(info.to_metadata())})
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
 def capture(detector: Detector, info: ModelInfo, request: Request) -> torch.export.ExportedProgram:

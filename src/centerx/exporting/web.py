@@ -14,7 +14,7 @@ from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting.onnx import export_onnx
 from centerx.exporting.registry import Request
-from centerx.files import json_text, new_files, write_whole
+from centerx.files import json_text, new_files, write_atomic
 from centerx.runtime.info import LETTERBOX, ModelInfo
 
 PAGE = Path(__file__).with_name("page")
@@ -113,4 +113,4 @@ def fetch_runtime(package: str, folder: Path) -> None:
             for name in RUNTIME_FILES:
                 member = archive.extractfile(f"package/dist/{name}")
                 assert member is not None
-                write_whole(folder / name, member.read())
+                write_atomic(folder / name, member.read())

@@ -11,7 +11,7 @@ import yaml
 
 from centerx.config.load import parse_config
 from centerx.errors import InputError
-from centerx.files import quoted, write_whole
+from centerx.files import quoted, write_atomic
 from centerx.interop import better_plus
 from centerx.interop.foreign import in_place_of
 from centerx.interop.keys import BY_ITS_CODE, CENTERX, Dialect, Fate, Flat, fate_of
@@ -60,7 +60,7 @@ def import_config(path: Path, out: Path) -> None:
     text = header(path, out, dialect, to_fill) + yaml.safe_dump(
         ours, sort_keys=False, allow_unicode=True, default_flow_style=None
     )
-    write_whole(out, text.encode("utf-8"))
+    write_atomic(out, text.encode("utf-8"))
     for row in rows:
         print(" | ".join(row))
     counts = {word: sum(row.fate.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}

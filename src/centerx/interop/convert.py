@@ -17,7 +17,7 @@ from centerx.config import Config, dump_config
 from centerx.config.load import parse_config
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.interop import backbones
 from centerx.interop.centernet import CENTERNET
 from centerx.interop.centerx import BETTER, CENTERX
@@ -99,7 +99,7 @@ def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, wher
     own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
     weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
     weights |= select(state, network, own, where)
-    write_whole(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
+    write_atomic(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
     return f"backbone {network.name}, for model.pretrained of model.backbone={network.model['backbone']}"
 
 

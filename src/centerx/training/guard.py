@@ -33,7 +33,7 @@ class FiniteLoss(L.Callback):
             raise InputError(not_finite(float(value), trainer))
 
 
-class SkipJumps(L.Callback):
+class LossSpikeGuard(L.Callback):
     """Leaves out steps whose loss jumped, or is not finite: weights and the optimiser's state stay as they are.
 
     A jump is measured against the running mean of all finite losses, those of skipped steps among them but no larger
@@ -51,6 +51,11 @@ class SkipJumps(L.Callback):
         self.skipped = 0
         self._lost = 0  # steps without a finite loss in a row
         self._skip = False
+
+    @property
+    def state_key(self) -> str:
+        """Key of the state in a checkpoint: the former name of the class, so that older checkpoints resume."""
+        return "SkipJumps"
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run compares with."""

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from centerx.detector import Detector
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.training.evaluation import Evaluation
 from centerx.training.module import CenterNetModule
 
@@ -28,10 +28,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write `checkpoint` to `path`."""
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getbuffer())
+        write_atomic(Path(path), content.getbuffer())
 
 
-class KeepModels(L.Callback):
+class SaveModels(L.Callback):
     """Writes `last` after every epoch and `best` where the evaluation improved, or always where there is none.
 
     Args:
@@ -53,7 +53,7 @@ class KeepModels(L.Callback):
             self.save(pl_module.deployed, "best")
 
 
-class RunRecord(L.Callback):
+class RunLogger(L.Callback):
     """Writes config.yaml, metrics.csv and curves.png; the rows travel in the checkpoint, so a resume goes on.
 
     Args:
@@ -68,6 +68,11 @@ class RunRecord(L.Callback):
         self.rows: list[Row] = []
         self._started = 0.0
 
+    @property
+    def state_key(self) -> str:
+        """Key of the state in a checkpoint: the former name of the class, so that older checkpoints resume."""
+        return "RunRecord"
+
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
         return {"rows": self.rows}
@@ -79,7 +84,7 @@ class RunRecord(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the configuration, now that nothing speaks against the run."""
         if trainer.is_global_zero:
-            write_whole(self.folder / "config.yaml", self.config.encode())
+            write_atomic(self.folder / "config.yaml", self.config.encode())
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of the epoch, and forget what the last one logged: its terms may be no more."""
@@ -114,7 +119,7 @@ def write_csv(path: Path, rows: list[Row]) -> None:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue().encode())
 
 
 def draw_curves(path: Path, rows: list[Row]) -> None:
@@ -137,4 +142,4 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
             axis.set_yscale("log")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
