@@ -22,7 +22,7 @@ from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
-from centerx.data.check import alike_classes, announce, crowded_pictures, small_boxes
+from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, require_pictures
 from centerx.data.source import SampleSource, check_class_names, only_with_objects, union_of_classes
@@ -34,7 +34,7 @@ from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
 from centerx.models.deform import tap_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
-from centerx.problems import Problem, tell, write_problems
+from centerx.problems import Problem, log_problems, write_problems
 from centerx.targets import center_targets
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
@@ -203,14 +203,14 @@ def data_problems(
         InputError: there is a problem of a kind for which data.on_problem is `fail`, or no box can be trained.
     """
     assert config.classes is not None
-    actions, records = config.data.actions, [entry.record for entry in source.entries]
+    policies, records = config.data.policies, [entry.record for entry in source.entries]
     problems: list[Problem] = []
     different = {
         (data.path, data.class_names, tuple(record.image for record in data.records)): data
         for data in train_data + val_data
     }
     for dataset in different.values():
-        problems += announce(dataset, actions, silent, config.data.range)
+        problems += log_dataset_problems(dataset, policies, silent, config.data.range)
     small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
     trainable = sum(int((~record.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
@@ -222,7 +222,7 @@ def data_problems(
         "data.val": crowded_pictures(judged, top_k),
     }
     for source_name, found in own.items():
-        tell(found, source_name, actions, silent)
+        log_problems(found, source_name, policies, silent)
     return [*problems, *own["data.train"], *own["data.val"]]
 
 

@@ -13,12 +13,12 @@ from centerx.files import quoted, write_json
 
 logger = logging.getLogger(__name__)
 
-Fate = Literal["fixed", "skipped", "doubtful", "fatal"]
-Action = Literal["warn", "fail"]
+Action = Literal["fixed", "skipped", "doubtful", "fatal"]
+Policy = Literal["warn", "fail"]
 
 
 class Kind(Enum):
-    """A kind of problem; `word` is its name in configurations, reports and messages."""
+    """A kind of problem; `code` is its name in configurations, reports and messages."""
 
     UNREADABLE_LABELS = "fatal", "a file of labels that cannot be read, or is something else"
     UNREAD_LABELS = "fatal", "labels beside the pictures in a format that no reader takes"
@@ -73,12 +73,12 @@ class Kind(Enum):
     TOO_MANY_OBJECTS = "doubtful", "more objects on a picture than the model can give (`model.top_k`)"
     VIDEO_ENDS_EARLY = "doubtful", "a video that ends before the frames that its header announces"
 
-    def __init__(self, fate: Fate, meaning: str) -> None:
-        self.fate = fate
+    def __init__(self, action: Action, meaning: str) -> None:
+        self.action = action
         self.meaning = meaning
 
     @property
-    def word(self) -> str:
+    def code(self) -> str:
         """Its name in lower case."""
         return self.name.lower()
 
@@ -99,15 +99,15 @@ class Problem(NamedTuple):
     times: int = 1
 
     @property
-    def fate(self) -> Fate:
+    def action(self) -> Action:
         """What becomes of it: fixed (repaired), skipped (left out), doubtful (used as it is) or fatal (an error)."""
-        return self.kind.fate
+        return self.kind.action
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a json report says of it."""
         return {
-            "kind": self.kind.word,
-            "fate": self.fate,
+            "kind": self.kind.code,
+            "fate": self.action,
             "where": self.where,
             "what": self.what,
             "count": self.times,
@@ -135,35 +135,35 @@ def summarise(problems: Iterable[Problem]) -> list[Summary]:
     return [found[kind] for kind in Kind if kind in found]
 
 
-def tell(
+def log_problems(
     problems: Iterable[Problem],
     source: str,
-    actions: Mapping[Kind, Action] | None = None,
+    policies: Mapping[Kind, Policy] | None = None,
     silent: bool = False,
 ) -> None:
-    """Log a line a kind: its name, count, fate and first example.
+    """Log a line a kind: its name, count, action and first example.
 
     Args:
         problems: to tell.
         source: the data that they are of.
-        actions: what to do on a kind; without one it is told.
+        policies: what to do on a kind; without one it is told.
         silent: whether to log nothing.
 
     Raises:
-        InputError: there is a problem of a kind whose action is `fail`.
+        InputError: there is a problem of a kind whose policy is `fail`.
     """
     summaries = summarise(problems)
     for kind, times, first in summaries:
-        if (actions or {}).get(kind) == "fail":
+        if (policies or {}).get(kind) == "fail":
             more = f" (and {times - 1} more)" if times > 1 else ""
             raise InputError(
-                f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.word}=warn to go on"
+                f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.code}=warn to go on"
             )
     for kind, times, first in summaries if not silent else ():
-        number = f"{times} {kind.fate}" if kind.fate != "fatal" else str(times)
+        number = f"{times} {kind.action}" if kind.action != "fatal" else str(times)
         first_of = ", the first" if times > 1 else ""
         where = "" if first.where == source else f"{first.where}: "
-        logger.warning(quoted(f"{source}: {kind.word}: {number}{first_of}: {where}{first.what}"))
+        logger.warning(quoted(f"{source}: {kind.code}: {number}{first_of}: {where}{first.what}"))
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:

@@ -105,12 +105,12 @@ def export(
 def find_data(config: Config, data: Path | None, split: str | None, part: str) -> list[Dataset]:
     """The data set that was named, or those of the model's configuration that are still there."""
     from centerx.build import build_datasets
-    from centerx.data.check import announce
+    from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_pictures
 
     if data is not None:
         dataset = read_pictures(data, split)
-        announce(dataset, value_range=config.data.range)
+        log_dataset_problems(dataset, value_range=config.data.range)
         return [dataset]
     try:
         return build_datasets(getattr(config.data, part))

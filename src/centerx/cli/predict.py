@@ -39,7 +39,7 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
 ) -> None:
     """Find objects on pictures and videos."""
-    from centerx.problems import Problem, tell
+    from centerx.problems import Problem, log_problems
     from centerx.progress import track
     from centerx.runtime import load
     from centerx.runtime.entry import to_dict
@@ -75,7 +75,7 @@ def predict(
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
     skipped = f", {plural(len(unreadable), 'source')} skipped" if unreadable else ""
     print(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{skipped}", flush=True)
-    tell(problems, "predict")  # last, where it is seen
+    log_problems(problems, "predict")  # last, where it is seen
 
 
 class Frame(NamedTuple):

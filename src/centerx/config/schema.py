@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from centerx.errors import nearest
 from centerx.levels import AUTO, ValueRange, check_range
-from centerx.problems import Action, Kind
+from centerx.problems import Kind, Policy
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -52,14 +52,14 @@ def multiples_of_32(value: tuple[int, int]) -> tuple[int, int]:
     return value
 
 
-def as_actions(value: Any) -> Any:
+def as_policies(value: Any) -> Any:
     """One word for all kinds of problems."""
     return {"all": value} if isinstance(value, str) else value
 
 
-def known_kinds(value: dict[str, Action]) -> dict[str, Action]:
+def known_kinds(value: dict[str, Policy]) -> dict[str, Policy]:
     """Kinds of problems by their words."""
-    words = ["all", *(kind.word for kind in Kind)]
+    words = ["all", *(kind.code for kind in Kind)]
     for word in value:
         if word not in words:
             raise ValueError(f"{word!r} is no kind of problem{nearest(word, words)}, docs/data.md lists them")
@@ -133,7 +133,7 @@ class DataConfig(Section):
         "skip",
         description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)",
     )
-    on_problem: Annotated[dict[str, Action], BeforeValidator(as_actions), AfterValidator(known_kinds)] = Field(
+    on_problem: Annotated[dict[str, Policy], BeforeValidator(as_policies), AfterValidator(known_kinds)] = Field(
         {},
         description="what is wrong or doubtful in the data is told (warn), or ends the run before it starts (fail): "
         "one word for all kinds, or a word a kind, such as {all: warn, box_without_area: fail}; docs/data.md has the "
@@ -141,10 +141,10 @@ class DataConfig(Section):
     )
 
     @property
-    def actions(self) -> dict[Kind, Action]:
+    def policies(self) -> dict[Kind, Policy]:
         """The action on each kind of problem."""
         general = self.on_problem.get("all", "warn")
-        return {kind: self.on_problem.get(kind.word, general) for kind in Kind}
+        return {kind: self.on_problem.get(kind.code, general) for kind in Kind}
 
 
 class AugmentConfig(Section):

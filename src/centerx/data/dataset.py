@@ -54,7 +54,7 @@ class Dataset(NamedTuple):
         category_ids: the format's own id of each class.
         records: one a picture, in the format's order.
         problems: everything that was wrong.
-        on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
+        optional_classes: of the classes, those that are read only by their names, as other boxes of the same objects.
         complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
         neighbour: a folder beside that of the labels with pictures of the names sought; None where they are its own.
     """
@@ -65,7 +65,7 @@ class Dataset(NamedTuple):
     category_ids: tuple[int, ...]
     records: list[Record]
     problems: list[Problem]
-    on_request: tuple[str, ...] = ()
+    optional_classes: tuple[str, ...] = ()
     complete: bool = False
     neighbour: Path | None = None
 

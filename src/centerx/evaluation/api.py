@@ -15,10 +15,10 @@ from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, picture_sizes
-from centerx.problems import tell
+from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
-from centerx.runtime.session import find_within
+from centerx.runtime.session import run_session
 from centerx.types import Batch, Detections
 
 logger = logging.getLogger(__name__)
@@ -78,10 +78,10 @@ def run_model(
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names, session.info.value_range)
-    tell(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
+    log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
     def detect(batch: Batch) -> Detections:
-        return find_within(session, batch.images.contiguous().numpy(), picture_sizes(batch))
+        return run_session(session, batch.images.contiguous().numpy(), picture_sizes(batch))
 
     parts: list[dict[int, Detections]] = []
     for input_hw in scaled_sizes(session.info.input_hw, scales):

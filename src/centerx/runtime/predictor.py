@@ -11,7 +11,7 @@ import numpy as np
 from centerx.errors import InputError
 from centerx.geometry import Letterbox, placed_sizes, warp_image
 from centerx.runtime.picture import Picture, to_image, to_list
-from centerx.runtime.session import Session, find_within
+from centerx.runtime.session import Session, run_session
 from centerx.types import Detections
 
 LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
@@ -105,7 +105,7 @@ class Predictor:
             return []
         images, letterboxes = zip(*letterboxed, strict=True)
         stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-        found = find_within(self.session, stacked, placed_sizes(letterboxes))
+        found = run_session(self.session, stacked, placed_sizes(letterboxes))
         return [
             Detections(letterbox.to_source(boxes), scores, labels, self.class_names).above(LEAST).with_area()
             for letterbox, boxes, scores, labels in zip(letterboxes, *found[:3], strict=True)

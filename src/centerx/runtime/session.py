@@ -34,12 +34,12 @@ class Session(Protocol):
         """(B, 3, H, W) uint8 RGB of the model's input size -> (B, K, ...) detections in input pixels, best first.
 
         Beside the pictures a session may take their (B, 2) float32 heights and widths in input pixels, and find nothing
-        beyond them: it then says so by a true attribute `takes_picture_hw`. See `find_within`.
+        beyond them: it then says so by a true attribute `takes_picture_hw`. See `run_session`.
         """
         ...
 
 
-def find_within(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> Detections:
+def run_session(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> Detections:
     """Run a session on pictures of these sizes in their letterboxes; what it can know of the padding, it leaves out.
 
     A file that ends with the boxes has the pictures for its one input: among its K places are what it finds in the

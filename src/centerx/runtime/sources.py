@@ -20,7 +20,7 @@ from centerx.errors import InputError
 from centerx.files import new_files
 from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_files, list_images, other_files
 from centerx.levels import AUTO, ValueRange
-from centerx.problems import Kind, Problem, tell
+from centerx.problems import Kind, Problem, log_problems
 from centerx.runtime.mp4 import shown_share
 
 VIDEO_SUFFIXES = frozenset({
@@ -101,7 +101,7 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
             if not some:
                 raise InputError(f"{argument}: no such image, folder, pattern or video{_beside(others)}")
         if others:
-            tell([others], argument)
+            log_problems([others], argument)
         found += some
     return found
 
