@@ -125,10 +125,10 @@ def onnx_file(model_file: Path) -> Path:
 def maps_file(model_file: Path) -> Path:
     """The same model as ONNX that ends at the maps."""
     from centerx.build_model import load_detector
-    from centerx.exporting import Request, export_model
+    from centerx.exporting import ExportOptions, export_model
 
     path = model_file.with_name("model-maps.onnx")
-    export_model(*load_detector(model_file), path, "onnx", Request("maps"))
+    export_model(*load_detector(model_file), path, "onnx", ExportOptions("maps"))
     return path
 
 
@@ -136,8 +136,8 @@ def maps_file(model_file: Path) -> Path:
 def caffe_file(model_file: Path) -> Path:
     """The same model as a Caffe network; its weights lie beside it."""
     from centerx.build_model import load_detector
-    from centerx.exporting import Request, export_model
+    from centerx.exporting import ExportOptions, export_model
 
     path = model_file.with_suffix(".prototxt")
-    export_model(*load_detector(model_file), path, "caffe", Request("maps"))
+    export_model(*load_detector(model_file), path, "caffe", ExportOptions("maps"))
     return path

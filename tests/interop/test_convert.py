@@ -19,7 +19,7 @@ from centerx.exporting.parity import synthetic_images
 from centerx.interop.centernet import HOURGLASS
 from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
-from centerx.interop.origin import translate
+from centerx.interop.source_code import translate
 from centerx.model_file import read_model
 from centerx.models import Backbone
 from centerx.models.hourglass import Hourglass

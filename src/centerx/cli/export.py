@@ -45,7 +45,7 @@ def export(
     split: Annotated[str | None, typer.Option(help="split of --data")] = None,
 ) -> None:  # fmt: skip
     """Turn a model into a file for another runtime. The two are compared before it says done."""
-    from centerx.exporting.registry import Request, export_model, find_format
+    from centerx.exporting.registry import ExportOptions, export_model, find_format
 
     any_size = size == ANY
     names = dict.fromkeys(map(str.strip, format.split(",")))
@@ -83,14 +83,14 @@ def export(
         if learnt is None or not len(learnt):
             raise InputError("--precision: int8 is calibrated on pictures, give a folder of readable ones with --data")
     for name, entry in formats.items():
-        request = Request(outputs or entry.outputs[0], precision, learnt, any_size)
-        marks = [mark for mark in (request.outputs, precision) if mark in ("maps", "fp16", "int8")]
+        options = ExportOptions(outputs or entry.outputs[0], precision, learnt, any_size)
+        marks = [mark for mark in (options.outputs, precision) if mark in ("maps", "fp16", "int8")]
         if entry.outputs == ("maps",):
             marks.remove("maps")
         path = folder / f"{'-'.join([model.stem, *marks])}{entry.suffix}"
-        export_model(detector, info, path, name, request)
+        export_model(detector, info, path, name, options)
         measure = f"{megabytes(path, entry.beside):.1f} MB, input {size_text(info.input_hw, any_size)}"
-        print(f"{path}: {measure}, {request.outputs}")
+        print(f"{path}: {measure}, {options.outputs}")
         runnable = path / "model.onnx" if path.is_dir() else path
         seen = f"{len(pictures)} pictures" if pictures is not None and len(pictures) else "painted pictures"
         try:

@@ -12,15 +12,14 @@ import pnnx
 import torch
 
 from centerx.detector import Detector
+from centerx.exporting.common import quiet, require_supported
 from centerx.exporting.graphs import OUTPUT_NAMES, PooledMapsGraph
-from centerx.exporting.lacking import refuse
-from centerx.exporting.quiet import quiet
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import json_text, new_files
 from centerx.runtime.info import ModelInfo
 
 
-def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_ncnn(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write `path`, NAME.ncnn.param, with NAME.ncnn.bin (weights) and NAME.ncnn.json (what the model says of itself).
 
     Raises:
@@ -32,14 +31,14 @@ def export_ncnn(detector: Detector, info: ModelInfo, path: Path, request: Reques
         traced = Path(folder) / "model.pt"
         with torch.no_grad(), quiet():
             torch.jit.trace(graph, images).save(str(traced))
-        shape, half = ",".join(map(str, images.shape)), int(request.precision == "fp16")
+        shape, half = ",".join(map(str, images.shape)), int(options.precision == "fp16")
         command = [pnnx.EXEC_PATH, traced.name, f"inputshape=[{shape}]", f"fp16={half}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         param, weights = (traced.with_suffix(f".ncnn.{kind}") for kind in ("param", "bin"))
         if done.returncode or not param.is_file():
             raise RuntimeError(f"pnnx ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
         layers = name_blobs(param.read_text(encoding="utf-8"))
-        facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+        facts = info.to_metadata() | {"outputs": options.outputs, "precision": options.precision}
         with new_files(path) as made:
             made.write_text(layers, encoding="utf-8")
             made.with_suffix(".bin").write_bytes(weights.read_bytes())
@@ -54,7 +53,7 @@ def name_blobs(param: str) -> str:
     """
     names = {"in0": "images"} | {f"out{place}": name for place, name in enumerate(OUTPUT_NAMES["maps"])}
     magic, counts, *layers = param.splitlines()
-    refuse("ncnn", foreign_layers(layers))
+    require_supported("ncnn", foreign_layers(layers))
     renamed = []
     for layer in layers:
         kind, name, inputs, outputs, *rest = layer.split()

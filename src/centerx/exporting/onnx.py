@@ -17,40 +17,40 @@ from onnxscript import opset20
 from torch import Tensor, nn
 
 from centerx.detector import Detector
+from centerx.exporting.common import quiet
 from centerx.exporting.graphs import OUTPUT_NAMES, DetectionsGraph, MapsGraph, sample
 from centerx.exporting.precision import to_half, to_int8
-from centerx.exporting.quiet import quiet
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
 OPSET = 20
 
 
-def export_onnx(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_onnx(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write an ONNX file with a dynamic batch, checked and slimmed."""
-    write_atomic(path, build_onnx(detector, info, request).SerializeToString())
+    write_atomic(path, build_onnx(detector, info, options).SerializeToString())
 
 
-def build_onnx(detector: Detector, info: ModelInfo, request: Request, symmetric: bool = False) -> onnx.ModelProto:
+def build_onnx(detector: Detector, info: ModelInfo, options: ExportOptions, symmetric: bool = False) -> onnx.ModelProto:
     """Return the graph of `export_onnx`.
 
     Args:
         detector: what to export; not changed.
         info: goes into the metadata; the graph has its input size.
-        request: outputs, precision and whether the size is left open.
+        options: outputs, precision and whether the size is left open.
         symmetric: of int8, whether activations too have a zero point of 0, which TensorRT needs.
     """
-    graph = (DetectionsGraph if request.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
-    model = trace(graph, *sample(info, request.any_size), request.outputs)
-    if request.precision == "fp16":
+    graph = (DetectionsGraph if options.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
+    model = trace(graph, *sample(info, options.any_size), options.outputs)
+    if options.precision == "fp16":
         model = to_half(model)
-    elif request.precision == "int8":
-        assert request.pictures is not None
-        model = to_int8(model, request.pictures, symmetric)
+    elif options.precision == "int8":
+        assert options.pictures is not None
+        model = to_int8(model, options.pictures, symmetric)
     del model.metadata_props[:]
     model.producer_name, model.producer_version = "centerx", version("centerx")
-    facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+    facts = info.to_metadata() | {"outputs": options.outputs, "precision": options.precision}
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -10,7 +10,7 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from centerx.exporting.quiet import quiet
+from centerx.exporting.common import quiet
 
 CONVOLUTIONS = ("Conv", "ConvTranspose", "DeformConv")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # so that a mistyped option is answered before torch is loade
     from centerx.runtime.info import ModelInfo
 
 
-class Request(NamedTuple):
+class ExportOptions(NamedTuple):
     """How a file is wanted.
 
     Attributes:
@@ -31,7 +31,7 @@ class Request(NamedTuple):
     any_size: bool = False
 
 
-USUAL = Request()
+DEFAULT_OPTIONS = ExportOptions()
 
 
 class Format(NamedTuple):
@@ -39,7 +39,7 @@ class Format(NamedTuple):
 
     Attributes:
         suffix: of its files; the name of a folder ends so where the format is one.
-        exporter: module and function, called as `exporter(detector, info, path, request)`.
+        exporter: module and function, called as `exporter(detector, info, path, options)`.
         needs: modules to import, beside torch.
         outputs: what it can give, the usual first. precisions: what it can compute in, the usual first.
         any_size: whether it can leave height and width open.
@@ -98,19 +98,21 @@ def find_format(name: str, outputs: str | None = None, precision: str | None = N
     return entry
 
 
-def export_model(detector: Detector, info: ModelInfo, path: Path, format: str, request: Request = USUAL) -> None:
+def export_model(
+    detector: Detector, info: ModelInfo, path: Path, format: str, options: ExportOptions = DEFAULT_OPTIONS
+) -> None:
     """Write a detector in a format, whole or not at all.
 
     Args:
         detector: what to export; not changed.
         info: what the file says of it; its input size is that of the file, its `top_k` the detector's.
         path: the file.
-        format: a name of FORMATS. request: what of it is wanted.
+        format: a name of FORMATS. options: what of it is wanted.
 
     Raises:
         InputError: an unknown format, or one that cannot do what is asked.
     """
-    entry = find_format(format, request.outputs, request.precision, request.any_size)
+    entry = find_format(format, options.outputs, options.precision, options.any_size)
     module, function = entry.exporter.split(":")
     info = info._replace(top_k=detector.decode.top_k)
-    getattr(import_module(module), function)(detector, info, path, request)
+    getattr(import_module(module), function)(detector, info, path, options)

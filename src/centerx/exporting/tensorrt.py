@@ -14,9 +14,9 @@ import onnx
 
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting.lacking import place_of, refuse
+from centerx.exporting.common import node_location, require_supported
 from centerx.exporting.onnx import build_onnx
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
@@ -42,13 +42,13 @@ OPERATORS = frozenset({
 BATCHES = (1, 1, 8)  # least, usual and most pictures a call
 
 
-def export_tensorrt(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_tensorrt(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write an ONNX file for TensorRT, and beside it NAME.engine where TensorRT can build it here.
 
     Raises:
         InputError: the network has an operator that TensorRT lacks.
     """
-    model = build_onnx(detector, info, request, symmetric=True)
+    model = build_onnx(detector, info, options, symmetric=True)
     require_operators(model.graph)
     write_atomic(path, model.SerializeToString())
     print(f"with TensorRT's own tool: {trtexec_line(path, info)}")
@@ -65,8 +65,9 @@ def require_operators(graph: onnx.GraphProto) -> None:
         InputError: names each one that it lacks, with its place.
     """
     constants = {each.name for each in graph.initializer}
-    refuse(
-        "tensorrt", ((each.op_type, place_of(each, constants)) for each in graph.node if each.op_type not in OPERATORS)
+    require_supported(
+        "tensorrt",
+        ((each.op_type, node_location(each, constants)) for each in graph.node if each.op_type not in OPERATORS),
     )
 
 

@@ -19,9 +19,9 @@ from torch._inductor.exc import InvalidCxxCompiler
 
 from centerx.detector import Detector
 from centerx.errors import InputError
+from centerx.exporting.common import quiet
 from centerx.exporting.graphs import DetectionsGraph, sample
-from centerx.exporting.quiet import quiet
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
@@ -29,14 +29,14 @@ from centerx.types import Detections
 FACTS = "centerx.json"
 
 
-def export_program(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_program(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write what `torch.export.load` reads."""
     content = io.BytesIO()  # of a full disk torch's own writer ends the process
-    torch.export.save(capture(detector, info, request), content, extra_files={FACTS: json.dumps(info.to_metadata())})
+    torch.export.save(capture(detector, info, options), content, extra_files={FACTS: json.dumps(info.to_metadata())})
     write_atomic(path, content.getbuffer())
 
 
-def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute.
 
     Raises:
@@ -48,7 +48,7 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request:
         raise InputError(
             "aotinductor: no C++ compiler is found, install g++ or let the variable CXX name one"
         ) from None
-    program = capture(detector, info, request)
+    program = capture(detector, info, options)
     content = io.BytesIO()
     with quiet():
         torch._inductor.aoti_compile_and_package(
@@ -57,7 +57,7 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request:
     write_atomic(path, content.getbuffer())
 
 
-def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_torchscript(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write what `torch.jit.load` reads, in Python and in C++."""
     images, _ = sample(info, any_size=False)
     content = io.BytesIO()
@@ -67,9 +67,9 @@ def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request:
     write_atomic(path, content.getbuffer())
 
 
-def capture(detector: Detector, info: ModelInfo, request: Request) -> torch.export.ExportedProgram:
+def capture(detector: Detector, info: ModelInfo, options: ExportOptions) -> torch.export.ExportedProgram:
     """The detector as a program of torch.export."""
-    images, open_axes = sample(info, request.any_size)
+    images, open_axes = sample(info, options.any_size)
     graph = DetectionsGraph(copy.deepcopy(detector)).eval()
     return torch.export.export(graph, (images,), dynamic_shapes={"images": open_axes})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting.onnx import export_onnx
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import json_text, new_files, write_atomic
 from centerx.runtime.info import LETTERBOX, ModelInfo
 
@@ -24,12 +24,12 @@ WRITTEN = {*PAGE_FILES, *RUNTIME_FILES, "model.onnx", "model.json"}
 RUNTIME_VARIABLE = "CENTERX_ORT_WEB"
 
 
-def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_web(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write a folder that any web server can serve.
 
     Args:
         detector: what to export; not changed. info: what `model.json` says of it.
-        path: the folder; one written before is replaced. request: what of the model is wanted.
+        path: the folder; one written before is replaced. options: what of the model is wanted.
 
     Raises:
         InputError: `path` holds something else, or ONNX Runtime for the web cannot be had.
@@ -38,7 +38,7 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request
     runtime = find_runtime()
     with new_files(path) as made:
         made.mkdir()
-        export_onnx(detector, info, made / "model.onnx", request)
+        export_onnx(detector, info, made / "model.onnx", options)
         facts = {
             "class_names": info.class_names,
             "input_size": info.input_hw,
