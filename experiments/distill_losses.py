@@ -19,7 +19,7 @@ from torch import Tensor
 
 from centerx.cli.main import run_and_exit
 from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
-from centerx.losses.reduce import share_of_total
+from centerx.losses.reduce import loss_normalizer
 from centerx.types import HeadOutputs
 
 from repeat import ARTICLE, Figures, summarise, train_once, write_table
@@ -45,7 +45,7 @@ LOSSES = {
 def every_cell_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) -> dict[str, Tensor]:
     """`response_terms`, but size and offset learned at every cell, weighted by the teacher's probability there."""
     weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1, keepdim=True)
-    total = share_of_total(weight.sum())
+    total = loss_normalizer(weight.sum())
     return response_terms(student, teacher, share) | {
         "size": weighted_l1(student.size, teacher.size, weight, total),
         "offset": weighted_l1(student.offset, teacher.offset, weight, total),

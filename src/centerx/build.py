@@ -32,7 +32,7 @@ from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
 from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
-from centerx.models.deform import tap_parameters
+from centerx.models.deform import offset_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, log_problems, write_problems
 from centerx.targets import center_targets
@@ -40,11 +40,10 @@ from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
 from centerx.training.guard import FiniteLoss, LossSpikeGuard
 from centerx.training.interrupt import Interrupt
-from centerx.training.memory import keep_freed_memory
 from centerx.training.module import CenterNetModule
 from centerx.training.optim import build_optimizer, build_schedule
 from centerx.training.pictures import compare_with_truth
-from centerx.training.processes import Processes
+from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
 from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
 from centerx.training.teachers import (
@@ -282,7 +281,7 @@ def build_module(
         train.optimizer.lr,
         train.optimizer.weight_decay,
         train.optimizer.momentum,
-        tap_parameters(detector),
+        offset_parameters(detector),
     )
     schedule = build_schedule(
         train.schedule.name,

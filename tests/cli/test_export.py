@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from centerx.cli.sizes import parse_size
+from centerx.cli.options import parse_size
 from centerx.errors import InputError
 from centerx.runtime import open_session
 from tests.cli.conftest import CommandLine

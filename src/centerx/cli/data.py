@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from centerx.cli.words import FRAME_HELP, Frame, plural
+from centerx.cli.options import FRAME_HELP, Frame, plural
 from centerx.errors import InputError, nearest
 from centerx.files import quoted, require_folder, require_writable, write_json
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from centerx.cli.words import FRAME_HELP, Frame
+from centerx.cli.options import FRAME_HELP, Frame
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 

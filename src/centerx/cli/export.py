@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from centerx.cli.sizes import parse_size
+from centerx.cli.options import parse_size
 from centerx.errors import InputError
 from centerx.files import require_folder, require_utf8
 

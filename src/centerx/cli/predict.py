@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from centerx.cli.sizes import parse_size
-from centerx.cli.words import plural
+from centerx.cli.options import parse_size, plural
 from centerx.errors import InputError
 from centerx.files import json_list, require_writable
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from centerx.cli.words import plural
+from centerx.cli.options import plural
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 

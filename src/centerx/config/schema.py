@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from centerx.errors import nearest
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Kind, Policy
 
@@ -45,10 +46,10 @@ def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def multiples_of_32(value: tuple[int, int]) -> tuple[int, int]:
+def input_multiples(value: tuple[int, int]) -> tuple[int, int]:
     """Sides that the network can halve five times."""
-    if any(side % 32 for side in value):
-        raise ValueError("must be multiples of 32")
+    if any(side % INPUT_MULTIPLE for side in value):
+        raise ValueError(f"must be multiples of {INPUT_MULTIPLE}")
     return value
 
 
@@ -119,7 +120,7 @@ class DataConfig(Section):
 
     train: Entries = Field((), description="data sets to train on")
     val: Entries = Field((), description="data sets to evaluate on while training")
-    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(multiples_of_32)] = Field(
+    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(input_multiples)] = Field(
         (512, 512), description="height and width of the input in pixels, multiples of 32"
     )
     range: Annotated[ValueRange, BeforeValidator(check_range)] = Field(

@@ -12,6 +12,7 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.images import image_header, inspect_image
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Policy, Problem, log_problems
@@ -21,7 +22,6 @@ MOST_HEADERS = 20_000  # pictures whose headers are read before work starts: sec
 MANY = 1000  # pictures from which on progress is shown
 MOST_DECODED = 16  # pictures whose grey levels are looked at before work starts
 TOP_K = 100  # detections of one picture that a model gives where its configuration says nothing else
-STEP = 32  # pixels; an input's sides are multiples of it
 
 
 class ClassCount(NamedTuple):
@@ -213,7 +213,10 @@ def small_boxes(records: Sequence[Record], input_hw: tuple[int, int]) -> list[Pr
     if first is None:
         return []
     record, (width, height), (across, down) = first
-    size, enough = shown_size(input_hw), shown_size([int(np.ceil(side / least / STEP)) * STEP for side in input_hw])
+    size, enough = (
+        shown_size(input_hw),
+        shown_size([int(np.ceil(side / least / INPUT_MULTIPLE)) * INPUT_MULTIPLE for side in input_hw]),
+    )
     what = (
         f"{small} of {total} boxes are under one pixel at data.input_size={size} and are not trained, such as one of "
         f"{width:g} x {height:g} pixels that becomes {across:.2g} x {down:.2g}; least size for all of them: {enough}"

@@ -15,6 +15,7 @@ from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, picture_sizes
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
@@ -99,7 +100,8 @@ def run_model(
 def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
     """The nearest multiples of 32 of a scaled height and width, for each scale."""
     height, width = input_hw
-    return [(max(round(height * each / 32), 1) * 32, max(round(width * each / 32), 1) * 32) for each in scales]
+    step = INPUT_MULTIPLE
+    return [(max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step) for each in scales]
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:

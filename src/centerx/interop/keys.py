@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.errors import InputError
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.interop.data_names import class_names, data_entry, named
 
 Flat = Mapping[str, Any]  # dotted key of theirs -> value
@@ -376,7 +377,7 @@ def input_size(_: Any, c: Flat) -> Outcome:
 
 def in_frames(*sides: int) -> list[int]:
     """Sides in pixels, up to the next multiples of 32."""
-    return [-(-side // 32) * 32 for side in sides]
+    return [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in sides]
 
 
 def crop(value: Any, c: Flat) -> Outcome:

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from centerx.decode import peaks
 from centerx.losses.heatmap import quality_focal
-from centerx.losses.reduce import mean_over_processes, share_of_total
+from centerx.losses.reduce import loss_normalizer, mean_over_processes
 from centerx.types import HeadOutputs
 
 DistillLoss = Callable[[HeadOutputs, HeadOutputs, Tensor], dict[str, Tensor]]
@@ -40,7 +40,7 @@ def response_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) ->
     target = teacher.heatmap.float().sigmoid()
     error = quality_focal(student.heatmap.float(), target)
     peak = at_peaks(target, teacher.heatmap)
-    objects = share_of_total(peak.sum())
+    objects = loss_normalizer(peak.sum())
     weights = weights_at_peaks(peak, share[:, None, None], REACH)
     return {
         "heatmap": (error.sum(dim=(0, 2, 3)) * share).sum() / objects,
@@ -95,7 +95,7 @@ def weights_at_peaks(peak: Tensor, share: Tensor, reach: int = 0) -> tuple[Tenso
         F.max_pool2d(each.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
         for each in (peak * share, peak)
     )
-    return weight, share_of_total(whole.sum())
+    return weight, loss_normalizer(whole.sum())
 
 
 def weighted_l1(student: Tensor, teacher: Tensor, weight: Tensor, total: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def weighted_l1(student: Tensor, teacher: Tensor, weight: Tensor, total: Tensor)
     return (error * weight).sum() / total
 
 
-def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
+def ridge_residual(student: Tensor, teacher: Tensor) -> Tensor:
     """Share of the variance of a teacher's features that no linear map of the student's explains, in [0, 1].
 
     The map is the ridge regression over all cells of the batch, of all processes, solved anew at every step. So widths
@@ -117,11 +117,11 @@ def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
         student: (B, F, h, w). teacher: (B, G, h, w).
     """
     with torch.autocast(student.device.type, enabled=False):
-        return _Unexplained.apply(student, teacher)
+        return _RidgeResidual.apply(student, teacher)
 
 
-class _Unexplained(torch.autograd.Function):
-    """`unexplained_features` with its gradient by hand: one product, in the precision of the student's features.
+class _RidgeResidual(torch.autograd.Function):
+    """`ridge_residual` with its gradient by hand: one product, in the precision of the student's features.
 
     With x, y the n rows of features less their means, d the deviations of the teacher's channels, of which G live,
     covariance C = x'x/n + ridge, A = x'y/n/d and M = C^-1 A, the term is 1 - tr(A'M)/G. Its gradient in x is

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from centerx.losses.boxes import l1_at_centers
 from centerx.losses.heatmap import heatmap_focal, heatmap_squared
-from centerx.losses.reduce import share_of_total
+from centerx.losses.reduce import loss_normalizer
 from centerx.types import CenterTargets, HeadOutputs
 
 
@@ -24,8 +24,8 @@ def label_terms(
         relative_size: see `l1_at_centers`.
     """
     heatmap = heatmap_squared if squared_heatmap else heatmap_focal
-    divisor = share_of_total(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
-    places = share_of_total(targets.valid.sum())
+    divisor = loss_normalizer(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
+    places = loss_normalizer(targets.valid.sum())
     return {
         "heatmap": heatmap(outputs.heatmap, targets.heatmap, targets.weight) / divisor,
         "size": l1_at_centers(outputs.size, targets.index, targets.size, targets.valid, relative_size) / places,

@@ -36,7 +36,7 @@ class DeformConv(nn.Conv2d):
         return out.to(x.dtype)
 
 
-def tap_parameters(model: nn.Module) -> list[nn.Parameter]:
+def offset_parameters(model: nn.Module) -> list[nn.Parameter]:
     """What moves and weighs the taps of a network's deformable convolutions.
 
     They are to learn at a tenth of the rate (Deformable ConvNets v2, section 4): at the full one they scatter the taps

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from centerx.errors import InputError, nearest
 
-SLOW = 0.1  # factor of the rate
+LOW_LR_FACTOR = 0.1  # factor of the rate
 # timm's names that need a compiled package, or gradients of gradients
 LEFT_OUT = ["bnb*", "fused*", "adahessian"]
 NORM_LIMIT = 10.0  # of a weight's norm in its layer's rate
@@ -23,7 +23,7 @@ def build_optimizer(
     lr: float,
     weight_decay: float,
     momentum: float,
-    slow: Collection[nn.Parameter] = (),
+    low_lr: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """An optimiser by name; weight decay spares norms and biases, whose scale means something.
 
@@ -32,19 +32,19 @@ def build_optimizer(
         name: `adamw`, `adam`, `sgd` (Nesterov), `rangerlars`, or any of timm's, `lookahead_` before it where wanted.
         lr, weight_decay: of the optimiser.
         momentum: of those that have one; the first beta of AdamW, Adam and RangerLars. Others keep timm's.
-        slow: parameters that learn at a tenth of the rate, without decay.
+        low_lr: parameters that learn at a tenth of the rate, without decay.
 
     Raises:
         InputError: the name is unknown.
     """
-    apart = set(slow)
+    apart = set(low_lr)
     others = [each for each in model.parameters() if each.requires_grad and each not in apart]
     groups = [
         {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if slow:
-        groups.append({"params": list(slow), "weight_decay": 0.0, "lr": SLOW * lr})
+    if low_lr:
+        groups.append({"params": list(low_lr), "weight_decay": 0.0, "lr": LOW_LR_FACTOR * lr})
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     if name == "rangerlars":

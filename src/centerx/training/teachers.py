@@ -12,7 +12,7 @@ from torch import Tensor
 
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
-from centerx.losses.distill import DistillLoss, unexplained_features
+from centerx.losses.distill import DistillLoss, ridge_residual
 from centerx.targets.soft import maps_from_detections
 from centerx.types import Batch, Detections, HeadOutputs
 
@@ -168,7 +168,7 @@ class Teaching:
             seen = student._replace(heatmap=channels(student.heatmap, taught))
             found = self.loss(seen, told.maps, share.to(images.device))
             if teacher.features and told.features is not None:
-                found["features"] = unexplained_features(features, told.features)
+                found["features"] = ridge_residual(features, told.features)
             terms |= {f"kd/{teacher.name}/{name}": term for name, term in found.items()}
         return terms
 
