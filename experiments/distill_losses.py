@@ -1,11 +1,11 @@
-"""Which loss teaches best: the article's or the response, each with and without features, at different weights.
+"""Compare distillation losses: the original centerX loss and `response`, with and without features, at several weights.
 
     python experiments/distill_losses.py --out runs/distillation
 
-`bccd_nano` learns from `bccd_r18` and labels for a short run. The article's loss is at constant magnitude, as its
-weights would have to be tuned anew: without features with the article's constants, with them with the defaults. "every
-cell" learns size and offset wherever the teacher's heatmap is above zero, by its probability, as the article's text has
-it; the others around peaks. Shares its teachers with `distillation.py`.
+`bccd_nano` learns from `bccd_r18` and labels in a short run. The original centerX loss is at constant magnitude, because
+its weights would have to be tuned anew. Without features it has the original constants, with features the defaults.
+The rows "every cell" learn size and offset wherever the teacher's heatmap is above zero, weighted by its probability, as
+the centerX article describes it. The other rows learn them around peaks. Teachers are shared with `distillation.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
 from centerx.losses.reduce import loss_normalizer
 from centerx.types import HeadOutputs
 
-from repeat import ARTICLE, Figures, summarise, train_once, write_table
+from repeat import CENTERX_CONSTANTS, Figures, summarise, train_once, write_table
 
 LOSSES = {
     "no teacher": ["distill.teachers=[]"],
@@ -30,8 +30,8 @@ LOSSES = {
         "distill.loss=article",
         "distill.features=0",
         "loss.balance=constant",
-        f"loss.constant={json.dumps(ARTICLE)}",
-        f"distill.constant={json.dumps(ARTICLE | {'features': 0})}",
+        f"loss.constant={json.dumps(CENTERX_CONSTANTS)}",
+        f"distill.constant={json.dumps(CENTERX_CONSTANTS | {'features': 0})}",
     ],
     "article, features": ["distill.loss=article", "loss.balance=constant"],
     "response": ["distill.features=0"],

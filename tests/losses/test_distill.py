@@ -1,4 +1,4 @@
-"""Distillation losses: the article's against its own published code, ours by what it must and must not do."""
+"""Distillation losses: centerX's against its original code, ours by what it must and must not do."""
 
 import numpy as np
 import pytest

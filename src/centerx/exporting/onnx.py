@@ -1,4 +1,4 @@
-"""ONNX: one graph from uint8 pixels to boxes, or to the article's maps."""
+"""ONNX: one graph from uint8 pixels to boxes, or to maps with suppressed peaks."""
 
 from __future__ import annotations
 

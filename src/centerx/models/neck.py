@@ -43,7 +43,7 @@ class FpnNeck(nn.Module):
 
 
 class DeconvNeck(nn.Module):
-    """The article's neck: 3x3 convolution and 4x4 transposed convolution, three times, on the coarsest map.
+    """The neck of Objects as Points: 3x3 convolution and 4x4 transposed convolution, three times, on the coarsest map.
 
     Args:
         in_channels: of the maps, finest first; only the last is used.
