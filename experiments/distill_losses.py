@@ -2,9 +2,9 @@
 
     python experiments/distill_losses.py --out runs/distillation
 
-`bccd_nano` learns from `bccd_r18` and labels in a short run. The original centerX loss is at constant magnitude, because
+`bccd_nano` learns from `bccd_r18` and labels in a short run. The original centerX loss has constant magnitude, because
 its weights would have to be tuned anew. Without features it has the original constants, with features the defaults.
-The rows "every cell" learn size and offset wherever the teacher's heatmap is above zero, weighted by its probability, as
+The rows "every cell" learn size and offset wherever the teacher's heatmap is above zero, by its probability, as
 the centerX article describes it. The other rows learn them around peaks. Teachers are shared with `distillation.py`.
 """
 
