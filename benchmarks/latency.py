@@ -2,7 +2,7 @@
 
     python benchmarks/latency.py
 
-Writes benchmarks/results/latency.csv. Weights are fresh, int8 is calibrated on painted pictures: what is
+Writes benchmarks/results/latency.csv. Weights are fresh, int8 is calibrated on synthetic pictures: what is
 computed takes as long as with trained ones.
 """
 

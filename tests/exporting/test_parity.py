@@ -207,7 +207,7 @@ def test_one_picture_does_not_hide_another() -> None:
     assert not (fine | bad).small
 
 
-def test_painted_pictures_differ_and_repeat() -> None:
+def test_synthetic_images_differ_and_repeat() -> None:
     images = synthetic_images(3, (64, 96))
     assert (images.shape, images.dtype) == ((3, 3, 64, 96), np.uint8)
     assert np.array_equal(images, synthetic_images(3, (64, 96)))

@@ -92,7 +92,7 @@ def export(
         measure = f"{megabytes(path, entry.beside):.1f} MB, input {size_text(info.input_hw, any_size)}"
         print(f"{path}: {measure}, {options.outputs}")
         runnable = path / "model.onnx" if path.is_dir() else path
-        seen = f"{len(pictures)} pictures" if pictures is not None and len(pictures) else "painted pictures"
+        seen = f"{len(pictures)} pictures" if pictures is not None and len(pictures) else "synthetic pictures"
         try:
             print(f"checked against the model on {seen}: {verify(detector, runnable, precision, pictures)}")
         except InputError as error:

@@ -1,4 +1,4 @@
-"""ncnn: the maps, converted by pnnx."""
+"""Export to ncnn by pnnx, with maps as outputs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from centerx.runtime.info import ModelInfo
 
 
 def export_ncnn(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write `path`, NAME.ncnn.param, with NAME.ncnn.bin (weights) and NAME.ncnn.json (what the model says of itself).
+    """Write NAME.ncnn.param at `path`, with NAME.ncnn.bin (weights) and NAME.ncnn.json (metadata) beside it.
 
     Raises:
-        InputError: ncnn has no layer for a part of the network.
+        InputError: ncnn does not support an operator of the network.
     """
     graph = PooledMapsGraph(copy.deepcopy(detector)).eval()
     images = torch.zeros((1, 3, *info.input_hw))
@@ -46,10 +46,16 @@ def export_ncnn(detector: Detector, info: ModelInfo, path: Path, options: Export
 
 
 def name_blobs(param: str) -> str:
-    """Give the input and the outputs of an ncnn graph the names that they have in the other formats.
+    """Give the input and the outputs of an ncnn graph the same names as in the other formats.
+
+    Args:
+        param: content of the .param file.
+
+    Returns:
+        The new content.
 
     Raises:
-        InputError: the graph has layers that ncnn lacks.
+        InputError: the graph has operators that ncnn does not support.
     """
     names = {"in0": "images"} | {f"out{place}": name for place, name in enumerate(OUTPUT_NAMES["maps"])}
     magic, counts, *layers = param.splitlines()
@@ -64,7 +70,7 @@ def name_blobs(param: str) -> str:
 
 
 def foreign_layers(layers: list[str]) -> Iterator[tuple[str, str]]:
-    """Operators that pnnx left as they were, each with the module of its weights, or its own name without any."""
+    """Yield the operators that pnnx could not convert, each with its module or, without weights, its name."""
     modules: dict[str, str] = {}
     for layer in layers:
         kind, name, inputs, _, *rest = layer.split()

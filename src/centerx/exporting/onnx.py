@@ -28,18 +28,18 @@ OPSET = 20
 
 
 def export_onnx(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write an ONNX file with a dynamic batch, checked and slimmed."""
+    """Write a checked and simplified ONNX file with a dynamic batch size."""
     write_atomic(path, build_onnx(detector, info, options).SerializeToString())
 
 
 def build_onnx(detector: Detector, info: ModelInfo, options: ExportOptions, symmetric: bool = False) -> onnx.ModelProto:
-    """Return the graph of `export_onnx`.
+    """Return the model that `export_onnx` writes.
 
     Args:
-        detector: what to export; not changed.
-        info: goes into the metadata; the graph has its input size.
-        options: outputs, precision and whether the size is left open.
-        symmetric: of int8, whether activations too have a zero point of 0, which TensorRT needs.
+        detector: the detector; not changed.
+        info: metadata; its input size is that of the graph.
+        options: outputs, precision and input size.
+        symmetric: whether activations in int8 have a zero point of 0, which TensorRT needs.
     """
     graph = (DetectionsGraph if options.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
     model = trace(graph, *sample(info, options.any_size), options.outputs)
@@ -57,11 +57,12 @@ def build_onnx(detector: Detector, info: ModelInfo, options: ExportOptions, symm
 
 
 def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], outputs: str) -> onnx.ModelProto:
-    """A graph of `export.graphs` as ONNX, slimmed.
+    """Convert a module of `exporting.graphs` to a simplified ONNX model.
 
     Args:
-        graph: the module. images: (B, 3, H, W) of the type that it takes.
-        open_axes: axes of the pictures that are left open, as `torch.export` takes them.
+        graph: the module.
+        images: (B, 3, H, W) example of its input.
+        open_axes: dynamic axes of the input, as `torch.export` takes them.
         outputs: a key of OUTPUT_NAMES.
     """
     with quiet():
@@ -83,14 +84,15 @@ def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], outputs: 
 
 
 def divide_indices(dividend: Any, divisor: Any) -> Any:
-    """`//` of numbers that are never negative: the exporter's own, right for all, takes eight operators."""
+    """Translate `//` of non-negative integers to one operator; the exporter's general translation needs eight."""
     return opset20.Div(dividend, opset20.CastLike(divisor, dividend))
 
 
 def fold_scale(graph: onnx.GraphProto) -> None:
-    """Divide the first convolution's weights by the standard deviation of the pixels, in place of the pixels.
+    """Divide the weights of the first convolution, not the pixels, by the standard deviation; in place.
 
-    The mean stays: at the border a convolution pads with 0, which is the mean, and no bias can tell where that is.
+    The subtraction of the mean stays. At the border the convolution pads with 0, which stands for the mean, and a bias
+    cannot express this.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for division in graph.node:
@@ -110,7 +112,7 @@ def fold_scale(graph: onnx.GraphProto) -> None:
 
 
 def merge_norms(graph: onnx.GraphProto) -> None:
-    """Merge the batch norms that follow deformable convolutions into these; the tools do so for plain ones alone."""
+    """Merge batch norms into the deformable convolutions before them, in place; other tools merge plain ones only."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     made = {name: node for node in graph.node for name in node.output}
     read = Counter(name for node in graph.node for name in node.input)

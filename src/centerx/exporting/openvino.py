@@ -1,4 +1,4 @@
-"""OpenVINO's own files: the ONNX graph, converted."""
+"""Export to OpenVINO by conversion of the ONNX graph."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from centerx.runtime.openvino import unsupported_ops
 
 
 def export_openvino(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write `path`, an .xml file, and its weights beside it in a .bin file.
+    """Write an .xml file at `path`, and its weights beside it in a .bin file.
 
-    Of fp16 only the weights are stored so; the device chooses what it computes in.
+    With fp16 only the weights are stored in half precision; the device chooses the precision of its arithmetic.
 
     Raises:
-        InputError: OpenVINO has no layer for a part of the network; the files cannot be written.
+        InputError: OpenVINO does not support an operator of the network, or the files cannot be written.
     """
     halved = options.precision == "fp16"
     onnx_model = build_onnx(detector, info, options._replace(precision="fp32") if halved else options)

@@ -1,6 +1,6 @@
-"""Formats that torch itself runs: programs of torch.export, compiled ones, and TorchScript.
+"""Export to formats that torch runs: torch.export programs, AOTInductor packages and TorchScript.
 
-The last two hold code, not only data: load such files only from people whose programs you would run.
+AOTInductor packages and TorchScript files contain code. Load them only from sources that you trust.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ FACTS = "centerx.json"
 
 
 def export_program(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write what `torch.export.load` reads."""
-    content = io.BytesIO()  # of a full disk torch's own writer ends the process
+    """Write a torch.export program."""
+    content = io.BytesIO()  # torch's own writer ends the process when the disk is full
     torch.export.save(capture(detector, info, options), content, extra_files={FACTS: json.dumps(info.to_metadata())})
     write_atomic(path, content.getbuffer())
 
 
 def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute.
+    """Write an AOTInductor package, compiled for the processor of this machine; this takes about a minute.
 
     Raises:
         InputError: there is no C++ compiler.
@@ -58,7 +58,7 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, options:
 
 
 def export_torchscript(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write what `torch.jit.load` reads, in Python and in C++."""
+    """Write a TorchScript file, for Python and C++."""
     images, _ = sample(info, any_size=False)
     content = io.BytesIO()
     with torch.no_grad(), quiet():
@@ -68,17 +68,19 @@ def export_torchscript(detector: Detector, info: ModelInfo, path: Path, options:
 
 
 def capture(detector: Detector, info: ModelInfo, options: ExportOptions) -> torch.export.ExportedProgram:
-    """The detector as a program of torch.export."""
+    """Return the detector as a torch.export program."""
     images, open_axes = sample(info, options.any_size)
     graph = DetectionsGraph(copy.deepcopy(detector)).eval()
     return torch.export.export(graph, (images,), dynamic_shapes={"images": open_axes})
 
 
 class ProgramSession:
-    """An exported program run by torch on the CPU.
+    """Session that runs an exported program with torch on the CPU.
 
     Args:
-        run: (B, 3, H, W) uint8 -> boxes, scores, labels. info: of its file. any_size: whether it takes other sizes.
+        run: function from (B, 3, H, W) uint8 to boxes, scores and labels.
+        info: metadata of the file.
+        any_size: whether it takes inputs of any size.
     """
 
     def __init__(self, run: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], info: ModelInfo, any_size: bool) -> None:
@@ -86,17 +88,17 @@ class ProgramSession:
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> Detections:
-        """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
+        """Run (B, 3, H, W) uint8 RGB; return (B, K, ...) detections in input pixels, highest score first."""
         boxes, scores, labels = self.run(torch.from_numpy(images))
         return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), self.info.class_names)
 
 
 def open_program(path: Path) -> ProgramSession:
-    """Load a program of torch.export."""
+    """Load a torch.export program."""
     found = {FACTS: ""}
     try:
         program = torch.export.load(path, extra_files=found)
-    except Exception as error:  # of a damaged file torch raises whatever its parts do
+    except Exception as error:  # torch raises errors of any type for a damaged file
         raise _unreadable(path, error) from None
     info = _info(found[FACTS], path)
     (images,) = (node for node in program.graph.nodes if node.name == "images")
@@ -104,7 +106,7 @@ def open_program(path: Path) -> ProgramSession:
 
 
 def open_aotinductor(path: Path) -> ProgramSession:
-    """Load a compiled package."""
+    """Load an AOTInductor package."""
     try:
         package = torch._inductor.aoti_load_package(str(path))
         facts = package.loader.get_metadata()

@@ -1,4 +1,4 @@
-"""Pictures of any size in, boxes in their own pixels out."""
+"""Detect objects on pictures of any size, with boxes in pixels of the picture."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, run_session
 from centerx.types import Detections
 
-LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
+LEAST = float(np.finfo(np.float32).tiny)  # a score of 0 means that the network had fewer than K peaks
 
 
 class Letterboxed(NamedTuple):
-    """A picture as the network takes it.
+    """A picture that is resized and padded to the model's input size.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB of the model's input size. letterbox: how the picture lies in it.
+        image: (H, W, 3) uint8 RGB of the model's input size.
+        letterbox: scale and source size of the picture, to convert boxes back.
     """
 
     image: np.ndarray
@@ -29,18 +30,19 @@ class Letterboxed(NamedTuple):
 
 
 class Predictor:
-    """A detector for pictures.
+    """Detector for pictures of any size.
 
-    It can be copied and pickled, so that other processes may have one: a deep copy, or what is unpickled, opens the
-    model file anew.
+    It can be copied and pickled, for example for use in several processes. A deep or unpickled copy opens the model
+    file again.
 
     Args:
         session: the loaded model.
-        input_hw: height and width to bring pictures to, where the model takes any; its own without it.
-        reopen: opens the session anew; without it copies and pickles hold the session itself.
+        input_hw: height and width in pixels that pictures are resized to, if the model takes any size. Default: the
+            size in the model file.
+        reopen: function that opens the session again. Without it, copies and pickles contain the session itself.
 
     Raises:
-        InputError: the model takes one size, and this is another.
+        InputError: the model takes one size only, and `input_hw` is another.
     """
 
     def __init__(
@@ -60,23 +62,31 @@ class Predictor:
         """Find the objects of one picture.
 
         Args:
-            picture: a path; the bytes of an image file; a binary file; a PIL picture, turned as its EXIF orientation
-                says; an array of uint8: (H, W, 3) RGB, (H, W, 4), whose alpha is dropped, (H, W) or (H, W, 1) grey.
-            bgr: arrays have their channels in OpenCV's order.
+            picture: a path, the bytes of an image file, a binary file, a PIL picture (its EXIF orientation is applied),
+                or a uint8 array: (H, W, 3) RGB, (H, W, 4) with an alpha channel that is dropped, (H, W) or (H, W, 1)
+                grey.
+            bgr: whether arrays have their channels in the order BGR, as OpenCV reads them.
 
         Returns:
-            Boxes in the picture's pixels, clipped to it, best first.
+            Detections with boxes in pixels of the picture, clipped to it, highest score first.
 
         Raises:
-            InputError: the picture cannot be read or is of another kind, shape or type.
+            InputError: the picture cannot be read, or its type or shape is not supported.
         """
         return self.detect([self.preprocess(picture, bgr)])[0]
 
     def predict_batch(self, pictures: Iterable[Picture], bgr: bool = False) -> list[Detections]:
-        """Find the objects of several pictures, of any kinds and sizes, in one call of the network.
+        """Find the objects of several pictures, of any types and sizes, in one call of the network.
+
+        Args:
+            pictures: as `picture` of a call.
+            bgr: as for a call.
+
+        Returns:
+            The detections of each picture.
 
         Raises:
-            InputError: as a call, names the place of the picture; `pictures` is a single one.
+            InputError: as for a call, with the index of the picture; `pictures` is a single picture.
         """
         letterboxed = []
         for index, picture in enumerate(to_list(pictures)):
@@ -87,10 +97,14 @@ class Predictor:
         return self.detect(letterboxed)
 
     def preprocess(self, picture: Picture, bgr: bool = False) -> Letterboxed:
-        """The first half of a call: read a picture and fit it into the input.
+        """Read a picture and fit it into the model's input: the first half of a call.
+
+        Args:
+            picture: as for a call.
+            bgr: as for a call.
 
         Raises:
-            InputError: as a call.
+            InputError: as for a call.
         """
         image = to_image(picture, bgr, self.session.info.value_range)
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
@@ -100,7 +114,11 @@ class Predictor:
             raise InputError(f"a picture {image.shape} is too large to be resized, shrink or cut it") from None
 
     def detect(self, letterboxed: Sequence[Letterboxed]) -> list[Detections]:
-        """The second half: one call of the network; boxes in pixels of each picture."""
+        """Run the network once on preprocessed pictures: the second half of a call.
+
+        Returns:
+            The detections of each picture, with boxes in its pixels.
+        """
         if not letterboxed:
             return []
         images, letterboxes = zip(*letterboxed, strict=True)
