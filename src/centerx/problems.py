@@ -1,4 +1,4 @@
-"""What is wrong, doubtful, repaired or left out in what a user gives: one list of kinds, and how each is told."""
+"""Problems of input data: the list of their kinds, and functions to count, log and write them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ Policy = Literal["warn", "fail"]
 
 
 class Kind(Enum):
-    """A kind of problem; `code` is its name in configurations, reports and messages."""
+    """Kind of a problem.
+
+    Attributes:
+        action: what the program does about it: fixed, skipped, doubtful (used as it is) or fatal (an error).
+        meaning: description for the documentation.
+    """
 
     UNREADABLE_LABELS = "fatal", "a file of labels that cannot be read, or is something else"
     UNREAD_LABELS = "fatal", "labels beside the pictures in a format that no reader takes"
@@ -79,18 +84,18 @@ class Kind(Enum):
 
     @property
     def code(self) -> str:
-        """Its name in lower case."""
+        """Name in configurations, reports and messages: the name of the member in lower case."""
         return self.name.lower()
 
 
 class Problem(NamedTuple):
-    """One event.
+    """One problem.
 
     Attributes:
-        kind: of it, which decides what becomes of it.
-        where: file, with line or record id where known.
-        what: what is there.
-        times: how many such things it stands for.
+        kind: its kind, which decides the action.
+        where: file, with the line or record id if known.
+        what: description.
+        times: number of occurrences that it stands for.
     """
 
     kind: Kind
@@ -100,11 +105,11 @@ class Problem(NamedTuple):
 
     @property
     def action(self) -> Action:
-        """What becomes of it: fixed (repaired), skipped (left out), doubtful (used as it is) or fatal (an error)."""
+        """Action of the kind: fixed, skipped, doubtful (used as it is) or fatal (an error)."""
         return self.kind.action
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a json report says of it."""
+        """Return the entry of a JSON report. The key `fate` holds the action."""
         return {
             "kind": self.kind.code,
             "fate": self.action,
@@ -118,7 +123,9 @@ class Summary(NamedTuple):
     """All problems of one kind.
 
     Attributes:
-        kind: of them. times: how many. first: the first of them.
+        kind: their kind.
+        times: number of occurrences.
+        first: the first problem.
     """
 
     kind: Kind
@@ -127,7 +134,7 @@ class Summary(NamedTuple):
 
 
 def summarise(problems: Iterable[Problem]) -> list[Summary]:
-    """One summary a kind, in the order of `Kind`."""
+    """Return a summary of each kind, in the order of `Kind`."""
     found: dict[Kind, Summary] = {}
     for problem in problems:
         _, times, first = found.get(problem.kind, (problem.kind, 0, problem))
@@ -141,16 +148,16 @@ def log_problems(
     policies: Mapping[Kind, Policy] | None = None,
     silent: bool = False,
 ) -> None:
-    """Log a line a kind: its name, count, action and first example.
+    """Log a line for each kind of problem with its code, count, action and first example.
 
     Args:
-        problems: to tell.
-        source: the data that they are of.
-        policies: what to do on a kind; without one it is told.
+        problems: the problems.
+        source: name of the data that has them.
+        policies: policy of each kind; the default is `warn`.
         silent: whether to log nothing.
 
     Raises:
-        InputError: there is a problem of a kind whose policy is `fail`.
+        InputError: there is a problem of a kind with the policy `fail`.
     """
     summaries = summarise(problems)
     for kind, times, first in summaries:
@@ -167,5 +174,5 @@ def log_problems(
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    """Write all problems as a json list."""
+    """Write all problems as a JSON list."""
     write_json(path, [problem.to_dict() for problem in problems], indent=1)

@@ -1,4 +1,4 @@
-"""Evaluation during training: the same loop, graph and metrics as `centerx eval`."""
+"""Evaluation during training, with the loop, graph and metrics of `centerx eval`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Evaluation(L.Callback):
 
     Args:
         source: the pictures, in the order of `batches`.
-        batches: letterboxed batches; under data parallel this process's share of them.
+        batches: letterboxed batches; in data-parallel training the share of this process.
         every: epochs between evaluations.
         draw: called with the detections by picture index.
 
     Attributes:
-        figures: of the epoch under way; empty where it is not evaluated.
-        metrics: of the latest evaluation.
-        improved: whether the epoch under way has the best AP so far.
+        figures: metrics to log for the current epoch; empty if it is not evaluated.
+        metrics: metrics of the latest evaluation.
+        improved: whether the current epoch has the best AP so far.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Evaluation(L.Callback):
         self.improved = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """Return the best AP so far, for a resumed run."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a checkpoint."""
+        """Restore the best AP from a checkpoint."""
         self.best = state_dict["best"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Evaluate where due."""
+        """Evaluate if the epoch is one of every `every`, or the last."""
         assert isinstance(pl_module, CenterNetModule)
         self.figures, self.improved = {}, False
         done = trainer.current_epoch + 1
@@ -71,7 +71,8 @@ class Evaluation(L.Callback):
             return
         for message in broken:
             logger.warning(f"not evaluated: {message}")
-        self.metrics = evaluate_found(self.source, found, quiet=self.metrics is not None)  # what is not counted, once
+        # Pictures and classes that are not counted are logged at the first evaluation only.
+        self.metrics = evaluate_found(self.source, found, quiet=self.metrics is not None)
         self.figures = val_figures(self.metrics)
         self.improved = self.figures["val/AP"] > self.best
         self.best = max(self.best, self.figures["val/AP"])
@@ -79,14 +80,14 @@ class Evaluation(L.Callback):
 
 
 def val_figures(metrics: Metrics) -> dict[str, float]:
-    """The figures to log, by name: of classes those that the data labels."""
+    """Return the metrics to log by name. Classes that the data does not label are left out."""
     figures = {"AP": metrics.AP or 0.0, "AP50": metrics.AP50 or 0.0, "AP75": metrics.AP75 or 0.0}
     figures |= {f"AP/{quoted(name)}": value for name, value in metrics.per_class.items() if value is not None}
     return {f"val/{name}": value for name, value in figures.items()}
 
 
 def torch_detect(detector: Detector) -> Callable[[Batch], Detections]:
-    """Wrap a torch detector for `detect_all`: float32, on its own device."""
+    """Return a function for `detect_all` that runs a torch detector in float32 on its own device."""
 
     @torch.inference_mode()
     def detect(batch: Batch) -> Detections:
@@ -101,7 +102,7 @@ def torch_detect(detector: Detector) -> Callable[[Batch], Detections]:
 
 
 def gather(found: dict[int, Detections], broken: list[str]) -> tuple[dict[int, Detections], list[str]]:
-    """Join what all data-parallel processes found."""
+    """Join the detections and the messages of all data-parallel processes."""
     if not (dist.is_available() and dist.is_initialized()):
         return found, broken
     shares: list[Any] = [None] * dist.get_world_size()

@@ -1,4 +1,4 @@
-"""val.png: ground truth beside detections."""
+"""Draw val.png: ground truth beside detections."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from centerx.errors import InputError
 from centerx.types import Detections
 
 PAIRS = 6
-SCORE = 0.3
+SCORE = 0.3  # detections with lower scores are not drawn
 
 
 def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detections]) -> None:
-    """Draw a few pictures, evenly spread over the data: truth on the left, detections on the right."""
+    """Draw a few pictures, evenly spaced in the data: ground truth on the left, detections on the right.
+
+    Args:
+        path: file to write.
+        source: the pictures with their labels.
+        found: detections by index of the picture.
+    """
     shown = sorted(found)
     cells: list[np.ndarray] = []
     for index in [shown[i] for i in np.linspace(0, len(shown) - 1, min(PAIRS, len(shown))).astype(int)]:
