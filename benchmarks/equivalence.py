@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from centerx.build_model import load_detector
-from centerx.exporting.parity import Difference, difference, one, painted
+from centerx.exporting.parity import Difference, difference, one, synthetic_images
 from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
 from centerx.models import Backbone
@@ -397,7 +397,7 @@ def compare(theirs: Theirs, folder: Path) -> dict[str, float]:
     float32 is told beside: between ours and theirs, and between theirs and theirs in float64.
     """
     torch.manual_seed(0)
-    images = torch.from_numpy(painted(PICTURES, (SIDE, SIDE)))
+    images = torch.from_numpy(synthetic_images(PICTURES, (SIDE, SIDE)))
     randomise(theirs, images)
     torch.save(theirs.save(theirs.network.state_dict()), folder / "theirs.pth")
     import_checkpoint(folder / "theirs.pth", folder / "ours.safetensors", **theirs.options)
@@ -436,7 +436,7 @@ def apart(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
 @torch.no_grad()
 def backbones(folder: Path) -> dict[str, float]:
     """torchvision's own networks against timm's with imported weights: the largest difference of the last map."""
-    images = torch.from_numpy(painted(PICTURES, (SIDE, SIDE)))
+    images = torch.from_numpy(synthetic_images(PICTURES, (SIDE, SIDE)))
     differences = {}
     for name in ("resnet18", "resnet50", "regnet_x_400mf", "regnet_y_400mf"):
         torch.manual_seed(0)

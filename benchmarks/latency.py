@@ -2,7 +2,7 @@
 
     python benchmarks/latency.py
 
-Writes benchmarks/results/latency.csv. Weights are fresh, int8 is calibrated on painted pictures: what is
+Writes benchmarks/results/latency.csv. Weights are fresh, int8 is calibrated on synthetic pictures: what is
 computed takes as long as with trained ones.
 """
 
@@ -22,8 +22,8 @@ from centerx.bench import Timing, bench_models, median_seconds
 from centerx.build_model import build_detector, model_info, save_named
 from centerx.config import Config, load_config
 from centerx.detector import Detector
-from centerx.exporting import Request, export_model
-from centerx.exporting.parity import painted
+from centerx.exporting import ExportOptions, export_model
+from centerx.exporting.parity import synthetic_images
 from centerx.progress import track
 from centerx.runtime import Predictor, load, open_session
 from centerx.runtime.info import ModelInfo
@@ -84,12 +84,12 @@ def export_all(preset: str, side: int, folder: Path) -> list[tuple[str, str, Pat
     detector, info = fresh(preset, side)
     save_named(folder, settings(preset, side, 3), detector, "model")
     files = [("fp32", "torch", folder / "model.safetensors")]
-    learnt = painted(8, info.input_hw)
+    learnt = synthetic_images(8, info.input_hw)
     for name, (suffix, precisions, backend) in FILES.items():
         for precision in precisions:
             path = folder / f"{precision}{suffix}"
             outputs = "maps" if name == "ncnn" else "detections"
-            export_model(detector, info, path, name, Request(outputs, precision, learnt))
+            export_model(detector, info, path, name, ExportOptions(outputs, precision, learnt))
             files.append((precision, backend, path))
     return files
 
@@ -98,8 +98,8 @@ def around(preset: str, side: int, folder: Path, runs: int) -> list[tuple[str, f
     """Maps and NumPy against boxes in the graph; a picture of 640 x 480 to boxes against the bare call; ratios."""
     detector, info = fresh(preset, side, classes=80)
     for outputs in ("detections", "maps"):
-        export_model(detector, info, folder / f"80-{outputs}.onnx", "onnx", Request(outputs))
-    pixels = painted(1, info.input_hw)
+        export_model(detector, info, folder / f"80-{outputs}.onnx", "onnx", ExportOptions(outputs))
+    pixels = synthetic_images(1, info.input_hw)
     predictor: Predictor = load(folder / "fp32.onnx")
     picture = cv2.resize(np.ascontiguousarray(pixels[0].transpose(1, 2, 0)), (640, 480))
     decoders = {

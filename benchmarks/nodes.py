@@ -17,11 +17,11 @@ import torch
 from centerx.build_model import build_detector, model_info
 from centerx.config import load_config
 from centerx.detector import Detector
-from centerx.exporting import Request
+from centerx.exporting import ExportOptions
+from centerx.exporting.common import quiet
 from centerx.exporting.graphs import DetectionsGraph, sample
 from centerx.exporting.onnx import OPSET, build_onnx
 from centerx.exporting.precision import name_nodes, network
-from centerx.exporting.quiet import quiet
 from centerx.progress import track
 from centerx.runtime.info import ModelInfo
 
@@ -47,7 +47,7 @@ def count(preset: str) -> list[object]:
     config = load_config(preset, ["classes=[a, b, c]", "model.pretrained=false"])
     detector, info = build_detector(config).eval(), model_info(config)
     theirs = [len(by_torch(detector, info, optimise).graph.node) for optimise in (False, True)]
-    graph = build_onnx(detector, info, Request()).graph
+    graph = build_onnx(detector, info, ExportOptions()).graph
     name_nodes(graph)
     return [preset, *theirs, len(graph.node), len(network(graph))]
 

@@ -20,7 +20,7 @@ from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
 from centerx.evaluation.api import run_model
 from centerx.evaluation.run import evaluate_found
-from centerx.exporting import FORMATS, Request, export_model
+from centerx.exporting import FORMATS, ExportOptions, export_model
 from centerx.exporting.parity import SAME_OBJECT, SURE, Difference, difference
 from centerx.progress import track
 
@@ -55,7 +55,7 @@ def main() -> None:
     for name, precision in track(work, "comparing"):
         entry = FORMATS[name]
         path = folder / f"{precision}{entry.suffix}"
-        export_model(detector, info, path, name, Request(entry.outputs[0], precision, learnt))
+        export_model(detector, info, path, name, ExportOptions(entry.outputs[0], precision, learnt))
         _, theirs = run_model(path, data, batch_size=8)
         found = Difference(0.0, 0.0, 0, 0)
         for index, each in ours.items():

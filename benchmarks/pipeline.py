@@ -13,7 +13,7 @@ from centerx.config import Config, load_config
 from centerx.data.batch import EpochBatches, EvalPictures, load_batches
 from centerx.data.digits import write_digit_scenes
 from centerx.data.source import SampleSource
-from centerx.training.memory import keep_freed_memory
+from centerx.training.processes import keep_freed_memory
 
 from rows import Row, rows, show
 

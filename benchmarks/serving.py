@@ -24,7 +24,7 @@ from PIL import Image
 from centerx.build_model import build_detector, model_info
 from centerx.config import load_config
 from centerx.exporting import export_model
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 
 from rows import Row, in_ms, rows, show, write
 
@@ -110,7 +110,7 @@ def export(path: Path) -> Path:
 def picture() -> bytes:
     """A JPEG of painted shapes."""
     stream = io.BytesIO()
-    Image.fromarray(painted(1, PICTURE_HW)[0].transpose(1, 2, 0)).save(stream, "JPEG", quality=90)
+    Image.fromarray(synthetic_images(1, PICTURE_HW)[0].transpose(1, 2, 0)).save(stream, "JPEG", quality=90)
     return stream.getvalue()
 
 

@@ -11,7 +11,7 @@ from centerx.bench import median_seconds
 from centerx.config.schema import LossConfig
 from centerx.models import CenterNet
 from centerx.targets import center_targets
-from centerx.training.memory import keep_freed_memory
+from centerx.training.processes import keep_freed_memory
 from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show

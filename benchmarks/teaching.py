@@ -19,7 +19,7 @@ from centerx.build_model import build_detector, load_detector, save_named
 from centerx.build_teaching import open_teachers
 from centerx.config import load_config
 from centerx.exporting import export_model
-from centerx.training.memory import keep_freed_memory
+from centerx.training.processes import keep_freed_memory
 from centerx.training.teachers import Answer
 from centerx.types import Batch
 

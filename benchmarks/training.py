@@ -20,9 +20,8 @@ from centerx.bench import median_seconds
 from centerx.build import build_module
 from centerx.build_model import build_detector
 from centerx.config import load_config
-from centerx.training.memory import keep_freed_memory
 from centerx.training.module import CenterNetModule
-from centerx.training.processes import Processes
+from centerx.training.processes import Processes, keep_freed_memory
 from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show

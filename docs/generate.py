@@ -43,8 +43,8 @@ def render() -> str:
 
 def render_data_page() -> str:
     """The page on data with its table of kinds made anew."""
-    lines = ["| kind | fate | what |", "|---|---|---|"]
-    lines += [f"| `{kind.word}` | {kind.fate} | {kind.meaning} |" for kind in Kind]
+    lines = ["| kind | action | what |", "|---|---|---|"]
+    lines += [f"| `{kind.code}` | {kind.action} | {kind.meaning} |" for kind in Kind]
     table = "\n".join(lines)
     return KINDS.sub(rf"\1\n{table}\n\n\2", DATA_PAGE.read_text(encoding="utf-8"))
 

@@ -1,11 +1,11 @@
-"""Which loss teaches best: the article's or the response, each with and without features, at different weights.
+"""Compare distillation losses: the original centerX loss and `response`, with and without features, at several weights.
 
     python experiments/distill_losses.py --out runs/distillation
 
-`bccd_nano` learns from `bccd_r18` and labels for a short run. The article's loss is at constant magnitude, as its
-weights would have to be tuned anew: without features with the article's constants, with them with the defaults. "every
-cell" learns size and offset wherever the teacher's heatmap is above zero, by its probability, as the article's text has
-it; the others around peaks. Shares its teachers with `distillation.py`.
+`bccd_nano` learns from `bccd_r18` and labels in a short run. The original centerX loss has constant magnitude, because
+its weights would have to be tuned anew. Without features it has the original constants, with features the defaults.
+The rows "every cell" learn size and offset wherever the teacher's heatmap is above zero, by its probability, as
+the centerX article describes it. The other rows learn them around peaks. Teachers are shared with `distillation.py`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from centerx.cli.main import run_and_exit
 from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
-from centerx.losses.reduce import share_of_total
+from centerx.losses.reduce import loss_normalizer
 from centerx.types import HeadOutputs
 
-from repeat import ARTICLE, Figures, summarise, train_once, write_table
+from repeat import CENTERX_CONSTANTS, Figures, summarise, train_once, write_table
 
 LOSSES = {
     "no teacher": ["distill.teachers=[]"],
@@ -30,8 +30,8 @@ LOSSES = {
         "distill.loss=article",
         "distill.features=0",
         "loss.balance=constant",
-        f"loss.constant={json.dumps(ARTICLE)}",
-        f"distill.constant={json.dumps(ARTICLE | {'features': 0})}",
+        f"loss.constant={json.dumps(CENTERX_CONSTANTS)}",
+        f"distill.constant={json.dumps(CENTERX_CONSTANTS | {'features': 0})}",
     ],
     "article, features": ["distill.loss=article", "loss.balance=constant"],
     "response": ["distill.features=0"],
@@ -45,7 +45,7 @@ LOSSES = {
 def every_cell_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) -> dict[str, Tensor]:
     """`response_terms`, but size and offset learned at every cell, weighted by the teacher's probability there."""
     weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1, keepdim=True)
-    total = share_of_total(weight.sum())
+    total = loss_normalizer(weight.sum())
     return response_terms(student, teacher, share) | {
         "size": weighted_l1(student.size, teacher.size, weight, total),
         "offset": weighted_l1(student.offset, teacher.offset, weight, total),

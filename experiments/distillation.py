@@ -4,7 +4,7 @@
 
 The teacher is `bccd_r18`, the student `bccd_nano`, N epochs a stage. Rows: the teacher; the student alone for N and for
 2 N epochs, the fair baseline; from its N on, N more taught by the teacher with labels, the same with every loss term at
-constant magnitude in place of tuned weights, once with the article's constants, and with weights learned by
+constant magnitude in place of tuned weights, once with the original constants of centerX, and with weights learned by
 uncertainty; taught without any label, or with labels by what it was itself after N; and taught with labels for 2 N from
 the start.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 
-from repeat import ARTICLE, Figures, summarise, train_once, write_table
+from repeat import CENTERX_CONSTANTS, Figures, summarise, train_once, write_table
 
 
 def rows_of(folder: Path, once: int) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -30,7 +30,7 @@ def rows_of(folder: Path, once: int) -> dict[str, tuple[str, dict[str, Any]]]:
     goes_on = {"train.init": str(folder / alone / "last.safetensors")}
     no_labels, constant = {"distill.labels": False}, {"loss.balance": "constant"}
     learned = {"loss.balance": "uncertainty"}
-    article = constant | {"loss.constant": ARTICLE, "distill.constant": ARTICLE | {"features": 20}}
+    article = constant | {"loss.constant": CENTERX_CONSTANTS, "distill.constant": CENTERX_CONSTANTS | {"features": 20}}
     return {
         "alone, N": (alone, {}),
         "alone, 2 N": (f"alone_{twice}", {"train.epochs": twice}),

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from centerx.cli.main import run_and_exit
 from centerx.errors import InputError
 
-from repeat import ARTICLE, Figures, read_rows, summarise, train_once, write_table
+from repeat import CENTERX_CONSTANTS, Figures, read_rows, summarise, train_once, write_table
 
 WAYS = {
     "fixed weights": ["train.clip_norm=0"],
@@ -30,7 +30,7 @@ WAYS = {
     "constant magnitude, article's": [
         "train.clip_norm=0",
         "loss.balance=constant",
-        f"loss.constant={json.dumps(ARTICLE)}",
+        f"loss.constant={json.dumps(CENTERX_CONSTANTS)}",
     ],
 }
 OPTIMIZERS = {"momentum": 0.0001, "adamw": 0.05}  # name -> weight decay

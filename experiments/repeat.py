@@ -22,7 +22,7 @@ from centerx.errors import InputError
 from centerx.training.processes import Processes
 
 Figures = dict[str, float]
-ARTICLE = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss terms in centerX's configurations
+CENTERX_CONSTANTS = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss terms in centerX's configurations
 
 
 def train_once(config: str, overrides: list[str], folder: Path) -> Figures:

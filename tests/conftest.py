@@ -72,13 +72,13 @@ def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
     """Make an untrained detector's maps vary over painted pictures: scores from 0 to 1, boxes of many sizes."""
     import torch
 
-    from centerx.exporting.parity import painted
+    from centerx.exporting.parity import synthetic_images
 
     for norm in detector.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.momentum = None  # the statistics become those of what it sees now
     with torch.no_grad():
-        out = detector.train().model(torch.from_numpy(painted(8, input_hw)))
+        out = detector.train().model(torch.from_numpy(synthetic_images(8, input_hw)))
         # heatmap logits around -3 and apart by 3, sides of about 6 and 3 cells, centres all over the cell
         for maps, last, mean, std in zip(
             out,
@@ -125,10 +125,10 @@ def onnx_file(model_file: Path) -> Path:
 def maps_file(model_file: Path) -> Path:
     """The same model as ONNX that ends at the maps."""
     from centerx.build_model import load_detector
-    from centerx.exporting import Request, export_model
+    from centerx.exporting import ExportOptions, export_model
 
     path = model_file.with_name("model-maps.onnx")
-    export_model(*load_detector(model_file), path, "onnx", Request("maps"))
+    export_model(*load_detector(model_file), path, "onnx", ExportOptions("maps"))
     return path
 
 
@@ -136,8 +136,8 @@ def maps_file(model_file: Path) -> Path:
 def caffe_file(model_file: Path) -> Path:
     """The same model as a Caffe network; its weights lie beside it."""
     from centerx.build_model import load_detector
-    from centerx.exporting import Request, export_model
+    from centerx.exporting import ExportOptions, export_model
 
     path = model_file.with_suffix(".prototxt")
-    export_model(*load_detector(model_file), path, "caffe", Request("maps"))
+    export_model(*load_detector(model_file), path, "caffe", ExportOptions("maps"))
     return path

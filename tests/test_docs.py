@@ -25,7 +25,7 @@ from centerx.cli.main import app
 from centerx.config import load_config, preset_names
 from centerx.config.load import PRESETS
 from centerx.decode import Decode, peaks
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.geometry import Letterbox, warp_image
 from centerx.runtime.maps import MAPS, OUTPUTS
 from centerx.types import HeadOutputs
@@ -183,7 +183,7 @@ def test_the_program_shown_finds_what_we_find(
     monkeypatch.chdir(tmp_path)
     Path("exported").mkdir()
     shutil.copy(onnx_file, "exported/best.onnx")
-    image = painted(1, (250, 400), seed=1)[0].transpose(1, 2, 0)
+    image = synthetic_images(1, (250, 400), seed=1)[0].transpose(1, 2, 0)
     Image.fromarray(image).save("picture.jpg", format="PNG")  # no loss, and readers go by the content
     ours = centerx.load("exported/best.onnx")("picture.jpg").above(0.3)
     deploy_code("main")()
@@ -215,7 +215,7 @@ def test_the_decode_shown_is_ours() -> None:
 
 @pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 reads neither file")
 def test_opencv_runs_the_files_as_shown(onnx_file: Path, maps_file: Path) -> None:
-    images = np.concatenate([painted(1, (96, 128)), np.full((1, 3, 96, 128), 114, np.uint8)])
+    images = np.concatenate([synthetic_images(1, (96, 128)), np.full((1, 3, 96, 128), 114, np.uint8)])
     for path, names in ((onnx_file, OUTPUTS), (maps_file, MAPS)):
         for image in images:
             found = deploy_code("run_opencv")(str(path), image.transpose(1, 2, 0), names)

@@ -21,7 +21,7 @@ from centerx.files import (
     require_writable,
     write_json,
 )
-from centerx.files import write_whole as write
+from centerx.files import write_atomic as write
 
 ODD = os.fsdecode(b"stra\xdfe_caf\xe9.jpg")
 

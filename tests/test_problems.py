@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from centerx.errors import InputError
-from centerx.problems import Kind, Problem, summarise, tell, write_problems
+from centerx.problems import Kind, Problem, log_problems, summarise, write_problems
 
 PROBLEMS = [
     Problem(Kind.BOX_WITHOUT_AREA, "a.json: annotation 3", "box of 0 x 5 pixels has no area"),
@@ -17,7 +17,7 @@ PROBLEMS = [
 
 def test_every_kind_has_a_meaning_of_its_own_and_a_fate() -> None:
     assert len({kind.meaning for kind in Kind}) == len(Kind.__members__), "kinds with one value would be one kind"
-    assert {kind.fate for kind in Kind} == {"fixed", "skipped", "doubtful", "fatal"}
+    assert {kind.action for kind in Kind} == {"fixed", "skipped", "doubtful", "fatal"}
 
 
 def test_a_summary_counts_and_keeps_the_first() -> None:
@@ -29,20 +29,20 @@ def test_a_summary_counts_and_keeps_the_first() -> None:
 
 
 def test_one_line_a_kind(caplog: pytest.LogCaptureFixture) -> None:
-    tell(PROBLEMS, "a.json")
+    log_problems(PROBLEMS, "a.json")
     assert caplog.messages == [
         "a.json: box_without_area: 2 skipped, the first: a.json: annotation 3: box of 0 x 5 pixels has no area",
         "a.json: repeated_box: 2 doubtful, the first: b.png: has the box 1 2 3 4 more than once",
     ]
-    tell(PROBLEMS, "a.json", silent=True)
+    log_problems(PROBLEMS, "a.json", silent=True)
     assert len(caplog.messages) == 2
 
 
 def test_a_kind_can_end_the_work(caplog: pytest.LogCaptureFixture) -> None:
-    tell(PROBLEMS[:1], "a.json", {Kind.REPEATED_BOX: "fail", Kind.BOX_WITHOUT_AREA: "warn"})
+    log_problems(PROBLEMS[:1], "a.json", {Kind.REPEATED_BOX: "fail", Kind.BOX_WITHOUT_AREA: "warn"})
     assert len(caplog.messages) == 1
     with pytest.raises(InputError) as caught:
-        tell(PROBLEMS, "a.json", {Kind.REPEATED_BOX: "fail"}, silent=True)
+        log_problems(PROBLEMS, "a.json", {Kind.REPEATED_BOX: "fail"}, silent=True)
     what = "b.png: has the box 1 2 3 4 more than once (and 1 more)"
     assert str(caught.value) == f"{what}; repair it, or set data.on_problem.repeated_box=warn to go on"
 

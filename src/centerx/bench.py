@@ -1,4 +1,4 @@
-"""How fast model files run here: figures taken in turn, so that a drifting machine touches all alike."""
+"""Time model files. Their calls alternate, so that changes of the machine's speed affect all of them equally."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from centerx.runtime import BACKENDS, Session, open_all, open_session
 
 logger = logging.getLogger(__name__)
 
-WARM_UP = 3
+WARM_UP = 3  # calls before the measurement
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -25,10 +25,16 @@ class Timing(NamedTuple):
     """One row of a benchmark.
 
     Attributes:
-        model: file. backend: what ran it. version: of that.
-        height, width: of the input in pixels. batch: pictures a call.
-        ms: median milliseconds a call. pictures_per_second: from the same median.
-        runs: calls measured. machine: processor and cores.
+        model: path of the file.
+        backend: name of the backend.
+        version: version of the backend's package.
+        height: height of the input in pixels.
+        width: width of the input in pixels.
+        batch: pictures per call.
+        ms: median time of a call in milliseconds.
+        pictures_per_second: from the same median.
+        runs: number of measured calls.
+        machine: processor and number of cores.
     """
 
     model: str
@@ -44,21 +50,27 @@ class Timing(NamedTuple):
 
 
 def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, backend: str | None = None) -> list[Timing]:
-    """Time the bare session call of each model, by each backend that runs it here, at each batch size.
+    """Time the session calls of each model with each installed backend at each batch size.
 
-    What is installed and does not run a model that another runs is told on stderr.
+    If a backend cannot open a model that another backend can, a warning is logged.
 
     Args:
-        models: files. batches: pictures a call. runs: calls of each, interleaved. backend: only this one, by name.
+        models: model files.
+        batches: numbers of pictures per call.
+        runs: measured calls of each model, backend and batch size.
+        backend: name of the only backend to time; all that are installed by default.
+
+    Returns:
+        A row for each batch size, model and backend.
 
     Raises:
-        InputError: a file is missing, or nothing that is installed runs it.
+        InputError: a file is missing, or no installed backend runs it.
     """
     sessions: dict[tuple[Path, str], Session] = {}
     for model in models:
         opened, refusals = open_all(model) if backend is None else ({backend: open_session(model, backend)}, [])
         if not opened:
-            open_session(model)  # says what is wrong
+            open_session(model)  # raises the error of the default backend
         for refusal in refusals:
             logger.warning(f"left out: {refusal}")
         sessions |= {(model, name): session for name, session in opened.items()}
@@ -78,7 +90,15 @@ def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, back
 
 
 def median_seconds(calls: dict[Name, Callable[[], object]], runs: int) -> dict[Name, float]:
-    """Time several calls in turn, A B C A B C ..., after a warm-up; the median of each."""
+    """Time several functions in alternation, A B C A B C ..., after a warm-up.
+
+    Args:
+        calls: functions by name.
+        runs: measured calls of each.
+
+    Returns:
+        The median time of each in seconds.
+    """
     for call in calls.values():
         for _ in range(WARM_UP):
             call()
@@ -92,7 +112,11 @@ def median_seconds(calls: dict[Name, Callable[[], object]], runs: int) -> dict[N
 
 
 def machine(gpu: str = "") -> str:
-    """Processor, number of cores and, where it is named, the GPU."""
+    """Describe the machine: processor, number of cores and GPU.
+
+    Args:
+        gpu: name of the GPU; left out if empty.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

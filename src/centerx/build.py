@@ -22,7 +22,7 @@ from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
-from centerx.data.check import alike_classes, announce, crowded_pictures, small_boxes
+from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, require_pictures
 from centerx.data.source import SampleSource, check_class_names, only_with_objects, union_of_classes
@@ -33,22 +33,21 @@ from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
 from centerx.losses.labels import label_terms
 from centerx.models import CenterNet
-from centerx.models.deform import tap_parameters
+from centerx.models.deform import offset_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
-from centerx.problems import Problem, tell, write_problems
+from centerx.problems import Problem, log_problems, write_problems
 from centerx.targets import center_targets
 from centerx.tasks import TASKS
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
-from centerx.training.guard import FiniteLoss, SkipJumps
+from centerx.training.guard import FiniteLoss, LossSpikeGuard
 from centerx.training.interrupt import Interrupt
-from centerx.training.memory import keep_freed_memory
 from centerx.training.module import CenterNetModule
 from centerx.training.optim import build_optimizer, build_schedule
 from centerx.training.pictures import compare_with_truth
-from centerx.training.processes import Processes
+from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
-from centerx.training.record import KeepModels, RunRecord, WholeCheckpoints
+from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
 from centerx.training.teachers import Teacher
 from centerx.types import Batch
 
@@ -178,8 +177,8 @@ def build_run(config: Config, folder: Path) -> Run:
     ]
     callbacks += [evaluation] if evaluation else []
     callbacks += [
-        KeepModels(save, evaluation),
-        RunRecord(folder, dump_config(config), evaluation),
+        SaveModels(save, evaluation),
+        RunLogger(folder, dump_config(config), evaluation),
         TrainProgress(evaluation),
     ]
     prepare_folder(folder)
@@ -201,14 +200,14 @@ def data_problems(
         InputError: there is a problem of a kind for which data.on_problem is `fail`, or no box can be trained.
     """
     assert config.classes is not None
-    actions, records = config.data.actions, [entry.record for entry in source.entries]
+    policies, records = config.data.policies, [entry.record for entry in source.entries]
     problems: list[Problem] = []
     different = {
         (data.path, data.class_names, tuple(record.image for record in data.records)): data
         for data in train_data + val_data
     }
     for dataset in different.values():
-        problems += announce(dataset, actions, silent, config.data.range)
+        problems += log_dataset_problems(dataset, policies, silent, config.data.range)
     small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
     trainable = sum(int((~record.objects.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
@@ -220,7 +219,7 @@ def data_problems(
         "data.val": crowded_pictures(judged, top_k),
     }
     for source_name, found in own.items():
-        tell(found, source_name, actions, silent)
+        log_problems(found, source_name, policies, silent)
     return [*problems, *own["data.train"], *own["data.val"]]
 
 
@@ -281,7 +280,7 @@ def build_module(
         train.optimizer.lr,
         train.optimizer.weight_decay,
         train.optimizer.momentum,
-        tap_parameters(detector),
+        offset_parameters(detector),
     )
     schedule = build_schedule(
         train.schedule.name,
@@ -336,7 +335,7 @@ def build_guard(config: Config) -> Callback:
         raise InputError(
             "train.skip_jumps: goes with loss.balance=fixed only, as another balance hides how large the loss is"
         )
-    return SkipJumps(ratio)
+    return LossSpikeGuard(ratio)
 
 
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:

@@ -13,6 +13,7 @@ from centerx.config import Config, dump_config, flat, parse_text
 from centerx.config.schema import NeckConfig
 from centerx.detector import Detector, MirrorDetector, to_numpy
 from centerx.errors import InputError
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
 from centerx.models.centernet import CLASS_PARAMETERS
@@ -84,7 +85,7 @@ def require_sizes(detector: Detector, config: Config) -> None:
         InputError: the backbone does not take them.
     """
     height, width = config.data.input_size
-    for more in (0, 32) if config.augment.short_sides else (0,):
+    for more in (0, INPUT_MULTIPLE) if config.augment.short_sides else (0,):
         detector.model.backbone.require_maps((height + more, width + more))
 
 

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, for those that are not what their name says."""
+"""Identify files by their first bytes, for messages about files that are not what their suffix says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import NamedTuple
 
-HEAD = 1024  # bytes to judge by
+HEAD = 1024  # number of first bytes that are looked at
 CONVERT = "convert it to JPEG or PNG"
 REPLACE = "replace or remove it"
 RENAME = "give it the suffix of a video, or remove it"
@@ -17,10 +17,11 @@ RAW_SUFFIXES = frozenset({
 
 
 class Content(NamedTuple):
-    """What a file is.
+    """Kind of content of a file.
 
     Attributes:
-        what: it is, with an article. remedy: what to do where a picture is asked for.
+        what: its name with an indefinite article, such as `a video`.
+        remedy: advice if a picture was expected.
     """
 
     what: str
@@ -66,7 +67,14 @@ MARKUP = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<s
 
 
 def identify(head: bytes) -> Content | None:
-    """What a file with these first HEAD bytes is, where that is known and no picture that is read here."""
+    """Identify a file that is not a readable picture.
+
+    Args:
+        head: the first HEAD bytes of the file.
+
+    Returns:
+        The kind of content, None if it is unknown or a readable picture.
+    """
     if not head.strip(b"\x00"):
         return Content("a file of zeros" if head else "an empty file")
     if head[4:8] == b"ftyp":
@@ -81,7 +89,7 @@ def identify(head: bytes) -> Content | None:
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of a file; none where it cannot be read."""
+    """Return the first HEAD bytes of a file; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(HEAD)
@@ -90,16 +98,16 @@ def read_head(path: Path) -> bytes:
 
 
 def explain(content: Content | None) -> str:
-    """What a message adds where a file is not what it should be: `(it is a text), replace or remove it`."""
+    """Return the end of an error message, such as `(it is a text), replace or remove it`."""
     return f"(it is {content.what}), {content.remedy}" if content else f"(of no known format), {REPLACE}"
 
 
 def is_text(head: bytes) -> bool:
-    """Whether these first bytes of a file are those of a text, in UTF-8 or mostly ASCII."""
+    """Return whether the first bytes of a file are text, in UTF-8 or mostly ASCII."""
     if not head or any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
         return False
     try:
-        getincrementaldecoder("utf-8")().decode(head)  # which minds no letter that is cut at the end
+        getincrementaldecoder("utf-8")().decode(head)  # accepts a character that is cut at the end
     except UnicodeDecodeError:
         return sum(byte > 127 for byte in head) < 0.3 * len(head)
     return True

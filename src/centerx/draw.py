@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from centerx.errors import InputError
-from centerx.files import quoted, write_whole
+from centerx.files import quoted, write_atomic
 
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
 PAPER = (250, 250, 250)
@@ -101,7 +101,7 @@ def save_image(path: Path, image: np.ndarray) -> None:
     content = io.BytesIO()  # Pillow's encoders do not tell of every full disk
     try:
         Image.fromarray(image).save(content, picture_format(path))
-        write_whole(path, content.getbuffer())
+        write_atomic(path, content.getbuffer())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot write the picture ({reason}), choose another place") from None

@@ -1,4 +1,4 @@
-"""The one error that means 'the input is wrong', as opposed to a fault of ours."""
+"""The error for wrong input, as opposed to bugs of the program."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from collections.abc import Iterable
 
 
 class InputError(Exception):
-    """Something the user gave is wrong.
+    """Wrong input of the user.
 
-    The message is one line that says what is wrong, where, and what to do; the command line prints it as
-    `error: ...` and ends with status 2.
+    The message is one line that says what is wrong, where, and what to do. The command line prints it as `error: ...`
+    and exits with status 2.
     """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ' (did you mean X?)' for the closest known name, or '' where none is close."""
+    """Return a suggestion for a misspelt name.
+
+    Args:
+        name: the unknown name.
+        known: the known names.
+
+    Returns:
+        ` (did you mean 'X'?)` with the closest known name, or an empty string if none is close.
+    """
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and text of any names as UTF-8."""
+"""Write files atomically, check output paths before work starts, and write names that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ from typing import Any
 
 from centerx.errors import InputError
 
-SCRATCH = ".centerx-"  # how the folders begin in which files are made
-# Bytes of a name that are not UTF-8, as Python has them, and what ends a line or controls a terminal.
+SCRATCH = ".centerx-"  # prefix of the temporary folders in which files are written
+# Surrogates that stand for bytes that are not UTF-8, ends of lines, and control characters.
 UNFIT = re.compile("[\ud800-\udfff\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @contextmanager
 def new_files(path: Path) -> Iterator[Path]:
-    """A place to write a file or folder, and files that belong to it; at the end they move beside `path`, it the last.
+    """Write a file or folder, and files that belong to it, atomically.
 
-    A full disk, an error in the block or a killed process leaves what was there before. Missing folders are made; of a
-    link, what it leads to is replaced; a file keeps its mode; into a pipe or a device the content is copied.
+    The block writes to a temporary folder. At its end the files move beside `path`; the one of that name is the last.
+    If the disk is full, the block raises or the process is killed, earlier files stay as they are. Missing folders are
+    created. For a symbolic link, its target is replaced. A replaced file keeps its mode. For a pipe or a device, the
+    content is copied into it.
+
+    Args:
+        path: the file or folder.
 
     Yields:
-        A path of the same name in a folder of its own.
+        A path of the same name in the temporary folder.
 
     Raises:
-        OSError: it cannot be written; names `path`.
+        OSError: the file cannot be written; names `path`.
     """
     stream = _is_stream(path)
     home = None if stream else _real(path).parent
@@ -56,10 +61,17 @@ def new_files(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[Path]]]:
-    """What gives a place to write a file of a folder, by its name; at the end of its block the file moves there.
+    """Write many small files of a folder, each atomically.
 
-    For many small files: there is one folder to write them in, and none waits for the disk as those of `new_files` do,
-    so that each is whole or not there unless the machine itself stops. A missing folder is made.
+    Unlike `new_files` it has one temporary folder for all files and does not wait for the disk, so that a file can be
+    incomplete only if the machine itself stops. A missing folder is created.
+
+    Args:
+        folder: the folder.
+
+    Yields:
+        A function from the name of a file to a context manager. It yields a path to write to, and moves the file into
+        the folder at the end of its block.
 
     Raises:
         OSError: a file cannot be written; names it.
@@ -79,31 +91,46 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
             yield new_file
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file by `new_files`.
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically, see `new_files`.
+
+    Args:
+        path: the file.
+        content: its bytes.
 
     Raises:
-        OSError: it cannot be written; names `path`.
+        OSError: the file cannot be written; names `path`.
     """
     with new_files(path) as made:
         made.write_bytes(content)
 
 
 def write_json(path: Path, tree: Any, indent: int | None = None) -> None:
-    """Write JSON by `new_files`.
+    """Write a JSON file atomically, see `new_files`.
+
+    Args:
+        path: the file.
+        tree: the value to write.
+        indent: spaces per level; one line by default.
 
     Raises:
-        OSError: it cannot be written; names `path`.
+        OSError: the file cannot be written; names `path`.
     """
-    write_whole(path, (json_text(tree, indent) + "\n").encode())
+    write_atomic(path, (json_text(tree, indent) + "\n").encode())
 
 
 @contextmanager
 def json_list(path: Path) -> Iterator[Callable[[Any], None]]:
-    """What adds an entry to a JSON list, which is written as entries come, one a line, by `new_files`.
+    """Write a JSON list atomically, entry by entry, one per line.
+
+    Args:
+        path: the file.
+
+    Yields:
+        A function that appends an entry.
 
     Raises:
-        OSError: it cannot be written; names `path`.
+        OSError: the file cannot be written; names `path`.
     """
     with new_files(path) as made, made.open("w", encoding="utf-8") as file:
         between = "[\n"
@@ -118,17 +145,18 @@ def json_list(path: Path) -> Iterator[Callable[[Any], None]]:
 
 
 def require_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a place where a file could not be written, before the work that it is to hold.
+    """Raise unless a file can be written, for use before the work whose result it takes.
 
     Args:
-        path: of the file; its folders may be missing. inputs: files that must not be overwritten.
+        path: the file; its folders may be missing.
+        inputs: files that must not be overwritten.
 
     Raises:
-        InputError: it is a folder or an input, or cannot be written.
+        InputError: the path is a folder or an input, or cannot be written.
     """
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            path.lstat()  # some names are too long
+            path.lstat()  # raises if the name is too long
         if path.is_dir():
             raise InputError(f"{path}: is a folder, name a file in it")
         if any(_real(path) == _real(each) for each in inputs):
@@ -142,10 +170,13 @@ def require_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Refuse a folder that could not take a file, before the work that it is to hold; it may be missing.
+    """Raise unless files can be written to a folder, for use before the work whose results it takes.
+
+    Args:
+        folder: the folder; it may be missing.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the folder cannot be written.
     """
     place = folder.absolute()
     try:
@@ -155,10 +186,10 @@ def require_folder(folder: Path) -> None:
 
 
 def require_utf8(path: Path) -> None:
-    """Refuse a path that most libraries, which know nothing of Python's escapes, cannot open.
+    """Raise unless a path is UTF-8. Most libraries cannot open other paths.
 
     Raises:
-        InputError: it is not UTF-8.
+        InputError: the path is not UTF-8.
     """
     try:
         str(path.absolute()).encode()
@@ -167,26 +198,35 @@ def require_utf8(path: Path) -> None:
 
 
 def json_text(tree: Any, indent: int | None = None, separators: tuple[str, str] | None = None) -> str:
-    """JSON that stays readable; what UTF-8 cannot hold is escaped (`\\udcdf`), so that reading gives the same names."""
+    """Return JSON text without needless escapes.
+
+    Characters that UTF-8 cannot encode are escaped (`\\udcdf`), so that reading the text gives the same names.
+
+    Args:
+        tree: the value.
+        indent: spaces per level; one line by default.
+        separators: as for `json.dumps`.
+    """
     text = json.dumps(tree, ensure_ascii=False, indent=indent, separators=separators)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def quoted(name: str) -> str:
-    """A name as one line of UTF-8: what that cannot hold becomes its bytes, `%DF`."""
+    """Return a name as one line of UTF-8. Other bytes and control characters are written as `%DF`."""
     return UNFIT.sub(lambda found: "".join(f"%{byte:02X}" for byte in _bytes(found[0])), name)
 
 
 def _bytes(character: str) -> bytes:
+    """Return the bytes that a character stands for."""
     try:
         return character.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
+    except UnicodeEncodeError:  # the surrogate does not stand for a byte
         return character.encode("utf-8", "surrogatepass")
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Have errors that name no file, or one that the user does not know, name `path`."""
+    """Make errors that name no file, or a temporary one, name `path`."""
     try:
         yield
     except OSError as error:
@@ -205,24 +245,24 @@ def _is_stream(path: Path) -> bool:
 
 
 def _require_not_protected(path: Path) -> None:
-    """A rename would replace even a file that may not be written."""
+    """Raise if a file is read-only; a rename would replace it all the same."""
     if path.is_file() and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _flush(file: Path) -> None:
-    """Have the content on the disk before the name."""
+    """Flush the content of a file to the disk, so that it is there before the file is renamed."""
     if file.is_file():
         with file.open("rb") as content:
             os.fsync(content.fileno())
 
 
 def _put(file: Path, place: Path, former: Path) -> None:
-    """Move a file, or a folder, to a place; what is there is replaced, a folder by way of `former`."""
+    """Move a file or folder to its place. An existing one is replaced; a folder first moves to `former`."""
     if file.is_dir() and place.is_dir():
         place.replace(former)
     elif place.is_file():
-        with suppress(OSError):  # not every file system has modes
+        with suppress(OSError):  # some file systems have no modes
             shutil.copymode(place, file)
     try:
         file.replace(place)

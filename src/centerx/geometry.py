@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+INPUT_MULTIPLE = 32  # pixels; height and width of a network's input are multiples of its coarsest stride
 PAD_VALUE = 114  # grey level of the pixels that a warp brings in from outside the picture
 
 

@@ -1,4 +1,4 @@
-"""Image files -> (H, W, 3) uint8 RGB, upright. Pillow, because it tells a truncated file from a whole one."""
+"""Read image files as upright (H, W, 3) uint8 RGB. They are read with Pillow, because it detects truncated files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,25 @@ SUFFIXES = frozenset({
     ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
     ".pcx", ".sgi", ".ras",
 })  # fmt: skip
-BESIDE = frozenset({  # suffixes of what lies beside pictures: labels, lists, notes
+BESIDE = frozenset({  # suffixes of files that usually lie beside pictures: labels, lists, notes
     ".txt", ".xml", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".csv", ".tsv", ".names", ".data", ".mat",
     ".odgt", ".pbtxt", ".record", ".tfrecord",
     ".cache", ".md", ".rst", ".log", ".ini", ".cfg", ".toml", ".db", ".html", ".py", ".ipynb", ".sh", ".bat",
 })  # fmt: skip
-NO_PICTURES = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}  # Pillow knows them; what decodes them is another program
-UPLOADS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")  # Pillow's names of what a stranger may send
-MOST_SUFFIXES = 8  # of files that are left out, named in a message
+NO_PICTURES = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}  # Pillow opens them with other programs
+UPLOADS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "WEBP",
+    "TIFF",
+    "PPM",
+    "GIF",
+)  # Pillow's names of the formats that are accepted from other people
+MOST_SUFFIXES = 8  # named in a message about files that are left out
 COLOURS = "RGB", "RGBA", "RGBX", "LA"  # modes in which Pillow keeps the upper 8 of 16 bits
 EXIF_ORIENTATION = 0x0112
-UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anything else is upright already
+UPRIGHT = {  # EXIF orientation -> transposition that turns stored pixels upright; other values need none
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -44,12 +52,13 @@ UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright; anythin
 
 
 class Header(NamedTuple):
-    """What the header of an image file says.
+    """Header of an image file.
 
     Attributes:
-        hw: height and width as a viewer shows the picture. stored_hw: before its EXIF orientation is applied.
-        orientation: EXIF's number, 1 where there is none or nonsense.
-        nonsense: EXIF's number where it is none of 1 to 8.
+        hw: height and width in pixels as a viewer shows the picture.
+        stored_hw: height and width in pixels before the EXIF orientation is applied.
+        orientation: EXIF orientation, 1 if it is missing or invalid.
+        nonsense: EXIF orientation as text if it is not one of 1 to 8, else empty.
     """
 
     hw: tuple[int, int]
@@ -59,30 +68,38 @@ class Header(NamedTuple):
 
 
 class TooManyPixelsError(InputError):
-    """A picture whose header announces more pixels than are allowed."""
+    """The header of a picture announces more pixels than are allowed."""
 
 
 def read_image(path: Path, value_range: ValueRange = AUTO) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, as a viewer shows it.
 
-    EXIF orientation is applied; grey, palette, CMYK and deeper pictures become 8-bit RGB; transparency is
-    dropped; of an animation or of several pages the first is taken.
+    The EXIF orientation is applied. Grey, palette, CMYK and deeper pictures are converted to 8-bit RGB. Transparency is
+    dropped. Of an animation or several pages, the first is read.
 
     Args:
-        path: of the file. value_range: how values of more than 8 bits become grey levels, see `levels.find_limits`.
+        path: the file.
+        value_range: how values of more than 8 bits are converted to grey levels, see `levels.find_limits`.
 
     Raises:
-        InputError: the file is missing, not a picture, truncated or unreasonably large.
+        InputError: the file is missing, not a picture, truncated, or too large.
     """
     with _opened(path, path) as image:
         return _decode(image, path, value_range)[0]
 
 
 def inspect_image(path: Path, value_range: ValueRange = AUTO) -> tuple[np.ndarray, Problem | None]:
-    """As `read_image`, and what is doubtful: that the picture uses few grey levels.
+    """Read an image file, and report if it uses few grey levels.
+
+    Args:
+        path: as for `read_image`.
+        value_range: as for `read_image`.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and the problem or None.
 
     Raises:
-        InputError: as `read_image`.
+        InputError: as for `read_image`.
     """
     with _opened(path, path) as image:
         picture, values = _decode(image, path, value_range, all_values=True)
@@ -91,17 +108,20 @@ def inspect_image(path: Path, value_range: ValueRange = AUTO) -> tuple[np.ndarra
 
 
 def decode_image(content: bytes, name: str, max_pixels: int, value_range: ValueRange = AUTO) -> np.ndarray:
-    """Read an image file that a stranger sent, by the rules of `read_image`.
+    """Decode an image file from an untrusted source, by the rules of `read_image`.
 
     Args:
-        content: of the file, one of UPLOADS: Pillow reads more, and runs programs for some.
-        name: what errors call it.
-        max_pixels: allowed; the header is asked before anything is decoded.
+        content: bytes of the file. Its format must be one of UPLOADS, because Pillow runs programs for some others.
+        name: name of the file in error messages.
+        max_pixels: largest number of pixels; it is checked in the header, before decoding.
         value_range: as for `read_image`.
 
+    Returns:
+        (H, W, 3) uint8 RGB.
+
     Raises:
-        TooManyPixelsError: more pixels than that.
-        InputError: not a picture, or truncated.
+        TooManyPixelsError: the picture has more pixels than allowed.
+        InputError: the content is not a picture, or truncated.
     """
     file = io.BytesIO(content)
     with _opened(file, name, UPLOADS) as image:
@@ -113,12 +133,12 @@ def decode_image(content: bytes, name: str, max_pixels: int, value_range: ValueR
 
 
 def to_rgb(image: Image.Image, value_range: ValueRange = AUTO) -> np.ndarray:
-    """A loaded Pillow image -> (H, W, 3) uint8 RGB with its EXIF orientation applied."""
+    """Convert a loaded Pillow image to (H, W, 3) uint8 RGB, with its EXIF orientation applied."""
     return _as_picture(image, _grey_values(image), value_range)
 
 
 def image_hw(path: Path) -> tuple[int, int]:
-    """Height and width as a viewer shows the picture, read from the header alone.
+    """Read the height and width of a picture, as a viewer shows it, from its header.
 
     Raises:
         InputError: the file is missing or has no readable header.
@@ -130,12 +150,12 @@ def image_header(path: Path) -> Header:
     """Read the header of an image file.
 
     Raises:
-        InputError: as `image_hw`.
+        InputError: as for `image_hw`.
     """
     with _opened(path, path) as image:
         width, height = image.size
         orientation = _orientation(image, path)
-        upright = image.format == "TIFF"  # of which Pillow gives the upright size, and later the upright pixels
+        upright = image.format == "TIFF"  # for TIFF, Pillow applies the orientation itself
     nonsense = "" if orientation in (None, 1, *UPRIGHT) else str(orientation)
     orientation = orientation if orientation in UPRIGHT else 1
     stored, turned = (height, width), (width, height) if orientation in (5, 6, 7, 8) else (height, width)
@@ -143,13 +163,13 @@ def image_header(path: Path) -> Header:
 
 
 def _orientation(image: Image.Image, path: Path) -> Any:
-    """EXIF's orientation. Of a PNG Pillow would decode the pixels to see whether it comes behind them."""
+    """Return the EXIF orientation. A PNG is decoded only if metadata follows its pixels; Pillow would always do it."""
     decode = image.format != "PNG" or _tells_more_behind_pixels(path)
     return (image.getexif() if decode else Image.Image.getexif(image)).get(EXIF_ORIENTATION)
 
 
 def _tells_more_behind_pixels(path: Path) -> bool:
-    """Whether a PNG has chunks of text or EXIF behind its pixels (PNG specification, section 5.3)."""
+    """Return whether a PNG has chunks of text or EXIF after its pixels (PNG specification, section 5.3)."""
     with path.open("rb") as file:
         file.seek(len(b"\x89PNG\r\n\x1a\n"))
         behind = False
@@ -163,14 +183,25 @@ def _tells_more_behind_pixels(path: Path) -> bool:
 
 
 def list_images(folder: Path, deep: bool = True) -> list[Path]:
-    """Every image file below `folder`, or directly in it, sorted, by suffix; nothing hidden there."""
+    """List the image files in a folder, by suffix, sorted. Hidden files are left out.
+
+    Args:
+        folder: the folder.
+        deep: whether to include subfolders.
+    """
     return list_files(folder, SUFFIXES, deep)
 
 
 def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> list[Path]:
-    """Every file below `folder`, or directly in it, with one of these suffixes, in lower case here, sorted.
+    """List the files in a folder by suffix, sorted.
 
-    Nothing hidden below is listed, nor what lies in it: thumbnails, what a killed command left, a Mac's `._` files.
+    Hidden files and the content of hidden folders are left out, such as thumbnails, temporary folders of a killed
+    command, and `._` files of macOS.
+
+    Args:
+        folder: the folder.
+        suffixes: suffixes in lower case; those of files may be in any case.
+        deep: whether to include subfolders.
     """
     return sorted(
         path
@@ -180,16 +211,20 @@ def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> li
 
 
 def left_out(folder: Path, used: Collection[str] = SUFFIXES) -> Problem | None:
-    """The files below a folder that are neither used nor of a kind that usually lies beside; None without any.
+    """Report the files in a folder that are not used and not of a kind that usually lies beside pictures.
 
     Args:
-        folder: to look through. used: suffixes of what is used, in lower case.
+        folder: the folder; subfolders are included.
+        used: suffixes of the files that are used, in lower case.
+
+    Returns:
+        One problem for all of them, or None.
     """
     return other_files((path for path in folder.rglob("*") if not _is_hidden(path, folder)), used)
 
 
 def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Problem | None:
-    """As `left_out`, of files by path."""
+    """Report unused files as `left_out` does, for a list of paths."""
     others = sorted(path for path in paths if _is_other(path, used))
     if not others:
         return None
@@ -200,7 +235,7 @@ def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Prob
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a path below a folder is hidden there; where that folder itself lies does not matter."""
+    """Return whether a path is hidden relative to a folder that contains it."""
     return any(part.startswith((".", "__MACOSX")) for part in path.parts[len(folder.parts) :])
 
 
@@ -216,8 +251,14 @@ def _is_other(path: Path, used: Collection[str]) -> bool:
 
 @contextmanager
 def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
-    """A file whose header is read; `name` is what errors call it, `formats` are Pillow's names of those allowed."""
-    if splitext(str(name))[1].lower() in RAW_SUFFIXES:  # Pillow would take the small preview in it for the picture
+    """Open an image file and read its header.
+
+    Args:
+        file: the file, or its content.
+        name: name in error messages.
+        formats: Pillow's names of the allowed formats; all by default.
+    """
+    if splitext(str(name))[1].lower() in RAW_SUFFIXES:  # Pillow would read the small preview in it
         raise InputError(f"{name}: not a readable image {explain(RAW)}")
     try:
         with Image.open(file, formats=formats) as image:
@@ -238,13 +279,16 @@ def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | No
 def _decode(
     image: Image.Image, file: Path | io.BytesIO, value_range: ValueRange, all_values: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """An opened image as a picture, and its values where they have more than 8 bits.
+    """Decode an opened image.
 
-    Pillow keeps the upper 8 bits of 16-bit colours, which is what `auto` asks for: OpenCV reads all of them where
-    another range or `all_values` asks for more.
+    Pillow keeps the upper 8 bits of 16-bit colours, which is right for `auto`. For other ranges and with `all_values`,
+    OpenCV reads all bits.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and the values of the file if they have more than 8 bits.
     """
     largest = _largest_colour(image)
-    image.load()  # before OpenCV, which is silent about truncated files
+    image.load()  # first, because OpenCV does not report truncated files
     values = _grey_values(image)
     if largest and (all_values or value_range != AUTO):
         values = _colour_values(file, largest)
@@ -267,16 +311,16 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _grey_values(image: Image.Image) -> np.ndarray | None:
-    """(H, W) uint16, int32 or float32 of a loaded image in one of Pillow's deep modes, all of which are grey."""
+    """Return (H, W) uint16, int32 or float32 values of a loaded image in a deep mode, which is always grey, or None."""
     return np.asarray(_upright(image)) if image.mode.startswith(("I", "F")) else None
 
 
 def _largest_colour(image: Image.Image) -> int:
-    """What a colour of more than 8 bits counts up to in the file of an image that is not loaded yet; 0 for 8 bits."""
+    """Return the largest value of a colour in the file of an image that is not loaded yet; 0 for 8 bits."""
     tiles = getattr(image, "tile", None)
     if image.mode not in COLOURS or not tiles:
         return 0
-    codec, _, _, how = tiles[0]  # how: the layout of a pixel in the file, alone or before other things
+    codec, _, _, how = tiles[0]  # `how` is the layout of a pixel in the file, or a tuple that starts with it
     layout, *rest = how if isinstance(how, tuple) and how else (how,)
     if codec == "ppm":
         return int(rest[0]) if rest and int(rest[0]) > 255 else 0
@@ -284,7 +328,7 @@ def _largest_colour(image: Image.Image) -> int:
 
 
 def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
-    """(H, W, 3) uint16 RGB, upright, 0 to 65535 for 0 to `largest`; None where OpenCV cannot."""
+    """Read upright (H, W, 3) uint16 RGB, scaled from 0..`largest` to 0..65535; None if OpenCV cannot read it."""
     import cv2
 
     content = file.read_bytes() if isinstance(file, Path) else file.getvalue()

@@ -1,4 +1,4 @@
-"""Values of more than 8 bits -> 256 grey levels, and whether so few of these are used that little is left to see."""
+"""Convert values of more than 8 bits to 256 grey levels, and detect pictures that use few of these levels."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 
 ValueRange = Literal["auto", "stretch"] | tuple[float, float]
 AUTO: Literal["auto"] = "auto"
-STRETCHED = 0.1, 99.9  # percentiles; beyond them lie dead and hot pixels
-BULK = 1, 99  # percentiles, for judging
-FEW = 32  # grey levels of 256: of 12 bits in a file of 16 there remain 17, of 14 bits 65
-FLAT = 16  # levels from the least to the greatest; of 2,228 real pictures none has under 48
-SAMPLE = 250_000  # pixels to judge by
+STRETCHED = 0.1, 99.9  # percentiles; dead and hot pixels are outside
+BULK = 1, 99  # percentiles between which grey levels are counted
+FEW = 32  # grey levels; 12-bit values in a 16-bit file have 17 of 256 levels, 14-bit values have 65
+FLAT = 16  # grey levels between darkest and brightest; all of 2,228 real pictures have at least 48
+SAMPLE = 250_000  # number of pixels that are looked at
 
 
 def check_range(value: Any) -> ValueRange:
-    """Return `auto`, `stretch` or (LOW, HIGH) from a configuration or from metadata.
+    """Validate a value range of a configuration or of metadata.
+
+    Args:
+        value: `auto`, `stretch`, or two numbers (LOW, HIGH).
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is none of these.
     """
     if value in ("auto", "stretch"):
         return value
@@ -33,19 +36,20 @@ def check_range(value: Any) -> ValueRange:
 
 
 def range_text(value_range: ValueRange) -> str:
-    """As it is written in a configuration."""
+    """Return a value range as it is written in a configuration."""
     return value_range if isinstance(value_range, str) else f"[{value_range[0]:g},{value_range[1]:g}]"
 
 
 def find_limits(values: np.ndarray, value_range: ValueRange) -> tuple[float, float]:
-    """The values that become black and white.
+    """Return the values that become black and white.
 
-    `auto` takes them from the type of the values, never from a picture's darkest and brightest spot: 0 and 65535 for
-    uint16, for other integers above 255 and for floats above 255; 0 and 1 for floats that all lie between these; 0 and
-    255 for the rest. `stretch` takes the picture's own percentiles 0.1 and 99.9.
+    With `auto` they depend on the type of the values: 0 and 65535 for uint16, and for other types with values above
+    255; 0 and 1 for floats that are all between 0 and 1; 0 and 255 otherwise. With `stretch` they are the percentiles
+    0.1 and 99.9 of the picture.
 
     Args:
-        values: (H, W) or (H, W, 3) uint16, int32 or float32, as in the file. value_range: how to read them.
+        values: (H, W) or (H, W, 3) uint16, int32 or float32, as in the file.
+        value_range: `auto`, `stretch`, or the two values themselves.
     """
     if isinstance(value_range, tuple):
         return value_range
@@ -61,21 +65,36 @@ def find_limits(values: np.ndarray, value_range: ValueRange) -> tuple[float, flo
 
 
 def to_levels(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Map values linearly to uint8, `limits` to 0 and 255; what lies beyond is clipped, and what is no number is 0."""
+    """Map values linearly to grey levels.
+
+    Args:
+        values: array of any shape.
+        limits: the values that become 0 and 255; values outside are clipped. NaN becomes 0.
+
+    Returns:
+        uint8 of the same shape.
+    """
     low, high = limits
     if not low < high:
         return np.zeros(values.shape, np.uint8)
-    if values.dtype.kind == "u":  # 16 bits: look each of few values up
+    if values.dtype.kind == "u":  # 16 bits: a table of all values is faster
         every = np.arange(65536, dtype=np.float64)
         return _to_uint8(every, low, high)[values]
     return _to_uint8(np.nan_to_num(values, nan=low), low, high)
 
 
 def lost_levels(values: np.ndarray, limits: tuple[float, float]) -> str:
-    """Say so where few grey levels are left of many values, or all lie close together; '' elsewhere.
+    """Describe the loss if many values become few grey levels, or if all levels are close together.
 
-    How many are left is asked of the bulk of a picture, not of single hot pixels, and matters where the file has more:
-    a drawing of five colours has five before and after.
+    Levels are counted between percentiles, so that single hot pixels do not matter. A drawing with five values in the
+    file loses nothing and is not reported.
+
+    Args:
+        values: (H, W) or (H, W, 3), as in the file.
+        limits: the values that become black and white.
+
+    Returns:
+        The description, empty if there is no such loss.
     """
     sample = _sample(values)
     sample = sample[np.isfinite(sample)]
@@ -97,7 +116,14 @@ def lost_levels(values: np.ndarray, limits: tuple[float, float]) -> str:
 
 
 def flat_levels(image: np.ndarray) -> str:
-    """Say so where the grey levels of (H, W, 3) uint8 lie close together; '' elsewhere, and for one colour alone."""
+    """Describe an 8-bit picture whose grey levels are close together.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        The description, empty for other pictures and for those of a single colour.
+    """
     sample = _sample(image)
     low, high = int(sample.min()), int(sample.max())
     return f"uses the grey levels from {low} to {high} of 256 alone" if 0 < high - low < FLAT else ""
@@ -113,7 +139,7 @@ def _sample(values: np.ndarray) -> np.ndarray:
 
 
 def _round_range(low: float, high: float) -> tuple[float, float]:
-    """A range that holds the values and is worth to be written down: that of 8, 10, 12 or 14 bits, or round numbers."""
+    """Return a simple range that contains the values: that of 8, 10, 12 or 14 bits, or one of round numbers."""
     if 0 <= low < high / 4:
         for bits in (8, 10, 12, 14):
             if (1 << bits) / 4 <= high < 1 << bits:

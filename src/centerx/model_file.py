@@ -1,4 +1,4 @@
-"""One safetensors file is the model: weights, and in its metadata the class names and the configuration."""
+"""Read and write model files: safetensors with the weights, and class names and configuration as metadata."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from torch import Tensor
 
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo, require_file
 
 CONFIG_KEY = "config"
 
 
 def save_model(path: Path, detector: Detector, info: ModelInfo, config: str) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file atomically.
 
     Args:
         path: the file.
-        detector: whose weights to store, in float32 as they are.
-        info: class names, input size and stride.
-        config: the resolved configuration as YAML.
+        detector: detector with the weights; they are stored in their own precision.
+        info: metadata: class names, input size and stride.
+        config: resolved configuration as YAML.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in detector.model.state_dict().items()}
-    write_whole(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
+    write_atomic(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
-    """Return a model file's weights, its description and its configuration as YAML.
+    """Read a model file.
+
+    Returns:
+        The weights by name, the metadata, and the configuration as YAML.
 
     Raises:
-        InputError: the file is missing, corrupt or not a model of this project, or holds NaN or infinity.
+        InputError: the file is missing, corrupt or not a model of this project, or a weight is not finite.
     """
     require_file(path)
     try:

@@ -1,4 +1,4 @@
-"""What is wrong, doubtful, repaired or left out in what a user gives: one list of kinds, and how each is told."""
+"""Problems of input data: the list of their kinds, and functions to count, log and write them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from centerx.files import quoted, write_json
 
 logger = logging.getLogger(__name__)
 
-Fate = Literal["fixed", "skipped", "doubtful", "fatal"]
-Action = Literal["warn", "fail"]
+Action = Literal["fixed", "skipped", "doubtful", "fatal"]
+Policy = Literal["warn", "fail"]
 
 
 class Kind(Enum):
-    """A kind of problem; `word` is its name in configurations, reports and messages."""
+    """Kind of a problem.
+
+    Attributes:
+        action: what the program does about it: fixed, skipped, doubtful (used as it is) or fatal (an error).
+        meaning: description for the documentation.
+    """
 
     UNREADABLE_LABELS = "fatal", "a file of labels that cannot be read, or is something else"
     UNREAD_LABELS = "fatal", "labels beside the pictures in a format that no reader takes"
@@ -73,24 +78,24 @@ class Kind(Enum):
     TOO_MANY_OBJECTS = "doubtful", "more objects on a picture than the model can give (`model.top_k`)"
     VIDEO_ENDS_EARLY = "doubtful", "a video that ends before the frames that its header announces"
 
-    def __init__(self, fate: Fate, meaning: str) -> None:
-        self.fate = fate
+    def __init__(self, action: Action, meaning: str) -> None:
+        self.action = action
         self.meaning = meaning
 
     @property
-    def word(self) -> str:
-        """Its name in lower case."""
+    def code(self) -> str:
+        """Name in configurations, reports and messages: the name of the member in lower case."""
         return self.name.lower()
 
 
 class Problem(NamedTuple):
-    """One event.
+    """One problem.
 
     Attributes:
-        kind: of it, which decides what becomes of it.
-        where: file, with line or record id where known.
-        what: what is there.
-        times: how many such things it stands for.
+        kind: its kind, which decides the action.
+        where: file, with the line or record id if known.
+        what: description.
+        times: number of occurrences that it stands for.
     """
 
     kind: Kind
@@ -99,15 +104,15 @@ class Problem(NamedTuple):
     times: int = 1
 
     @property
-    def fate(self) -> Fate:
-        """What becomes of it: fixed (repaired), skipped (left out), doubtful (used as it is) or fatal (an error)."""
-        return self.kind.fate
+    def action(self) -> Action:
+        """Action of the kind: fixed, skipped, doubtful (used as it is) or fatal (an error)."""
+        return self.kind.action
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a json report says of it."""
+        """Return the entry of a JSON report. The key `fate` holds the action."""
         return {
-            "kind": self.kind.word,
-            "fate": self.fate,
+            "kind": self.kind.code,
+            "fate": self.action,
             "where": self.where,
             "what": self.what,
             "count": self.times,
@@ -118,7 +123,9 @@ class Summary(NamedTuple):
     """All problems of one kind.
 
     Attributes:
-        kind: of them. times: how many. first: the first of them.
+        kind: their kind.
+        times: number of occurrences.
+        first: the first problem.
     """
 
     kind: Kind
@@ -127,7 +134,7 @@ class Summary(NamedTuple):
 
 
 def summarise(problems: Iterable[Problem]) -> list[Summary]:
-    """One summary a kind, in the order of `Kind`."""
+    """Return a summary of each kind, in the order of `Kind`."""
     found: dict[Kind, Summary] = {}
     for problem in problems:
         _, times, first = found.get(problem.kind, (problem.kind, 0, problem))
@@ -135,37 +142,37 @@ def summarise(problems: Iterable[Problem]) -> list[Summary]:
     return [found[kind] for kind in Kind if kind in found]
 
 
-def tell(
+def log_problems(
     problems: Iterable[Problem],
     source: str,
-    actions: Mapping[Kind, Action] | None = None,
+    policies: Mapping[Kind, Policy] | None = None,
     silent: bool = False,
 ) -> None:
-    """Log a line a kind: its name, count, fate and first example.
+    """Log a line for each kind of problem with its code, count, action and first example.
 
     Args:
-        problems: to tell.
-        source: the data that they are of.
-        actions: what to do on a kind; without one it is told.
+        problems: the problems.
+        source: name of the data that has them.
+        policies: policy of each kind; the default is `warn`.
         silent: whether to log nothing.
 
     Raises:
-        InputError: there is a problem of a kind whose action is `fail`.
+        InputError: there is a problem of a kind with the policy `fail`.
     """
     summaries = summarise(problems)
     for kind, times, first in summaries:
-        if (actions or {}).get(kind) == "fail":
+        if (policies or {}).get(kind) == "fail":
             more = f" (and {times - 1} more)" if times > 1 else ""
             raise InputError(
-                f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.word}=warn to go on"
+                f"{first.where}: {first.what}{more}; repair it, or set data.on_problem.{kind.code}=warn to go on"
             )
     for kind, times, first in summaries if not silent else ():
-        number = f"{times} {kind.fate}" if kind.fate != "fatal" else str(times)
+        number = f"{times} {kind.action}" if kind.action != "fatal" else str(times)
         first_of = ", the first" if times > 1 else ""
         where = "" if first.where == source else f"{first.where}: "
-        logger.warning(quoted(f"{source}: {kind.word}: {number}{first_of}: {where}{first.what}"))
+        logger.warning(quoted(f"{source}: {kind.code}: {number}{first_of}: {where}{first.what}"))
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    """Write all problems as a json list."""
+    """Write all problems as a JSON list."""
     write_json(path, [problem.to_dict() for problem in problems], indent=1)

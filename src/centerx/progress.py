@@ -1,4 +1,4 @@
-"""Long work shows how far it is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
-PAUSE = 10.0  # seconds between two plain lines: short work tells nothing, the log of long work stays short
+PAUSE = 10.0  # seconds between two plain lines, so that short work prints none
 Item = TypeVar("Item", covariant=True)
 
 
 class Countable(Protocol[Item]):
-    """Something to go through whose length is known."""
+    """Iterable with a known length."""
 
     def __len__(self) -> int: ...
 
@@ -20,7 +20,14 @@ class Countable(Protocol[Item]):
 
 
 def track(work: Countable[Item], what: str) -> Iterator[Item]:
-    """Go through `work`; `what` names it. Lines go to stderr, apart from what the command answers."""
+    """Iterate over items and show the progress.
+
+    Plain lines go to standard error, because standard output is for results.
+
+    Args:
+        work: the items.
+        what: name of the work in the display.
+    """
     if sys.stdout.isatty():
         from rich.progress import track as bar
 

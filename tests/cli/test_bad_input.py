@@ -205,7 +205,7 @@ def test_a_wrong_override(refused: Refused, tmp_path: Path, override: str, says:
 def test_wrong_data(refused: Refused, command: list[str], data: str, where: str, kind: Kind | None) -> None:
     line = refused(*command, f"data.train=[{data}]" if command is TRAIN else data)
     assert line.startswith(f"{where}: ")
-    assert [each for each in Kind if f"({each.word}" in line] == ([kind] if kind else [])
+    assert [each for each in Kind if f"({each.code}" in line] == ([kind] if kind else [])
 
 
 @pytest.mark.parametrize(

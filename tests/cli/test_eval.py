@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from tests.cli.conftest import CommandLine
 
 
@@ -16,7 +16,7 @@ from tests.cli.conftest import CommandLine
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Painted pictures of the model's input size, with one box each."""
     folder = tmp_path_factory.mktemp("painted")
-    for number, pixels in enumerate(painted(3, (96, 128), seed=4)):
+    for number, pixels in enumerate(synthetic_images(3, (96, 128), seed=4)):
         Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / f"{number}.png")
     tree = {
         "images": [{"id": n, "file_name": f"{n}.png", "width": 128, "height": 96} for n in range(3)],

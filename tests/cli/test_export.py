@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from centerx.cli.sizes import parse_size
+from centerx.cli.options import parse_size
 from centerx.errors import InputError
 from centerx.runtime import open_session
 from tests.cli.conftest import CommandLine
@@ -19,7 +19,7 @@ def test_the_file_lies_beside_the_model_and_is_checked(centerx: CommandLine, mod
     first, second = out.splitlines()
     assert first.startswith(f"{tmp_path / 'best.v1.onnx'}: ")
     assert first.endswith("input 64x96, detections")
-    assert second.startswith("checked against the model on painted pictures: ")
+    assert second.startswith("checked against the model on synthetic pictures: ")
     assert open_session(tmp_path / "best.v1.onnx").info.input_hw == (64, 96)
 
 
@@ -29,7 +29,7 @@ def test_maps_go_to_a_name_of_their_own(centerx: CommandLine, model_file: Path, 
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model-maps.onnx"]
     first, second = out.splitlines()
     assert first.endswith("input 32x64, maps")
-    assert second.startswith("checked against the model on painted pictures: ")
+    assert second.startswith("checked against the model on synthetic pictures: ")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import centerx as package
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.images import read_image
 from tests.cli.conftest import CommandLine
 from tests.runtime.test_sources import write_video
@@ -19,7 +19,7 @@ SCORE = 0.6
 
 
 def picture(seed: int = 0, hw: tuple[int, int] = (90, 120)) -> np.ndarray:
-    return painted(1, hw, seed)[0].transpose(1, 2, 0).copy()
+    return synthetic_images(1, hw, seed)[0].transpose(1, 2, 0).copy()
 
 
 def save(path: Path, image: np.ndarray | None = None, **options: Any) -> Path:

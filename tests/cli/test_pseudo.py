@@ -15,7 +15,7 @@ from centerx.data.source import SampleSource
 from centerx.draw import save_image
 from centerx.errors import InputError
 from centerx.evaluation.coco import best_thresholds
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.images import read_image
 from centerx.types import Detections
 
@@ -90,7 +90,7 @@ def test_only_its_own_files_are_overwritten(onnx_file: Path, scenes: Path, tmp_p
 
 
 def test_the_split_of_the_pictures_can_be_named(onnx_file: Path, tmp_path: Path) -> None:
-    for number, picture in enumerate(painted(2, (96, 128))):
+    for number, picture in enumerate(synthetic_images(2, (96, 128))):
         save_image(tmp_path / f"{number}.png", picture.transpose(1, 2, 0))
     arguments = ["pseudo", str(onnx_file), str(tmp_path), "--out"]
     app([*arguments, str(tmp_path / "a.json")], standalone_mode=False)
@@ -124,7 +124,7 @@ def test_a_class_that_no_score_can_be_chosen_for_is_named(
     """The labelled data is what the model itself finds, of which green and blue are then left out."""
     pictures, val, out = tmp_path / "pictures", tmp_path / "val.json", tmp_path / "found.json"
     pictures.mkdir()
-    for number, picture in enumerate(painted(3, (96, 128))):
+    for number, picture in enumerate(synthetic_images(3, (96, 128))):
         save_image(pictures / f"{number}.png", picture.transpose(1, 2, 0))
     app(["pseudo", str(onnx_file), str(pictures), "--out", str(val), "--score", "0.1"], standalone_mode=False)
     tree = json.loads(val.read_text())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from centerx.cli.extras import EXTRAS
+from centerx.cli.options import EXTRAS
 from tests.cli.test_predict import save
 
 # Python that refuses to import what the core does not bring, then runs the command line with its own arguments.

@@ -133,9 +133,9 @@ def test_one_entry_stands_for_a_list_and_a_path_for_an_entry() -> None:
 def test_a_word_for_one_kind_of_problem_adds_to_that_for_all(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: nano\ndata: {on_problem: fail}\n")
     for config, words in (("nano", ["data.on_problem=fail"]), (tmp_path / "a.yaml", [])):
-        actions = load_config(config, [*words, "data.on_problem.box_clipped=warn"]).data.actions
-        assert actions[Kind.BOX_CLIPPED] == "warn"
-        assert {action for kind, action in actions.items() if kind is not Kind.BOX_CLIPPED} == {"fail"}
-    assert set(load_config("nano").data.actions.values()) == {"warn"}
+        policies = load_config(config, [*words, "data.on_problem.box_clipped=warn"]).data.policies
+        assert policies[Kind.BOX_CLIPPED] == "warn"
+        assert {policy for kind, policy in policies.items() if kind is not Kind.BOX_CLIPPED} == {"fail"}
+    assert set(load_config("nano").data.policies.values()) == {"warn"}
     with pytest.raises(InputError, match="did you mean 'box_clipped'"):
         load_config("nano", ["data.on_problem.box_cliped=warn"])

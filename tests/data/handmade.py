@@ -66,8 +66,8 @@ def write_yolo(folder: Path, yaml_text: str | None = "names: [cat, dog]\ntrain: 
     return folder
 
 
-def fates(dataset: Dataset) -> list[str]:
-    return [problem.fate for problem in dataset.problems]
+def actions_of(dataset: Dataset) -> list[str]:
+    return [problem.action for problem in dataset.problems]
 
 
 def objects_by_name(dataset: Dataset) -> dict[str, list[tuple[str, tuple[float, ...]]]]:

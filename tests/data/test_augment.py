@@ -1,4 +1,4 @@
-"""Augmentation: pixels and boxes move together, cut objects have a fate, randomness comes from the key alone."""
+"""Augmentation: pixels and boxes move together, cut objects are kept or dropped, the key decides what is random."""
 
 import numpy as np
 import pytest

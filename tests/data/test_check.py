@@ -10,9 +10,9 @@ from centerx.build import build_run
 from centerx.config import load_config
 from centerx.data.check import (
     alike_classes,
-    announce,
     box_problems,
     crowded_pictures,
+    log_dataset_problems,
     picture_problems,
     repeated_boxes,
     small_boxes,
@@ -143,7 +143,7 @@ def test_announce_tells_what_reader_boxes_and_pictures_show(tmp_path: Path, capl
     annotations = [coco_annotation(1), coco_annotation(2), coco_annotation(3, bbox=[1, 1, 0, 1])]
     images = [coco_image(), coco_image(2, "b.png")]
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=images, annotations=annotations))
-    found = announce(dataset)
+    found = log_dataset_problems(dataset)
     assert kinds(found) == [Kind.BOX_WITHOUT_AREA, Kind.REPEATED_BOX, Kind.UNREADABLE_PICTURE]
     assert [message.split(": ")[1] for message in caplog.messages] == [
         "unreadable_picture",
@@ -151,7 +151,7 @@ def test_announce_tells_what_reader_boxes_and_pictures_show(tmp_path: Path, capl
         "repeated_box",
     ]
     with pytest.raises(InputError, match=r"on_problem\.repeated_box=warn"):
-        announce(dataset, {Kind.REPEATED_BOX: "fail"})
+        log_dataset_problems(dataset, {Kind.REPEATED_BOX: "fail"})
 
 
 def test_boxes_in_shares_of_the_sides_are_doubted(tmp_path: Path) -> None:

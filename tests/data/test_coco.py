@@ -15,7 +15,7 @@ from centerx.data.read import read_dataset, scan_dataset
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
 from centerx.problems import Kind
-from tests.data.handmade import coco_annotation, coco_image, fates, write_coco, write_picture
+from tests.data.handmade import actions_of, coco_annotation, coco_image, write_coco, write_picture
 
 
 @pytest.mark.parametrize("image_id", [0, 7, 2**40, "a/b", ""])
@@ -55,7 +55,7 @@ def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
     dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
     assert dataset.class_names == ("cat", "dog")
     assert dataset.records[0].labels.tolist() == [0, 1, 0]
-    assert fates(dataset) == ["fixed"]
+    assert actions_of(dataset) == ["fixed"]
 
 
 def test_crowds_and_ignored_objects_are_ignored_and_keep_their_area(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_bad_annotation_is_skipped_and_named(tmp_path: Path, bad: object) -> N
     file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(1), bad])
     dataset = read_dataset(file)
     assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22]]
-    assert fates(dataset) == ["skipped"]
+    assert actions_of(dataset) == ["skipped"]
     assert dataset.problems[0].where.startswith(f"{file}: annotation ")
 
 
@@ -115,7 +115,7 @@ def test_a_bad_annotation_is_skipped_and_named(tmp_path: Path, bad: object) -> N
 def test_a_bad_image_is_skipped(tmp_path: Path, bad: object) -> None:
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=[bad, coco_image()]))
     assert [record.image_id for record in dataset.records] == [1]
-    assert fates(dataset) == ["skipped"]
+    assert actions_of(dataset) == ["skipped"]
 
 
 @pytest.mark.parametrize("own_id", [0, 5, "x"])
@@ -130,7 +130,7 @@ def test_repeated_ids(tmp_path: Path, own_id: int | str) -> None:
     assert [record.image.name for record in dataset.records] == ["a.png"]
     assert dataset.class_names == ("cat",)
     assert len(dataset.records[0].boxes) == 2, "an annotation's id means nothing here: both count"
-    assert sorted(fates(dataset)) == ["fixed", "skipped", "skipped"]
+    assert sorted(actions_of(dataset)) == ["fixed", "skipped", "skipped"]
 
 
 def test_a_box_that_leaves_the_picture_is_clipped_beyond_rounding(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_box_that_leaves_the_picture_is_clipped_beyond_rounding(tmp_path: Path
     annotations = [coco_annotation(number, bbox=box) for number, box in enumerate(boxes)]
     dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations))
     assert dataset.records[0].boxes.tolist() == [[-1, 5, 19, 25], [30, 20, 40, 30]]
-    assert fates(dataset) == ["fixed"]
+    assert actions_of(dataset) == ["fixed"]
 
 
 def test_the_pictures_own_size_is_believed_over_a_wrong_declared_one(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_another_file_is_one_fatal_line(tmp_path: Path, content: bytes, words: s
         read_dataset(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert fates(scan_dataset(file)) == ["fatal"]
+    assert actions_of(scan_dataset(file)) == ["fatal"]
 
 
 def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:

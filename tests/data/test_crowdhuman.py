@@ -13,7 +13,7 @@ from centerx.data.crowdhuman import read
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, scan_dataset, select_classes
 from centerx.errors import InputError
-from tests.data.handmade import fates, write_picture, write_text
+from tests.data.handmade import actions_of, write_picture, write_text
 
 ALL = ["person", "visible", "head"]
 
@@ -99,7 +99,7 @@ BAD_OBJECTS = {
 @pytest.mark.parametrize(("bad", "left"), BAD_OBJECTS.values(), ids=BAD_OBJECTS.keys())
 def test_a_bad_box_is_skipped_and_named_by_its_line(tmp_path: Path, bad: Any, left: int) -> None:
     dataset = read_dataset(write_odgt(tmp_path, "", line(person(), bad)), classes=ALL)
-    assert fates(dataset) == ["skipped"]
+    assert actions_of(dataset) == ["skipped"]
     assert dataset.problems[0].where.startswith(f"{tmp_path / 'a.odgt'}:2: box 2")
     assert len(objects(dataset)) == 3 + left
 
@@ -107,7 +107,7 @@ def test_a_bad_box_is_skipped_and_named_by_its_line(tmp_path: Path, bad: Any, le
 def test_an_unknown_tag_is_an_ignored_region(tmp_path: Path) -> None:
     dataset = read_dataset(write_odgt(tmp_path, line(person(tag="dog"))))
     assert [ignore for *_, ignore in objects(dataset)] == [True]
-    assert fates(dataset) == ["fixed"]
+    assert actions_of(dataset) == ["fixed"]
 
 
 BAD_LINES = {
@@ -125,7 +125,7 @@ BAD_LINES = {
 def test_a_bad_line_is_skipped_and_the_rest_goes_on(tmp_path: Path, bad: str) -> None:
     dataset = read_dataset(write_odgt(tmp_path, line(person()), bad, line(own_id="3,c")))
     assert [record.image_id for record in dataset.records] == ["1,a", "3,c"]
-    assert [(p.where, p.fate) for p in dataset.problems] == [(f"{tmp_path / 'a.odgt'}:2", "skipped")]
+    assert [(p.where, p.action) for p in dataset.problems] == [(f"{tmp_path / 'a.odgt'}:2", "skipped")]
 
 
 def test_byte_order_mark_blank_lines_and_windows_line_ends_are_no_dirt(tmp_path: Path) -> None:

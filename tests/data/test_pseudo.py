@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from centerx.data.read import read_dataset
-from tests.data.handmade import coco_annotation, fates, write_coco, write_picture, write_text
+from tests.data.handmade import actions_of, coco_annotation, write_coco, write_picture, write_text
 
 GOOD = "a.jpg;40;30;face;1;2;11;22;person;0;0;20.5;30"
 
@@ -44,7 +44,7 @@ BAD = {
 def test_a_bad_line_or_object_is_skipped_and_named(tmp_path: Path, bad: str, pictures: int) -> None:
     file = write_pseudo(tmp_path, GOOD, bad)
     dataset = read_dataset(file)
-    assert fates(dataset) == ["skipped"]
+    assert actions_of(dataset) == ["skipped"]
     assert dataset.problems[0].where.startswith(f"{file}:2")
     assert len(dataset.records) == 1 + pictures
     assert sum(len(record.labels) for record in dataset.records) == 2

@@ -8,7 +8,7 @@ import pytest
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.errors import InputError
 from centerx.problems import Kind
-from tests.data.handmade import fates, write_picture, write_text, write_voc
+from tests.data.handmade import actions_of, write_picture, write_text, write_voc
 
 BOX = (1, 2, 11, 22)
 
@@ -20,7 +20,7 @@ def test_splits_and_counts_of_real_data(shared_data: Path) -> None:
     assert whole.class_names == ("Platelets", "RBC", "WBC")
     assert sum(len(record.labels) for record in whole.records) == 4155 + 372 + 361 - 2
     assert all(record.image.is_file() for record in whole.records)
-    assert [(Path(problem.where.split(":")[0]).stem, problem.fate) for problem in whole.problems] == [
+    assert [(Path(problem.where.split(":")[0]).stem, problem.action) for problem in whole.problems] == [
         ("BloodImage_00338", "skipped"),
         ("BloodImage_00343", "skipped"),
     ]
@@ -36,7 +36,7 @@ def test_classes_are_those_of_all_files_not_of_the_split(tmp_path: Path) -> None
         dataset = read_dataset(path, split="train")
         assert dataset.class_names == ("cat", "dog")
         assert [record.image_id for record in dataset.records] == ["a"]
-        assert fates(dataset) == ["skipped"]
+        assert actions_of(dataset) == ["skipped"]
     with pytest.raises(InputError, match=r"no split 'trai' \(did you mean 'train'\?\), there are: train"):
         read_dataset(tmp_path, split="trai")
 
@@ -100,7 +100,7 @@ def test_a_missing_picture_is_where_it_should_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "box", "fate"),
+    ("name", "box", "action"),
     [
         ("dog", (5, 5, 5, 5), "skipped"),
         ("dog", (11, 2, 1, 22), "skipped"),
@@ -112,12 +112,12 @@ def test_a_missing_picture_is_where_it_should_be(tmp_path: Path) -> None:
         ("dog", (1, 2, 11, 220), "fixed"),
     ],
 )
-def test_a_bad_object_is_named_with_its_number(tmp_path: Path, name: str, box: tuple[object, ...], fate: str) -> None:
+def test_a_bad_object_is_named_with_its_number(tmp_path: Path, name: str, box: tuple[object, ...], action: str) -> None:
     file = write_voc(tmp_path / "a.xml", ("dog", BOX), (name, box))
     dataset = read_dataset(tmp_path)
-    assert [(problem.where, problem.fate) for problem in dataset.problems] == [(f"{file}: object 2", fate)]
+    assert [(problem.where, problem.action) for problem in dataset.problems] == [(f"{file}: object 2", action)]
     assert dataset.records[0].boxes[0].tolist() == list(BOX)
-    assert dataset.records[0].boxes[1:].tolist() == ([] if fate == "skipped" else [[1, 2, 11, 30]])
+    assert dataset.records[0].boxes[1:].tolist() == ([] if action == "skipped" else [[1, 2, 11, 30]])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_an_annotation_is_fatal(tmp_path: Path, content: byte
     with pytest.raises(InputError, match=r"bad\.xml") as caught:
         read_dataset(tmp_path)
     assert "\n" not in str(caught.value)
-    assert fates(scan_dataset(tmp_path)) == ["fatal"]
+    assert actions_of(scan_dataset(tmp_path)) == ["fatal"]
 
 
 def test_lists_with_a_byte_order_mark_and_repetitions(tmp_path: Path) -> None:
@@ -149,7 +149,9 @@ def test_lists_with_a_byte_order_mark_and_repetitions(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path, split="val")
     assert dataset.class_names == ("ox", "cat")
     assert [record.image_id for record in dataset.records] == ["a"]
-    assert [(problem.what, problem.fate) for problem in dataset.problems] == [("a: listed 2 times, used once", "fixed")]
+    assert [(problem.what, problem.action) for problem in dataset.problems] == [
+        ("a: listed 2 times, used once", "fixed")
+    ]
 
 
 def test_xml_files_are_known_by_their_suffix_in_any_case(tmp_path: Path) -> None:

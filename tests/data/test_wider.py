@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from centerx.data.read import read_dataset
 from centerx.data.wider import read, recognises
 from centerx.errors import InputError
-from tests.data.handmade import fates, write_picture, write_text
+from tests.data.handmade import actions_of, write_picture, write_text
 
 FLAGS = "0 0 0 0 0 0"
 GOOD = f"0--Parade/a.jpg\n1\n1 2 10 20 {FLAGS}\n"
@@ -49,7 +49,7 @@ def test_a_count_of_none_needs_no_row(tmp_path: Path) -> None:
     assert dataset.problems == []
 
 
-# What a picture says -> places of the problems by line, their fates, pictures and boxes that are left.
+# What a picture says -> places of the problems by line, their actions, pictures and boxes that are left.
 DIRT = {
     "no count": (f"b.jpg\n1 2 3 4 {FLAGS}\n{GOOD}", [(1, "fixed")], [1, 1]),
     "count too high": (f"b.jpg\n3\n1 2 3 4 {FLAGS}\n{GOOD}", [(1, "fixed")], [1, 1]),
@@ -79,7 +79,9 @@ def test_dirt_costs_no_more_than_itself(
 ) -> None:
     file = write_wider(tmp_path, text)
     dataset = read(file, None, None)
-    assert sorted((p.where, p.fate) for p in dataset.problems) == [(f"{file}:{line}", fate) for line, fate in problems]
+    assert sorted((p.where, p.action) for p in dataset.problems) == [
+        (f"{file}:{line}", action) for line, action in problems
+    ]
     assert [len(record.labels) for record in dataset.records] == boxes
 
 
@@ -146,7 +148,7 @@ def test_the_real_sample(shared_data: Path) -> None:
     ignored = sum(int(record.ignore.sum()) for record in dataset.records)
     # 21,892 rows, of which one marks a picture without faces and four have no area.
     assert (len(dataset.records), boxes, ignored) == (1062, 21_892 - 5, 405)
-    assert fates(dataset) == ["skipped"] * 4
+    assert actions_of(dataset) == ["skipped"] * 4
     assert sum(record.image.is_file() for record in dataset.records) == 14
 
 

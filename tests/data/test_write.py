@@ -18,7 +18,7 @@ from centerx.data.read import read_dataset
 from centerx.data.write import WRITERS, coco_tree, write_voc, write_yolo
 from centerx.errors import InputError
 from centerx.problems import Kind
-from tests.data.handmade import assert_same_objects, coco_image, fates, write_coco, write_picture
+from tests.data.handmade import actions_of, assert_same_objects, coco_image, write_coco, write_picture
 
 WIDTH, HEIGHT = 40, 30
 TOLERANCE = {"coco": 1e-9, "voc": 0, "yolo": 1e-6}  # pixels; YOLO's figures have eight decimals
@@ -95,7 +95,7 @@ def test_difficult_objects_stay_difficult_and_crowds_stay_crowds(shared_data: Pa
 def test_yolo_tells_what_it_has_no_word_for(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "source", [((1, 2, 3, 4), 0, True), ((5, 6, 7, 8), 1, False)], [])
     written = write_yolo(dataset, tmp_path / "target", "train")
-    assert [(p.where, p.fate) for p in written.problems] == [(str(dataset.records[0].image), "skipped")]
+    assert [(p.where, p.action) for p in written.problems] == [(str(dataset.records[0].image), "skipped")]
     assert written.problems[0].what.startswith("1 of 2 objects are left out")
     assert [len(record.labels) for record in read_dataset(tmp_path / "target").records] == [1, 0]
 
@@ -208,7 +208,7 @@ def test_unreadable_pictures_are_left_out_and_told(tmp_path: Path, to: str) -> N
     dataset = dataset_of(tmp_path / "source", [((1, 2, 3, 4), 0, False)], [])
     dataset.records[1].image.write_text("not a picture")
     written = WRITERS[to](dataset, tmp_path / "target", "train")
-    assert (written.pictures, fates(dataset._replace(problems=written.problems))) == (1, ["skipped"])
+    assert (written.pictures, actions_of(dataset._replace(problems=written.problems))) == (1, ["skipped"])
     assert len(read_dataset(tmp_path / "target").records) == 1
     dataset.records[0].image.unlink()
     with pytest.raises(InputError, match="none of the 2 pictures can be read"):

@@ -10,7 +10,7 @@ from PIL import Image
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.errors import InputError
 from centerx.problems import Kind
-from tests.data.handmade import fates, write_picture, write_text, write_yolo
+from tests.data.handmade import actions_of, write_picture, write_text, write_yolo
 
 LINE = "1 0.5 0.5 0.25 0.5\n"  # of a 40 x 30 picture: 15 7.5 25 22.5
 BOX = [15, 7.5, 25, 22.5]
@@ -42,7 +42,7 @@ def test_numbers_of_classes_may_have_gaps(tmp_path: Path) -> None:
     dataset = read_dataset(write_yolo(tmp_path, yaml_text, a="3 .5 .5 .1 .1\n1 .5 .5 .1 .1\n2 .5 .5 .1 .1"))
     assert dataset.class_names == ("cat", "dog")
     assert dataset.records[0].labels.tolist() == [1, 0]
-    assert fates(dataset) == ["skipped"]
+    assert actions_of(dataset) == ["skipped"]
 
 
 def test_names_of_numbers_and_no_names_at_all(tmp_path: Path) -> None:
@@ -50,14 +50,14 @@ def test_names_of_numbers_and_no_names_at_all(tmp_path: Path) -> None:
     assert read_dataset(write_yolo(tmp_path / "b", "nc: 3\ntrain: images", a=LINE)).class_names == ("0", "1", "2")
     bare = read_dataset(write_yolo(tmp_path / "c", None, a=LINE))
     assert bare.class_names == ("0", "1")
-    assert fates(bare) == ["fixed"]
+    assert actions_of(bare) == ["fixed"]
 
 
 def test_a_slip_in_a_number_does_not_make_millions_of_classes(tmp_path: Path) -> None:
     dataset = read_dataset(write_yolo(tmp_path / "a", None, a=f"{LINE}1700000000 .5 .5 .1 .1\n{10**20} .5 .5 .1 .1"))
     assert dataset.class_names == ("0", "1")
     assert dataset.records[0].boxes.tolist() == [BOX]
-    assert sorted(fates(dataset)) == ["fixed", "skipped", "skipped"]
+    assert sorted(actions_of(dataset)) == ["fixed", "skipped", "skipped"]
     with pytest.raises(InputError, match="`names` must list the classes"):
         read_dataset(write_yolo(tmp_path / "b", "nc: 1000000000000\ntrain: images", a=LINE))
 
@@ -120,7 +120,7 @@ def test_a_bad_yaml_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"data\.yaml") as caught:
         read_dataset(tmp_path)
     assert "\n" not in str(caught.value)
-    assert [(problem.where, problem.fate) for problem in scan_dataset(tmp_path).problems] == [
+    assert [(problem.where, problem.action) for problem in scan_dataset(tmp_path).problems] == [
         (str(tmp_path / "data.yaml"), "fatal")
     ]
 
@@ -130,7 +130,7 @@ def test_binary_junk_is_one_line(tmp_path: Path) -> None:
     (folder / "labels" / "b.txt").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match=r"b\.txt: not a text file"):
         read_dataset(folder)
-    assert fates(scan_dataset(folder)) == ["fatal"]
+    assert actions_of(scan_dataset(folder)) == ["fatal"]
     (folder / "data.yaml").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match=r"data\.yaml: malformed YAML"):
         read_dataset(folder)
@@ -177,7 +177,7 @@ def test_lines(tmp_path: Path, line: str, boxes: list[list[float]], kind: Kind |
 def test_problems_of_every_row_are_counted(tmp_path: Path) -> None:
     a = "1 .5 .5 .2 .2 .9\n" * 3 + "7 .5 .5 .2 .2\n" * 4 + "dog .5 .5 .2 .2\n" * 5
     dataset = read_dataset(write_yolo(tmp_path, a=a, b="8 .5 .5 .2 .2\n7 .5 .5 .2 .2"))
-    assert sorted((problem.kind.word, problem.times, Path(problem.where).name) for problem in dataset.problems) == [
+    assert sorted((problem.kind.code, problem.times, Path(problem.where).name) for problem in dataset.problems) == [
         ("extra_values", 3, "a.txt:1"),
         ("malformed_entry", 5, "a.txt:8"),
         ("unknown_reference", 1, "b.txt:1"),
@@ -199,7 +199,7 @@ def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
 def test_names_count_not_nc(tmp_path: Path) -> None:
     dataset = read_dataset(write_yolo(tmp_path, "nc: 3\nnames: [cat, dog]\ntrain: images\n", a=LINE))
     assert dataset.class_names == ("cat", "dog")
-    assert [(p.where, p.fate) for p in dataset.problems] == [(str(tmp_path / "data.yaml"), "fixed")]
+    assert [(p.where, p.action) for p in dataset.problems] == [(str(tmp_path / "data.yaml"), "fixed")]
 
 
 def test_a_picture_listed_twice_is_used_once(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_picture_listed_twice_is_used_once(tmp_path: Path) -> None:
     (folder / "list.txt").write_text("images/a.png\n")
     dataset = read_dataset(folder)
     assert [record.image.name for record in dataset.records] == ["a.png", "b.png"]
-    assert [(p.where, p.fate) for p in dataset.problems] == [(str(folder / "images" / "a.png"), "fixed")]
+    assert [(p.where, p.action) for p in dataset.problems] == [(str(folder / "images" / "a.png"), "fixed")]
 
 
 def test_a_label_file_without_a_picture_is_named(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_label_file_without_a_picture_is_named(tmp_path: Path) -> None:
     (folder / "labels" / "classes.txt").write_text("cat\ndog\n")
     (folder / "list.txt").write_text("images/a.png\n")
     problems = read_dataset(folder).problems
-    assert [(p.where, p.fate) for p in problems] == [(str(folder / "labels" / "gone.txt"), "skipped")]
+    assert [(p.where, p.action) for p in problems] == [(str(folder / "labels" / "gone.txt"), "skipped")]
 
 
 def test_keypoints_behind_a_box_are_no_polygon(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_labels_nowhere_are_an_error_not_a_data_set_of_background(tmp_path: Path
     with pytest.raises(InputError, match="none of the pictures has a label file"):
         read_dataset(folder)
     scanned = scan_dataset(folder)
-    assert (scanned.format, scanned.records, fates(scanned)) == ("yolo", [], ["fatal"])
+    assert (scanned.format, scanned.records, actions_of(scanned)) == ("yolo", [], ["fatal"])
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     (folder / "list.txt").write_text("images/a.png\nimages/b.png\n")
     dataset = read_dataset(folder)
     assert [record.image.name for record in dataset.records] == ["a.png", "b.png"]
-    assert [(problem.where, problem.fate) for problem in dataset.problems] == [
+    assert [(problem.where, problem.action) for problem in dataset.problems] == [
         (str(folder / "labels" / "b.txt"), "skipped")
     ]
 

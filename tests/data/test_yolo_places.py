@@ -116,7 +116,7 @@ def test_label_files_that_fit_no_one_picture_are_told_and_not_taken(tmp_path: Pa
     write_text(folder / "labels" / "gone.TXT", LINE)
     dataset = read_dataset(folder)
     assert [record.image.name for record in dataset.records if len(record.labels)] == ["OWN.png", "own.png"]
-    assert sorted((p.kind.word, Path(p.where).name) for p in dataset.problems) == [
+    assert sorted((p.kind.code, Path(p.where).name) for p in dataset.problems) == [
         ("found_elsewhere", "labels"),
         ("labels_without_picture", "Two.txt"),
         ("labels_without_picture", "gone.TXT"),

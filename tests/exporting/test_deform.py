@@ -13,8 +13,8 @@ from centerx.build_model import build_detector
 from centerx.config import load_config
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting import FORMATS, Request, export_model
-from centerx.exporting.parity import painted, verify
+from centerx.exporting import FORMATS, ExportOptions, export_model
+from centerx.exporting.parity import synthetic_images, verify
 from centerx.exporting.tensorrt import require_operators
 from centerx.runtime.info import ModelInfo
 from tests.conftest import give_structure
@@ -41,14 +41,14 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
             torch.nn.init.normal_(parameter, std=0.3)
     give_statistics(detector)
     path = tmp_path / "deform.onnx"
-    export_model(detector, ModelInfo(("x", "y"), (64, 96), 4), path, "onnx", Request("maps"))
+    export_model(detector, ModelInfo(("x", "y"), (64, 96), 4), path, "onnx", ExportOptions("maps"))
     graph = onnx.load(path).graph
     count = Counter(node.op_type for node in graph.node)
     assert (count["DeformConv"], count["BatchNormalization"]) == (3, 0)
     require_operators(graph)  # of TensorRT
     session = ort.InferenceSession(path)
     for batch in (1, 3):
-        images = painted(batch, (64, 96))
+        images = synthetic_images(batch, (64, 96))
         offset, size = session.run(["offset", "size"], {"images": images})
         with torch.inference_mode():
             expected = detector.model(torch.from_numpy(images))
@@ -64,7 +64,7 @@ def test_a_format_without_it_says_where_it_is_and_the_way_out(name: str, operato
     outputs = FORMATS[name].outputs[0]
     said = rf"^{name}: no layer for {operator} \([a-z.]*neck\.stages\.0\.0.*\); export to onnx, or train without"
     with pytest.raises(InputError, match=said):
-        export_model(detector, ModelInfo(("x",), (64, 96), 4), tmp_path / "a", name, Request(outputs))
+        export_model(detector, ModelInfo(("x",), (64, 96), 4), tmp_path / "a", name, ExportOptions(outputs))
     assert not list(tmp_path.iterdir())
 
 

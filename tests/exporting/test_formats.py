@@ -15,11 +15,11 @@ from centerx.config import load_config
 from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting import FORMATS, Request, export_model
+from centerx.exporting import FORMATS, ExportOptions, export_model
 from centerx.exporting.graphs import MapsGraph, PooledMapsGraph
 from centerx.exporting.ncnn import name_blobs
 from centerx.exporting.onnx import build_onnx
-from centerx.exporting.parity import Difference, difference, one, painted, run, verify
+from centerx.exporting.parity import Difference, difference, one, run, synthetic_images, verify
 from centerx.exporting.precision import last_convolutions, name_nodes, network
 from centerx.exporting.tensorrt import require_operators, trtexec_line
 from centerx.runtime import Predictor, open_session
@@ -50,12 +50,12 @@ def test_the_file_answers_as_torch_does(name: str, model: tuple[Detector, ModelI
     detector, info = model
     entry = FORMATS[name]
     path = tmp_path / f"model{entry.suffix}"
-    export_model(detector, info, path, name, Request(entry.outputs[0]))
+    export_model(detector, info, path, name, ExportOptions(entry.outputs[0]))
     session = open_session(path)
     assert session.info == info
     assert not session.any_size
     for batch in (1, 3):
-        found = compare(detector, path, painted(batch, info.input_hw))
+        found = compare(detector, path, synthetic_images(batch, info.input_hw))
         assert found.small, found
     due = {path.name, *(path.with_suffix(suffix).name for suffix in entry.beside)}
     assert {file.name for file in tmp_path.iterdir()} == due
@@ -66,11 +66,11 @@ def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_pa
     top_k = 300
     detector, info = copy.deepcopy(model[0]), model[1]
     detector.decode.top_k = top_k
-    image = painted(1, info.input_hw)[0].transpose(1, 2, 0)
+    image = synthetic_images(1, info.input_hw)[0].transpose(1, 2, 0)
     counts = {}
     for name, outputs in (("onnx", "detections"), ("onnx", "maps"), ("ncnn", "maps")):
         path = tmp_path / f"{outputs}{FORMATS[name].suffix}"
-        export_model(detector, info, path, name, Request(outputs))
+        export_model(detector, info, path, name, ExportOptions(outputs))
         session = open_session(path)
         assert session.info.top_k == top_k
         counts[name, outputs] = len(Predictor(session)(image).scores)
@@ -91,12 +91,12 @@ def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_pa
 def test_any_size(name: str, suffix: str, outputs: str, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     detector, info = model
     path = tmp_path / f"any{suffix}"
-    export_model(detector, info, path, name, Request(outputs, any_size=True))
+    export_model(detector, info, path, name, ExportOptions(outputs, any_size=True))
     session = open_session(path)
     assert session.any_size
     assert session.info.input_hw == info.input_hw
     for image_hw in ((64, 96), (160, 96)):
-        found = compare(detector, path, painted(2, image_hw))
+        found = compare(detector, path, synthetic_images(2, image_hw))
         assert found.small, (image_hw, found)
 
 
@@ -107,10 +107,10 @@ def test_half_precision(name: str, suffix: str, model: tuple[Detector, ModelInfo
     for precision in ("fp32", "fp16"):
         path = tmp_path / precision / f"model{suffix}"
         path.parent.mkdir()
-        export_model(detector, info, path, name, Request(FORMATS[name].outputs[0], precision))
+        export_model(detector, info, path, name, ExportOptions(FORMATS[name].outputs[0], precision))
         sizes[precision] = sum(file.stat().st_size for file in path.parent.iterdir())
     assert sizes["fp16"] < 0.6 * sizes["fp32"]
-    found = compare(detector, path, painted(3, info.input_hw), reach=2.0)
+    found = compare(detector, path, synthetic_images(3, info.input_hw), reach=2.0)
     assert found.matched > 20 * found.unmatched
     assert 1e-6 < found.score < 0.01
     assert found.box < 0.5
@@ -143,7 +143,7 @@ def test_peaks_survive_half_precision(tmp_path: Path) -> None:
     found = {}
     for precision in ("fp32", "fp16"):
         path = tmp_path / f"{precision}.onnx"
-        export_model(detector, ModelInfo(("x",), (64, 64), 4), path, "onnx", Request(precision=precision))
+        export_model(detector, ModelInfo(("x",), (64, 64), 4), path, "onnx", ExportOptions(precision=precision))
         scores = open_session(path)(images).scores[0]
         found[precision] = int((scores > 0.9).sum())
     assert found == {"fp32": 2, "fp16": 2}
@@ -151,11 +151,12 @@ def test_peaks_survive_half_precision(tmp_path: Path) -> None:
 
 def test_int8_is_close_and_small(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     detector, info = model
-    request = Request(precision="int8", pictures=painted(16, info.input_hw))
+    options = ExportOptions(precision="int8", pictures=synthetic_images(16, info.input_hw))
     for name, suffix in (("onnx", ".onnx"), ("openvino", ".xml")):
         path = tmp_path / f"model{suffix}"
-        export_model(detector, info, path, name, request)
-        ours, theirs = run(detector, painted(4, info.input_hw)), open_session(path)(painted(4, info.input_hw))
+        export_model(detector, info, path, name, options)
+        images = synthetic_images(4, info.input_hw)
+        ours, theirs = run(detector, images), open_session(path)(images)
         # eight bits of a network without training: the scores of the picture's best places are alike, not equal
         assert np.abs(ours.scores[:, :10] - theirs.scores[:, :10]).max() < 0.2
     float_file = tmp_path / "float.onnx"
@@ -165,7 +166,8 @@ def test_int8_is_close_and_small(model: tuple[Detector, ModelInfo], tmp_path: Pa
 
 def test_int8_leaves_the_ends_of_the_head_alone(model: tuple[Detector, ModelInfo]) -> None:
     detector, info = model
-    graph = build_onnx(detector, info, Request(precision="int8", pictures=painted(4, info.input_hw)), True).graph
+    options = ExportOptions(precision="int8", pictures=synthetic_images(4, info.input_hw))
+    graph = build_onnx(detector, info, options, True).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     as_floats = [node for node in convolutions if node.input[1] in constants]
@@ -200,7 +202,7 @@ def test_nothing_redundant_is_left(preset: str) -> None:
     config = load_config(preset, ["classes=[a, b]", "data.input_size=64", "model.pretrained=false"])
     torch.manual_seed(0)
     detector = build_detector(config).eval()
-    graph = build_onnx(detector, ModelInfo(("a", "b"), (64, 64), 4), Request()).graph
+    graph = build_onnx(detector, ModelInfo(("a", "b"), (64, 64), 4), ExportOptions()).graph
     count = Counter(node.op_type for node in graph.node)
     convolutions = sum(isinstance(each, (nn.Conv2d, nn.ConvTranspose2d)) for each in detector.modules())
     assert count["Conv"] + count["ConvTranspose"] == convolutions
@@ -231,7 +233,7 @@ def test_pooled_peaks_are_peaks() -> None:
 
 def test_tensorrt_names_what_it_lacks(model: tuple[Detector, ModelInfo]) -> None:
     detector, info = model
-    model_proto = build_onnx(detector, info, Request("detections", "fp16"))
+    model_proto = build_onnx(detector, info, ExportOptions("detections", "fp16"))
     require_operators(model_proto.graph)
     weight = next(each.name for each in model_proto.graph.initializer if "backbone" in each.name)
     node = onnx.helper.make_node
@@ -311,5 +313,5 @@ def test_aotinductor(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     path = tmp_path / "model.aoti.pt2"
     export_model(detector, info, path, "aotinductor")
     assert open_session(path).info == info
-    found = compare(detector, path, painted(3, info.input_hw))
+    found = compare(detector, path, synthetic_images(3, info.input_hw))
     assert found.small, found

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting import FORMATS, export_model, find_format
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.runtime.info import ModelInfo
 from centerx.types import HeadOutputs
 
@@ -158,7 +158,7 @@ def test_a_failed_export_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_maps_decode_to_the_same_boxes_in_a_few_lines_of_numpy(onnx_file: Path, maps_file: Path) -> None:
-    images = painted(2, (96, 128))
+    images = synthetic_images(2, (96, 128))
     boxes, scores, labels = ort.InferenceSession(onnx_file).run(["boxes", "scores", "labels"], {"images": images})
     maps = ort.InferenceSession(maps_file).run(["heatmap", "offset", "size"], {"images": images})
     for k, (heatmap, offset, size) in enumerate(zip(*maps, strict=True)):
@@ -179,7 +179,7 @@ def test_k_never_exceeds_the_grid(tmp_path: Path) -> None:
     export_model(Detector(PixelsAreMaps(), top_k=1000), ModelInfo(("r", "g"), (32, 64), 4), path, "onnx")  # type: ignore[arg-type]
     session = ort.InferenceSession(path)
     assert [output.shape[1] for output in session.get_outputs()] == [2 * 8 * 16] * 3
-    assert session.run(["boxes"], {"images": painted(1, (32, 64))})[0].shape == (1, 256, 4)
+    assert session.run(["boxes"], {"images": synthetic_images(1, (32, 64))})[0].shape == (1, 256, 4)
 
 
 @pytest.mark.parametrize(

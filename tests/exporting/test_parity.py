@@ -15,12 +15,12 @@ from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.evaluation.api import evaluate_model
 from centerx.exporting import export_model
-from centerx.exporting.parity import Difference, difference, one, painted, verify
+from centerx.exporting.parity import Difference, difference, one, synthetic_images, verify
 from centerx.geometry import Letterbox, scale_matrix, shift_matrix, warp_image
 from centerx.images import read_image
 from centerx.runtime import Predictor, Session, load, open_session
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.predictor import Placed
+from centerx.runtime.predictor import Letterboxed
 from centerx.types import Detections
 
 PICTURES = 200
@@ -70,8 +70,8 @@ class Wrong(Predictor):
         super().__init__(session)
         self.prepare = prepare
 
-    def place(self, picture: np.ndarray, bgr: bool = False) -> Placed:  # type: ignore[override]
-        return super().place(picture)._replace(image=self.prepare(picture, *self.session.info.input_hw))
+    def preprocess(self, picture: np.ndarray, bgr: bool = False) -> Letterboxed:  # type: ignore[override]
+        return super().preprocess(picture)._replace(image=self.prepare(picture, *self.session.info.input_hw))
 
 
 def stretch(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -207,10 +207,10 @@ def test_one_picture_does_not_hide_another() -> None:
     assert not (fine | bad).small
 
 
-def test_painted_pictures_differ_and_repeat() -> None:
-    images = painted(3, (64, 96))
+def test_synthetic_images_differ_and_repeat() -> None:
+    images = synthetic_images(3, (64, 96))
     assert (images.shape, images.dtype) == ((3, 3, 64, 96), np.uint8)
-    assert np.array_equal(images, painted(3, (64, 96)))
+    assert np.array_equal(images, synthetic_images(3, (64, 96)))
     assert len({image.tobytes() for image in images}) == 3
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from centerx.build_model import load_detector
 from centerx.errors import InputError
-from centerx.exporting import Request, export_model
+from centerx.exporting import ExportOptions, export_model
 from centerx.exporting.web import PAGE, RUNTIME_FILES, WRITTEN, find_runtime
 from centerx.geometry import Letterbox, warp_image
 from centerx.images import read_image
@@ -135,7 +135,7 @@ def test_the_page_runs_lower_precisions(
     picture = shared_data / "bccd" / "JPEGImages" / "BloodImage_00001.jpg"
     detector, info = load_detector(model_file)
     pictures = np.random.default_rng(0).integers(0, 256, (4, 3, *info.input_hw), dtype=np.uint8)
-    export_model(detector, info, tmp_path / "page", "web", Request(precision=precision, pictures=pictures))
+    export_model(detector, info, tmp_path / "page", "web", ExportOptions(precision=precision, pictures=pictures))
     with serve(tmp_path) as address:
         visit(empty_tab, f"{address}/page/")
         empty_tab.wait_for("window.centerx")

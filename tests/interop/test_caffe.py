@@ -19,8 +19,8 @@ from centerx.config import load_config, preset_names
 from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting import Request, export_model
-from centerx.exporting.parity import painted
+from centerx.exporting import ExportOptions, export_model
+from centerx.exporting.parity import synthetic_images
 from centerx.interop.caffe import convert
 from centerx.interop.caffe_schema import NetParameter
 from centerx.runtime.info import ModelInfo
@@ -31,7 +31,7 @@ from tests.conftest import give_structure
 needs_importer = pytest.mark.skipif(
     not hasattr(cv2.dnn, "readNetFromCaffe"), reason=f"OpenCV {cv2.__version__} reads no Caffe networks"
 )
-REQUEST = Request("maps")
+OPTIONS = ExportOptions("maps")
 
 
 def read_files(path: Path, images: np.ndarray) -> list[np.ndarray]:
@@ -68,8 +68,8 @@ def test_every_preset_gives_the_maps_of_torch(preset: str, overrides: list[str],
     torch.manual_seed(0)
     detector, info = build_detector(config), model_info(config)
     give_structure(detector, info.input_hw)
-    export_model(detector, info, tmp_path / "a.prototxt", "caffe", REQUEST)
-    images = painted(3, info.input_hw)
+    export_model(detector, info, tmp_path / "a.prototxt", "caffe", OPTIONS)
+    images = synthetic_images(3, info.input_hw)
     for ours, theirs in zip(torch_maps(detector, images), read_files(tmp_path / "a.prototxt", images), strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-4)
     heatmap, expected = read_files(tmp_path / "a.prototxt", images)[0], torch_maps(detector, images)[0]
@@ -104,7 +104,7 @@ class Picked(nn.Module):
 def picked(path: Path, images: np.ndarray, **options: float) -> tuple[Detector, list[np.ndarray]]:
     detector = Detector(Picked(**options), top_k=6).eval()  # type: ignore[arg-type]
     height, width = images.shape[2:]
-    export_model(detector, ModelInfo(("r", "g"), (height, width), 4), path, "caffe", REQUEST)
+    export_model(detector, ModelInfo(("r", "g"), (height, width), 4), path, "caffe", OPTIONS)
     return detector, read_files(path, images)
 
 
@@ -360,7 +360,7 @@ def test_a_backbone_that_caffe_cannot_run_leaves_nothing_behind(tmp_path: Path) 
     config = load_config("nano", ["classes=[a]", "data.input_size=[64,64]", "model.backbone=convnext_atto"])
     detector = build_detector(config).eval()
     with pytest.raises(InputError) as caught:
-        export_model(detector, model_info(config), tmp_path / "a.prototxt", "caffe", REQUEST)
+        export_model(detector, model_info(config), tmp_path / "a.prototxt", "caffe", OPTIONS)
     said = str(caught.value)
     assert all(f"{operator} (" in said for operator in ("LayerNormalization", "Gelu", "Transpose"))
     assert "model.backbone.net.stem_1" in said
@@ -370,7 +370,7 @@ def test_a_backbone_that_caffe_cannot_run_leaves_nothing_behind(tmp_path: Path) 
 
 def test_two_files_are_written_and_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     detector = Detector(Picked(), top_k=6)  # type: ignore[arg-type]
-    export_model(detector, ModelInfo(("r", "g"), (32, 32), 4), tmp_path / "a.v1.prototxt", "caffe", REQUEST)
+    export_model(detector, ModelInfo(("r", "g"), (32, 32), 4), tmp_path / "a.v1.prototxt", "caffe", OPTIONS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.v1.caffemodel", "a.v1.prototxt"]
     assert capfd.readouterr() == ("", "")
     assert detector.training
@@ -398,7 +398,7 @@ def test_a_failed_export_leaves_the_old_files(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        export_model(Detector(Picked(), 6), ModelInfo(("r", "g"), (32, 32), 4), old[0], "caffe", REQUEST)  # type: ignore[arg-type]
+        export_model(Detector(Picked(), 6), ModelInfo(("r", "g"), (32, 32), 4), old[0], "caffe", OPTIONS)  # type: ignore[arg-type]
     assert [path.read_text() for path in old] == ["old", "old"]
     assert sorted(tmp_path.iterdir()) == sorted(old)
 
@@ -408,5 +408,5 @@ def test_deformable_convolutions_are_refused_with_a_way_out(tmp_path: Path) -> N
     config = load_config("nano", ["classes=[red]", "data.input_size=64", neck])
     detector = build_detector(config).eval()
     with pytest.raises(InputError, match=r"caffe: no layer .*DeformConv \(model\.neck\..*; export to onnx"):
-        export_model(detector, model_info(config), tmp_path / "a.prototxt", "caffe", REQUEST)
+        export_model(detector, model_info(config), tmp_path / "a.prototxt", "caffe", OPTIONS)
     assert not list(tmp_path.iterdir())

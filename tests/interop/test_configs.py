@@ -137,7 +137,7 @@ def test_every_key_is_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     told = {line.split(" | ")[0]: line.split(" | ", 2)[2] for line in lines[:-1]}
     assert set(told) >= leaves(yaml.safe_load(WHOLE)) | leaves(yaml.safe_load(BASE))
-    words = [fate.split()[0].rstrip(":") for fate in told.values()]
+    words = [outcome.split()[0].rstrip(":") for outcome in told.values()]
     counts = {word: words.count(word) for word in ("kept", "renamed", "dropped")}
     assert sum(counts.values()) == len(words)
     assert ", ".join(f"{count} keys {word}" for word, count in counts.items()) in lines[-1]
@@ -148,7 +148,7 @@ def test_every_key_is_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         "renamed to distill.offset=0.2 (KD_WEIGHT times it, 0.2, 0.1 by teacher: distill.teachers[].weight.offset is "
         "relative to it)"
     )
-    assert all(fate.removeprefix("dropped:").strip() for fate in told.values())
+    assert all(outcome.removeprefix("dropped:").strip() for outcome in told.values())
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> set[str]:
@@ -204,10 +204,10 @@ def test_one_key(tmp_path: Path, more: str, key: str, value: Any) -> None:
     assert found == value
 
 
-def fates(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def outcomes(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """What became of each key."""
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[:-1]]
-    return {key: " | ".join(fate) for key, _, *fate in rows}
+    return {key: " | ".join(outcome) for key, _, *outcome in rows}
 
 
 # What means something else there
@@ -230,7 +230,7 @@ def test_at_constant_magnitude_the_weights_of_teachers_cancel_out(
 ) -> None:
     c = convert(tmp_path, WHOLE.replace("LOSS: {", "LOSS: {COMMUNISM: {ENABLE: True}, "))
     assert all(teacher.weight.model_dump() == dict.fromkeys(TERMS, 1) for teacher in c.distill.teachers)
-    assert "COMMUNISM cancels it out" in fates(capsys)["MODEL.CENTERNET.KD.KD_REG_WEIGHT"]
+    assert "COMMUNISM cancels it out" in outcomes(capsys)["MODEL.CENTERNET.KD.KD_REG_WEIGHT"]
 
 
 def test_a_part_of_coco_is_what_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +239,7 @@ def test_a_part_of_coco_is_what_shows_it(tmp_path: Path, capsys: pytest.CaptureF
     assert [(entry.classes, entry.only_with_objects) for entry in (*c.data.train, *c.data.val)] == [
         (("car",), True), (("visible=person",), False), (("person", "car"), True),
     ]  # fmt: skip
-    told = fates(capsys)
+    told = outcomes(capsys)
     assert "of coco_car_train only_with_objects loads the pictures that show car, as there" in told["DATASETS.TRAIN"]
     assert "that show person or car; there only those that show both" in told["DATASETS.TEST"]
 
@@ -264,7 +264,7 @@ def test_what_means_something_else_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], more: str, key: str, says: str
 ) -> None:
     convert(tmp_path, f"_BASE_: ../base.yaml\n{more}\n")
-    assert re.search(says, fates(capsys)[key])
+    assert re.search(says, outcomes(capsys)[key])
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ PLUS_BASE = BASE.replace('  BN_TYPE: "BN"\n', "") + "INPUT: {MIN_SIZE_TRAIN: '(6
 
 def test_better_plus_counts_steps_and_trains_on_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     c = convert(tmp_path, PLUS, PLUS_BASE)
-    told = fates(capsys)
+    told = outcomes(capsys)
     assert (c.train.epochs, c.train.val_every, c.train.batch_size) == (136, 11, 128)
     assert told["SOLVER.MAX_ITER"].endswith("(126000 steps of 128 pictures: 126000 * 128 / 118287 = 136.3 epochs)")
     assert c.train.schedule.steps == (pytest.approx(0.6429), pytest.approx(0.8571))
@@ -371,7 +371,7 @@ def test_the_defaults_alone_are_a_configuration() -> None:
     tree, rows = translate({})
     assert Config.model_validate(tree).train.batch_size == 16
     assert {row.key for row in rows} <= set(RULES)
-    assert not any(row.fate.startswith("dropped") for row in rows)
+    assert not any(row.outcome.startswith("dropped") for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from torchvision.ops import deform_conv2d
 from centerx.build_model import build_detector, load_detector, start_from
 from centerx.config import parse_text
 from centerx.errors import InputError
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.interop.centernet import HOURGLASS
 from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
-from centerx.interop.origin import translate
+from centerx.interop.source_code import translate
 from centerx.model_file import read_model
 from centerx.models import Backbone
 from centerx.models.hourglass import Hourglass
@@ -38,7 +38,8 @@ from tests.interop.handmade import (
 )
 
 NAMES = ["a", "b", "c"]
-IMAGES = (torch.from_numpy(painted(2, (128, 192))) * torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)).byte()  # reddish
+REDDISH = torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)
+IMAGES = (torch.from_numpy(synthetic_images(2, (128, 192))) * REDDISH).byte()
 
 
 def written(state: State, path: Path, **options: object) -> Path:

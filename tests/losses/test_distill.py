@@ -1,10 +1,10 @@
-"""Distillation losses: the article's against its own published code, ours by what it must and must not do."""
+"""Distillation losses: centerX's against its original code, ours by what it must and must not do."""
 
 import numpy as np
 import pytest
 import torch
 
-from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms, unexplained_features
+from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms, ridge_residual
 from centerx.types import HeadOutputs
 
 
@@ -96,8 +96,8 @@ def test_features_that_a_linear_map_gives_are_explained() -> None:
     rng = torch.Generator().manual_seed(0)
     student = torch.randn(2, 8, 6, 5, generator=rng)
     mixed = torch.einsum("gf,bfhw->bghw", torch.randn(3, 8, generator=rng), student) * 7 + 2
-    assert unexplained_features(student, mixed).item() == pytest.approx(0, abs=0.01)
-    assert unexplained_features(1e3 * student + 5, mixed).item() == pytest.approx(0, abs=0.01)
+    assert ridge_residual(student, mixed).item() == pytest.approx(0, abs=0.01)
+    assert ridge_residual(1e3 * student + 5, mixed).item() == pytest.approx(0, abs=0.01)
 
 
 def test_unexplained_features_are_what_least_squares_leaves() -> None:
@@ -108,7 +108,7 @@ def test_unexplained_features_are_what_least_squares_leaves() -> None:
     x = np.column_stack([x, np.ones(len(x))])
     rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
     expected = (rest.var(axis=0) / y.var(axis=0)).mean()
-    told = unexplained_features(torch.from_numpy(student), torch.from_numpy(teacher))
+    told = ridge_residual(torch.from_numpy(student), torch.from_numpy(teacher))
     assert told.item() == pytest.approx(expected, abs=2e-3)
 
 
@@ -128,7 +128,7 @@ def test_the_gradient_of_unexplained_features_is_that_of_their_differences() -> 
         return 1 - np.trace(cross.T @ np.linalg.solve(covariance, cross)) / y.shape[1]
 
     leaf = torch.from_numpy(student).float().requires_grad_()
-    term = unexplained_features(leaf, torch.from_numpy(teacher).float())
+    term = ridge_residual(leaf, torch.from_numpy(teacher).float())
     assert term.item() == pytest.approx(by_hand(student), abs=1e-5)
     (3 * term).backward()
     shift = np.ones_like(student)
@@ -146,8 +146,8 @@ def test_channels_that_stay_constant_do_not_count() -> None:
     rng = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(2, 4, 6, 5, generator=rng) for _ in range(2))
     alone, beside = student.clone().requires_grad_(), student.clone().requires_grad_()
-    term = unexplained_features(alone, teacher)
-    same = unexplained_features(beside, torch.cat([teacher, torch.full_like(teacher, 3.0)], dim=1))
+    term = ridge_residual(alone, teacher)
+    same = ridge_residual(beside, torch.cat([teacher, torch.full_like(teacher, 3.0)], dim=1))
     assert same.item() == pytest.approx(term.item(), abs=1e-6)
     (term + same).backward()
     torch.testing.assert_close(beside.grad, alone.grad)
@@ -160,7 +160,7 @@ def test_half_precision_gives_the_gradient_of_float32() -> None:
     grads = []
     for dtype in (torch.float32, torch.bfloat16):
         leaf = student.to(dtype).requires_grad_()
-        unexplained_features(leaf, teacher.to(dtype)).backward()
+        ridge_residual(leaf, teacher.to(dtype)).backward()
         assert leaf.grad.dtype == dtype
         grads.append(leaf.grad.float())
     assert (grads[1] - grads[0]).norm() < 0.02 * grads[0].norm()
@@ -175,7 +175,7 @@ def test_odd_features_give_a_finite_term_and_gradient(kind: str) -> None:
     else:
         (student if kind == "dead student" else teacher).zero_()
     student.requires_grad_()
-    term = unexplained_features(student, teacher)
+    term = ridge_residual(student, teacher)
     term.backward()
     assert 0 <= term.item() <= 1.001
     assert student.grad.isfinite().all()

@@ -1,4 +1,4 @@
-"""The focal loss against the article's formula, written naively in double precision."""
+"""The focal loss against the paper's formula, written naively in double precision."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from centerx.losses.balance import ConstantMagnitude
-from centerx.losses.distill import article_terms, response_terms, unexplained_features
+from centerx.losses.distill import article_terms, response_terms, ridge_residual
 from centerx.types import HeadOutputs
 
 SHARES = 2
@@ -30,7 +30,7 @@ def losses(rank: int, share: int) -> tuple[dict[str, float], list[torch.Tensor]]
     terms = {}
     for name, loss in (("article", article_terms), ("response", response_terms)):
         terms |= {f"{name}/{term}": value for term, value in loss(seen, taught, torch.tensor([1, 0.5, 1])).items()}
-    terms["features"] = unexplained_features(leaves[3], told[own] + features[own, :8])
+    terms["features"] = ridge_residual(leaves[3], told[own] + features[own, :8])
     total, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})
     total.backward()
     return {name: weight.item() for name, weight in weights.items()}, [leaf.grad for leaf in leaves]

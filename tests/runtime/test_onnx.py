@@ -6,13 +6,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.runtime import open_session
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_any_batch_best_first(batch: int, onnx_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    found = open_session(onnx_file)(painted(batch, (96, 128)))
+    found = open_session(onnx_file)(synthetic_images(batch, (96, 128)))
     assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
     assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]
     assert found.class_names == ("red", "green", "blue")
@@ -26,7 +26,7 @@ def test_any_batch_best_first(batch: int, onnx_file: Path, capfd: pytest.Capture
 
 def test_rows_do_not_depend_on_their_batch(onnx_file: Path) -> None:
     session = open_session(onnx_file)
-    images = painted(3, (96, 128))
+    images = synthetic_images(3, (96, 128))
     together = session(images)
     for row in range(3):
         alone = session(images[row : row + 1])
@@ -37,4 +37,4 @@ def test_rows_do_not_depend_on_their_batch(onnx_file: Path) -> None:
 def test_another_size_is_refused(onnx_file: Path) -> None:
     """A graph whose boxes are clipped to its own input must not take a larger one."""
     with pytest.raises(ort.capi.onnxruntime_pybind11_state.InvalidArgument):
-        open_session(onnx_file)(painted(1, (128, 128)))
+        open_session(onnx_file)(synthetic_images(1, (128, 128)))

@@ -12,8 +12,8 @@ import pytest
 from centerx.build_model import load_detector
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting import Request, export_model
-from centerx.exporting.parity import difference, one, painted, verify
+from centerx.exporting import ExportOptions, export_model
+from centerx.exporting.parity import difference, one, synthetic_images, verify
 from centerx.runtime import load, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.opencv import OpenCvSession, read_comments
@@ -34,7 +34,7 @@ def test_any_batch_as_torch_finds_it(
     session = open_session(caffe_file)
     assert isinstance(session, OpenCvSession)
     assert session.info == ModelInfo(("red", "green", "blue"), (96, 128), 4, top_k=60)
-    images = painted(batch, (96, 128))
+    images = synthetic_images(batch, (96, 128))
     found, ours = session(images), open_session(model_file)(images)
     assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
     assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]
@@ -55,7 +55,7 @@ def test_the_exporter_can_check_it(model_file: Path, caffe_file: Path) -> None:
 def test_facts_survive_any_class_name(tmp_path: Path) -> None:
     names = ("Thrombozyt, groß\u2028", "白血球", 'a "b": #\n{')
     detector = Detector(Picked(classes=3), top_k=6)  # type: ignore[arg-type]
-    export_model(detector, ModelInfo(names, (32, 32), 4), tmp_path / "a.prototxt", "caffe", Request("maps"))
+    export_model(detector, ModelInfo(names, (32, 32), 4), tmp_path / "a.prototxt", "caffe", ExportOptions("maps"))
     assert open_session(tmp_path / "a.prototxt").info == ModelInfo(names, (32, 32), 4, top_k=6)
     assert read_comments((tmp_path / "a.prototxt").read_bytes())["outputs"] == "maps"
 

@@ -21,7 +21,7 @@ from centerx.data.batch import EvalPictures
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.geometry import box_area, box_iou
 from centerx.images import read_image
 from centerx.runtime import Predictor
@@ -97,7 +97,7 @@ def test_pictures_that_do_not_fill_the_input(suffix: str, model_file: Path, onnx
     """What knows where the picture ends fills all places with what is on it; the rest leaves places empty."""
     predictor = centerx.load(model_file.with_name(f"model{suffix}"))
     for number, hw in enumerate(((192, 64), (24, 128))):
-        image = cv2.resize(painted(1, (96, 128), seed=number)[0].transpose(1, 2, 0), hw[::-1])
+        image = cv2.resize(synthetic_images(1, (96, 128), seed=number)[0].transpose(1, 2, 0), hw[::-1])
         found, whole = predictor(image), centerx.load(model_file)(image)
         assert (box_area(found.boxes) > 0).all()
         assert len(found.scores) == len(whole.scores) or (suffix == ".onnx" and len(found.scores) < len(whole.scores))

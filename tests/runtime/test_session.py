@@ -14,7 +14,7 @@ from centerx.bench import bench_models
 from centerx.build_model import TorchSession
 from centerx.decode import Decode, peaks
 from centerx.errors import InputError
-from centerx.exporting.parity import painted
+from centerx.exporting.parity import synthetic_images
 from centerx.model_file import read_model
 from centerx.runtime import open_session
 from centerx.runtime.info import ModelInfo
@@ -185,7 +185,7 @@ def test_a_whole_foreign_detector_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_maps_file_gives_the_same_detections(onnx_file: Path, maps_file: Path) -> None:
-    images = painted(3, (96, 128))
+    images = synthetic_images(3, (96, 128))
     ours, read = open_session(onnx_file)(images), open_session(maps_file)(images)
     assert read.scores.shape == ours.scores.shape == (3, 60)
     assert (read.boxes.dtype, read.scores.dtype, read.labels.dtype) == ("float32", "float32", "int64")
@@ -230,7 +230,7 @@ def test_files_made_before_top_k_was_in_them(model_file: Path, onnx_file: Path, 
     old = {key: facts[key] for key in ("class_names", "input_size", "stride", "letterbox")}
     save_file(state, tmp_path / "old.safetensors", old | {"config": text})
     session = open_session(tmp_path / "old.safetensors")
-    assert session.info.top_k == session(painted(1, (96, 128))).scores.shape[1] == 60
+    assert session.info.top_k == session(synthetic_images(1, (96, 128))).scores.shape[1] == 60
 
 
 def test_maps_without_peaks_or_of_few_cells() -> None:

@@ -8,24 +8,31 @@ from lightning.pytorch.callbacks import Callback
 from centerx.build import build_guard, build_run
 from centerx.config import load_config
 from centerx.errors import InputError
-from centerx.training.guard import PATIENCE, SkipJumps
+from centerx.training.guard import PATIENCE, LossSpikeGuard
 
 
 def test_a_jump_is_measured_against_the_running_mean() -> None:
-    guard = SkipJumps(3.0)
+    guard = LossSpikeGuard(3.0)
     assert [guard.jumps(value) for value in (1.0, 1.2, 0.8, 2.9, 3.5, 1.0, math.nan, math.inf)] == [
         False, False, False, False, True, False, True, True,
     ]  # fmt: skip
 
 
+def test_the_state_in_earlier_checkpoints_is_found() -> None:
+    assert LossSpikeGuard(3.0).state_key == "SkipJumps"
+    guard = LossSpikeGuard(3.0)
+    guard.load_state_dict({"mean": 2.0, "skipped": 1})
+    assert guard.jumps(7.0)
+
+
 def test_one_lucky_batch_does_not_stop_training() -> None:
-    guard = SkipJumps(3.0)
+    guard = LossSpikeGuard(3.0)
     losses = [1.0] * 20 + [1e-3] + [1.0] * 20
     assert not any(guard.jumps(loss) for loss in losses)
 
 
 def test_a_lasting_change_of_level_is_accepted_after_a_while() -> None:
-    guard = SkipJumps(3.0)
+    guard = LossSpikeGuard(3.0)
     for _ in range(20):
         guard.jumps(1.0)
     skipped = [guard.jumps(100.0) for _ in range(60)]
@@ -35,7 +42,7 @@ def test_a_lasting_change_of_level_is_accepted_after_a_while() -> None:
 
 @pytest.mark.parametrize("losses", [[0.0] + [1.0] * 50, ([0.0] * 19 + [1.0]) * 20])
 def test_batches_that_nobody_teaches_do_not_stop_training(losses: list[float]) -> None:
-    guard = SkipJumps(3.0)
+    guard = LossSpikeGuard(3.0)
     assert not any(guard.jumps(loss) for loss in losses)
 
 

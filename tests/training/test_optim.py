@@ -10,7 +10,7 @@ from centerx.build import build_module, build_run
 from centerx.build_model import build_detector
 from centerx.config import load_config
 from centerx.errors import InputError
-from centerx.models.deform import DeformConv, tap_parameters
+from centerx.models.deform import DeformConv, offset_parameters
 from centerx.training.optim import LayerwiseRAdam, build_optimizer, build_schedule
 
 
@@ -152,7 +152,7 @@ def test_it_trains_and_resumes(name: str, small_overrides: list[str], tmp_path: 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "rangerlars", "lamb"])
 def test_what_moves_taps_learns_at_a_tenth_of_the_rate(name: str) -> None:
     model = nn.Sequential(DeformConv(2, 3, modulated=True), nn.BatchNorm2d(3))
-    optimizer = build_optimizer(model, name, lr=0.2, weight_decay=0.5, momentum=0.0, slow=tap_parameters(model))
+    optimizer = build_optimizer(model, name, lr=0.2, weight_decay=0.5, momentum=0.0, low_lr=offset_parameters(model))
     rates = {id(each): group["lr"] for group in optimizer.param_groups for each in group["params"]}
     assert {name: rates[id(each)] for name, each in model.named_parameters()} == pytest.approx(
         {"0.weight": 0.2, "0.offset.weight": 0.02, "0.offset.bias": 0.02, "1.weight": 0.2, "1.bias": 0.2}
@@ -164,5 +164,5 @@ def test_a_run_with_deformable_convolutions_has_such_a_rate() -> None:
     detector = build_detector(config)
     groups = build_module(config, detector, epoch_steps=10).optimizer.param_groups
     slow = [each for group in groups if group["lr"] < config.train.optimizer.lr / 2 for each in group["params"]]
-    assert {id(each) for each in slow} == {id(each) for each in tap_parameters(detector)}
+    assert {id(each) for each in slow} == {id(each) for each in offset_parameters(detector)}
     assert len(slow) == 6

@@ -161,6 +161,9 @@ def test_resume_continues_as_if_nothing_had_happened(
     run.trainer.fit_loop.max_epochs = 2  # stops early; the schedule still spans three epochs
     run.trainer.fit(run.module, run.batches)
     assert len(rows(tmp_path / "cut")) == 2
+    keys = torch.load(tmp_path / "cut" / "last.ckpt", weights_only=True)["callbacks"].keys()
+    assert {"RunRecord", "Evaluation"} <= keys, "the keys under which earlier checkpoints hold the states of callbacks"
+    assert ("SkipJumps" in keys) == bool(further)
     train(overrides, tmp_path / "cut", resume=True)
 
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")

@@ -16,7 +16,7 @@ from centerx.build_teaching import build_balance, build_teaching, teacher_names,
 from centerx.config import load_config
 from centerx.config.schema import TeacherConfig
 from centerx.errors import InputError
-from centerx.exporting import Request, export_model
+from centerx.exporting import ExportOptions, export_model
 from centerx.losses.balance import ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
 from centerx.training.teachers import BoxTeacher, Claim, Teaching, channels, plan_lessons
@@ -313,7 +313,7 @@ def test_a_file_for_pictures_of_any_size_teaches_at_any(
     small_overrides: list[str], model_file: Path, tmp_path: Path
 ) -> None:
     onnx = tmp_path / "colours.onnx"
-    export_model(*load_detector(model_file), onnx, "onnx", Request(any_size=True))
+    export_model(*load_detector(model_file), onnx, "onnx", ExportOptions(any_size=True))
     config = overrides(small_overrides, [onnx], 'classes=["0", red, green, blue]', "data.input_size=64")
     _, (row,) = train(config, tmp_path / "run")
     assert float(row["train/kd/colours/size"]) > 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from centerx.errors import InputError
-from centerx.files import quoted, require_writable, write_whole
+from centerx.files import quoted, require_writable, write_atomic
 
 
 def bench(
@@ -49,4 +49,4 @@ def bench(
     if csv_file is not None:
         text = io.StringIO(newline="")
         csv.writer(text).writerows([Timing._fields, *(row._replace(model=quoted(row.model)) for row in rows)])
-        write_whole(csv_file, text.getvalue().encode())
+        write_atomic(csv_file, text.getvalue().encode())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from centerx.cli.words import FRAME_HELP, Frame, plural
+from centerx.cli.options import FRAME_HELP, Frame, plural
 from centerx.errors import InputError, nearest
 from centerx.files import quoted, require_folder, require_writable, write_json
 
@@ -62,7 +62,7 @@ def check(
     if json_file is not None:
         require_writable(json_file, [data])
     dataset = scan_dataset(data, split=split, images=images, format=format, frame=frame)
-    if all(problem.fate != "fatal" for problem in dataset.problems):
+    if all(problem.action != "fatal" for problem in dataset.problems):
         dataset = select_classes(dataset, _names(classes) if classes else None)
     problems = _tell(dataset.problems)
     if dataset.records:
@@ -88,10 +88,10 @@ def convert(
     frame: BoxFrame = Frame.UPRIGHT,
 ) -> None:
     """Write a data set in another format, pictures included; what cannot be said there is told."""
-    from centerx.data.check import announce
+    from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_dataset
     from centerx.data.write import WRITERS
-    from centerx.problems import tell
+    from centerx.problems import log_problems
 
     if to not in WRITERS:
         raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
@@ -100,9 +100,9 @@ def convert(
     require_folder(target)
     wanted = _names(classes) if classes else None
     dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format, frame=frame)
-    tell_problems = partial(announce, dataset)
+    tell_problems = partial(log_dataset_problems, dataset)
     written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"), tell_problems)
-    tell(written.problems, str(target))
+    log_problems(written.problems, str(target))
     print(f"{plural(written.pictures, 'picture')} as {to} in {target}, split {split or 'train'}")
 
 
@@ -121,7 +121,7 @@ def show(
     """Draw some pictures with their boxes on one sheet, chosen at random."""
     import numpy as np
 
-    from centerx.data.check import announce
+    from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_dataset
     from centerx.draw import contact_sheet, picture_format, save_image
 
@@ -129,7 +129,7 @@ def show(
     picture_format(out)
     wanted = _names(classes) if classes else None
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
-    announce(dataset)
+    log_dataset_problems(dataset)
     cells: list[np.ndarray] = []
     captions: list[str] = []
     for index in np.random.default_rng(seed).permutation(len(dataset.records)):
@@ -190,9 +190,9 @@ def _tell(problems: Iterable[Problem]) -> list[Problem]:
     """Print problems as they come and return them."""
     told = []
     for problem in problems:
-        fate = typer.style(f"{problem.fate:8}", COLOURS[problem.fate])
+        action = typer.style(f"{problem.action:8}", COLOURS[problem.action])
         times = f" ({problem.times} times)" if problem.times > 1 else ""
-        typer.echo(f"{fate} " + quoted(f"{problem.kind.word}: {problem.where}: {problem.what}{times}"))
+        typer.echo(f"{action} " + quoted(f"{problem.kind.code}: {problem.where}: {problem.what}{times}"))
         told.append(problem)
     return told
 
@@ -203,7 +203,7 @@ def _count_kinds(problems: Iterable[Problem]) -> None:
 
     counts = sorted(summarise(problems), key=lambda summary: -summary.times)
     if counts:
-        print("kinds: " + ", ".join(f"{times} {kind.word} ({kind.fate})" for kind, times, _ in counts))
+        print("kinds: " + ", ".join(f"{times} {kind.code} ({kind.action})" for kind, times, _ in counts))
 
 
 def report(dataset: Dataset, problems: Sequence[Problem]) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def report(dataset: Dataset, problems: Sequence[Problem]) -> dict[str, Any]:
         "format": dataset.format,
         "pictures": len(dataset.records),
         "classes": [count._asdict() for count in count_classes(dataset)],
-        "kinds": {summary.kind.word: summary.times for summary in summarise(problems)},
+        "kinds": {summary.kind.code: summary.times for summary in summarise(problems)},
         "problems": [problem.to_dict() for problem in problems],
     }
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from centerx.cli.words import FRAME_HELP, Frame
+from centerx.cli.options import FRAME_HELP, Frame
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 
@@ -30,7 +30,7 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
-    from centerx.data.check import announce
+    from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_dataset, require_pictures
     from centerx.evaluation.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluation.table import metrics_table
@@ -59,7 +59,7 @@ def evaluate(
         session = flipped
     elif model.suffix != ".json":
         session = open_session(model)
-    announce(dataset, value_range=session.info.value_range if session else AUTO)
+    log_dataset_problems(dataset, value_range=session.info.value_range if session else AUTO)
     if session:
         metrics = evaluate_model(model, [dataset], batch, session, factors, max_detections)
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from centerx.cli.sizes import parse_size
+from centerx.cli.options import parse_size
 from centerx.errors import InputError
 from centerx.files import require_folder, require_utf8
 
@@ -45,7 +45,7 @@ def export(
     split: Annotated[str | None, typer.Option(help="split of --data")] = None,
 ) -> None:  # fmt: skip
     """Turn a model into a file for another runtime. The two are compared before it says done."""
-    from centerx.exporting.registry import Request, export_model, find_format
+    from centerx.exporting.registry import ExportOptions, export_model, find_format
 
     any_size = size == ANY
     names = dict.fromkeys(map(str.strip, format.split(",")))
@@ -83,16 +83,16 @@ def export(
         if learnt is None or not len(learnt):
             raise InputError("--precision: int8 is calibrated on pictures, give a folder of readable ones with --data")
     for name, entry in formats.items():
-        request = Request(outputs or entry.outputs[0], precision, learnt, any_size)
-        marks = [mark for mark in (request.outputs, precision) if mark in ("maps", "fp16", "int8")]
+        options = ExportOptions(outputs or entry.outputs[0], precision, learnt, any_size)
+        marks = [mark for mark in (options.outputs, precision) if mark in ("maps", "fp16", "int8")]
         if entry.outputs == ("maps",):
             marks.remove("maps")
         path = folder / f"{'-'.join([model.stem, *marks])}{entry.suffix}"
-        export_model(detector, info, path, name, request)
+        export_model(detector, info, path, name, options)
         measure = f"{megabytes(path, entry.beside):.1f} MB, input {size_text(info.input_hw, any_size)}"
-        print(f"{path}: {measure}, {request.outputs}")
+        print(f"{path}: {measure}, {options.outputs}")
         runnable = path / "model.onnx" if path.is_dir() else path
-        seen = f"{len(pictures)} pictures" if pictures is not None and len(pictures) else "painted pictures"
+        seen = f"{len(pictures)} pictures" if pictures is not None and len(pictures) else "synthetic pictures"
         try:
             print(f"checked against the model on {seen}: {verify(detector, runnable, precision, pictures)}")
         except InputError as error:
@@ -105,12 +105,12 @@ def export(
 def find_data(config: Config, data: Path | None, split: str | None, part: str) -> list[Dataset]:
     """The data set that was named, or those of the model's configuration that are still there."""
     from centerx.build import build_datasets
-    from centerx.data.check import announce
+    from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_pictures
 
     if data is not None:
         dataset = read_pictures(data, split)
-        announce(dataset, value_range=config.data.range)
+        log_dataset_problems(dataset, value_range=config.data.range)
         return [dataset]
     try:
         return build_datasets(getattr(config.data, part))

@@ -18,7 +18,7 @@ from typing import NoReturn
 import typer
 
 from centerx.cli import bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
-from centerx.cli.extras import EXTRAS
+from centerx.cli.options import EXTRAS
 from centerx.errors import InputError
 
 app = typer.Typer(

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from centerx.cli.sizes import parse_size
-from centerx.cli.words import plural
+from centerx.cli.options import parse_size, plural
 from centerx.errors import InputError
 from centerx.files import json_list, require_writable
 
@@ -39,12 +38,12 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
 ) -> None:
     """Find objects on pictures and videos."""
-    from centerx.problems import Problem, tell
+    from centerx.problems import Problem, log_problems
     from centerx.progress import track
     from centerx.runtime import load
-    from centerx.runtime.entry import describe
+    from centerx.runtime.entry import to_dict
     from centerx.runtime.sources import Source, find_sources, output_files
-    from centerx.runtime.stream import ahead
+    from centerx.runtime.stream import prefetch
 
     found = find_sources(sources)
     targets = output_files(found, out) if out is not None else [None] * len(found)
@@ -62,10 +61,10 @@ def predict(
     with ExitStack() as stack:
         write = stack.enter_context(json_list(json_file)) if json_file is not None else _tell if out is None else None
         drawings = stack.enter_context(Drawings())
-        results = stack.enter_context(closing(ahead(detect(predictor, frames, batch, score))))
+        results = stack.enter_context(closing(prefetch(detect(predictor, frames, batch, score))))
         for frame, detections in results:
             drawings.add(frame, detections)
-            entry = describe(str(frame.source.path), frame.image.shape[:2], detections, predictor.task)
+            entry = to_dict(str(frame.source.path), frame.image.shape[:2], detections, predictor.task)
             pictures += 1
             objects += len(detections.scores)
             if write is not None:
@@ -75,7 +74,7 @@ def predict(
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
     skipped = f", {plural(len(unreadable), 'source')} skipped" if unreadable else ""
     print(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{skipped}", flush=True)
-    tell(problems, "predict")  # last, where it is seen
+    log_problems(problems, "predict")  # last, where it is seen
 
 
 class Frame(NamedTuple):
@@ -113,9 +112,9 @@ def detect(
     predictor: Predictor, frames: Iterable[Frame], batch: int, score: float
 ) -> Iterator[tuple[Frame, Detections]]:
     """What is found on each frame, while a thread reads the next ones."""
-    from centerx.runtime.stream import ahead, groups
+    from centerx.runtime.stream import groups, prefetch
 
-    with closing(ahead((frame, predictor.place(frame.image)) for frame in frames)) as read:
+    with closing(prefetch((frame, predictor.preprocess(frame.image)) for frame in frames)) as read:
         for group in groups(read, batch):
             for (frame, _), found in zip(group, predictor.detect([placed for _, placed in group]), strict=True):
                 yield frame, found.above(score)

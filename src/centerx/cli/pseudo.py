@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from centerx.cli.words import plural
+from centerx.cli.options import plural
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 
@@ -33,7 +33,7 @@ def pseudo(
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
 ) -> None:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
-    from centerx.data.check import announce
+    from centerx.data.check import log_dataset_problems
     from centerx.data.dataset import Dataset, RecordBuilder
     from centerx.data.read import read_dataset, read_pictures
     from centerx.data.write import coco_tree
@@ -51,13 +51,13 @@ def pseudo(
     pictures = data.records
     predictor = load(model)
     names = predictor.class_names
-    announce(data, value_range=predictor.session.info.value_range, labels=False)
+    log_dataset_problems(data, value_range=predictor.session.info.value_range, labels=False)
     chosen = dict.fromkeys(names, SCORE if score is None else score)
     if val is not None:
         from centerx.evaluation.api import thresholds_of
 
         judged = read_dataset(val, split=split)
-        announce(judged, value_range=predictor.session.info.value_range)
+        log_dataset_problems(judged, value_range=predictor.session.info.value_range)
         best = thresholds_of(model, [judged], batch_size=8)
         chosen |= {name: value for name, value in best.items() if value is not None}
         guessed = [name for name in names if best.get(name) is None]

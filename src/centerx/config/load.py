@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from centerx.config.schema import Config, as_actions
+from centerx.config.schema import Config, as_policies
 from centerx.errors import InputError, nearest
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
@@ -136,7 +136,7 @@ def _spread_actions(tree: Any) -> Any:
     data = tree.get("data") if isinstance(tree, dict) else None
     if not isinstance(data, dict) or "on_problem" not in data:
         return tree
-    return tree | {"data": data | {"on_problem": as_actions(data["on_problem"])}}
+    return tree | {"data": data | {"on_problem": as_policies(data["on_problem"])}}
 
 
 def _merge(base: Any, change: Any) -> Any:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from centerx.errors import nearest
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.levels import AUTO, ValueRange, check_range
-from centerx.problems import Action, Kind
+from centerx.problems import Kind, Policy
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -45,21 +46,21 @@ def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def multiples_of_32(value: tuple[int, int]) -> tuple[int, int]:
+def input_multiples(value: tuple[int, int]) -> tuple[int, int]:
     """Sides that the network can halve five times."""
-    if any(side % 32 for side in value):
-        raise ValueError("must be multiples of 32")
+    if any(side % INPUT_MULTIPLE for side in value):
+        raise ValueError(f"must be multiples of {INPUT_MULTIPLE}")
     return value
 
 
-def as_actions(value: Any) -> Any:
+def as_policies(value: Any) -> Any:
     """One word for all kinds of problems."""
     return {"all": value} if isinstance(value, str) else value
 
 
-def known_kinds(value: dict[str, Action]) -> dict[str, Action]:
+def known_kinds(value: dict[str, Policy]) -> dict[str, Policy]:
     """Kinds of problems by their words."""
-    words = ["all", *(kind.word for kind in Kind)]
+    words = ["all", *(kind.code for kind in Kind)]
     for word in value:
         if word not in words:
             raise ValueError(f"{word!r} is no kind of problem{nearest(word, words)}, docs/data.md lists them")
@@ -124,7 +125,7 @@ class DataConfig(Section):
 
     train: Entries = Field((), description="data sets to train on")
     val: Entries = Field((), description="data sets to evaluate on while training")
-    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(multiples_of_32)] = Field(
+    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(input_multiples)] = Field(
         (512, 512), description="height and width of the input in pixels, multiples of 32"
     )
     range: Annotated[ValueRange, BeforeValidator(check_range)] = Field(
@@ -138,7 +139,7 @@ class DataConfig(Section):
         "skip",
         description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)",
     )
-    on_problem: Annotated[dict[str, Action], BeforeValidator(as_actions), AfterValidator(known_kinds)] = Field(
+    on_problem: Annotated[dict[str, Policy], BeforeValidator(as_policies), AfterValidator(known_kinds)] = Field(
         {},
         description="what is wrong or doubtful in the data is told (warn), or ends the run before it starts (fail): "
         "one word for all kinds, or a word a kind, such as {all: warn, box_without_area: fail}; docs/data.md has the "
@@ -146,10 +147,10 @@ class DataConfig(Section):
     )
 
     @property
-    def actions(self) -> dict[Kind, Action]:
+    def policies(self) -> dict[Kind, Policy]:
         """The action on each kind of problem."""
         general = self.on_problem.get("all", "warn")
-        return {kind: self.on_problem.get(kind.word, general) for kind in Kind}
+        return {kind: self.on_problem.get(kind.code, general) for kind in Kind}
 
 
 class AugmentConfig(Section):

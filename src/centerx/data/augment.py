@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from centerx.errors import InputError, nearest
 from centerx.geometry import (
+    INPUT_MULTIPLE,
     PAD_VALUE,
     perspective_matrix,
     rotation_matrix,
@@ -21,8 +22,6 @@ from centerx.geometry import (
 )
 from centerx.objects import join_objects
 from centerx.types import Sample
-
-STRIDE = 32  # of the network's coarsest map: sides of its input are multiples
 
 Hw = tuple[int, int]
 Frame = Hw | Callable[[Hw, np.random.Generator], Hw]
@@ -124,7 +123,7 @@ class RandomAffine:
         height, width = sample.image.shape[:2]
         frame_hw = self.frame((height, width), rng) if callable(self.frame) else self.frame
         warped = warp_sample(sample, self.matrix((height, width), frame_hw, rng), frame_hw, self.min_visible)
-        return warped._replace(image=pad_image(warped.image, STRIDE)) if callable(self.frame) else warped
+        return warped._replace(image=pad_image(warped.image, INPUT_MULTIPLE)) if callable(self.frame) else warped
 
     def matrix(self, source_hw: Hw, frame_hw: Hw, rng: np.random.Generator) -> np.ndarray:
         """(3, 3) random map of source pixels to those of the frame."""

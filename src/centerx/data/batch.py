@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from centerx.data.augment import STRIDE, ColourTransform, RandomAffine, mosaic
+from centerx.data.augment import ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
 from centerx.errors import InputError
-from centerx.geometry import PAD_VALUE, Letterbox, warp_image
+from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox, warp_image
 from centerx.objects import join_objects, make_objects
 from centerx.types import Batch, Sample
 
@@ -60,7 +60,7 @@ class TrainPictures(TorchDataset[Batch]):
                 parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
         except LookupError:
-            return empty_batch((STRIDE, STRIDE), self.source)._replace(skipped=skipped)
+            return empty_batch((INPUT_MULTIPLE, INPUT_MULTIPLE), self.source)._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))
         return to_batch(sample, None, skipped)
 
@@ -193,7 +193,7 @@ def collate(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def one_thread(_: int) -> None:
+def init_worker(_: int) -> None:
     """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many."""
     cv2.setNumThreads(0)  # not 1, which would wait for threads of the parent that a fork leaves behind
 
@@ -201,7 +201,7 @@ def one_thread(_: int) -> None:
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
     """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
-    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=one_thread, **options)
+    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=init_worker, **options)
 
 
 def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

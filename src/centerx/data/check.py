@@ -12,17 +12,17 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.images import image_header, inspect_image
 from centerx.levels import AUTO, ValueRange
 from centerx.objects import join_objects
-from centerx.problems import Action, Kind, Problem, tell
+from centerx.problems import Kind, Policy, Problem, log_problems
 from centerx.progress import track
 
 MOST_HEADERS = 20_000  # pictures whose headers are read before work starts: seconds on a disk at hand
 MANY = 1000  # pictures from which on progress is shown
 MOST_DECODED = 16  # pictures whose grey levels are looked at before work starts
 TOP_K = 100  # detections of one picture that a model gives where its configuration says nothing else
-STEP = 32  # pixels; an input's sides are multiples of it
 
 
 class ClassCount(NamedTuple):
@@ -38,9 +38,9 @@ class ClassCount(NamedTuple):
     images: int
 
 
-def announce(
+def log_dataset_problems(
     dataset: Dataset,
-    actions: Mapping[Kind, Action] | None = None,
+    policies: Mapping[Kind, Policy] | None = None,
     silent: bool = False,
     value_range: ValueRange = AUTO,
     labels: bool = True,
@@ -49,7 +49,7 @@ def announce(
 
     Args:
         dataset: as read.
-        actions: what to do on a kind; without one it is told.
+        policies: what to do on a kind; without one it is told.
         silent: whether to log nothing.
         value_range: how its pictures are read, see `images.read_image`.
         labels: whether its labels are used.
@@ -58,12 +58,12 @@ def announce(
         The problems.
 
     Raises:
-        InputError: there is a problem of a kind whose action is `fail`.
+        InputError: there is a problem of a kind whose policy is `fail`.
     """
     shown = partial(track, what="looking at pictures") if len(dataset.records) >= MANY and not silent else iter
     pictures = picture_problems(dataset, value_range, decode=False, track=shown)
     problems = [*dataset.problems, *(box_problems(dataset) if labels else ()), *pictures]
-    tell(problems, str(dataset.path), actions, silent)
+    log_problems(problems, str(dataset.path), policies, silent)
     return problems
 
 
@@ -128,8 +128,8 @@ def picture_problems(
             f"its pictures are not in its own folder; those of the same names in {dataset.neighbour} are taken for them"
         )
         yield Problem(Kind.FOUND_ELSEWHERE, str(dataset.path), what)
-    records = dataset.records if decode else evenly(dataset.records, MOST_HEADERS)
-    decoded = {record.image for record in (records if decode else evenly(records, MOST_DECODED))}
+    records = dataset.records if decode else evenly_spaced(dataset.records, MOST_HEADERS)
+    decoded = {record.image for record in (records if decode else evenly_spaced(records, MOST_DECODED))}
     usable = 0
     for record in track(records):
         try:
@@ -164,7 +164,7 @@ def picture_problems(
         yield Problem(Kind.NO_READABLE_PICTURE, str(dataset.path), what)
 
 
-def evenly(records: list[Record], most: int) -> list[Record]:
+def evenly_spaced(records: list[Record], most: int) -> list[Record]:
     """At most so many records, evenly over all."""
     if len(records) <= most:
         return records
@@ -214,7 +214,10 @@ def small_boxes(records: Sequence[Record], input_hw: tuple[int, int]) -> list[Pr
     if first is None:
         return []
     record, (width, height), (across, down) = first
-    size, enough = shown_size(input_hw), shown_size([int(np.ceil(side / least / STEP)) * STEP for side in input_hw])
+    size, enough = (
+        shown_size(input_hw),
+        shown_size([int(np.ceil(side / least / INPUT_MULTIPLE)) * INPUT_MULTIPLE for side in input_hw]),
+    )
     what = (
         f"{small} of {total} boxes are under one pixel at data.input_size={size} and are not trained, such as one of "
         f"{width:g} x {height:g} pixels that becomes {across:.2g} x {down:.2g}; least size for all of them: {enough}"

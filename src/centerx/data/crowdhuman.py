@@ -52,7 +52,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             _add(builder, f"{line.where}: box {number}", each)
         records.append(builder.build())
     names = tuple(KINDS)
-    return Dataset(path, "crowdhuman", names, (1, 2, 3), records, problems, on_request=names[1:])
+    return Dataset(path, "crowdhuman", names, (1, 2, 3), records, problems, optional_classes=names[1:])
 
 
 def _lines(file: Path, problems: list[Problem]) -> Iterator[_Line]:

@@ -50,7 +50,7 @@ class Dataset(NamedTuple):
         category_ids: the format's own id of each class.
         records: one a picture, in the format's order.
         problems: everything that was wrong.
-        on_request: of the classes, those that are read only by their names, as other boxes of the same objects.
+        optional_classes: of the classes, those that are read only by their names, as other boxes of the same objects.
         fields: which fields of its objects count as labelled, beside the centre; None: all that it has.
         complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
         neighbour: a folder beside that of the labels with pictures of the names sought; None where they are its own.
@@ -62,7 +62,7 @@ class Dataset(NamedTuple):
     category_ids: tuple[int, ...]
     records: list[Record]
     problems: list[Problem]
-    on_request: tuple[str, ...] = ()
+    optional_classes: tuple[str, ...] = ()
     fields: tuple[str, ...] | None = None
     complete: bool = False
     neighbour: Path | None = None

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from centerx.errors import InputError
-from centerx.files import write_json, write_whole
+from centerx.files import write_atomic, write_json
 from centerx.geometry import rotation_matrix, scale_matrix, shift_matrix, xyxy_to_xywh
 
 Split = Literal["train", "val"]
@@ -110,7 +110,7 @@ def write_digit_scenes(
         name = f"{split}/{i:06d}.jpg"
         content = io.BytesIO()
         Image.fromarray(scene.image).save(content, "JPEG", quality=95, subsampling=0)
-        write_whole(folder / name, content.getbuffer())
+        write_atomic(folder / name, content.getbuffer())
         images.append({"id": i + 1, "file_name": name, "height": image_hw[0], "width": image_hw[1]})
         annotations += [
             {"image_id": i + 1, "category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}

@@ -114,14 +114,14 @@ def check_usable(dataset: Dataset, split: str | None) -> None:
     Raises:
         InputError: a fatal problem (the first is named), or no pictures.
     """
-    fatal = [problem for problem in dataset.problems if problem.fate == "fatal"]
+    fatal = [problem for problem in dataset.problems if problem.action == "fatal"]
     if fatal:
         more = f" (and {len(fatal) - 1} more, listed by `centerx data check`)" if len(fatal) > 1 else ""
         advice = "" if fatal[0].kind in ADVISED else ", repair or remove it"
-        raise InputError(f"{fatal[0].where}: {fatal[0].what}{advice} ({fatal[0].kind.word}){more}")
+        raise InputError(f"{fatal[0].where}: {fatal[0].what}{advice} ({fatal[0].kind.code}){more}")
     if not dataset.records:
         check = "the path and the split" if split else "the path"
-        raise InputError(f"{dataset.path}: no pictures there, check {check} ({Kind.NO_PICTURES.word})")
+        raise InputError(f"{dataset.path}: no pictures there, check {check} ({Kind.NO_PICTURES.code})")
 
 
 def require_pictures(dataset: Dataset) -> None:
@@ -150,9 +150,9 @@ def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
     """
     known = dataset.class_names
     if classes is None:
-        if not dataset.on_request:
+        if not dataset.optional_classes:
             return dataset
-        classes = [name for name in known if name not in dataset.on_request]
+        classes = [name for name in known if name not in dataset.optional_classes]
     if not classes:
         raise InputError(f"{dataset.path}: classes names none, leave it out to read all")
     ours: dict[str, str] = {}
@@ -169,7 +169,7 @@ def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
     records = [relabel(record, new_label) for record in dataset.records]
     first = {name: known.index(theirs) for theirs, name in reversed(ours.items())}
     ids = tuple(dataset.category_ids[first[name]] for name in names)
-    return dataset._replace(class_names=names, category_ids=ids, records=records, on_request=())
+    return dataset._replace(class_names=names, category_ids=ids, records=records, optional_classes=())
 
 
 def _choose_format(path: Path, format: str | None) -> str:

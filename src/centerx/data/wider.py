@@ -78,7 +78,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             _add(builder, row, length)
         records.append(builder.build())
     names = CLASSES.get(length, ("face",))
-    return Dataset(path, "wider", names, tuple(range(1, len(names) + 1)), records, problems, on_request=names[1:])
+    return Dataset(path, "wider", names, tuple(range(1, len(names) + 1)), records, problems, optional_classes=names[1:])
 
 
 def _add(builder: RecordBuilder, row: _Row, length: int) -> None:

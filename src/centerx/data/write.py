@@ -16,7 +16,7 @@ import yaml
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.data.yolo_names import load_yaml
 from centerx.errors import InputError
-from centerx.files import many_files, quoted, write_json, write_whole
+from centerx.files import many_files, quoted, write_atomic, write_json
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
 from centerx.problems import Kind, Problem
@@ -111,7 +111,7 @@ def write_yolo(
             with new_file(Path(copy.name).with_suffix(".txt").name) as made:
                 made.write_bytes("".join(f"{line}\n" for line in _yolo_lines(copy, problems)).encode())
     tree[split] = f"images/{split}"
-    write_whole(file, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
+    write_atomic(file, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
     return Written(len(copies), problems)
 
 
@@ -144,8 +144,8 @@ def write_voc(
             indent(tree)
             with new_file(f"{Path(copy.name).stem}.xml") as made:
                 made.write_bytes(tostring(tree, encoding="unicode").encode())
-    write_whole(file, label_map.encode())
-    write_whole(listed, "".join(f"{Path(copy.name).stem}\n" for copy in copies).encode())
+    write_atomic(file, label_map.encode())
+    write_atomic(listed, "".join(f"{Path(copy.name).stem}\n" for copy in copies).encode())
     return Written(len(copies), problems)
 
 

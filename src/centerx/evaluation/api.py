@@ -16,10 +16,11 @@ from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, picture_sizes
-from centerx.problems import tell
+from centerx.geometry import INPUT_MULTIPLE
+from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
-from centerx.runtime.session import find_within
+from centerx.runtime.session import run_session
 from centerx.tasks import TASKS
 from centerx.types import Batch, RawDetections
 
@@ -82,10 +83,10 @@ def run_model(
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names, session.info.value_range, task)
-    tell(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
+    log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
     def detect(batch: Batch) -> RawDetections:
-        return find_within(session, batch.images.contiguous().numpy(), picture_sizes(batch))
+        return run_session(session, batch.images.contiguous().numpy(), picture_sizes(batch))
 
     parts: list[dict[int, Detections]] = []
     for input_hw in scaled_sizes(session.info.input_hw, scales):
@@ -103,7 +104,8 @@ def run_model(
 def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
     """The nearest multiples of 32 of a scaled height and width, for each scale."""
     height, width = input_hw
-    return [(max(round(height * each / 32), 1) * 32, max(round(width * each / 32), 1) * 32) for each in scales]
+    step = INPUT_MULTIPLE
+    return [(max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step) for each in scales]
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from centerx.decode import peaks
 from centerx.detector import Detector
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import detection_outputs, map_outputs
 from centerx.tasks import Task
@@ -79,5 +80,6 @@ def sample(info: ModelInfo, any_size: bool) -> tuple[Tensor, dict[int, Any]]:
     axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=4096)}
     if any_size:
         for axis, name in ((2, "rows"), (3, "columns")):
-            axes[axis] = 32 * torch.export.Dim(name, min=SMALLEST_SIDE // 32, max=LARGEST_SIDE // 32)
+            least, most = SMALLEST_SIDE // INPUT_MULTIPLE, LARGEST_SIDE // INPUT_MULTIPLE
+            axes[axis] = INPUT_MULTIPLE * torch.export.Dim(name, min=least, max=most)
     return torch.zeros((2, 3, *(SAMPLE_HW if any_size else info.input_hw)), dtype=torch.uint8), axes

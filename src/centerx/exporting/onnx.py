@@ -1,4 +1,4 @@
-"""ONNX: one graph from uint8 pixels to boxes, or to the article's maps."""
+"""ONNX: one graph from uint8 pixels to boxes, or to maps with suppressed peaks."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from onnxscript import opset20
 from torch import Tensor, nn
 
 from centerx.detector import Detector
+from centerx.exporting.common import quiet
 from centerx.exporting.graphs import DetectionsGraph, MapsGraph, output_names, sample
 from centerx.exporting.precision import to_half, to_int8
-from centerx.exporting.quiet import quiet
-from centerx.exporting.registry import Request
-from centerx.files import write_whole
+from centerx.exporting.registry import ExportOptions
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
 OPSET = 20
 
 
-def export_onnx(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write an ONNX file with a dynamic batch, checked and slimmed."""
-    write_whole(path, build_onnx(detector, info, request).SerializeToString())
+def export_onnx(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
+    """Write a checked and simplified ONNX file with a dynamic batch size."""
+    write_atomic(path, build_onnx(detector, info, options).SerializeToString())
 
 
-def build_onnx(detector: Detector, info: ModelInfo, request: Request, symmetric: bool = False) -> onnx.ModelProto:
-    """Return the graph of `export_onnx`.
+def build_onnx(detector: Detector, info: ModelInfo, options: ExportOptions, symmetric: bool = False) -> onnx.ModelProto:
+    """Return the model that `export_onnx` writes.
 
     Args:
-        detector: what to export; not changed.
-        info: goes into the metadata; the graph has its input size.
-        request: outputs, precision and whether the size is left open.
-        symmetric: of int8, whether activations too have a zero point of 0, which TensorRT needs.
+        detector: the detector; not changed.
+        info: metadata; its input size is that of the graph.
+        options: outputs, precision and input size.
+        symmetric: whether activations in int8 have a zero point of 0, which TensorRT needs.
     """
-    graph = (DetectionsGraph if request.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
-    model = trace(graph, *sample(info, request.any_size), output_names(detector.model.task, request.outputs))
-    if request.precision == "fp16":
+    graph = (DetectionsGraph if options.outputs == "detections" else MapsGraph)(copy.deepcopy(detector)).eval()
+    model = trace(graph, *sample(info, options.any_size), output_names(detector.model.task, options.outputs))
+    if options.precision == "fp16":
         model = to_half(model)
-    elif request.precision == "int8":
-        assert request.pictures is not None
-        model = to_int8(model, request.pictures, symmetric)
+    elif options.precision == "int8":
+        assert options.pictures is not None
+        model = to_int8(model, options.pictures, symmetric)
     del model.metadata_props[:]
     model.producer_name, model.producer_version = "centerx", version("centerx")
-    facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+    facts = info.to_metadata() | {"outputs": options.outputs, "precision": options.precision}
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -84,14 +84,15 @@ def trace(graph: nn.Module, images: Tensor, open_axes: dict[int, Any], names: Se
 
 
 def divide_indices(dividend: Any, divisor: Any) -> Any:
-    """`//` of numbers that are never negative: the exporter's own, right for all, takes eight operators."""
+    """Translate `//` of non-negative integers to one operator; the exporter's general translation needs eight."""
     return opset20.Div(dividend, opset20.CastLike(divisor, dividend))
 
 
 def fold_scale(graph: onnx.GraphProto) -> None:
-    """Divide the first convolution's weights by the standard deviation of the pixels, in place of the pixels.
+    """Divide the weights of the first convolution, not the pixels, by the standard deviation; in place.
 
-    The mean stays: at the border a convolution pads with 0, which is the mean, and no bias can tell where that is.
+    The subtraction of the mean stays. At the border the convolution pads with 0, which stands for the mean, and a bias
+    cannot express this.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for division in graph.node:
@@ -111,7 +112,7 @@ def fold_scale(graph: onnx.GraphProto) -> None:
 
 
 def merge_norms(graph: onnx.GraphProto) -> None:
-    """Merge the batch norms that follow deformable convolutions into these; the tools do so for plain ones alone."""
+    """Merge batch norms into the deformable convolutions before them, in place; other tools merge plain ones only."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     made = {name: node for node in graph.node for name in node.output}
     read = Counter(name for node in graph.node for name in node.input)

@@ -1,4 +1,4 @@
-"""OpenVINO's own files: the ONNX graph, converted."""
+"""Export to OpenVINO by conversion of the ONNX graph."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ import openvino as ov
 
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting.lacking import place_of, refuse
+from centerx.exporting.common import node_location, require_supported
 from centerx.exporting.onnx import build_onnx
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import new_files
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.openvino import lacking_operators
+from centerx.runtime.openvino import unsupported_ops
 
 
-def export_openvino(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write `path`, an .xml file, and its weights beside it in a .bin file.
+def export_openvino(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
+    """Write an .xml file at `path`, and its weights beside it in a .bin file.
 
-    Of fp16 only the weights are stored so; the device chooses what it computes in.
+    With fp16 only the weights are stored in half precision; the device chooses the precision of its arithmetic.
 
     Raises:
-        InputError: OpenVINO has no layer for a part of the network; the files cannot be written.
+        InputError: OpenVINO does not support an operator of the network, or the files cannot be written.
     """
-    halved = request.precision == "fp16"
-    onnx_model = build_onnx(detector, info, request._replace(precision="fp32") if halved else request)
+    halved = options.precision == "fp16"
+    onnx_model = build_onnx(detector, info, options._replace(precision="fp32") if halved else options)
     try:
         model = ov.Core().read_model(onnx_model.SerializeToString(), b"")
     except RuntimeError as error:
-        lacking, graph = lacking_operators(error), onnx_model.graph
+        unsupported, graph = unsupported_ops(error), onnx_model.graph
         constants = {each.name for each in graph.initializer}
-        refuse(
-            "openvino", ((node.op_type, place_of(node, constants)) for node in graph.node if node.op_type in lacking)
+        require_supported(
+            "openvino",
+            ((node.op_type, node_location(node, constants)) for node in graph.node if node.op_type in unsupported),
         )
         raise
-    facts = info.to_metadata() | {"outputs": request.outputs, "precision": request.precision}
+    facts = info.to_metadata() | {"outputs": options.outputs, "precision": options.precision}
     for key, value in facts.items():
         model.set_rt_info(value, ["centerx", key])
     with new_files(path) as made:

@@ -1,4 +1,4 @@
-"""An exported file against the detector it came from, on pictures with things on them."""
+"""Compare an exported file with the detector that it was exported from."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ BOX_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3  # pixels, probability
 SAME_CELL = 1.0  # pixels; boxes further apart do not come from one cell
 SAME_OBJECT = 16.0  # pixels; in lower precision, boxes further apart are of other objects
 SURE = 0.3
-OTHER_HW = (96, 160)  # beside its own, for a file that takes any
+OTHER_HW = (96, 160)  # further input size, if the file takes any
 FLIPS = 0.01  # share of detections that rounding may move to a neighbouring cell of equal score
 
 
 class Difference(NamedTuple):
-    """How far two sets of detections are apart.
+    """Difference between two sets of detections.
 
     Attributes:
         box: largest difference of a coordinate of matched detections, in pixels.
         score: largest difference of their scores.
-        unmatched: detections of either side without a partner.
-        matched: how many pairs there are.
+        unmatched: number of detections of either set without a partner.
+        matched: number of pairs.
     """
 
     box: float
@@ -40,13 +40,13 @@ class Difference(NamedTuple):
     matched: int
 
     def __or__(self, other: Difference) -> Difference:
-        """Join with the difference of another picture."""
+        """Return the difference over two pictures."""
         worse = max(self.box, other.box), max(self.score, other.score)
         return Difference(*worse, self.unmatched + other.unmatched, self.matched + other.matched)
 
     @property
     def small(self) -> bool:
-        """Whether the two are the same for all purposes."""
+        """Whether all differences are within the tolerances of float32."""
         same = self.box <= BOX_TOLERANCE and self.score <= SCORE_TOLERANCE
         return same and self.matched > 0 and self.unmatched <= FLIPS * self.matched
 
@@ -56,8 +56,14 @@ def difference(
 ) -> Difference:
     """Compare two detectors' answers for one picture, paired by class and nearest box.
 
-    What scores below `least` is no detection, and what is `reach` pixels apart no pair. A detection without a partner
-    does not count where it scores like the other side's last place: there may have been none left for its partner.
+    A detection without a partner does not count if its score is not above the lowest of the other set: the other set
+    may have had no place left for the partner.
+
+    Args:
+        first: detections of one detector.
+        second: detections of the other.
+        least: score below which detections are left out.
+        reach: largest difference of coordinates within a pair, in pixels.
     """
     last = min(first.scores, default=0.0), min(second.scores, default=0.0)
     first, second = first.above(least), second.above(least)
@@ -79,27 +85,32 @@ def difference(
 
 
 def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np.ndarray | None = None) -> str:
-    """Run an exported file and its origin on pictures; return a line that tells the difference.
+    """Compare an exported file with its detector on pictures.
 
-    In fp32 painted pictures are added to those given, one of another size too where the file takes any. Where scores
-    are all alike, as in a model hardly trained, rounding decides which cells are peaks. How many it moves is seen by
-    running the model in another memory layout; twice as many are allowed to differ. In lower precision what scores
-    `SURE` is compared and told.
+    In fp32, synthetic pictures are added to the given ones, one of them in another size if the file takes any size.
+    If all scores are close together, as in a model that is hardly trained, rounding decides which cells are peaks. The
+    number of such cells is measured by running the detector in another memory layout, and twice as many may differ. In
+    lower precision, detections with a score of at least `SURE` are compared.
 
     Args:
-        detector: the origin. path: the file. precision: of it.
+        detector: the detector that was exported.
+        path: the exported file.
+        precision: precision of the file: `fp32`, `fp16` or `int8`.
         pictures: (N, 3, H, W) uint8 of the file's input size.
 
+    Returns:
+        One line that states the difference.
+
     Raises:
-        RuntimeError: they differ, in lower precision all over: a fault of the exporter, not of the input.
+        RuntimeError: the results differ; in lower precision, most of them. This is a bug of the exporter.
     """
     session = open_session(path)
     most = max(BATCHES)
     given = [] if pictures is None else [pictures[start : start + most] for start in range(0, len(pictures), most)]
     exact = precision == "fp32"
-    batches = given + [painted(batch, session.info.input_hw) for batch in BATCHES if exact or not given]
+    batches = given + [synthetic_images(batch, session.info.input_hw) for batch in BATCHES if exact or not given]
     if exact and session.any_size:
-        batches.append(painted(1, OTHER_HW))
+        batches.append(synthetic_images(1, OTHER_HW))
     reordered = copy.deepcopy(detector).to(memory_format=torch.channels_last)
     least, reach = (SMALLEST_SCORE, SAME_CELL) if exact else (SURE, SAME_OBJECT)
     task = TASKS[session.info.task]
@@ -132,10 +143,15 @@ def one(batch: RawDetections, row: int, task: Task) -> Detections:
     return Detections(spanned_boxes(batch.values[task.outputs[0]][row]), batch.scores[row], batch.labels[row])
 
 
-def painted(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """(batch, 3, H, W) uint8 pictures of rhombs and rounded boxes on graded, grainy grounds.
+def synthetic_images(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Return pictures of rhombs and rounded boxes on noisy gradients, (batch, 3, H, W) uint8.
 
-    On noise alone a detector finds nothing; without grain whole areas would score alike.
+    A detector finds nothing on noise alone. Without noise, whole areas would have equal scores.
+
+    Args:
+        batch: number of pictures.
+        input_hw: height and width in pixels.
+        seed: seed of the random numbers, together with `batch`.
     """
     rng = np.random.default_rng((seed, batch))
     height, width = input_hw
@@ -155,7 +171,7 @@ def painted(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
 
 
 def _alone(scores: np.ndarray, paired: np.ndarray, last: float) -> int:
-    """How many have no partner, though they score above the other side's last."""
+    """Return how many detections have no partner although their scores are above the lowest of the other set."""
     alone = scores > last * (1 + SCORE_TOLERANCE)
     alone[paired] = False
     return int(alone.sum())

@@ -1,4 +1,4 @@
-"""A float32 ONNX graph -> half precision or int8, where decoding, which is cheap and exact, stays as it is."""
+"""Convert the network of a float32 ONNX graph to float16 or int8; its normalisation and decoding stay in float32."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from centerx.exporting.quiet import quiet
+from centerx.exporting.common import quiet
 
 CONVOLUTIONS = ("Conv", "ConvTranspose", "DeformConv")
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights and network in float16, cast where tensors enter and leave it; pixels, decoding and outputs as before."""
+    """Convert weights and network to float16, in place, with casts where tensors enter and leave the network."""
     graph = model.graph
     name_nodes(graph)
     inside = network(graph)
@@ -56,13 +56,17 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_int8(model: onnx.ModelProto, pictures: np.ndarray, symmetric: bool) -> onnx.ModelProto:
-    """Weights in int8 a channel, activations in 8 bits by what the pictures show (QDQ form).
+    """Quantise weights to int8 per channel and activations to 8 bits (QDQ form).
 
-    The last convolution of each branch of the head stays in float32: its few outputs are what boxes are read from.
+    The last convolution of each branch of the head stays in float32, because boxes are read from its few outputs.
 
     Args:
-        model: float32. pictures: (N, 3, H, W) uint8 to calibrate on.
-        symmetric: whether activations too are int8 about 0.
+        model: float32 model.
+        pictures: (N, 3, H, W) uint8 for the calibration of activations.
+        symmetric: whether activations are int8 with a zero point of 0, rather than uint8.
+
+    Returns:
+        The quantised model.
     """
     name_nodes(model.graph)
     inside = network(model.graph) - last_convolutions(model.graph)
@@ -85,7 +89,7 @@ def to_int8(model: onnx.ModelProto, pictures: np.ndarray, symmetric: bool) -> on
 
 
 class Pictures(CalibrationDataReader):
-    """Hands pictures to the calibration one by one.
+    """Reader that feeds the calibration with one picture at a time.
 
     Args:
         pictures: (N, 3, H, W) uint8.
@@ -95,21 +99,21 @@ class Pictures(CalibrationDataReader):
         self.left = iter(pictures)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next input, None at the end."""
+        """Return the next input, None after the last."""
         picture = next(self.left, None)
         return None if picture is None else {"images": picture[None]}
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a name, which the tools need to leave some out."""
+    """Give every node a name, in place; the quantiser selects nodes by name."""
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}"
 
 
 def network(graph: onnx.GraphProto) -> set[str]:
-    """Names of the convolutions and of what lies between them: neither the pixels' normalisation nor the decoding."""
-    after_one: set[str] = set()  # tensors that come from a convolution
-    before_one: set[str] = set()  # tensors that lead to one
+    """Return the names of the convolutions and the nodes between them, without normalisation and decoding."""
+    after_one: set[str] = set()  # tensors computed from the output of a convolution
+    before_one: set[str] = set()  # tensors that the input of a convolution is computed from
     for node in graph.node:
         if node.op_type in CONVOLUTIONS or after_one & set(node.input):
             after_one.update(node.output)
@@ -124,7 +128,7 @@ def network(graph: onnx.GraphProto) -> set[str]:
 
 
 def last_convolutions(graph: onnx.GraphProto) -> set[str]:
-    """Names of the convolutions that no other follows."""
+    """Return the names of the convolutions that no node of the network follows."""
     inside = network(graph)
     followed = {name for node in graph.node if node.name in inside for name in node.input}
     return {node.name for node in graph.node if node.op_type in CONVOLUTIONS and not followed & set(node.output)}

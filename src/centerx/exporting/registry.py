@@ -1,4 +1,4 @@
-"""The formats to export to: data, not ifs."""
+"""The table of export formats."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from centerx.errors import InputError, nearest
 
-if TYPE_CHECKING:  # so that a mistyped option is answered before torch is loaded
+if TYPE_CHECKING:  # options are checked before torch is loaded
     import numpy as np
 
     from centerx.detector import Detector
     from centerx.runtime.info import ModelInfo
 
 
-class Request(NamedTuple):
-    """How a file is wanted.
+class ExportOptions(NamedTuple):
+    """Options of an export.
 
     Attributes:
         outputs: `detections` or `maps`.
-        precision: of weights and arithmetic: `fp32`, `fp16` or `int8`.
-        pictures: (N, 3, H, W) uint8 to calibrate int8 on; None for the other precisions.
-        any_size: whether height and width of the input are left open.
+        precision: precision of weights and arithmetic: `fp32`, `fp16` or `int8`.
+        pictures: (N, 3, H, W) uint8 for the calibration of int8; None for the other precisions.
+        any_size: whether height and width of the input are dynamic.
     """
 
     outputs: str = "detections"
@@ -31,19 +31,20 @@ class Request(NamedTuple):
     any_size: bool = False
 
 
-USUAL = Request()
+DEFAULT_OPTIONS = ExportOptions()
 
 
 class Format(NamedTuple):
     """One export format.
 
     Attributes:
-        suffix: of its files; the name of a folder ends so where the format is one.
-        exporter: module and function, called as `exporter(detector, info, path, request)`.
-        needs: modules to import, beside torch.
-        outputs: what it can give, the usual first. precisions: what it can compute in, the usual first.
-        any_size: whether it can leave height and width open.
-        beside: suffixes of the files that belong to it.
+        suffix: suffix of its files, or end of the folder's name if the format writes a folder.
+        exporter: `module:function`, called as `exporter(detector, info, path, options)`.
+        needs: modules that must be installed, besides torch.
+        outputs: supported values of `ExportOptions.outputs`, the default first.
+        precisions: supported values of `ExportOptions.precision`, the default first.
+        any_size: whether height and width of the input can be dynamic.
+        beside: suffixes of further files that it writes beside the first.
     """
 
     suffix: str
@@ -81,10 +82,16 @@ FORMATS = {
 
 
 def find_format(name: str, outputs: str | None = None, precision: str | None = None, any_size: bool = False) -> Format:
-    """Look a format up; outputs and precision of None are the format's usual ones.
+    """Return a format, after checking that it supports the options.
+
+    Args:
+        name: a name of FORMATS.
+        outputs: as in `ExportOptions`; None for the format's default.
+        precision: as in `ExportOptions`; None for the format's default.
+        any_size: as in `ExportOptions`.
 
     Raises:
-        InputError: it is unknown, or cannot do what is asked.
+        InputError: the format is unknown or does not support an option.
     """
     if name not in FORMATS:
         raise InputError(f"--format: unknown {name!r}{nearest(name, FORMATS)}, known: {', '.join(FORMATS)}")
@@ -98,19 +105,22 @@ def find_format(name: str, outputs: str | None = None, precision: str | None = N
     return entry
 
 
-def export_model(detector: Detector, info: ModelInfo, path: Path, format: str, request: Request = USUAL) -> None:
-    """Write a detector in a format, whole or not at all.
+def export_model(
+    detector: Detector, info: ModelInfo, path: Path, format: str, options: ExportOptions = DEFAULT_OPTIONS
+) -> None:
+    """Export a detector. The file appears only when it is complete.
 
     Args:
-        detector: what to export; not changed.
-        info: what the file says of it; its input size is that of the file, its `top_k` the detector's.
-        path: the file.
-        format: a name of FORMATS. request: what of it is wanted.
+        detector: the detector; not changed.
+        info: metadata of the file. Its input size is that of the file; its `top_k` is replaced by the detector's.
+        path: the file, or the folder if the format writes one.
+        format: a name of FORMATS.
+        options: outputs, precision and input size.
 
     Raises:
-        InputError: an unknown format, or one that cannot do what is asked.
+        InputError: the format is unknown or does not support an option.
     """
-    entry = find_format(format, request.outputs, request.precision, request.any_size)
+    entry = find_format(format, options.outputs, options.precision, options.any_size)
     module, function = entry.exporter.split(":")
     info = info._replace(top_k=detector.decode.top_k)
-    getattr(import_module(module), function)(detector, info, path, request)
+    getattr(import_module(module), function)(detector, info, path, options)

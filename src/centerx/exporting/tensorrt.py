@@ -1,7 +1,8 @@
-"""TensorRT: an ONNX file that its parser takes, and the engine where its libraries and a GPU are there.
+"""Export to TensorRT: an ONNX file for its parser and, if TensorRT and a GPU are available, an engine.
 
-TensorRT 11 knows only strongly typed networks: the file itself says what is computed in half precision (float16
-tensors) and in int8 (QuantizeLinear and DequantizeLinear about 0); with TensorRT 10 the same is asked for by a flag.
+TensorRT 11 supports strongly typed networks only. The types of the file's tensors decide what is computed in float16,
+and QuantizeLinear and DequantizeLinear with a zero point of 0 decide what is computed in int8. TensorRT 10 does the
+same when a flag is set.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import onnx
 
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.exporting.lacking import place_of, refuse
+from centerx.exporting.common import node_location, require_supported
 from centerx.exporting.onnx import build_onnx
-from centerx.exporting.registry import Request
-from centerx.files import write_whole
+from centerx.exporting.registry import ExportOptions
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
-# What its ONNX parser supports since TensorRT 10.1, as its own list (onnx-tensorrt, docs/operators.md) has it.
+# Operators that the ONNX parser supports since TensorRT 10.1 (onnx-tensorrt, docs/operators.md).
 OPERATORS = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "AveragePool",
     "BatchNormalization", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
@@ -39,39 +40,40 @@ OPERATORS = frozenset({
     "Softsign", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu", "Tile",
     "TopK", "Transpose", "Trilu", "Unsqueeze", "Upsample", "Where", "Xor",
 })  # fmt: skip
-BATCHES = (1, 1, 8)  # least, usual and most pictures a call
+BATCHES = (1, 1, 8)  # smallest, usual and largest batch of an engine
 
 
-def export_tensorrt(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write an ONNX file for TensorRT, and beside it NAME.engine where TensorRT can build it here.
+def export_tensorrt(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
+    """Write an ONNX file for TensorRT and, if TensorRT is installed, NAME.engine beside it.
 
     Raises:
-        InputError: the network has an operator that TensorRT lacks.
+        InputError: TensorRT does not support an operator of the network.
     """
-    model = build_onnx(detector, info, request, symmetric=True)
+    model = build_onnx(detector, info, options, symmetric=True)
     require_operators(model.graph)
-    write_whole(path, model.SerializeToString())
+    write_atomic(path, model.SerializeToString())
     print(f"with TensorRT's own tool: {trtexec_line(path, info)}")
     if find_spec("tensorrt") is not None:
         engine = path.with_suffix(".engine")
-        write_whole(engine, build_engine(model.SerializeToString(), info))
+        write_atomic(engine, build_engine(model.SerializeToString(), info))
         print(f"{engine}: built on this machine's GPU, for which alone it is")
 
 
 def require_operators(graph: onnx.GraphProto) -> None:
-    """Raise unless TensorRT's parser takes every operator.
+    """Raise unless TensorRT's parser supports every operator of a graph.
 
     Raises:
-        InputError: names each one that it lacks, with its place.
+        InputError: there are unsupported operators. The message names each one with its location.
     """
     constants = {each.name for each in graph.initializer}
-    refuse(
-        "tensorrt", ((each.op_type, place_of(each, constants)) for each in graph.node if each.op_type not in OPERATORS)
+    require_supported(
+        "tensorrt",
+        ((each.op_type, node_location(each, constants)) for each in graph.node if each.op_type not in OPERATORS),
     )
 
 
 def trtexec_line(path: Path, info: ModelInfo) -> str:
-    """The command that turns the file into an engine."""
+    """Return the command line that builds an engine from the file."""
     least, usual, most = (f"images:{batch}x3x{info.input_hw[0]}x{info.input_hw[1]}" for batch in BATCHES)
     files = f"--onnx={path}", f"--saveEngine={path.with_suffix('.engine')}"
     shapes = f"--minShapes={least}", f"--optShapes={usual}", f"--maxShapes={most}"
@@ -79,13 +81,17 @@ def trtexec_line(path: Path, info: ModelInfo) -> str:
 
 
 def build_engine(model: bytes, info: ModelInfo) -> bytes:
-    """Build an engine by TensorRT 10 or 11.
+    """Build an engine with TensorRT 10 or 11.
 
     Args:
-        model: an ONNX file's bytes. info: its input size is that of the engine.
+        model: content of an ONNX file.
+        info: metadata; its input size is that of the engine.
+
+    Returns:
+        Content of the engine file.
 
     Raises:
-        InputError: TensorRT refuses the graph, or there is no GPU.
+        InputError: TensorRT rejects the graph, or there is no GPU.
     """
     import tensorrt as trt
 

@@ -1,6 +1,6 @@
-"""Formats that torch itself runs: programs of torch.export, compiled ones, and TorchScript.
+"""Export to formats that torch runs: torch.export programs, AOTInductor packages and TorchScript.
 
-The last two hold code, not only data: load such files only from people whose programs you would run.
+AOTInductor packages and TorchScript files contain code. Load them only from sources that you trust.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch._inductor.exc import InvalidCxxCompiler
 
 from centerx.detector import Detector
 from centerx.errors import InputError
+from centerx.exporting.common import quiet
 from centerx.exporting.graphs import DetectionsGraph, sample
-from centerx.exporting.quiet import quiet
-from centerx.exporting.registry import Request
-from centerx.files import write_whole
+from centerx.exporting.registry import ExportOptions
+from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import detection_outputs, read_outputs
 from centerx.tasks import TASKS
@@ -31,15 +31,15 @@ from centerx.types import RawDetections
 FACTS = "centerx.json"
 
 
-def export_program(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write what `torch.export.load` reads."""
-    content = io.BytesIO()  # of a full disk torch's own writer ends the process
-    torch.export.save(capture(detector, info, request), content, extra_files={FACTS: json.dumps(info.to_metadata())})
-    write_whole(path, content.getbuffer())
+def export_program(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
+    """Write a torch.export program."""
+    content = io.BytesIO()  # torch's own writer ends the process when the disk is full
+    torch.export.save(capture(detector, info, options), content, extra_files={FACTS: json.dumps(info.to_metadata())})
+    write_atomic(path, content.getbuffer())
 
 
-def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write a package compiled for this machine's kind of processor, which `torch._inductor` loads; takes a minute.
+def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
+    """Write an AOTInductor package, compiled for the processor of this machine; this takes about a minute.
 
     Raises:
         InputError: there is no C++ compiler.
@@ -50,37 +50,39 @@ def export_aotinductor(detector: Detector, info: ModelInfo, path: Path, request:
         raise InputError(
             "aotinductor: no C++ compiler is found, install g++ or let the variable CXX name one"
         ) from None
-    program = capture(detector, info, request)
+    program = capture(detector, info, options)
     content = io.BytesIO()
     with quiet():
         torch._inductor.aoti_compile_and_package(
             program, package_path=content, inductor_configs={"aot_inductor.metadata": info.to_metadata()}
         )
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
-def export_torchscript(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
-    """Write what `torch.jit.load` reads, in Python and in C++."""
+def export_torchscript(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
+    """Write a TorchScript file, for Python and C++."""
     images, _ = sample(info, any_size=False)
     content = io.BytesIO()
     with torch.no_grad(), quiet():
         traced = torch.jit.trace(DetectionsGraph(copy.deepcopy(detector)).eval(), images)
         torch.jit.save(traced, content, _extra_files={FACTS: json.dumps(info.to_metadata())})
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
-def capture(detector: Detector, info: ModelInfo, request: Request) -> torch.export.ExportedProgram:
-    """The detector as a program of torch.export."""
-    images, open_axes = sample(info, request.any_size)
+def capture(detector: Detector, info: ModelInfo, options: ExportOptions) -> torch.export.ExportedProgram:
+    """Return the detector as a torch.export program."""
+    images, open_axes = sample(info, options.any_size)
     graph = DetectionsGraph(copy.deepcopy(detector)).eval()
     return torch.export.export(graph, (images,), dynamic_shapes={"images": open_axes})
 
 
 class ProgramSession:
-    """An exported program run by torch on the CPU.
+    """Session that runs an exported program with torch on the CPU.
 
     Args:
-        run: (B, 3, H, W) uint8 -> boxes, scores, labels. info: of its file. any_size: whether it takes other sizes.
+        run: function from (B, 3, H, W) uint8 to boxes, scores and labels.
+        info: metadata of the file.
+        any_size: whether it takes inputs of any size.
     """
 
     def __init__(self, run: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], info: ModelInfo, any_size: bool) -> None:
@@ -94,11 +96,11 @@ class ProgramSession:
 
 
 def open_program(path: Path) -> ProgramSession:
-    """Load a program of torch.export."""
+    """Load a torch.export program."""
     found = {FACTS: ""}
     try:
         program = torch.export.load(path, extra_files=found)
-    except Exception as error:  # of a damaged file torch raises whatever its parts do
+    except Exception as error:  # torch raises errors of any type for a damaged file
         raise _unreadable(path, error) from None
     info = _info(found[FACTS], path)
     (images,) = (node for node in program.graph.nodes if node.name == "images")
@@ -106,7 +108,7 @@ def open_program(path: Path) -> ProgramSession:
 
 
 def open_aotinductor(path: Path) -> ProgramSession:
-    """Load a compiled package."""
+    """Load an AOTInductor package."""
     try:
         package = torch._inductor.aoti_load_package(str(path))
         facts = package.loader.get_metadata()

@@ -1,4 +1,4 @@
-"""A folder for the browser: the model, a page that shows what it finds, and ONNX Runtime for the web."""
+"""Export a folder for browsers: the model, a page that shows its detections, and ONNX Runtime Web."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.exporting.onnx import export_onnx
-from centerx.exporting.registry import Request
-from centerx.files import json_text, new_files, write_whole
+from centerx.exporting.registry import ExportOptions
+from centerx.files import json_text, new_files, write_atomic
 from centerx.runtime.info import LETTERBOX, ModelInfo
 
 PAGE = Path(__file__).with_name("page")
@@ -24,21 +24,23 @@ WRITTEN = {*PAGE_FILES, *RUNTIME_FILES, "model.onnx", "model.json"}
 RUNTIME_VARIABLE = "CENTERX_ORT_WEB"
 
 
-def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_web(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write a folder that any web server can serve.
 
     Args:
-        detector: what to export; not changed. info: what `model.json` says of it.
-        path: the folder; one written before is replaced. request: what of the model is wanted.
+        detector: the detector; not changed.
+        info: content of `model.json`.
+        path: the folder. An earlier export there is replaced.
+        options: precision of the model.
 
     Raises:
-        InputError: `path` holds something else, or ONNX Runtime for the web cannot be had.
+        InputError: `path` has other content, or ONNX Runtime Web is not available.
     """
     check_replaceable(path)
     runtime = find_runtime()
     with new_files(path) as made:
         made.mkdir()
-        export_onnx(detector, info, made / "model.onnx", request)
+        export_onnx(detector, info, made / "model.onnx", options)
         facts = {
             "task": info.task,
             "class_names": info.class_names,
@@ -52,10 +54,10 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, request: Request
 
 
 def check_replaceable(path: Path) -> None:
-    """Nothing may lie at a folder's place but what an export before left there.
+    """Raise unless a path is free or holds an earlier export.
 
     Raises:
-        InputError: a file lies there, or the folder holds anything else.
+        InputError: the path is a file, or a folder with other files.
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: a file where the folder of the page belongs, move it or choose another --out")
@@ -65,10 +67,10 @@ def check_replaceable(path: Path) -> None:
 
 
 def find_runtime() -> Path:
-    """Return a folder with RUNTIME_FILES: the one that CENTERX_ORT_WEB names, or the cache, filled by npm at first.
+    """Return a folder with RUNTIME_FILES: the one in CENTERX_ORT_WEB, or a cache that npm fills at the first use.
 
     Raises:
-        InputError: the folder named lacks them; npm is absent or cannot fetch them.
+        InputError: the folder in CENTERX_ORT_WEB lacks a file, or npm is missing or cannot download them.
     """
     named = os.environ.get(RUNTIME_VARIABLE)
     if named:
@@ -87,10 +89,14 @@ def find_runtime() -> Path:
 
 
 def fetch_runtime(package: str, folder: Path) -> None:
-    """Put RUNTIME_FILES of an npm package into a folder.
+    """Download RUNTIME_FILES of an npm package.
+
+    Args:
+        package: name and version, such as `onnxruntime-web@1.20.0`.
+        folder: where the files are written.
 
     Raises:
-        InputError: npm is absent or cannot fetch it.
+        InputError: npm is missing or cannot download the package.
     """
     npm = shutil.which("npm")
     otherwise = f"or let {RUNTIME_VARIABLE} name the folder dist of that package"
@@ -114,4 +120,4 @@ def fetch_runtime(package: str, folder: Path) -> None:
             for name in RUNTIME_FILES:
                 member = archive.extractfile(f"package/dist/{name}")
                 assert member is not None
-                write_whole(folder / name, member.read())
+                write_atomic(folder / name, member.read())

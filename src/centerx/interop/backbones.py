@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor
 
-from centerx.interop.origin import Names, Network, Shapes, has
+from centerx.interop.source_code import Names, Network, Shapes, has
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 SIZES = ("002", "004", "006", "008", "016", "032", "040", "064", "080", "120", "160", "320")

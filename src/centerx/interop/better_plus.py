@@ -9,8 +9,8 @@ from centerx.interop.keys import (
     CENTERX,
     MANY_EPOCHS,
     Dialect,
-    Fate,
     Flat,
+    Outcome,
     as_list,
     colours,
     drop,
@@ -40,23 +40,25 @@ def recognises(given: Flat) -> bool:
     return "MODEL.CENTERNET.IN_FEATURES" in given or (isinstance(length, int) and length >= MANY_EPOCHS)
 
 
-def epochs(value: Any, c: Flat) -> Fate:
+def epochs(value: Any, c: Flat) -> Outcome:
     """Steps -> passes over the data, where its number of pictures is known."""
     batch, pictures = c["SOLVER.IMS_PER_BATCH"], pictures_of(c)
     steps = f"{value} steps of {batch} pictures"
     if pictures is None:
         unknown = ", ".join(name for name in named(c, "TRAIN") if name not in PICTURES) or "the training data"
-        return Fate({}, f"{steps}: set train.epochs to {value * batch} / the number of pictures of {unknown}")
+        return Outcome({}, f"{steps}: set train.epochs to {value * batch} / the number of pictures of {unknown}")
     exact = value * batch / pictures
-    return Fate({"train.epochs": max(round(exact), 1)}, f"{steps}: {value} * {batch} / {pictures} = {exact:.1f} epochs")
+    return Outcome(
+        {"train.epochs": max(round(exact), 1)}, f"{steps}: {value} * {batch} / {pictures} = {exact:.1f} epochs"
+    )
 
 
-def evaluations(value: Any, c: Flat) -> Fate:
+def evaluations(value: Any, c: Flat) -> Outcome:
     """Steps between them -> epochs; 0 is once, at the end."""
     pictures, value = pictures_of(c), value or c["SOLVER.MAX_ITER"]
     if pictures is None:
-        return Fate({}, "counts steps: set train.val_every in epochs")
-    return Fate({"train.val_every": max(round(value * c["SOLVER.IMS_PER_BATCH"] / pictures), 1)}, "in epochs")
+        return Outcome({}, "counts steps: set train.val_every in epochs")
+    return Outcome({"train.val_every": max(round(value * c["SOLVER.IMS_PER_BATCH"] / pictures), 1)}, "in epochs")
 
 
 def pictures_of(c: Flat) -> int | None:
@@ -65,16 +67,16 @@ def pictures_of(c: Flat) -> int | None:
     return sum(each for each in counts if each) if counts and all(counts) else None
 
 
-def pipeline(value: Any, c: Flat) -> Fate:
+def pipeline(value: Any, c: Flat) -> Outcome:
     """Colours, and what sets the size of a picture: windows, or a length of the shorter side."""
     steps = {name: arguments or {} for name, arguments in value}
-    fate = colours([step for step in value if step[0] not in ("CenterAffine", "ResizeShortestEdge")], c)
+    outcome = colours([step for step in value if step[0] not in ("CenterAffine", "ResizeShortestEdge")], c)
     if "CenterAffine" in steps:
         width, height = steps["CenterAffine"]["output_size"]
         size = in_frames(height, width)
         windows = {"augment.scale": WINDOW_ZOOM, "augment.shift": WINDOW_SHIFT, "data.input_size": size}
         why = "CenterAffine: windows of 0.6 to 1.3 times the longer side; how far they move is about that of 640 x 480"
-        return Fate(windows | fate.ours, "; ".join(filter(None, (why, fate.why))))
+        return Outcome(windows | outcome.ours, "; ".join(filter(None, (why, outcome.why))))
     if "ResizeShortestEdge" in steps:
         arguments = steps["ResizeShortestEdge"]
         edges = {
@@ -82,30 +84,30 @@ def pipeline(value: Any, c: Flat) -> Fate:
             "augment.long_side": arguments["max_size"],
             "augment.short_sides_between": arguments.get("sample_style", "range") == "range",
         }
-        return Fate(edges | fate.ours, fate.why)
+        return Outcome(edges | outcome.ours, outcome.why)
     why = "pictures keep their own size there; here they are fitted into data.input_size: set it"
-    return fate._replace(why="; ".join(filter(None, (why, fate.why))))
+    return outcome._replace(why="; ".join(filter(None, (why, outcome.why))))
 
 
-def overlap(value: Any, _: Flat) -> Fate:
+def overlap(value: Any, _: Flat) -> Outcome:
     """The overlap at which our radius of a square object is what it has there, by CenterNet's larger formula.
 
     There the radius of a side is 2 (sqrt(t) - t), here (1 - sqrt(t)) / 2.
     """
     ours = (1 - 4 * (value**0.5 - value)) ** 2
-    return Fate(
+    return Outcome(
         {"loss.min_overlap": round(ours, 4)}, "its radius is larger by the same number; so square objects agree"
     )
 
 
-def backbone(value: Any, c: Flat) -> Fate:
+def backbone(value: Any, c: Flat) -> Outcome:
     """A ResNet of torchvision."""
     if value not in ("build_torch_backbone", "build_resnet_backbone"):
         raise ValueError("it has build_torch_backbone, and build_resnet_backbone of detectron2")
     why = "by its timm name"
     if value == "build_resnet_backbone":
         why += "; detectron2's takes its strides in other convolutions"
-    return Fate({"model.backbone": f"resnet{c['MODEL.RESNETS.DEPTH']}.tv_in1k"}, why)
+    return Outcome({"model.backbone": f"resnet{c['MODEL.RESNETS.DEPTH']}.tv_in1k"}, why)
 
 
 UNREAD = drop("its programs do not read it: MODEL.CENTERNET.TRAIN_PIPELINES says the size")

@@ -14,10 +14,10 @@ from google.protobuf import text_format
 from onnx import NodeProto, numpy_helper
 
 from centerx.detector import Detector
+from centerx.exporting.common import node_location, require_supported
 from centerx.exporting.graphs import PooledMapsGraph, output_names
-from centerx.exporting.lacking import place_of, refuse
 from centerx.exporting.onnx import trace
-from centerx.exporting.registry import Request
+from centerx.exporting.registry import ExportOptions
 from centerx.files import new_files
 from centerx.interop.caffe_schema import NetParameter
 from centerx.runtime.info import ModelInfo
@@ -25,7 +25,7 @@ from centerx.runtime.info import ModelInfo
 Attributes = dict[str, Any]
 
 
-def export_caffe(detector: Detector, info: ModelInfo, path: Path, request: Request) -> None:
+def export_caffe(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
     """Write `path`, NAME.prototxt, whose comments say what the model is, and its weights, NAME.caffemodel.
 
     Raises:
@@ -33,12 +33,12 @@ def export_caffe(detector: Detector, info: ModelInfo, path: Path, request: Reque
     """
     graph = PooledMapsGraph(copy.deepcopy(detector)).eval()
     net = convert(
-        trace(graph, torch.zeros((1, 3, *info.input_hw)), {}, output_names(detector.model.task, request.outputs))
+        trace(graph, torch.zeros((1, 3, *info.input_hw)), {}, output_names(detector.model.task, options.outputs))
     )
     weights = net.SerializeToString()
     for layer in net.layer:
         layer.ClearField("blobs")
-    facts = info.to_metadata() | {"outputs": request.outputs}
+    facts = info.to_metadata() | {"outputs": options.outputs}
     comments = "".join(f"# {key}: {value}\n" for key, value in facts.items())
     with new_files(path) as made:
         made.write_text(comments + text_format.MessageToString(net), encoding="utf-8")
@@ -111,8 +111,8 @@ def convert(model: onnx.ModelProto) -> Any:
             OPERATORS[node.op_type](caffe, node, attributes)
         except Unsupported as error:
             what = f"{node.op_type} with {error}" if str(error) else node.op_type
-            unsupported.append((what, place_of(node, caffe.constants)))
-    refuse("caffe", unsupported)
+            unsupported.append((what, node_location(node, caffe.constants)))
+    require_supported("caffe", unsupported)
     return caffe.net
 
 

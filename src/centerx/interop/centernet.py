@@ -6,7 +6,7 @@ from typing import Any
 
 from centerx.errors import InputError
 from centerx.interop.backbones import DLA_UNUSED, RESNETS, below, find_timm
-from centerx.interop.origin import IMAGENET, Names, Network, Origin, Shapes, has, rows
+from centerx.interop.source_code import IMAGENET, Names, Network, Shapes, SourceCode, has, rows
 
 BRANCHES = (("heatmap", "hm"), ("size", "wh"), ("offset", "reg"))
 HEAD: Names = tuple((rf"head\.{ours}\.", f"{theirs}.") for ours, theirs in BRANCHES)
@@ -145,7 +145,7 @@ def recognise_ctdet(shapes: Shapes) -> Network | None:
     return None
 
 
-CENTERNET = Origin(
+CENTERNET = SourceCode(
     "CenterNet",
     "resdcn_18 to resdcn_152, res_18 to res_152, dla_34, dlav0_34, hourglass",
     recognise,

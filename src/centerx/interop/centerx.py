@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from centerx.interop.backbones import PYCLS_REGNET, REGNETS, RESNETS, STAGED_RESNET, below, find_timm
-from centerx.interop.origin import IMAGENET, Names, Network, Origin, Shapes, has, rows
+from centerx.interop.source_code import IMAGENET, Names, Network, Shapes, SourceCode, has, rows
 
 CONVOLUTIONS = {  # ours -> (our part, theirs) of the 3x3 convolution
     "modulated": ((r"0\.offset\.", "dcn.offset_mask_conv."), (r"0\.", "dcn.dcnv2.")),
@@ -66,7 +66,7 @@ def recognise_staged(shapes: Shapes) -> Network | None:
     return network(shapes, find_timm(shapes, names, RESNETS)[0], names)
 
 
-CENTERX = Origin(
+CENTERX = SourceCode(
     "centerX",
     "ResNet and RegNet, with plain, deformable or modulated convolutions",
     recognise,
@@ -74,7 +74,7 @@ CENTERX = Origin(
     *IMAGENET,
     resize="shortest edge, longest side at most 512, padded on the right and at the bottom with the mean colour",
 )
-BETTER = Origin(
+BETTER = SourceCode(
     "CenterNet-better(-plus)",
     "ResNet, with deformable or modulated convolutions",
     recognise_staged,

@@ -11,10 +11,10 @@ import yaml
 
 from centerx.config.load import parse_config
 from centerx.errors import InputError
-from centerx.files import quoted, write_whole
+from centerx.files import quoted, write_atomic
 from centerx.interop import better_plus
 from centerx.interop.foreign import in_place_of
-from centerx.interop.keys import BY_ITS_CODE, CENTERX, Dialect, Fate, Flat, fate_of
+from centerx.interop.keys import BY_ITS_CODE, CENTERX, Dialect, Flat, Outcome, outcome_of
 
 MAX_DEPTH = 16
 # Sections of detectron2's other detectors
@@ -26,12 +26,12 @@ class Row(NamedTuple):
     """What became of a key.
 
     Attributes:
-        key, value: theirs. fate: `kept as ..`, `renamed to ..` (the same said otherwise) or `dropped: ..`.
+        key, value: theirs. outcome: `kept as ..`, `renamed to ..` (the same said otherwise) or `dropped: ..`.
     """
 
     key: str
     value: str
-    fate: str
+    outcome: str
 
 
 def import_config(path: Path, out: Path) -> None:
@@ -60,10 +60,10 @@ def import_config(path: Path, out: Path) -> None:
     text = header(path, out, dialect, to_fill) + yaml.safe_dump(
         ours, sort_keys=False, allow_unicode=True, default_flow_style=None
     )
-    write_whole(out, text.encode("utf-8"))
+    write_atomic(out, text.encode("utf-8"))
     for row in rows:
         print(" | ".join(row))
-    counts = {word: sum(row.fate.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}
+    counts = {word: sum(row.outcome.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}
     print(f"{out}: {', '.join(f'{count} keys {word}' for word, count in counts.items())}; fill in {to_fill}")
 
 
@@ -96,29 +96,29 @@ def header(path: Path, out: Path, dialect: Dialect, to_fill: str) -> str:
 
 
 def translate(given: Flat) -> tuple[dict[str, Any], list[Row]]:
-    """A flat configuration -> our tree, and the fate of each key, of the defaults that matter too."""
+    """A flat configuration -> our tree, and the outcome of each key, of the defaults that matter too."""
     dialect = dialect_of(given)
     whole = dialect.defaults | dict(given)
     ours = dict(BY_ITS_CODE)
     rows = []
     for key in sorted(whole):
-        fate = fate_of(key, whole, dialect)
-        ours |= fate.ours
-        if key in given or fate.ours:
-            rows.append(Row(key, f"{whole[key]}{'' if key in given else ' (default)'}", told(fate, whole[key])))
+        outcome = outcome_of(key, whole, dialect)
+        ours |= outcome.ours
+        if key in given or outcome.ours:
+            rows.append(Row(key, f"{whole[key]}{'' if key in given else ' (default)'}", told(outcome, whole[key])))
     return nested(ours), rows
 
 
-def told(fate: Fate, value: Any) -> str:
+def told(outcome: Outcome, value: Any) -> str:
     """One line."""
-    if fate.into:
-        return f"renamed to a part of {fate.into}"
-    if not fate.ours:
-        return f"dropped: {fate.why}"
-    why = f" ({fate.why})" if fate.why else ""
-    if all(each == value for each in fate.ours.values()):
-        return f"kept as {', '.join(fate.ours)}{why}"
-    return f"renamed to {', '.join(f'{key}={each}' for key, each in fate.ours.items())}{why}"
+    if outcome.into:
+        return f"renamed to a part of {outcome.into}"
+    if not outcome.ours:
+        return f"dropped: {outcome.why}"
+    why = f" ({outcome.why})" if outcome.why else ""
+    if all(each == value for each in outcome.ours.values()):
+        return f"kept as {', '.join(outcome.ours)}{why}"
+    return f"renamed to {', '.join(f'{key}={each}' for key, each in outcome.ours.items())}{why}"
 
 
 def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

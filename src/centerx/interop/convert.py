@@ -17,18 +17,18 @@ from centerx.config import Config, dump_config
 from centerx.config.load import parse_config
 from centerx.detector import Detector
 from centerx.errors import InputError
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.interop import backbones
 from centerx.interop.centernet import CENTERNET
 from centerx.interop.centerx import BETTER, CENTERX
 from centerx.interop.checkpoint import read_checkpoint
 from centerx.interop.coco_names import COCO_NAMES
-from centerx.interop.origin import Network, Origin, rows
+from centerx.interop.source_code import Network, SourceCode, rows
 from centerx.model_file import save_model
 
 logger = logging.getLogger(__name__)
 
-ORIGINS = (CENTERX, BETTER, CENTERNET)
+SOURCE_CODES = (CENTERX, BETTER, CENTERNET)
 LISTED = 6  # names of tensors in an error, of each kind
 PREFIX = "backbone.net."  # ours, of the names of timm
 LAST = "head.heatmap.2.weight"  # ours; has a row for each class
@@ -63,7 +63,7 @@ def import_checkpoint(
         path: of CenterNet, centerX, CenterNet-better(-plus), or of a bare backbone.
         out: a model file; of a bare backbone its weights by timm's names, for `model.pretrained`.
         class_names: of the heatmap's channels; of 80 those of COCO are the default.
-        colour, mean, std: as it was trained with, where that is not what its origin publishes.
+        colour, mean, std: as it was trained with, where that is not what its code publishes.
         ema: take the moving average of the weights, or not; without it where there is one.
 
     Raises:
@@ -73,25 +73,25 @@ def import_checkpoint(
     if LAST in state:
         raise InputError(f"{path}: is a model of this program already, use it as it is")
     try:
-        state, origin, network = recognise(state)
+        state, code, network = recognise(state)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if network is None:
-        known = "; ".join(f"{origin.name} ({origin.networks})" for origin in ORIGINS)
+        known = "; ".join(f"{code.name} ({code.networks})" for code in SOURCE_CODES)
         raise InputError(
             f"{path}: unknown architecture, known are: {known}; backbones: ResNet, RegNet and MobileNet v2 of "
             f"torchvision or timm, {', '.join(backbones.OTHERS)} of timm"
         )
     if network.left:
         logger.warning(f"{path}: {network.name} has more than a detector, left out: {', '.join(network.left)}")
-    if origin is None:
+    if code is None:
         return save_backbone(out, state, network, path)
-    due = network.pixels or (origin.mean, origin.std)
-    pixels = Pixels(colour or origin.colour, mean or due[0], std or due[1])
+    due = network.pixels or (code.mean, code.std)
+    pixels = Pixels(colour or code.colour, mean or due[0], std or due[1])
     detector, config = convert(state, network, class_names, pixels, path)
-    note = {"code": origin.name, "network": network.name, **pixels._asdict(), "resize": origin.resize}
+    note = {"code": code.name, "network": network.name, **pixels._asdict(), "resize": code.resize}
     save_model(out, detector, model_info(config)._replace(origin=json.dumps(note)), dump_config(config))
-    return f"{origin.name}, {network.name}, {len(config.classes or ())} classes, {pixels.colour} pixels"
+    return f"{code.name}, {network.name}, {len(config.classes or ())} classes, {pixels.colour} pixels"
 
 
 def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, where: Path) -> str:
@@ -99,20 +99,20 @@ def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, wher
     own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
     weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
     weights |= select(state, network, own, where)
-    write_whole(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
+    write_atomic(out, save({name.removeprefix(PREFIX): value.contiguous() for name, value in weights.items()}))
     return f"backbone {network.name}, for model.pretrained of model.backbone={network.model['backbone']}"
 
 
-def recognise(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Origin | None, Network | None]:
+def recognise(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], SourceCode | None, Network | None]:
     """A state without what all of its names begin with, whose it is and what; neither where it is not known.
 
     Raises:
         InputError: it is known, and no detector.
     """
     shapes = {name: tuple(value.shape) for name, value in state.items()}
-    for origin in ORIGINS:
-        if network := origin.recognise(shapes):
-            return state, origin, network
+    for code in SOURCE_CODES:
+        if network := code.recognise(shapes):
+            return state, code, network
     if network := backbones.recognise(shapes):
         return state, None, network
     first, *others = {name.partition(".")[0] for name in state}

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.errors import InputError
+from centerx.geometry import INPUT_MULTIPLE
 from centerx.interop.data_names import class_names, data_entry, named
 
 Flat = Mapping[str, Any]  # dotted key of theirs -> value
 
 
-class Fate(NamedTuple):
+class Outcome(NamedTuple):
     """What became of a key.
 
     Attributes:
@@ -26,7 +27,7 @@ class Fate(NamedTuple):
     into: str = ""
 
 
-Rule = Callable[[Any, Flat], Fate]  # its value, the whole configuration
+Rule = Callable[[Any, Flat], Outcome]  # its value, the whole configuration
 
 
 class Dialect(NamedTuple):
@@ -152,7 +153,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def fate_of(key: str, whole: Flat, dialect: Dialect) -> Fate:
+def outcome_of(key: str, whole: Flat, dialect: Dialect) -> Outcome:
     """What becomes of a key of a configuration that holds all defaults of its dialect.
 
     Raises:
@@ -160,7 +161,7 @@ def fate_of(key: str, whole: Flat, dialect: Dialect) -> Fate:
     """
     rule = dialect.rules.get(key)
     if rule is None:
-        return Fate({}, "its programs read no such key")
+        return Outcome({}, "its programs read no such key")
     try:
         return rule(whole[key], whole)
     except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
@@ -169,33 +170,33 @@ def fate_of(key: str, whole: Flat, dialect: Dialect) -> Fate:
 
 def keep(*ours: str) -> Rule:
     """The value as it is."""
-    return lambda value, _: Fate(dict.fromkeys(ours, value))
+    return lambda value, _: Outcome(dict.fromkeys(ours, value))
 
 
 def drop(why: str) -> Rule:
     """For a reason."""
-    return lambda *_: Fate({}, why)
+    return lambda *_: Outcome({}, why)
 
 
 def part_of(ours: str) -> Rule:
     """Another key says it too."""
-    return lambda *_: Fate({}, into=ours)
+    return lambda *_: Outcome({}, into=ours)
 
 
 def of_schedule(name: str, rule: Rule) -> Rule:
     """Only where the schedule has it."""
     due = f"of {name} alone"
-    return lambda value, c: rule(value, c) if c["SOLVER.LR_SCHEDULER_NAME"] == name else Fate({}, due)
+    return lambda value, c: rule(value, c) if c["SOLVER.LR_SCHEDULER_NAME"] == name else Outcome({}, due)
 
 
 def only(section: str, rule: Rule) -> Rule:
     """Only where a section is enabled."""
-    return lambda value, c: rule(value, c) if c[section] else Fate({}, f"{section} is off")
+    return lambda value, c: rule(value, c) if c[section] else Outcome({}, f"{section} is off")
 
 
 def same_as_ours(due: Any, otherwise: str) -> Rule:
     """A value that ours always has."""
-    return lambda value, _: Fate({}, f"always {due} here" if value == due else otherwise)
+    return lambda value, _: Outcome({}, f"always {due} here" if value == due else otherwise)
 
 
 def constant(term: str) -> Rule:
@@ -203,20 +204,20 @@ def constant(term: str) -> Rule:
     return only("MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE", keep(f"loss.constant.{term}", f"distill.constant.{term}"))
 
 
-def architecture(value: Any, _: Flat) -> Fate:
+def architecture(value: Any, _: Flat) -> Outcome:
     """The detector, which must be this one."""
     if str(value).casefold() != "centernet":
         raise InputError(
             f"MODEL.META_ARCHITECTURE: {value!r} is another detector, of detectron2 or a project upon it; only "
             "CenterNet's, of centerX or CenterNet-better-plus, can be imported"
         )
-    return Fate({}, "there is one")
+    return Outcome({}, "there is one")
 
 
-def relative_size(value: Any, _: Flat) -> Fate:
+def relative_size(value: Any, _: Flat) -> Outcome:
     """A list with a value for each teacher, of which ours has one for all."""
     differ = len(set(as_list(value))) > 1
-    return Fate({"distill.relative_size": as_list(value)[0]}, "one for all teachers: the first's" if differ else "")
+    return Outcome({"distill.relative_size": as_list(value)[0]}, "one for all teachers: the first's" if differ else "")
 
 
 KD_TERMS = {"heatmap": "CLS", "size": "WH", "offset": "REG"}  # ours -> their part of KD_.._WEIGHT
@@ -243,7 +244,7 @@ def shared_weight(weights: list[float]) -> float:
 def teacher_weight(term: str) -> Rule:
     """A term's weight, in which KD_WEIGHT goes up."""
 
-    def product(_: Any, c: Flat) -> Fate:
+    def product(_: Any, c: Flat) -> Outcome:
         weights = teacher_weights(term, c)
         why = "KD_WEIGHT times it"
         if len(set(weights)) > 1:
@@ -253,7 +254,7 @@ def teacher_weight(term: str) -> Rule:
                 if c[COMMUNISM]
                 else f": distill.teachers[].weight.{term} is relative to it"
             )
-        return Fate({f"distill.{term}": shared_weight(weights)}, why)
+        return Outcome({f"distill.{term}": shared_weight(weights)}, why)
 
     return only("MODEL.CENTERNET.KD.ENABLED", product)
 
@@ -267,32 +268,32 @@ def relative_weights(number: int, c: Flat) -> dict[str, float]:
     return {term: weight for term, weight in own.items() if weight != 1 and any(of_terms[term])}
 
 
-def backbone(_: Any, c: Flat) -> Fate:
+def backbone(_: Any, c: Flat) -> Outcome:
     """The timm name, with the weights that the original has: torchvision's, or those of pycls."""
     if c["MODEL.BACKBONE.NAME"] not in BACKBONES:
         raise ValueError(f"it has {', '.join(BACKBONES)}")
     if c["MODEL.BACKBONE.NAME"] != "build_regnet":
         torchvision = c["MODEL.BACKBONE.NAME"] == "build_torch_backbone"
         depth = c.get("MODEL.RESNETS.DEPTH", 50) if torchvision else c["MODEL.BACKBONE.DEPTH"]
-        return Fate({"model.backbone": f"resnet{depth}.tv_in1k"}, "by its timm name")
+        return Outcome({"model.backbone": f"resnet{depth}.tv_in1k"}, "by its timm name")
     depth = str(c["MODEL.BACKBONE.STR_DEPTH"]).upper().removesuffix("MF")
     family = "y" if depth.endswith("Y") else "x"
     size = int(depth.rstrip("XY")) // 100
-    return Fate({"model.backbone": f"regnet{family}_{size:03d}.pycls_in1k"}, "by its timm name")
+    return Outcome({"model.backbone": f"regnet{family}_{size:03d}.pycls_in1k"}, "by its timm name")
 
 
-def convolution(_: Any, c: Flat) -> Fate:
+def convolution(_: Any, c: Flat) -> Outcome:
     """Plain or deformable convolutions of the neck."""
     deformable = "modulated" if c["MODEL.CENTERNET.MODULATE_DEFORM"] else "deformable"
     conv = deformable if c["MODEL.CENTERNET.USE_DEFORM"] else "plain"
-    return Fate({"model.neck.conv": conv})
+    return Outcome({"model.neck.conv": conv})
 
 
-def start(value: Any, _: Flat) -> Fate:
+def start(value: Any, _: Flat) -> Outcome:
     """Weights to start from."""
     if not value or "://" in str(value):
-        return Fate({}, "ImageNet weights of a backbone are those of model.pretrained")
-    return Fate({"train.init": checkpoint(value)}, "`centerx import` converts the checkpoint")
+        return Outcome({}, "ImageNet weights of a backbone are those of model.pretrained")
+    return Outcome({"train.init": checkpoint(value)}, "`centerx import` converts the checkpoint")
 
 
 def checkpoint(path: str) -> str:
@@ -300,7 +301,7 @@ def checkpoint(path: str) -> str:
     return str(Path(path).with_suffix(".safetensors"))
 
 
-def teachers(value: Any, c: Flat) -> Fate:
+def teachers(value: Any, c: Flat) -> Outcome:
     """Model files, each with its classes."""
     ends = [0, *c["MODEL.CENTERNET.KD.KD_CLS_INDEX"]]
     names = class_names(c)
@@ -312,7 +313,7 @@ def teachers(value: Any, c: Flat) -> Fate:
         if weight := relative_weights(number, c):
             entry["weight"] = weight
         entries.append(entry)
-    return Fate(
+    return Outcome(
         {"distill.teachers": entries, "distill.loss": "article", "distill.features": 0.0},
         "`centerx import` converts the checkpoints",
     )
@@ -321,36 +322,40 @@ def teachers(value: Any, c: Flat) -> Fate:
 def data(ours: str) -> Rule:
     """Entries by the names of data sets."""
 
-    def entries(value: Any, _: Flat) -> Fate:
+    def entries(value: Any, _: Flat) -> Outcome:
         told = ["paths are guesses: fill them in"]
         for name in as_list(value):
             if data_entry(name).get("only_with_objects"):
                 labels = data_entry(name)["classes"]
                 both = "; there only those that show both" if len(labels) > 1 else ", as there"
                 told.append(f"of {name} only_with_objects loads the pictures that show {' or '.join(labels)}{both}")
-        return Fate({ours: [data_entry(name) for name in as_list(value)]}, "; ".join(told))
+        return Outcome({ours: [data_entry(name) for name in as_list(value)]}, "; ".join(told))
 
     return entries
 
 
-def classes(value: Any, c: Flat) -> Fate:
+def classes(value: Any, c: Flat) -> Outcome:
     """Class names, where those of the data sets are as many."""
     names = class_names(c)
-    return Fate({"classes": names}, "by name") if len(names) == value else Fate({}, "the data sets tell the classes")
+    return (
+        Outcome({"classes": names}, "by name") if len(names) == value else Outcome({}, "the data sets tell the classes")
+    )
 
 
-def sides_of_training(value: Any, c: Flat) -> Fate:
+def sides_of_training(value: Any, c: Flat) -> Outcome:
     """Multi-scale training, but for the fixed size of `Resize`."""
     if c["MODEL.CENTERNET.RESIZE_TYPE"] == "Resize":
-        return Fate({}, "RESIZE_TYPE Resize: one size, data.input_size; pictures keep their shape here")
+        return Outcome({}, "RESIZE_TYPE Resize: one size, data.input_size; pictures keep their shape here")
     if unresized("TRAIN", c):
-        return Fate({"augment.short_sides": []}, "unresized there; here pictures are fitted into data.input_size")
-    return Fate({"augment.short_sides": as_list(value)})
+        return Outcome({"augment.short_sides": []}, "unresized there; here pictures are fitted into data.input_size")
+    return Outcome({"augment.short_sides": as_list(value)})
 
 
-def longest_side(value: Any, c: Flat) -> Fate:
+def longest_side(value: Any, c: Flat) -> Outcome:
     """Of training."""
-    return Fate({"augment.long_side": value}) if not unresized("TRAIN", c) else Fate({}, into="augment.short_sides")
+    return (
+        Outcome({"augment.long_side": value}) if not unresized("TRAIN", c) else Outcome({}, into="augment.short_sides")
+    )
 
 
 def unresized(part: str, c: Flat) -> bool:
@@ -358,31 +363,31 @@ def unresized(part: str, c: Flat) -> bool:
     return not any(as_list(c[f"INPUT.MIN_SIZE_{part}"])) or c[f"INPUT.MAX_SIZE_{part}"] == 1
 
 
-def input_size(_: Any, c: Flat) -> Fate:
+def input_size(_: Any, c: Flat) -> Outcome:
     """Height and width of evaluation, in multiples of 32."""
     if unresized("TEST", c):
         why = "unresized there, each picture in its own size; here one frame holds all: "
         if all(data_entry(name)["path"].startswith("datasets/coco") for name in named(c, "TEST")):
-            return Fate({"data.input_size": [COCO_SIDE] * 2}, f"{why}no side of COCO's pictures is longer")
-        return Fate({}, f"{why}set data.input_size to that of your largest picture, in multiples of 32")
+            return Outcome({"data.input_size": [COCO_SIDE] * 2}, f"{why}no side of COCO's pictures is longer")
+        return Outcome({}, f"{why}set data.input_size to that of your largest picture, in multiples of 32")
     short, long = c["INPUT.MIN_SIZE_TEST"], c["INPUT.MAX_SIZE_TEST"]
     size = in_frames(min(short, long), long)
-    return Fate({"data.input_size": size}, "one frame for all pictures, of landscape format")
+    return Outcome({"data.input_size": size}, "one frame for all pictures, of landscape format")
 
 
 def in_frames(*sides: int) -> list[int]:
     """Sides in pixels, up to the next multiples of 32."""
-    return [-(-side // 32) * 32 for side in sides]
+    return [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in sides]
 
 
-def crop(value: Any, c: Flat) -> Fate:
+def crop(value: Any, c: Flat) -> Outcome:
     """The window, where it is relative."""
     if not str(c["INPUT.CROP.TYPE"]).startswith("relative"):
-        return Fate({}, "windows are relative to the picture here")
-    return Fate({"augment.crop": c["INPUT.CROP.TYPE"], "augment.crop_size": list(c["INPUT.CROP.SIZE"])})
+        return Outcome({}, "windows are relative to the picture here")
+    return Outcome({"augment.crop": c["INPUT.CROP.TYPE"], "augment.crop_size": list(c["INPUT.CROP.SIZE"])})
 
 
-def colours(value: Any, c: Flat) -> Fate:
+def colours(value: Any, c: Flat) -> Outcome:
     """The changes that have a counterpart, by torchvision's names."""
     steps = dict(value)
     jitter = {
@@ -398,83 +403,87 @@ def colours(value: Any, c: Flat) -> Fate:
     left = set(steps) - {"RandomFlip", "RandomBrightness", "RandomContrast", "RandomSaturation", "RandomLighting"}
     flip = 0.5 if "RandomFlip" in steps else 0.0
     why = f"without {', '.join(sorted(left))}" if left else ""
-    return Fate({"augment.flip": flip, "augment.colour": ours}, why)
+    return Outcome({"augment.flip": flip, "augment.colour": ours}, why)
 
 
-def imgaug(value: Any, c: Flat) -> Fate:
+def imgaug(value: Any, c: Flat) -> Outcome:
     """The set of imgaug, on a share of the pictures."""
     if value >= 1:
-        return Fate({}, "1 or more: off")
+        return Outcome({}, "1 or more: off")
     steps = colours(c["MODEL.CENTERNET.TRAIN_PIPELINES"], c).ours["augment.colour"]
-    return Fate({"augment.colour": steps}, "without superpixels and emboss; augment.perspective has its perspective")
+    return Outcome({"augment.colour": steps}, "without superpixels and emboss; augment.perspective has its perspective")
 
 
-def epochs(value: Any, c: Flat) -> Fate:
+def epochs(value: Any, c: Flat) -> Outcome:
     """Passes over the data, those of SWA included."""
     why = "it means epochs" if value < MANY_EPOCHS else "it means epochs in centerX; where steps are meant, set epochs"
-    return Fate({"train.epochs": value + (c["SOLVER.SWA.ITER"] if c["SOLVER.SWA.ENABLED"] else 0)}, why)
+    return Outcome({"train.epochs": value + (c["SOLVER.SWA.ITER"] if c["SOLVER.SWA.ENABLED"] else 0)}, why)
 
 
 def share_of_run(ours: str) -> Rule:
     """Epochs -> shares of the run before SWA."""
 
-    def shares(value: Any, c: Flat) -> Fate:
+    def shares(value: Any, c: Flat) -> Outcome:
         whole = c["SOLVER.MAX_ITER"]
         times = [min(round(each / whole, 4), 1.0) for each in as_list(value)]
-        return Fate({ours: times if isinstance(value, list) else times[0]}, "in shares of the run")
+        return Outcome({ours: times if isinstance(value, list) else times[0]}, "in shares of the run")
 
     return shares
 
 
-def schedule(value: Any, _: Flat) -> Fate:
+def schedule(value: Any, _: Flat) -> Outcome:
     """The shape after the warm-up."""
     known = {"WarmupCosineAnnealingLR": "delayed_cosine", "WarmupMultiStepLR": "multistep", "WarmupCosineLR": "cosine"}
-    return Fate({"train.schedule.name": known[value]}) if value in known else Fate({}, "no such schedule")
+    return Outcome({"train.schedule.name": known[value]}) if value in known else Outcome({}, "no such schedule")
 
 
-def optimizer(value: Any, c: Flat) -> Fate:
+def optimizer(value: Any, c: Flat) -> Outcome:
     """The name."""
     plain = "sgd" if c["SOLVER.NESTEROV"] else "momentum"
-    return Fate({"train.optimizer.name": {"SGD": plain, "Adam": "adam", "RangerLars": "rangerlars"}.get(value, plain)})
+    return Outcome(
+        {"train.optimizer.name": {"SGD": plain, "Adam": "adam", "RangerLars": "rangerlars"}.get(value, plain)}
+    )
 
 
 def relative_rate(ours: str) -> Rule:
     """A learning rate -> a factor of the peak."""
-    return lambda value, c: Fate({ours: value / c["SOLVER.BASE_LR"]}, "relative to the peak")
+    return lambda value, c: Outcome({ours: value / c["SOLVER.BASE_LR"]}, "relative to the peak")
 
 
-def seed(value: Any, _: Flat) -> Fate:
+def seed(value: Any, _: Flat) -> Outcome:
     """Of all randomness; below 0 each run has another there."""
-    return Fate({"train.seed": value}) if value >= 0 else Fate({}, "there is always a seed, train.seed")
+    return Outcome({"train.seed": value}) if value >= 0 else Outcome({}, "there is always a seed, train.seed")
 
 
-def clip(value: Any, c: Flat) -> Fate:
+def clip(value: Any, c: Flat) -> Outcome:
     """The limit of each component, or of each parameter's norm."""
     kind = c["SOLVER.CLIP_GRADIENTS.CLIP_TYPE"]
     if kind == "value":
-        return Fate({"train.clip_value": value})
+        return Outcome({"train.clip_value": value})
     if kind != "norm":
         raise ValueError(f"CLIP_TYPE {kind!r} is neither value nor norm")
     norm = c["SOLVER.CLIP_GRADIENTS.NORM_TYPE"]
     euclid = "" if norm == 2 else f"; of norms of type {norm} there, Euclid's here"
-    return Fate({"train.clip_each": value}, f"detectron2 clips each parameter by itself{euclid}")
+    return Outcome({"train.clip_each": value}, f"detectron2 clips each parameter by itself{euclid}")
 
 
-def swa_share(value: Any, c: Flat) -> Fate:
+def swa_share(value: Any, c: Flat) -> Outcome:
     """The share of the run whose weights are averaged."""
-    return Fate({"train.swa": round(value / (c["SOLVER.MAX_ITER"] + value), 4)}, "share of the run")
+    return Outcome({"train.swa": round(value / (c["SOLVER.MAX_ITER"] + value), 4)}, "share of the run")
 
 
-def swa_rates(value: Any, c: Flat) -> Fate:
+def swa_rates(value: Any, c: Flat) -> Outcome:
     """Where the rate goes while weights are averaged."""
     low = c["SOLVER.SWA.ETA_MIN_LR"] if c["SOLVER.SWA.LR_SCHED"] else value
-    return Fate({"train.swa_rates": [value / c["SOLVER.BASE_LR"], low / c["SOLVER.BASE_LR"]]}, "relative to the peak")
+    return Outcome(
+        {"train.swa_rates": [value / c["SOLVER.BASE_LR"], low / c["SOLVER.BASE_LR"]]}, "relative to the peak"
+    )
 
 
 def pixels(due: list[float]) -> Rule:
     """What pixels are normalised with."""
     why = "the network normalises by what its backbone's weights need"
-    return lambda value, _: Fate({}, why if list(value) == due else f"{why}, {due} of RGB")
+    return lambda value, _: Outcome({}, why if list(value) == due else f"{why}, {due} of RGB")
 
 
 COMMUNISM = "MODEL.CENTERNET.LOSS.COMMUNISM.ENABLE"
@@ -495,23 +504,23 @@ RULES: dict[str, Rule] = {
     "MODEL.MASK_ON": drop("there are no masks"),
     "MODEL.KEYPOINT_ON": drop("there are no poses"),
     "MODEL.LOAD_PROPOSALS": drop("there are no proposals"),
-    "MODEL.DEVICE": lambda value, _: Fate({"train.device": str(value).split(":")[0]}),
+    "MODEL.DEVICE": lambda value, _: Outcome({"train.device": str(value).split(":")[0]}),
     "MODEL.RESNETS.DEPTH": part_of("model.backbone"),
     "MODEL.RESNETS.OUT_FEATURES": UNREAD,
     "MODEL.FPN.IN_FEATURES": UNREAD,
     "MODEL.WEIGHTS": start,
-    "MODEL.BN_TYPE": lambda value, _: Fate({"train.sync_bn": value == "SyncBN"}),
+    "MODEL.BN_TYPE": lambda value, _: Outcome({"train.sync_bn": value == "SyncBN"}),
     "MODEL.BACKBONE.NAME": backbone,
     "MODEL.BACKBONE.DEPTH": part_of("model.backbone"),
     "MODEL.BACKBONE.STR_DEPTH": part_of("model.backbone"),
     "MODEL.BACKBONE.PRETRAIN": keep("model.pretrained"),
     "MODEL.BACKBONE.PRETRAIN_PATH": drop("timm fetches the same weights by the name in model.backbone"),
-    "MODEL.BACKBONE.LAST_STRIDE": lambda value, _: Fate(
+    "MODEL.BACKBONE.LAST_STRIDE": lambda value, _: Outcome(
         {"model.last_stride": value}, "" if value == 2 else "its maps have stride 2; list two model.neck.channels here"
     ),
     "MODEL.PIXEL_MEAN": pixels(IMAGENET[0]),
     "MODEL.PIXEL_STD": pixels(IMAGENET[1]),
-    "MODEL.CENTERNET.DECONV_CHANNEL": lambda value, _: Fate(
+    "MODEL.CENTERNET.DECONV_CHANNEL": lambda value, _: Outcome(
         {"model.neck.type": "deconv", "model.neck.channels": list(value[1:])}, "the first is the backbone's"
     ),
     "MODEL.CENTERNET.DECONV_KERNEL": same_as_ours([4, 4, 4], "deconvolutions are of 4 x 4 here"),
@@ -523,7 +532,7 @@ RULES: dict[str, Rule] = {
     "MODEL.CENTERNET.MIN_OVERLAP": keep("loss.min_overlap"),
     "MODEL.CENTERNET.TENSOR_DIM": drop("there is no most number of objects"),
     "MODEL.CENTERNET.OUTPUT_SIZE": UNREAD,
-    "MODEL.CENTERNET.BOX_MINSIZE": lambda value, _: Fate(
+    "MODEL.CENTERNET.BOX_MINSIZE": lambda value, _: Outcome(
         {}, f"objects of a side up to {value:g} pixels of the input are background there; under one pixel ignored here"
     ),
     "MODEL.CENTERNET.RESIZE_TYPE": part_of("augment.short_sides"),
@@ -534,15 +543,15 @@ RULES: dict[str, Rule] = {
     "MODEL.CENTERNET.LOSS.WH_WEIGHT": keep("loss.size"),
     "MODEL.CENTERNET.LOSS.REG_WEIGHT": keep("loss.offset"),
     "MODEL.CENTERNET.LOSS.NORM_WH": keep("loss.relative_size"),
-    "MODEL.CENTERNET.LOSS.MSE": lambda value, _: Fate({"loss.heatmap_type": "mse" if value else "focal"}),
+    "MODEL.CENTERNET.LOSS.MSE": lambda value, _: Outcome({"loss.heatmap_type": "mse" if value else "focal"}),
     "MODEL.CENTERNET.LOSS.SKIP_LOSS": lambda value, c: (
-        Fate({"train.skip_jumps": c["MODEL.CENTERNET.LOSS.SKIP_WEIGHT"]}, "against the running mean")
+        Outcome({"train.skip_jumps": c["MODEL.CENTERNET.LOSS.SKIP_WEIGHT"]}, "against the running mean")
         if value and not c[COMMUNISM]
-        else Fate({}, "no loss is skipped" if not value else "a loss of constant magnitude does not jump")
+        else Outcome({}, "no loss is skipped" if not value else "a loss of constant magnitude does not jump")
     ),
     "MODEL.CENTERNET.LOSS.SKIP_WEIGHT": part_of("train.skip_jumps"),
     "MODEL.CENTERNET.LOSS.IGNORE_UNLABEL": drop("always so here: `classes` of each data set say what it labels"),
-    COMMUNISM: lambda value, _: Fate({"loss.balance": "constant" if value else "fixed"}),
+    COMMUNISM: lambda value, _: Outcome({"loss.balance": "constant" if value else "fixed"}),
     "MODEL.CENTERNET.LOSS.COMMUNISM.CLS_LOSS": constant("heatmap"),
     "MODEL.CENTERNET.LOSS.COMMUNISM.WH_LOSS": constant("size"),
     "MODEL.CENTERNET.LOSS.COMMUNISM.OFF_LOSS": constant("offset"),
@@ -555,12 +564,12 @@ RULES: dict[str, Rule] = {
     "MODEL.CENTERNET.KD.KD_REG_WEIGHT": teacher_weight("offset"),
     "MODEL.CENTERNET.KD.KD_CLS_INDEX": part_of("distill.teachers"),
     "MODEL.CENTERNET.KD.NORM_WH": only(KD, relative_size),
-    "MODEL.CENTERNET.KD.KD_WITHOUT_LABEL": only(KD, lambda value, _: Fate({"distill.labels": not value})),
+    "MODEL.CENTERNET.KD.KD_WITHOUT_LABEL": only(KD, lambda value, _: Outcome({"distill.labels": not value})),
     "DATASETS.TRAIN": data("data.train"),
     "DATASETS.TEST": data("data.val"),
     "DATALOADER.NUM_WORKERS": keep("data.workers"),
     "DATALOADER.ASPECT_RATIO_GROUPING": drop("pictures of a batch are padded to the largest"),
-    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": lambda value, _: Fate(
+    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": lambda value, _: Outcome(
         {},
         "pictures without objects stay, as negatives" + ("; only_with_objects of an entry drops them" if value else ""),
     ),
@@ -569,10 +578,10 @@ RULES: dict[str, Rule] = {
     "INPUT.FORMAT": same_as_ours("RGB", "pictures are RGB here"),
     "INPUT.MIN_SIZE_TRAIN": sides_of_training,
     "INPUT.MAX_SIZE_TRAIN": longest_side,
-    "INPUT.MIN_SIZE_TRAIN_SAMPLING": lambda value, _: Fate({"augment.short_sides_between": value == "range"}),
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": lambda value, _: Outcome({"augment.short_sides_between": value == "range"}),
     "INPUT.MIN_SIZE_TEST": input_size,
     "INPUT.MAX_SIZE_TEST": part_of("data.input_size"),
-    "INPUT.CROP.ENABLED": lambda value, c: crop(value, c) if value else Fate({"augment.crop": "none"}),
+    "INPUT.CROP.ENABLED": lambda value, c: crop(value, c) if value else Outcome({"augment.crop": "none"}),
     "INPUT.CROP.TYPE": part_of("augment.crop"),
     "INPUT.CROP.SIZE": part_of("augment.crop_size"),
     "SOLVER.IMS_PER_BATCH": keep("train.batch_size"),
@@ -604,7 +613,7 @@ RULES: dict[str, Rule] = {
     "SOLVER.SWA.LR_START": only(SWA, swa_rates),
     "SOLVER.SWA.ETA_MIN_LR": only(SWA, part_of("train.swa_rates")),
     "SOLVER.SWA.LR_SCHED": only(SWA, part_of("train.swa_rates")),
-    "TEST.EVAL_PERIOD": lambda value, c: Fate({"train.val_every": value or c["SOLVER.MAX_ITER"]}),
+    "TEST.EVAL_PERIOD": lambda value, c: Outcome({"train.val_every": value or c["SOLVER.MAX_ITER"]}),
     "TEST.PRECISE_BN.ENABLED": drop("batch norms keep their running statistics"),
     "TEST.PRECISE_BN.NUM_ITER": drop("batch norms keep their running statistics"),
     "TEST.DETECTIONS_PER_IMAGE": drop("its programs do not read it; the most is model.top_k, 100 there too"),

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from centerx.decode import peaks
 from centerx.losses.fields import field_terms
 from centerx.losses.heatmap import quality_focal
-from centerx.losses.reduce import mean_over_processes, share_of_total
+from centerx.losses.reduce import loss_normalizer, mean_over_processes
 from centerx.models import Branch
 from centerx.types import Maps, Places
 
@@ -44,7 +44,7 @@ def response_terms(student: Maps, teacher: Maps, weight: Tensor, branches: Mappi
     target = teacher.heatmap.float().sigmoid()
     error = quality_focal(student.heatmap.float(), target)
     peak = at_peaks(target, teacher.heatmap)
-    objects = share_of_total(peak.sum())
+    objects = loss_normalizer(peak.sum())
     places, total = places_at_peaks(peak, weight, teacher, branches, REACH)
     heatmap = (error.sum(dim=(0, 2, 3)) * weight).sum() / objects
     return {"heatmap": heatmap} | field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total))
@@ -98,10 +98,10 @@ def places_at_peaks(
         for each in (peak * weight[:, None, None], peak)
     )
     goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
-    return Places(None, goals, dict.fromkeys(goals, of_cells.flatten(1))), share_of_total(whole.sum())
+    return Places(None, goals, dict.fromkeys(goals, of_cells.flatten(1))), loss_normalizer(whole.sum())
 
 
-def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
+def ridge_residual(student: Tensor, teacher: Tensor) -> Tensor:
     """Share of the variance of a teacher's features that no linear map of the student's explains, in [0, 1].
 
     The map is the ridge regression over all cells of the batch, of all processes, solved anew at every step. So widths
@@ -114,11 +114,11 @@ def unexplained_features(student: Tensor, teacher: Tensor) -> Tensor:
         student: (B, F, h, w). teacher: (B, G, h, w).
     """
     with torch.autocast(student.device.type, enabled=False):
-        return _Unexplained.apply(student, teacher)
+        return _RidgeResidual.apply(student, teacher)
 
 
-class _Unexplained(torch.autograd.Function):
-    """`unexplained_features` with its gradient by hand: one product, in the precision of the student's features.
+class _RidgeResidual(torch.autograd.Function):
+    """`ridge_residual` with its gradient by hand: one product, in the precision of the student's features.
 
     With x, y the n rows of features less their means, d the deviations of the teacher's channels, of which G live,
     covariance C = x'x/n + ridge, A = x'y/n/d and M = C^-1 A, the term is 1 - tr(A'M)/G. Its gradient in x is

@@ -1,7 +1,7 @@
 """Losses on the centre heatmap.
 
-The two that training spends its time on make their gradient by hand, along with the loss, of what both need; it is all
-that is kept.
+`heatmap_focal` and `quality_focal`, on which training spends most of its time, compute their gradients by hand in the
+forward pass, from values that the loss needs as well. The gradient is all that they keep for the backward pass.
 """
 
 from __future__ import annotations
@@ -14,32 +14,37 @@ from torch.autograd.function import once_differentiable
 
 
 class _Focal(torch.autograd.Function):
-    """A positive costs what a negative of the opposite logit does, without a penalty reduction."""
+    """`heatmap_focal` with its gradient.
+
+    The logits of positives change sign, so that both kinds of cells have one formula: `p` is the probability of the
+    wrong answer, `q` = 1 - p that of the right one, and `nll` = -log(q). A positive then has the loss of a negative
+    with the opposite logit and without penalty reduction.
+    """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        hit = target == 1
-        sign = 1 - 2 * hit.float()
+        positive = target == 1
+        sign = 1 - 2 * positive.float()
         logits = logits * sign
-        wrong = logits.sigmoid()
-        right = 1 - wrong
-        surprise = softplus(logits, wrong, right)
-        scale = (1 - target).masked_fill_(hit, 1).square_().mul_(wrong).square_().mul_(weight)
-        slope = right.mul_(surprise).mul_(2).add_(wrong).mul_(scale).mul_(sign)
-        ctx.save_for_backward(slope)
-        return surprise.mul_(scale).sum()
+        p = logits.sigmoid()
+        q = 1 - p
+        nll = softplus(logits, p, q)
+        scale = (1 - target).masked_fill_(positive, 1).square_().mul_(p).square_().mul_(weight)
+        grad = q.mul_(nll).mul_(2).add_(p).mul_(scale).mul_(sign)
+        ctx.save_for_backward(grad)
+        return nll.mul_(scale).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (slope,) = ctx.saved_tensors
-        return gradients[0] * slope, None, None
+        (grad,) = ctx.saved_tensors
+        return gradients[0] * grad, None, None
 
 
 def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Penalty-reduced focal loss, Objects as Points eq. 1 with alpha = 2 and beta = 4, summed and not divided.
 
-    Computed on logits in float32, so that no logarithm reaches -inf however sure the network is.
+    It is computed from logits in float32, so that no logarithm reaches -inf.
 
     Args:
         logits: (B, C, h, w).
@@ -49,7 +54,8 @@ def heatmap_focal(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     Returns:
         A scalar; divide it by the number of objects.
     """
-    logits = logits.to(torch.float32, memory_format=torch.contiguous_format)  # the target's: mixed, all is slow
+    # The target is contiguous; element-wise operations on mixed memory formats are slow.
+    logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
     return _Focal.apply(logits, target, weight)
 
 
@@ -57,7 +63,9 @@ def heatmap_squared(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Squared error of the probabilities, summed and not divided, in float32.
 
     Args:
-        logits, target, weight: as for `heatmap_focal`.
+        logits: (B, C, h, w).
+        target: (B, C, h, w) in [0, 1].
+        weight: (B, C, h, w); 0 removes a cell from the loss.
 
     Returns:
         A scalar; divide it by the sum of the weights, the number of cells.
@@ -66,38 +74,50 @@ def heatmap_squared(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 class _QualityFocal(torch.autograd.Function):
+    """`quality_focal` with its gradient."""
+
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
-        probability = logits.sigmoid()
-        complement = 1 - probability
-        entropy = softplus(logits, probability, complement).addcmul_(target, logits, value=-1)
-        error = probability - target
+        p = logits.sigmoid()
+        q = 1 - p
+        cross_entropy = softplus(logits, p, q).addcmul_(target, logits, value=-1)
+        error = p - target
         weight = error.square()
-        slope = complement.mul_(probability).mul_(entropy).mul_(2).add_(weight).mul_(error)
-        ctx.save_for_backward(slope)
-        return entropy.mul_(weight)
+        grad = q.mul_(p).mul_(cross_entropy).mul_(2).add_(weight).mul_(error)
+        ctx.save_for_backward(grad)
+        return cross_entropy.mul_(weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (slope,) = ctx.saved_tensors
-        return gradients[0] * slope, None
+        (grad,) = ctx.saved_tensors
+        return gradients[0] * grad, None
 
 
 def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy with a probability, weighted by (p - target)^2, so that the many cells that agree cost nothing.
+    """Cross-entropy with a target probability, weighted by (p - target)^2; cells that agree cost nothing.
 
     Li et al., Generalized Focal Loss, 2020, eq. 2, with beta = 2.
 
     Args:
-        logits: any shape, float32. target: the same, in [0, 1]; gets no gradient.
+        logits: float32 of any shape.
+        target: the same shape, in [0, 1]; gets no gradient.
 
     Returns:
-        The loss of each cell.
+        The loss of each cell, in the shape of the logits.
     """
     return _QualityFocal.apply(logits, target)
 
 
-def softplus(logits: Tensor, probability: Tensor, complement: Tensor) -> Tensor:
-    """log(1 + e^x) = -log(1 - p) of x, p = sigmoid(x) and 1 - p; finite, and exact to 1e-7 of 1 or of x."""
-    return logits.clamp(min=0).sub_(torch.maximum(probability, complement).log_())
+def softplus(logits: Tensor, p: Tensor, q: Tensor) -> Tensor:
+    """log(1 + e^x) = -log(1 - p) for logits x; finite, with an error below 1e-7, absolute or relative to x.
+
+    Args:
+        logits: x, any shape.
+        p: sigmoid(x), of the same shape.
+        q: 1 - p, of the same shape.
+
+    Returns:
+        A new tensor of the same shape.
+    """
+    return logits.clamp(min=0).sub_(torch.maximum(p, q).log_())

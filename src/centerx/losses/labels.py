@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from centerx.losses.fields import field_terms
 from centerx.losses.heatmap import heatmap_focal, heatmap_squared
-from centerx.losses.reduce import share_of_total
+from centerx.losses.reduce import loss_normalizer
 from centerx.losses.term import Term, Terms
 from centerx.models import Branch
 from centerx.types import Maps, Targets
@@ -32,8 +32,8 @@ def label_terms(
         relative_size: divide the error of lengths by the object's, see `Branch.loss`.
     """
     heatmap = heatmap_squared if squared_heatmap else heatmap_focal
-    divisor = share_of_total(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
-    totals = {name: share_of_total(weight.sum()) for name, weight in targets.places.weights.items()}
+    divisor = loss_normalizer(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
+    totals = {name: loss_normalizer(weight.sum()) for name, weight in targets.places.weights.items()}
     terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, targets.weight) / divisor}
     terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size)
     return {Term(name): value for name, value in terms.items()}

@@ -1,4 +1,4 @@
-"""Figures over all data-parallel processes."""
+"""Reductions over all data-parallel processes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-def share_of_total(count: Tensor) -> Tensor:
-    """The total over data-parallel processes, at least 1, divided by their number.
+def loss_normalizer(count: Tensor) -> Tensor:
+    """Return the number to divide a summed loss by, so that gradients are those of the mean over the whole batch.
 
-    Data parallel training averages gradients over processes, so sums divided by this give the gradient of the whole
-    batch's mean.
+    Data-parallel training averages gradients over processes. The number is therefore the total count over processes,
+    at least 1, divided by the number of processes.
+
+    Args:
+        count: scalar of this process, such as its number of objects.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return count.clamp(min=1)
@@ -20,7 +23,7 @@ def share_of_total(count: Tensor) -> Tensor:
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
-    """The mean over data-parallel processes; the values themselves where there is one process."""
+    """Return the mean of a tensor over data-parallel processes, or the tensor itself in a single process."""
     if not (dist.is_available() and dist.is_initialized()):
         return values
     total = values.clone()

@@ -1,4 +1,4 @@
-"""Any timm model that gives feature maps, or one of ours."""
+"""Backbones: timm models with feature maps, and the hourglass."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from centerx.errors import InputError, nearest
 from centerx.models.hourglass import Hourglass
 
 OWN = {"hourglass": Hourglass}
-PROBE = 64  # pixels of the side of a picture that shows the strides
+PROBE = 64  # side in pixels of the picture that is used to find the strides of layers
 
 
 class Backbone(nn.Module):
-    """uint8 RGB pixels -> feature maps of strides 4, 8, 16 and 32, finest first; of an hourglass stride 4 alone.
+    """Network from uint8 RGB pixels to feature maps of strides 4, 8, 16 and 32, finest first, or 4 of an hourglass.
 
-    Normalisation (the timm model's own mean and standard deviation) happens inside.
+    It normalises pixels itself, with the mean and the standard deviation of the timm model.
 
     Args:
-        name: a timm model name, or `hourglass`.
-        pretrained: True for timm's weights (downloaded), a path for a local checkpoint, False for none.
-        last_stride: 1 leaves out the last halving: the last map has stride 16 and no dilation makes up for it.
+        name: name of a timm model, or `hourglass`.
+        pretrained: True to download timm's weights, a path to load a local checkpoint, False for random weights.
+        last_stride: 2, or 1 to remove the last downsampling, so that the last map has stride 16; no dilation is added.
 
     Attributes:
-        channels: of each map. strides: of each map.
+        channels: number of channels of each map.
+        strides: stride of each map in pixels.
 
     Raises:
-        InputError: the name is unknown, gives no feature maps, cannot do without its last stride, or the weights do
-            not fit.
+        InputError: the name is unknown, the model has no feature maps or cannot do without its last stride, or the
+            weights do not fit.
     """
 
     mean: Tensor
@@ -47,19 +48,19 @@ class Backbone(nn.Module):
         info = self.net.feature_info
         self.channels: list[int] = list(info.channels())
         self.strides: list[int] = list(info.reduction())
-        for key in ("mean", "std"):  # part of the state, so that a model file carries its own normalisation
+        for key in ("mean", "std"):  # buffers, so that a model file contains its normalisation
             value = torch.tensor(self.net.pretrained_cfg[key]) * 255
             self.register_buffer(key, value.view(1, 3, 1, 1))
         if last_stride == 1:
             self._undo_last_stride()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) uint8 -> one (B, channels[i], H / strides[i], W / strides[i]) a stage."""
+        """(B, 3, H, W) uint8 -> maps (B, channels[i], H / strides[i], W / strides[i])."""
         return self.net((images.to(self.mean.dtype) - self.mean) / self.std)
 
     @torch.no_grad()
     def _undo_last_stride(self) -> None:
-        """Let every layer that takes stride 16 to 32 keep the size, and see that the maps are as they should be."""
+        """Set the stride of every layer between strides 16 and 32 to 1, and check the shapes of the maps."""
         halving: list[Any] = []
 
         def look(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -74,7 +75,7 @@ class Backbone(nn.Module):
         for layer in halving:
             layer.stride = (1, 1)
             if not isinstance(layer, nn.Conv2d) and layer.kernel_size in (2, (2, 2)):
-                layer.kernel_size = 1  # it took the best or the mean of the four cells that became one
+                layer.kernel_size = 1  # a pooling of 2x2 cells has nothing left to pool
         self.strides[-1] //= 2
         try:
             self.require_maps((PROBE, PROBE))
@@ -85,10 +86,15 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def require_maps(self, input_hw: tuple[int, int]) -> None:
-        """Try one picture of (height, width) pixels; many models take one size only, some round their maps otherwise.
+        """Run one picture, and check the shapes of the maps.
+
+        Many models take one input size only, and some round the sizes of their maps in another way.
+
+        Args:
+            input_hw: height and width of the picture in pixels.
 
         Raises:
-            InputError: it fails, or the maps are not of the strides that timm states.
+            InputError: the model fails, or the maps do not have the strides that timm states.
         """
         training = self.training
         try:
@@ -125,7 +131,7 @@ def _create(name: str, pretrained: bool | str) -> Any:
         raise InputError(
             f"model.backbone: {name!r} gives no feature maps ({error}), choose a convolutional model"
         ) from None
-    info = probe.feature_info  # the last map of each stride; some models leave out the first maps
+    info = probe.feature_info  # the last map of each stride is used
     wanted = {stride: index for index, stride in zip(info.out_indices, info.reduction(), strict=True) if stride >= 4}
     if list(wanted) != [4, 8, 16, 32]:
         raise InputError(f"model.backbone: {name!r} has maps of strides {list(wanted)}, 4, 8, 16 and 32 are needed")
@@ -144,7 +150,7 @@ def _create(name: str, pretrained: bool | str) -> Any:
 
 
 def _check_weights(name: str, path: str) -> None:
-    """Raise unless the local checkpoint holds every tensor of the timm model's body; timm itself would not tell."""
+    """Raise unless a local checkpoint has all tensors of the timm model but its classifier; timm does not check it."""
     try:
         state = load_state_dict(path, weights_only=True)
     except FileNotFoundError:

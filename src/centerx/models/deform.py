@@ -1,4 +1,4 @@
-"""Deformable convolutions: a 3x3 kernel whose taps move, v1, and whose taps are weighed as well, v2 (modulated)."""
+"""Deformable 3x3 convolutions: with learned offsets of the taps (v1), and with learned weights too (v2, modulated)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ TAPS = 9  # of a 3x3 kernel
 
 
 class DeformConv(nn.Conv2d):
-    """3x3 convolution, stride 1, that reads where an inner convolution of the same input points to.
+    """3x3 convolution of stride 1 whose taps are moved by offsets that an inner convolution predicts.
 
-    Deformable ConvNets (Dai et al., 2017; v2: Zhu et al., 2019). It starts undeformed: no tap is moved, and where it
-    is modulated each counts half.
+    Deformable ConvNets (Dai et al., 2017; v2: Zhu et al., 2019). Initially all offsets are 0, and the weights of the
+    taps are 0.5 if it is modulated.
 
     Args:
-        before, after: channels.
-        modulated: the inner convolution gives a weight in [0, 1] for each tap besides its shift.
+        before: number of input channels.
+        after: number of output channels.
+        modulated: whether the inner convolution also predicts a weight in [0, 1] for each tap.
     """
 
     def __init__(self, before: int, after: int, modulated: bool) -> None:
@@ -27,20 +28,20 @@ class DeformConv(nn.Conv2d):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, before, h, w) -> (B, after, h, w), computed in the type of the weights."""
+        """(B, before, h, w) -> (B, after, h, w), computed in the data type of the weights."""
         with torch.autocast(x.device.type, enabled=False):
             wide = x.to(self.weight.dtype)
-            moves = self.offset(wide)
-            mask = moves[:, 2 * TAPS :].sigmoid() if moves.shape[1] > 2 * TAPS else None
-            out = deform_conv2d(wide, moves[:, : 2 * TAPS], self.weight, padding=1, mask=mask)
+            offsets = self.offset(wide)
+            mask = offsets[:, 2 * TAPS :].sigmoid() if offsets.shape[1] > 2 * TAPS else None
+            out = deform_conv2d(wide, offsets[:, : 2 * TAPS], self.weight, padding=1, mask=mask)
         return out.to(x.dtype)
 
 
-def tap_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """What moves and weighs the taps of a network's deformable convolutions.
+def offset_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that predict the offsets and the weights of taps in a network.
 
-    They are to learn at a tenth of the rate (Deformable ConvNets v2, section 4): at the full one they scatter the taps
-    before the rest has learned anything.
+    They need a tenth of the learning rate (Deformable ConvNets v2, section 4). At the full rate the taps scatter before
+    the rest of the network has learned anything.
     """
     parts = [part for part in model.modules() if isinstance(part, DeformConv)]
     return [parameter for part in parts for parameter in part.offset.parameters()]

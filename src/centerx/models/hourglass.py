@@ -1,4 +1,4 @@
-"""Stacked Hourglass (Newell et al., 2016) as CornerNet and CenterNet have it: one map of stride 4 and 256 channels."""
+"""Stacked Hourglass (Newell et al., 2016) as in CornerNet and CenterNet: one map of stride 4 with 256 channels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ WIDTHS, DEPTHS = (256, 256, 384, 384, 384, 512), (2, 2, 2, 2, 2, 4)  # at stride
 
 
 class Hourglass(nn.Module):
-    """Looks like a timm model that gives feature maps.
+    """Stacked hourglasses, with the attributes of a timm model with feature maps.
 
     Args:
-        stacks: hourglasses one after the other.
+        stacks: number of hourglasses.
     """
 
     def __init__(self, stacks: int = 2) -> None:
@@ -33,7 +33,7 @@ class Hourglass(nn.Module):
         self.between = nn.ModuleList(Residual(width, width) for _ in later)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) normalised, H and W multiples of 128 -> one (B, 256, H / 4, W / 4)."""
+        """(B, 3, H, W) normalised pixels, H and W multiples of 128 -> one map (B, 256, H / 4, W / 4)."""
         x = self.stem(x)
         out = self.outs[0](self.stacks[0](x))
         for index, between in enumerate(self.between):
@@ -43,10 +43,11 @@ class Hourglass(nn.Module):
 
 
 class Stack(nn.Module):
-    """One hourglass: down to the last width and up again, with a side path at each size.
+    """One hourglass: downsampling to the last width and upsampling again, with a side path at each size.
 
     Args:
-        widths, depths: channels and residual blocks of each size, finest first.
+        widths: number of channels at each size, finest first.
+        depths: number of residual blocks at each size, finest first.
     """
 
     def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
@@ -58,7 +59,7 @@ class Stack(nn.Module):
         self.up = nn.Sequential(*blocks(below, depth - 1), Residual(below, here))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, widths[0], h, w) -> the same."""
+        """(B, widths[0], h, w) -> (B, widths[0], h, w)."""
         return self.side(x) + F.interpolate(self.up(self.inner(self.down(x))), scale_factor=2.0, mode="nearest")
 
 
@@ -66,7 +67,9 @@ class Residual(nn.Module):
     """Two 3x3 convolutions and a shortcut.
 
     Args:
-        before, after: channels. stride: of the first convolution.
+        before: number of input channels.
+        after: number of output channels.
+        stride: stride of the first convolution.
     """
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
@@ -82,10 +85,10 @@ class Residual(nn.Module):
 
 
 def blocks(width: int, count: int) -> nn.Sequential:
-    """So many residual blocks."""
+    """Return a sequence of residual blocks of one width."""
     return nn.Sequential(*(Residual(width, width) for _ in range(count)))
 
 
 def norm(conv: nn.Conv2d, relu: bool = False) -> nn.Sequential:
-    """The convolution and batch norm."""
+    """Return a convolution with batch norm and, optionally, a ReLU."""
     return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), *([nn.ReLU(inplace=True)] if relu else []))

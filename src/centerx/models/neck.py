@@ -1,4 +1,4 @@
-"""Feature maps of strides 4 to 32 -> one map of stride 4."""
+"""Necks: modules from feature maps of strides 4 to 32 to one map of stride 4."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from centerx.models.deform import DeformConv
 
 
 class FpnNeck(nn.Module):
-    """A light top-down pyramid: lateral 1x1, upsample, add, depthwise-separable smoothing.
+    """Light top-down pyramid: lateral 1x1 convolutions, upsampling, addition and depthwise-separable smoothing.
 
     Args:
-        in_channels: of the maps, finest first.
-        channels: width throughout, and of the output.
+        in_channels: number of channels of each map, finest first.
+        channels: number of channels inside and of the output.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int) -> None:
@@ -34,7 +34,7 @@ class FpnNeck(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """One (B, in_channels[i], h / 2^i, w / 2^i) a stage -> (B, channels, h, w)."""
+        """Maps (B, in_channels[i], h / 2^i, w / 2^i) -> (B, channels, h, w)."""
         top = self.laterals[-1](features[-1])
         for level in reversed(range(len(features) - 1)):
             lateral = self.laterals[level](features[level])
@@ -43,12 +43,12 @@ class FpnNeck(nn.Module):
 
 
 class DeconvNeck(nn.Module):
-    """The article's neck: 3x3 convolution and 4x4 transposed convolution, three times, on the coarsest map.
+    """The neck of Objects as Points: stages of a 3x3 and a 4x4 transposed convolution on the coarsest map.
 
     Args:
-        in_channels: of the maps, finest first; only the last is used.
-        channels: width of each stage, each of which doubles the map; the last is the output's.
-        conv: the 3x3 convolution, `plain`, `deformable` or `modulated`; `none` leaves it out.
+        in_channels: number of channels of each map, finest first; only the last map is used.
+        channels: number of channels of each stage, which doubles height and width; the last is that of the output.
+        conv: kind of the 3x3 convolutions: `plain`, `deformable`, `modulated`, or `none` to leave them out.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: Sequence[int], conv: str = "plain") -> None:
@@ -64,18 +64,18 @@ class DeconvNeck(nn.Module):
         self.stages = nn.Sequential(*stages)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Only the last map, (B, in_channels[-1], h / 2^n, w / 2^n) of n stages, is read -> (B, channels[-1], h, w)."""
+        """Maps, of which the last is (B, in_channels[-1], h / 2^n, w / 2^n) for n stages -> (B, channels[-1], h, w)."""
         return self.stages(features[-1])
 
 
 class DlaUpNeck(nn.Module):
-    """Iterative deep aggregation (Deep Layer Aggregation, Yu et al., 2018), as CenterNet has it on DLA-34.
+    """Iterative deep aggregation (Deep Layer Aggregation, Yu et al., 2018), as in CenterNet with DLA-34.
 
-    Coarse maps are joined into ever finer ones, then the finest results of the three last rounds into one.
+    Coarse maps are aggregated into finer ones in three rounds. Then the last map of each round is aggregated into one.
 
     Args:
-        in_channels: of four maps of strides 4 to 32, finest first; the output is as wide as the first.
-        conv: the 3x3 convolutions, `plain`, `deformable` or `modulated`.
+        in_channels: number of channels of four maps of strides 4 to 32, finest first; the output has the first.
+        conv: kind of the 3x3 convolutions: `plain`, `deformable` or `modulated`.
     """
 
     def __init__(self, in_channels: Sequence[int], conv: str = "plain") -> None:
@@ -91,7 +91,7 @@ class DlaUpNeck(nn.Module):
         self.last = Aggregation(in_channels[1:-1], in_channels[0], [2, 4], conv)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """One (B, in_channels[i], h / 2^i, w / 2^i) a stage -> (B, in_channels[0], h, w)."""
+        """Maps (B, in_channels[i], h / 2^i, w / 2^i) -> (B, in_channels[0], h, w)."""
         maps, results = list(features), []
         for level, aggregation in zip(reversed(range(len(maps) - 1)), self.rounds, strict=True):
             maps[level:] = aggregation(maps[level:])
@@ -100,13 +100,13 @@ class DlaUpNeck(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """Bring maps to the size and width of the first, each joined with the one before.
+    """Bring maps to the size and width of the first, and add the map before to each.
 
     Args:
-        in_channels: of all maps but the first.
-        channels: of the first.
-        factors: by how much each of the others is enlarged.
-        conv: the 3x3 convolutions.
+        in_channels: number of channels of each map but the first.
+        channels: number of channels of the first map and of the results.
+        factors: upsampling factor of each map but the first.
+        conv: kind of the 3x3 convolutions, as for `DlaUpNeck`.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int, factors: Sequence[int], conv: str) -> None:
@@ -116,7 +116,7 @@ class Aggregation(nn.Module):
         self.nodes = nn.ModuleList(conv3_norm_act(channels, channels, conv) for _ in in_channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """The first map and n others -> the first as it was, and n of its size and width."""
+        """The first map and n others -> the first, unchanged, and n of its size and width."""
         joined = maps[:1]
         for each, project, up, node in zip(maps[1:], self.projects, self.ups, self.nodes, strict=True):
             joined.append(node(up(project(each)) + joined[-1]))
@@ -124,12 +124,13 @@ class Aggregation(nn.Module):
 
 
 class DlaConcatNeck(nn.Module):
-    """Iterative deep aggregation as its authors first had it, and CenterNet in `dlav0`.
+    """Iterative deep aggregation in the first version of its authors, as in CenterNet's `dlav0`.
 
-    Maps are joined as in `DlaUpNeck`, but side by side and by plain convolutions; the last round ends with the result.
+    It differs from `DlaUpNeck` in that maps are concatenated, convolutions are plain, and the last map of the last
+    round is the result.
 
     Args:
-        in_channels: of four maps of strides 4 to 32, finest first; the output is as wide as the first.
+        in_channels: number of channels of four maps of strides 4 to 32, finest first; the output has the first.
     """
 
     def __init__(self, in_channels: Sequence[int]) -> None:
@@ -143,7 +144,7 @@ class DlaConcatNeck(nn.Module):
         self.rounds = nn.ModuleList(rounds)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """One (B, in_channels[i], h / 2^i, w / 2^i) a stage -> (B, in_channels[0], h, w)."""
+        """Maps (B, in_channels[i], h / 2^i, w / 2^i) -> (B, in_channels[0], h, w)."""
         maps = list(features)
         for level, aggregation in zip(reversed(range(len(maps) - 1)), self.rounds, strict=True):
             maps[level:] = aggregation(maps[level:])
@@ -151,11 +152,11 @@ class DlaConcatNeck(nn.Module):
 
 
 class ConcatAggregation(nn.Module):
-    """Bring maps of half the size of the first to its size and width, each put beside the one before.
+    """Bring maps of half the size of the first to its size and width, and concatenate each with the map before.
 
     Args:
-        in_channels: of all maps but the first.
-        channels: of the first.
+        in_channels: number of channels of each map but the first.
+        channels: number of channels of the first map and of the results.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int) -> None:
@@ -167,7 +168,7 @@ class ConcatAggregation(nn.Module):
         self.nodes = nn.ModuleList(conv3_norm_act(2 * channels, channels, "plain") for _ in in_channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """The first map and n others -> the first as it was, and n of its size and width."""
+        """The first map and n others -> the first, unchanged, and n of its size and width."""
         joined = maps[:1]
         for each, project, up, node in zip(maps[1:], self.projects, self.ups, self.nodes, strict=True):
             joined.append(node(torch.cat([joined[-1], up(project(each))], dim=1)))
@@ -175,10 +176,10 @@ class ConcatAggregation(nn.Module):
 
 
 class NoNeck(nn.Module):
-    """For a backbone whose one map has stride 4 already.
+    """Neck for a backbone with one map of stride 4: returns the map.
 
     Args:
-        in_channels: of its maps.
+        in_channels: number of channels of the map, as a sequence of one.
     """
 
     def __init__(self, in_channels: Sequence[int]) -> None:
@@ -186,7 +187,7 @@ class NoNeck(nn.Module):
         self.out_channels = in_channels[0]
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """The first map, as it is."""
+        """Return the first map."""
         return features[0]
 
 
@@ -194,25 +195,25 @@ Neck = FpnNeck | DeconvNeck | DlaUpNeck | DlaConcatNeck | NoNeck
 
 
 def conv_norm(before: int, after: int, kernel: int, groups: int = 1) -> nn.Sequential:
-    """Convolution that keeps the size, and batch norm."""
+    """Return a convolution of stride 1 that keeps the size, with batch norm."""
     conv = nn.Conv2d(before, after, kernel, padding=kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(after))
 
 
 def conv3_norm(before: int, after: int, conv: str) -> nn.Sequential:
-    """3x3 convolution, `plain`, `deformable` or `modulated`, and batch norm."""
+    """Return a 3x3 convolution, `plain`, `deformable` or `modulated`, with batch norm."""
     if conv == "plain":
         return conv_norm(before, after, 3)
     return nn.Sequential(DeformConv(before, after, modulated=conv == "modulated"), nn.BatchNorm2d(after))
 
 
 def conv3_norm_act(before: int, after: int, conv: str) -> nn.Sequential:
-    """The same with a ReLU."""
+    """Return `conv3_norm` with a ReLU."""
     return nn.Sequential(*conv3_norm(before, after, conv), nn.ReLU(inplace=True))
 
 
 def depthwise_up(channels: int, factor: int) -> nn.ConvTranspose2d:
-    """Enlarge each channel by itself; starts bilinear."""
+    """Return a depthwise transposed convolution that upsamples by a factor, initialised as bilinear."""
     up = nn.ConvTranspose2d(
         channels, channels, 2 * factor, stride=factor, padding=factor // 2, groups=channels, bias=False
     )
@@ -221,7 +222,7 @@ def depthwise_up(channels: int, factor: int) -> nn.ConvTranspose2d:
 
 
 def bilinear_init(up: nn.ConvTranspose2d) -> None:
-    """Start a transposed convolution whose kernel is twice its stride as bilinear upsampling of each channel."""
+    """Initialise a transposed convolution, with a kernel of twice its stride, as bilinear upsampling; in place."""
     side = up.kernel_size[0]
     ramp = 1 - ((torch.arange(side) + 0.5) * 2 / side - 1).abs()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Batch norm over all data-parallel processes, on a CPU too; and batch norm that does not learn."""
+"""Batch norm over all data-parallel processes, on CPUs too, and frozen batch norm."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d whose training statistics are those of the whole batch of all processes.
+    """BatchNorm2d with training statistics over the batches of all processes.
 
-    torch's own SyncBatchNorm runs on accelerators only; this one needs nothing but `all_reduce`, so that two
-    processes on a CPU compute what one would.
+    SyncBatchNorm of torch runs on accelerators only. This one needs `all_reduce` only, so that two processes on a CPU
+    compute the same as one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same, normalised."""
+        """(B, C, h, w) -> (B, C, h, w), normalised."""
         if not self.training:
             return nn.BatchNorm2d.forward(self, x)
         with torch.autocast(x.device.type, enabled=False):
@@ -29,7 +29,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         sums = SumOverProcesses.apply(torch.cat([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3)), count]))
         total = sums[-1]
         mean, square = sums[:-1].div(total).chunk(2)
-        variance = (square - mean * mean).clamp(min=0)  # rounding can leave less than nothing of a large mean
+        variance = (square - mean * mean).clamp(min=0)  # rounding can make it negative where the mean is large
         self._track(mean.detach(), (variance * total / (total - 1).clamp(min=1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
@@ -45,10 +45,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 class GlobalBatchNormAct2d(GlobalBatchNorm2d, BatchNormAct2d):
-    """The same for timm's batch norm that ends with an activation."""
+    """`GlobalBatchNorm2d` for timm's batch norm with an activation."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same, normalised and activated."""
+        """(B, C, h, w) -> (B, C, h, w), normalised and activated."""
         return self.act(self.drop(super().forward(x)))
 
 
@@ -62,13 +62,13 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d that always uses its running statistics."""
 
     def train(self, mode: bool = True) -> FrozenBatchNorm2d:
-        """Stay in evaluation, whatever the network does."""
+        """Stay in evaluation mode; `mode` is ignored."""
         super().train(False)
         return self
 
 
 class FrozenBatchNormAct2d(FrozenBatchNorm2d, BatchNormAct2d):
-    """The same for timm's batch norm that ends with an activation."""
+    """`FrozenBatchNorm2d` for timm's batch norm with an activation."""
 
 
 FROZEN: dict[type, type[FrozenBatchNorm2d]] = {
@@ -78,31 +78,31 @@ FROZEN: dict[type, type[FrozenBatchNorm2d]] = {
 
 
 class SumOverProcesses(torch.autograd.Function):
-    """all_reduce whose gradient is all_reduced too: every process's loss depends on every process's input."""
+    """Sum over processes. Its gradient is a sum too, as the loss of each process depends on the inputs of all."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
-        """Sum over processes."""
+        """Return the sum of a tensor over processes."""
         value = value.clone()
         dist.all_reduce(value)
         return value
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """Sum over processes."""
+        """Return the sum of the gradient over processes."""
         gradient = gradients[0].clone()
         dist.all_reduce(gradient)
         return gradient
 
 
 def synchronise_batch_norms(module: nn.Module) -> None:
-    """Turn every batch norm below `module` into one over all processes, in place; weights and state stay."""
+    """Make every batch norm in a module one over all processes, in place; weights and statistics stay."""
     for child in module.modules():
         child.__class__ = REPLACEMENT.get(type(child), type(child))
 
 
 def freeze_batch_norms(module: nn.Module) -> None:
-    """Let every batch norm below `module` keep statistics and factors, in place; weights and state stay."""
+    """Freeze the weights and the statistics of every batch norm in a module, in place."""
     for child in module.modules():
         if type(child) in FROZEN:
             child.__class__ = FROZEN[type(child)]

@@ -13,9 +13,10 @@ def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int]
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
 
     Args:
-        path: an exported file, or a `.safetensors` model file (which needs torch).
-        backend: by name, where the suffix leaves a choice; `auto` for the fastest that is installed.
-        input_hw: height and width to bring pictures to, where the file takes any; its own without it.
+        path: an exported file, or a `.safetensors` model file, which needs torch.
+        backend: a name of BACKENDS, or `auto` for the fastest installed backend. Default: by the suffix.
+        input_hw: height and width in pixels that pictures are resized to, if the model takes any size. Default: the
+            size in the model file.
 
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or of another size.

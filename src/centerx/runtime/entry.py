@@ -8,7 +8,7 @@ from centerx.detections import Detections
 from centerx.tasks import Task
 
 
-def describe(name: str, image_hw: tuple[int, ...], detections: Detections, task: Task) -> dict[str, Any]:
+def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections, task: Task) -> dict[str, Any]:
     """The entry of one picture: positions in pixels of the picture as a viewer shows it.
 
     Args:

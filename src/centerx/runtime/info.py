@@ -1,4 +1,4 @@
-"""What a model file says of itself; the same keys in ONNX and safetensors metadata."""
+"""Metadata of a model file; ONNX and safetensors files have the same keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from centerx.geometry import PAD_VALUE
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.tasks import BOXES, TASKS
 
-RUN_MODELS = "best.safetensors", "last.safetensors"  # what a training run leaves in its folder
-TOP_K = 100  # of files made before they said it
-LARGEST_TOP_K = 2**31 - 1  # what the indices of every runtime hold
+RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
+TOP_K = 100  # of older files, whose metadata has no `top_k`
+LARGEST_TOP_K = 2**31 - 1  # largest index in every runtime
 LETTERBOX = {
     "resize": "fit",
     "place": "top-left",
@@ -25,10 +25,10 @@ LETTERBOX = {
 
 
 def require_file(path: Path) -> None:
-    """Raise where a model file is missing.
+    """Raise unless a model file exists.
 
     Raises:
-        InputError: there is nothing, a folder, or a path that is not UTF-8.
+        InputError: there is no file, the path is a folder, or it is not UTF-8.
     """
     if path.is_dir():
         inside = next((each for each in RUN_MODELS if (path / each).is_file()), None)
@@ -39,10 +39,10 @@ def require_file(path: Path) -> None:
 
 
 class ModelInfo(NamedTuple):
-    """What a user of a model file must know.
+    """Facts about a model that its user needs.
 
     Attributes:
-        class_names: the name of each label.
+        class_names: name of each label.
         input_hw: height and width of the input in pixels.
         stride: pixels per cell of the output grid.
         origin: of an imported model, as JSON: code, network, and what it was trained with: colour (its order of
@@ -83,10 +83,14 @@ class ModelInfo(NamedTuple):
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:
-        """Read the strings of `to_metadata`; `where` is the file that errors name.
+        """Parse the strings of `to_metadata`.
+
+        Args:
+            metadata: strings of a model file.
+            where: the file, for error messages.
 
         Raises:
-            InputError: a key is missing or malformed: the file is not one of this project.
+            InputError: a key is missing or malformed, so the file is not one of this project.
         """
         try:
             height, width = json.loads(metadata["input_size"])

@@ -1,7 +1,7 @@
-"""What share of its frames an MP4 or MOV file means to show: trimming leaves frames in it that are cut by its edits.
+"""Read which share of its frames an MP4 or MOV file shows. A trimmed file still contains frames that are not shown.
 
-ISO 14496-12: a box is its size (4 bytes), its name (4) and its content; `elst` lists the parts of a track that are
-shown and how long each is, in units of `mvhd`; `mdhd` holds how long all its frames last, in units of its own.
+ISO 14496-12: a box is its size (4 bytes), its name (4 bytes) and its content. `elst` lists the parts of a track that
+are shown and the duration of each, in units of `mvhd`. `mdhd` has the duration of all frames, in units of its own.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-LARGEST = 64 << 20  # bytes of an index to read; that of a film of hours has a few
+LARGEST = 64 << 20  # bytes of an index; that of a film of several hours has a few MB
 
 
 def shown_share(path: Path) -> float | None:
-    """The share of the frames in the video's index that are to be shown, 1 for all of them.
+    """Return the share in (0, 1] of the frames in the video's index that are shown.
 
-    None where the file is none with such an index: another format, a stream of fragments, or broken.
+    Returns:
+        The share, or None if the file has no such index: another format, fragmented, or broken.
     """
     try:
         with path.open("rb") as file:
@@ -41,7 +42,7 @@ def shown_share(path: Path) -> float | None:
 
 
 def _find_index(path: Path) -> bytes | None:
-    """The content of `moov`, wherever in the file."""
+    """Return the content of the box `moov`, which can be anywhere in the file; None if there is none."""
     with path.open("rb") as file:
         place, end = 0, path.stat().st_size
         while place + 8 <= end:
@@ -59,6 +60,7 @@ def _find_index(path: Path) -> bytes | None:
 
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the content of each box."""
     place = 0
     while place + 8 <= len(content):
         size, name = struct.unpack_from(">I4s", content, place)
@@ -69,13 +71,13 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _times(box: bytes) -> tuple[int, int]:
-    """Units a second and duration in them, of `mvhd` or `mdhd`."""
+    """Return the units per second and the duration in these units, from a box `mvhd` or `mdhd`."""
     units, duration = struct.unpack_from(*((">IQ", box, 20) if box[:1] == b"\x01" else (">II", box, 12)))
     return units, duration
 
 
 def _shown(elst: bytes) -> int:
-    """How long all parts are that show frames; a time of -1 in the track is a pause."""
+    """Return the total duration of the parts that show frames; a start of -1 marks a pause."""
     part = struct.Struct(">QqI" if elst[:1] == b"\x01" else ">IiI")
     count = int.from_bytes(elst[4:8])
     parts = part.iter_unpack(elst[8 : 8 + count * part.size])

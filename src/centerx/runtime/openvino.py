@@ -34,10 +34,10 @@ class OpenVinoSession:
         try:
             model = core.read_model(path)
         except RuntimeError as error:
-            lacking = ", ".join(lacking_operators(error))
+            missing = ", ".join(unsupported_ops(error))
             raise InputError(
-                f"{path}: OpenVINO has no layer for {lacking}, run it with the backend onnxruntime"
-                if lacking
+                f"{path}: OpenVINO has no layer for {missing}, run it with the backend onnxruntime"
+                if missing
                 else f"{path}: not a model that OpenVINO reads ({_last_line(error)}), export it again"
             ) from None
         facts = _facts(model, RT_INFO[path.suffix.lower()])
@@ -69,7 +69,7 @@ def open_session(path: Path) -> OpenVinoSession:
     return OpenVinoSession(path)
 
 
-def lacking_operators(error: RuntimeError) -> list[str]:
+def unsupported_ops(error: RuntimeError) -> list[str]:
     """The operators of an ONNX graph that OpenVINO says it has no rule for."""
     told = re.search(r"No conversion rule found for operations: (.*)", str(error))
     return re.findall(r"(\w+)-\d+", told[1]) if told else []

@@ -1,4 +1,4 @@
-"""Whatever a program has for a picture -> (H, W, 3) uint8 RGB."""
+"""Convert the picture types that a program may have to (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray
 KINDS = "a path, the bytes of a file, a binary file, a PIL picture or an array"
 NAMELESS = "the picture"
 LONGEST_PATH = 4096
-ADVICE = {  # by the kind of a dtype
+ADVICE = {  # `kind` of a dtype -> how to convert the array
     "f": "bring it to 0 to 255 first, from 0 to 1 by (picture * 255).round().astype('uint8')",
     "b": "convert it by picture.astype('uint8') * 255",
     "u": "bring it to 0 to 255 first, from 16 bits by (picture // 257).astype('uint8')",
@@ -31,17 +31,18 @@ def to_image(picture: Picture, bgr: bool = False, value_range: ValueRange = AUTO
     """Read, decode or convert one picture.
 
     Args:
-        picture: a path; the bytes of an image file; a binary file, read from its start; a PIL picture, turned as its
-            EXIF orientation says; an array (or what becomes one) of uint8: (H, W, 3) RGB, (H, W, 4), whose alpha is
-            dropped as it is of files, (H, W) or (H, W, 1) grey.
-        bgr: arrays have their channels in OpenCV's order. Files and PIL pictures know theirs.
-        value_range: how files and PIL pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
+        picture: a path, the bytes of an image file, a binary file (read from its start), a PIL picture (its EXIF
+            orientation is applied), or a uint8 array or an object that NumPy converts to one: (H, W, 3) RGB, (H, W, 4)
+            with an alpha channel that is dropped, (H, W) or (H, W, 1) grey.
+        bgr: whether arrays have their channels in the order BGR, as OpenCV reads them. Files and PIL pictures are not
+            affected.
+        value_range: how files and PIL pictures of more than 8 bits are converted to 8 bits, see `levels.find_limits`.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous.
 
     Raises:
-        InputError: it cannot be read, or is none of these.
+        InputError: the picture cannot be read, or has another type.
     """
     found: Any = picture
     if found is None or (isinstance(found, str) and not found):
@@ -64,10 +65,13 @@ def to_image(picture: Picture, bgr: bool = False, value_range: ValueRange = AUTO
 
 
 def to_list(pictures: Any) -> list[Picture]:
-    """Several pictures, in order.
+    """Convert a collection of pictures to a list.
+
+    Args:
+        pictures: any ordered iterable of pictures, or an array (N, H, W, C).
 
     Raises:
-        InputError: it is a single picture, or nothing that has an order.
+        InputError: it is a single picture, or not an ordered iterable.
     """
     if pictures is None:
         raise InputError("no pictures: give a list of them")
@@ -99,7 +103,7 @@ def _decode(content: bytes, name: str, value_range: ValueRange) -> np.ndarray:
 
 
 def _content(file: Any) -> tuple[bytes, str]:
-    """What a file holds, and its name."""
+    """Return the content of a binary file and its name for messages."""
     own = getattr(file, "name", None)
     name = own if isinstance(own, str) and own else NAMELESS
     try:

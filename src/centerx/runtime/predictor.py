@@ -1,4 +1,4 @@
-"""Pictures of any size in, boxes in their own pixels out."""
+"""Detect objects on pictures of any size, with boxes in pixels of the picture."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from centerx.detections import Detections, detections_of
 from centerx.errors import InputError
 from centerx.geometry import Letterbox, placed_sizes, warp_image
 from centerx.runtime.picture import Picture, to_image, to_list
-from centerx.runtime.session import Session, find_within
+from centerx.runtime.session import Session, run_session
 from centerx.tasks import TASKS
 
 
-class Placed(NamedTuple):
-    """A picture as the network takes it.
+class Letterboxed(NamedTuple):
+    """A picture that is resized and padded to the model's input size.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB of the model's input size. letterbox: how the picture lies in it.
+        image: (H, W, 3) uint8 RGB of the model's input size.
+        letterbox: scale and source size of the picture, to convert boxes back.
     """
 
     image: np.ndarray
@@ -28,18 +29,19 @@ class Placed(NamedTuple):
 
 
 class Predictor:
-    """A detector for pictures.
+    """Detector for pictures of any size.
 
-    It can be copied and pickled, so that other processes may have one: a deep copy, or what is unpickled, opens the
-    model file anew.
+    It can be copied and pickled, for example for use in several processes. A deep or unpickled copy opens the model
+    file again.
 
     Args:
         session: the loaded model.
-        input_hw: height and width to bring pictures to, where the model takes any; its own without it.
-        reopen: opens the session anew; without it copies and pickles hold the session itself.
+        input_hw: height and width in pixels that pictures are resized to, if the model takes any size. Default: the
+            size in the model file.
+        reopen: function that opens the session again. Without it, copies and pickles contain the session itself.
 
     Raises:
-        InputError: the model takes one size, and this is another.
+        InputError: the model takes one size only, and `input_hw` is another.
     """
 
     def __init__(
@@ -59,52 +61,68 @@ class Predictor:
         """Find the objects of one picture.
 
         Args:
-            picture: a path; the bytes of an image file; a binary file; a PIL picture, turned as its EXIF orientation
-                says; an array of uint8: (H, W, 3) RGB, (H, W, 4), whose alpha is dropped, (H, W) or (H, W, 1) grey.
-            bgr: arrays have their channels in OpenCV's order.
+            picture: a path, the bytes of an image file, a binary file, a PIL picture (its EXIF orientation is applied),
+                or a uint8 array: (H, W, 3) RGB, (H, W, 4) with an alpha channel that is dropped, (H, W) or (H, W, 1)
+                grey.
+            bgr: whether arrays have their channels in the order BGR, as OpenCV reads them.
 
         Returns:
-            Boxes in the picture's pixels, clipped to it, best first.
+            Detections with boxes in pixels of the picture, clipped to it, highest score first.
 
         Raises:
-            InputError: the picture cannot be read or is of another kind, shape or type.
+            InputError: the picture cannot be read, or its type or shape is not supported.
         """
-        return self.detect([self.place(picture, bgr)])[0]
+        return self.detect([self.preprocess(picture, bgr)])[0]
 
     def predict_batch(self, pictures: Iterable[Picture], bgr: bool = False) -> list[Detections]:
-        """Find the objects of several pictures, of any kinds and sizes, in one call of the network.
+        """Find the objects of several pictures, of any types and sizes, in one call of the network.
+
+        Args:
+            pictures: as `picture` of a call.
+            bgr: as for a call.
+
+        Returns:
+            The detections of each picture.
 
         Raises:
-            InputError: as a call, names the place of the picture; `pictures` is a single one.
+            InputError: as for a call, with the index of the picture; `pictures` is a single picture.
         """
-        placed = []
+        letterboxed = []
         for index, picture in enumerate(to_list(pictures)):
             try:
-                placed.append(self.place(picture, bgr))
+                letterboxed.append(self.preprocess(picture, bgr))
             except InputError as error:
                 raise InputError(f"pictures[{index}]: {error}") from None
-        return self.detect(placed)
+        return self.detect(letterboxed)
 
-    def place(self, picture: Picture, bgr: bool = False) -> Placed:
-        """The first half of a call: read a picture and fit it into the input.
+    def preprocess(self, picture: Picture, bgr: bool = False) -> Letterboxed:
+        """Read a picture and fit it into the model's input: the first half of a call.
+
+        Args:
+            picture: as for a call.
+            bgr: as for a call.
 
         Raises:
-            InputError: as a call.
+            InputError: as for a call.
         """
         image = to_image(picture, bgr, self.session.info.value_range)
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
         try:
-            return Placed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
+            return Letterboxed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
         except cv2.error:
             raise InputError(f"a picture {image.shape} is too large to be resized, shrink or cut it") from None
 
-    def detect(self, placed: Sequence[Placed]) -> list[Detections]:
-        """The second half: one call of the network; boxes in pixels of each picture."""
-        if not placed:
+    def detect(self, letterboxed: Sequence[Letterboxed]) -> list[Detections]:
+        """Run the network once on preprocessed pictures: the second half of a call.
+
+        Returns:
+            The detections of each picture, with boxes in its pixels.
+        """
+        if not letterboxed:
             return []
-        images, letterboxes = zip(*placed, strict=True)
+        images, letterboxes = zip(*letterboxed, strict=True)
         stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-        found = find_within(self.session, stacked, placed_sizes(letterboxes))
+        found = run_session(self.session, stacked, placed_sizes(letterboxes))
         return detections_of(found, letterboxes, self.task, self.class_names)
 
     def __copy__(self) -> Predictor:

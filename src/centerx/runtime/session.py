@@ -1,4 +1,4 @@
-"""A model file of any backend -> something that takes pixels and returns boxes."""
+"""Open a model file with the backend that runs it."""
 
 from __future__ import annotations
 
@@ -33,17 +33,31 @@ class Session(Protocol):
     def __call__(self, images: np.ndarray) -> RawDetections:
         """(B, 3, H, W) uint8 RGB of the model's input size -> (B, K, ...) detections in input pixels, best first.
 
-        Beside the pictures a session may take their (B, 2) float32 heights and widths in input pixels, and find nothing
-        beyond them: it then says so by a true attribute `takes_picture_hw`. See `find_within`.
+        A session with a true attribute `takes_picture_hw` accepts a second argument: the heights and widths of the
+        pictures in input pixels, (B, 2) float32. It then finds nothing in the padding. See `run_session`.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB of the model's input size.
+
+        Returns:
+            (B, K, ...) detections in input pixels, highest score first.
         """
         ...
 
 
-def find_within(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> RawDetections:
+def run_session(session: Session, images: np.ndarray, picture_hw: np.ndarray) -> RawDetections:
     """Run a session on pictures of these sizes in their letterboxes; what it can know of the padding, it leaves out.
 
-    A file that ends with the boxes has the pictures for its one input: among its K places are what it finds in the
+    An exported file whose outputs are boxes takes the pictures alone. Its K detections can include some that lie in the
     padding.
+
+    Args:
+        session: the loaded model.
+        images: (B, 3, H, W) uint8 RGB of the model's input size.
+        picture_hw: (B, 2) float32 height and width of each picture in input pixels, without padding.
+
+    Returns:
+        (B, K, ...) detections in input pixels, highest score first.
     """
     call: Any = session
     return call(images, picture_hw) if getattr(session, "takes_picture_hw", False) else call(images)
@@ -53,7 +67,9 @@ class Backend(NamedTuple):
     """One way to run a model file.
 
     Attributes:
-        suffixes: of its files. opener: module and function, imported when needed. needs: the module that must be there.
+        suffixes: suffixes of the files that it runs.
+        opener: `module:function` that opens a file; it is imported when needed.
+        needs: module that must be installed.
     """
 
     suffixes: tuple[str, ...]
@@ -62,17 +78,18 @@ class Backend(NamedTuple):
 
     @property
     def installed(self) -> bool:
-        """Whether it can be imported here."""
+        """Whether the module that it needs is installed."""
         return find_spec(self.needs) is not None
 
     def open(self, path: Path) -> Session:
-        """Load a file of this backend."""
+        """Load a model file with this backend."""
         module, function = self.opener.split(":")
         session: Session = getattr(import_module(module), function)(path)
         return session
 
 
-BACKENDS = {  # for a suffix that several can run, the first is what is used unless another is named
+# Where several backends run a suffix, the first of them is the default.
+BACKENDS = {
     "onnxruntime": Backend((".onnx",), "centerx.runtime.onnx:open_session", "onnxruntime"),
     "openvino": Backend((".xml", ".onnx"), "centerx.runtime.openvino:open_session", "openvino"),
     "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
@@ -88,8 +105,9 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
     """Load a model file.
 
     Args:
-        path: the file; its suffix chooses the backend.
-        backend: one of BACKENDS, to choose by name; `auto` for the fastest of those installed, by a short trial.
+        path: the file. Its suffix chooses the backend if none is given.
+        backend: a name of BACKENDS, or `auto`, which times all installed backends that run the file and takes the
+            fastest.
 
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or not one of this project.
@@ -98,10 +116,14 @@ def open_session(path: str | Path, backend: str | None = None) -> Session:
 
 
 def open_named(path: str | Path, backend: str | None = None) -> tuple[str, Session]:
-    """`open_session` that also tells the name of the backend.
+    """Load a model file and return the name of the backend and the session.
+
+    Args:
+        path: as for `open_session`.
+        backend: as for `open_session`.
 
     Raises:
-        InputError: as `open_session`.
+        InputError: as for `open_session`.
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"a model is opened by the path of its file, not by something of type {type(path).__name__}")
@@ -126,7 +148,11 @@ def open_named(path: str | Path, backend: str | None = None) -> tuple[str, Sessi
 
 
 def open_all(path: Path) -> tuple[dict[str, Session], list[InputError]]:
-    """A file in every installed backend that runs it, by name, and why the others do not."""
+    """Open a file with every installed backend for its suffix.
+
+    Returns:
+        The sessions by name of backend, and the errors of the backends that could not open the file.
+    """
     sessions: dict[str, Session] = {}
     refusals: list[InputError] = []
     for name, entry in backends_of(path).items():
@@ -139,17 +165,17 @@ def open_all(path: Path) -> tuple[dict[str, Session], list[InputError]]:
 
 
 def backends_of(path: Path) -> dict[str, Backend]:
-    """What can run a file, by its longest known suffix."""
+    """Return the backends for the longest known suffix of a file, by name."""
     ends = {suffix for entry in BACKENDS.values() for suffix in entry.suffixes if path.name.lower().endswith(suffix)}
     longest = max(ends, key=len, default=None)
     return {name: entry for name, entry in BACKENDS.items() if longest in entry.suffixes}
 
 
 def seconds_a_picture(session: Session) -> float:
-    """The least time of a few calls with one picture."""
+    """Return the shortest time of a few calls with one picture, in seconds."""
     images = np.zeros((1, 3, *session.info.input_hw), dtype=np.uint8)
     spent = []
-    for _ in range(TRIALS + 1):  # the first warms up and is no faster
+    for _ in range(TRIALS + 1):  # the first call is a warm-up
         started = time.perf_counter()
         session(images)
         spent.append(time.perf_counter() - started)

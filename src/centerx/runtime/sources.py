@@ -1,4 +1,4 @@
-"""What `predict` is pointed at -> pictures, one after another."""
+"""Find and read the pictures and videos that `predict` is given."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from centerx.errors import InputError
 from centerx.files import new_files
 from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_files, list_images, other_files
 from centerx.levels import AUTO, ValueRange
-from centerx.problems import Kind, Problem, tell
+from centerx.problems import Kind, Problem, log_problems
 from centerx.runtime.mp4 import shown_share
 
 VIDEO_SUFFIXES = frozenset({
@@ -29,19 +29,21 @@ VIDEO_SUFFIXES = frozenset({
     ".mjpeg", ".mjpg", ".dv", ".y4m", ".264", ".265", ".h264", ".h265", ".hevc",
 })  # fmt: skip
 KNOWN = SUFFIXES | VIDEO_SUFFIXES
-# How much may be missing of a video: frames, and a share of those announced. An MP4 counts its frames; other files, and
-# an MP4 that shows a part of its frames, tell how long they last, with sound, and at which speed.
+# Tolerated number of missing frames of a video: SLACK frames and a share of the announced number. An MP4 file has a
+# count of its frames (COUNTED). For other files, and for an MP4 that shows only a part of its frames, the number is
+# ESTIMATED from the duration, which includes that of the sound, and the frame rate.
 SLACK, COUNTED, ESTIMATED = 2, 0.01, 0.05
 DRAWN = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
-USUAL_SPEED = 25.0  # frames a second, where a file does not tell
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # as below: what is wrong with a video, we tell ourselves
+USUAL_SPEED = 25.0  # frames per second, if the file has no frame rate
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent: problems of videos are reported by this module
 
 
 class Source(NamedTuple):
-    """A picture or a video to look at.
+    """A picture or video file.
 
     Attributes:
-        path: the file. name: below the folder that was given, or the file's own name.
+        path: the file.
+        name: path relative to the folder that was given, or the file's own name.
     """
 
     path: Path
@@ -49,21 +51,22 @@ class Source(NamedTuple):
 
     @property
     def is_video(self) -> bool:
-        """Whether the file holds frames: by its suffix, and where that is unknown by its content."""
+        """Whether the file is a video, by its suffix or, if that is unknown, by its content."""
         suffix = self.path.suffix.lower()
         return suffix in VIDEO_SUFFIXES if suffix in KNOWN | RAW_SUFFIXES else _holds_frames(self.path)
 
     def frames(
         self, value_range: ValueRange = AUTO, note: Callable[[Problem], object] = lambda _: None
     ) -> Iterator[np.ndarray]:
-        """Every frame as (H, W, 3) uint8 RGB; a picture is one, also one that moves.
+        """Yield every frame as (H, W, 3) uint8 RGB; a picture, animated or not, has one frame.
 
         Args:
-            value_range: how pictures of more than 8 bits are read. note: takes what is doubtful: a picture that uses
-                few grey levels, a video that ends before the frames that it announces.
+            value_range: how pictures of more than 8 bits are converted to 8 bits, see `levels.find_limits`.
+            note: called with each problem: a picture that uses few grey levels, a video with fewer frames than its
+                header announces.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: the file cannot be read.
         """
         if self.is_video:
             yield from _video_frames(self.path, note)
@@ -75,10 +78,10 @@ class Source(NamedTuple):
 
 
 def find_sources(arguments: Iterable[str]) -> list[Source]:
-    """Resolve files, folders and glob patterns, in the order given; what folders hold beside is told.
+    """Resolve files, folders and glob patterns, in their order. Other files in folders are logged.
 
     Raises:
-        InputError: one of them leads to no picture and no video.
+        InputError: an argument leads to no picture and no video.
     """
     found: list[Source] = []
     for argument in arguments:
@@ -101,16 +104,16 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
             if not some:
                 raise InputError(f"{argument}: no such image, folder, pattern or video{_beside(others)}")
         if others:
-            tell([others], argument)
+            log_problems([others], argument)
         found += some
     return found
 
 
 def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
-    """A file below `folder` for the drawing of each source; equal names get a number.
+    """Return a path below `folder` for the drawing of each source; equal names get a number.
 
     Raises:
-        InputError: one of them is a source itself.
+        InputError: an output file is one of the sources.
     """
     originals = {source.path.resolve() for source in sources}
     files: dict[Path, None] = {}  # a set in order
@@ -129,14 +132,18 @@ def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
 
 @contextmanager
 def video_file(path: Path, like: Path) -> Iterator[Callable[[np.ndarray], None]]:
-    """What appends (H, W, 3) uint8 RGB to an mp4, which is there at the end, whole; not without a frame.
+    """Write an mp4 file frame by frame. It appears when the block ends, complete, and only if it has a frame.
 
     Args:
-        path: the file. like: a video, to run at its speed.
+        path: the file.
+        like: a video whose frame rate the file gets.
+
+    Yields:
+        A function that appends a frame, (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: no such video can be written here.
-        OSError: it cannot be written; names `path`.
+        InputError: OpenCV cannot write such a video here.
+        OSError: the file cannot be written; names `path`.
     """
     writer: cv2.VideoWriter | None = None
     count = 0
@@ -165,7 +172,7 @@ def video_file(path: Path, like: Path) -> Iterator[Callable[[np.ndarray], None]]
 
 
 def _require_frames(made: Path, count: int) -> None:
-    """Of a full disk OpenCV tells nothing."""
+    """Raise if frames are missing: OpenCV reports no error when the disk is full."""
     try:
         with _opened(made) as video:
             there = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -176,7 +183,7 @@ def _require_frames(made: Path, count: int) -> None:
 
 
 def _name(path: Path) -> Any:
-    """A path as OpenCV takes it: as bytes, for it crashes at text that is not UTF-8."""
+    """Return a path as bytes: OpenCV crashes on text that is not UTF-8."""
     return os.fsencode(path)
 
 
@@ -212,11 +219,14 @@ def _video_frames(path: Path, note: Callable[[Problem], object]) -> Iterator[np.
 
 
 def frames_due(path: Path, announced: float, read: int, speed: float, reached: float) -> int:
-    """How many frames a video should have had where it has clearly fewer, 0 where it has not.
+    """Return how many frames a video should have if it has clearly fewer, else 0.
 
     Args:
-        path: of it. announced: frames by its header. read: frames. speed: frames a second. reached: seconds, where the
-            last frame is.
+        path: the video.
+        announced: number of frames in its header.
+        read: number of frames that were read.
+        speed: frames per second.
+        reached: time of the last frame in seconds.
     """
     if not (isfinite(announced) and announced > 0):
         return 0
@@ -224,7 +234,7 @@ def frames_due(path: Path, announced: float, read: int, speed: float, reached: f
     if share is not None:
         due = announced * share
         return round(due) if due - read > SLACK + due * (COUNTED if share > 1 - COUNTED else ESTIMATED) else 0
-    # Where frames come at changing speed they are fewer than estimated, but the last of them is at the end.
+    # A video of variable frame rate has fewer frames than estimated, but its last frame is at its end.
     most = announced - SLACK - announced * ESTIMATED
     early = speed > 0 and reached > 0 and read < most and reached * speed + 1 < most
     return round(announced) if early else 0
@@ -232,7 +242,7 @@ def frames_due(path: Path, announced: float, read: int, speed: float, reached: f
 
 @lru_cache(maxsize=1024)
 def _holds_frames(path: Path) -> bool:
-    """Whether a file that is no picture can be played; FFmpeg would play texts too, and one tile of a HEIC picture."""
+    """Whether a file is a video. Other kinds are excluded first: FFmpeg also opens texts and tiles of HEIC files."""
     if not path.is_file() or identify(read_head(path)) not in (None, VIDEO):
         return False
     try:

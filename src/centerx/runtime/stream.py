@@ -1,4 +1,4 @@
-"""Steps that overlap: each runs in a thread of its own, a few items ahead of the next."""
+"""Run the steps of a pipeline at the same time: each in its own thread, a few items ahead of the next."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from queue import Empty, Full, Queue
 from typing import NamedTuple, TypeVar
 
 Item = TypeVar("Item")
-PATIENCE = 0.1  # seconds between two looks at whether anybody still wants the items
+PATIENCE = 0.1  # seconds between two checks whether the items are still wanted
 
 
 class _End(NamedTuple):
-    """What follows the last item.
+    """Marks the end of the items in the queue.
 
     Attributes:
-        error: what ended the items, None where they were all.
+        error: exception that ended the iteration, None if it was complete.
     """
 
     error: BaseException | None
 
 
-def ahead(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None]:
-    """Pass items on that a thread takes from `items`, at most so many before they are asked for.
+def prefetch(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None]:
+    """Iterate over `items` in a thread, ahead of the consumer.
 
-    What the iteration raises is raised here, after the items before it. Where the taker stops early, the thread does
-    so too, after the item at hand.
+    An exception of the iteration is raised here, after the items before it. If the consumer stops early, the thread
+    ends after its current item.
+
+    Args:
+        items: iterated in the thread.
+        most: largest number of items that wait for the consumer.
     """
     waiting: Queue[Item | _End] = Queue(most)
     unwanted = threading.Event()
@@ -55,7 +59,7 @@ def ahead(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None]:
     try:
         while True:
             try:
-                item = waiting.get(timeout=PATIENCE)  # without one, Ctrl-C waits for the item
+                item = waiting.get(timeout=PATIENCE)  # without a timeout, Ctrl-C would wait for the next item
             except Empty:
                 continue
             if isinstance(item, _End):
@@ -69,7 +73,7 @@ def ahead(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None]:
 
 
 def groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of so many items, the last maybe shorter."""
+    """Yield lists of `size` items; the last may be shorter."""
     iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group

@@ -1,4 +1,4 @@
-"""A model behind HTTP, without torch: uploads in, the JSON of `predict` out."""
+"""HTTP server for a model, without torch. It takes uploads and returns the JSON of `predict`."""
 
 from __future__ import annotations
 

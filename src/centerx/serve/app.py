@@ -1,4 +1,4 @@
-"""The web application: routes, limits and what the OpenAPI page says."""
+"""The web application: its routes, limits and OpenAPI description."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from centerx.errors import InputError
 from centerx.files import json_text, quoted
 from centerx.images import TooManyPixelsError, decode_image
 from centerx.runtime import Predictor
-from centerx.runtime.entry import describe
-from centerx.runtime.predictor import Placed
+from centerx.runtime.entry import to_dict
+from centerx.runtime.predictor import Letterboxed
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
 from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown
@@ -32,11 +32,13 @@ PATH = "/predict"
 
 
 class Limits(NamedTuple):
-    """What a client may ask for.
+    """Limits of requests.
 
     Attributes:
-        bytes: of a body. pixels: of a picture.
-        seconds: from the head of a request to its answer. requests: under way at once.
+        bytes: largest size of a body.
+        pixels: largest number of pixels of a picture.
+        seconds: longest time from the head of a request to its answer.
+        requests: largest number of simultaneous requests.
     """
 
     bytes: int
@@ -96,13 +98,16 @@ def create_app(
     """Make the application that serves one model.
 
     Args:
-        predictor: the model. model, backend: what `/health` calls it and what runs it.
-        limits: of a client. max_batch: the most pictures in one call of the network.
-        origins: of web pages that may ask from a browser, such as `http://localhost:3000`; `*` for all.
+        predictor: the model.
+        model: name of the model in `/health`.
+        backend: name of the backend in `/health`.
+        limits: limits of requests.
+        max_batch: largest number of pictures in one call of the network.
+        origins: origins of web pages whose scripts may send requests, such as `http://localhost:3000`; `*` for all.
     """
     metrics = Metrics()
     decoding = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
-    batcher: Batcher[Placed, Detections] = Batcher(predictor.detect, max_batch, metrics.batch.observe)
+    batcher: Batcher[Letterboxed, Detections] = Batcher(predictor.detect, max_batch, metrics.batch.observe)
     metrics.watch(batcher.waiting)
     under_way = asyncio.Semaphore(limits.requests)
 
@@ -111,18 +116,18 @@ def create_app(
         with closing(batcher), decoding:
             yield
 
-    def place(content: bytes, name: str) -> Placed:
-        """Decode and shrink: a picture that waits for a batch is as small as the network's input."""
+    def preprocess(content: bytes, name: str) -> Letterboxed:
+        """Decode and resize a picture before it waits for a batch, so that it needs little memory."""
         value_range = predictor.session.info.value_range
-        return predictor.place(decode_image(content, name or "upload", limits.pixels, value_range))
+        return predictor.preprocess(decode_image(content, name or "upload", limits.pixels, value_range))
 
-    async def find(content: bytes, name: str) -> tuple[Placed, Detections]:
-        placed = await asyncio.get_running_loop().run_in_executor(decoding, place, content, name)
-        return placed, await asyncio.wrap_future(batcher.submit(placed))
+    async def find(content: bytes, name: str) -> tuple[Letterboxed, Detections]:
+        letterboxed = await asyncio.get_running_loop().run_in_executor(decoding, preprocess, content, name)
+        return letterboxed, await asyncio.wrap_future(batcher.submit(letterboxed))
 
     app = FastAPI(
         title=f"centerX: {quoted(model)}", version=__version__, redoc_url=None, lifespan=lifespan,
-        exception_handlers={RequestValidationError: _wrong_parameter, Exception: _our_fault},
+        exception_handlers={RequestValidationError: _invalid_parameter, Exception: _server_error},
     )  # fmt: skip
     app.add_middleware(Measure, metrics=metrics, path=PATH)
     if origins:
@@ -147,14 +152,14 @@ def create_app(
             raise HTTPException(503, f"{limits.requests} requests are under way, try again", {"Retry-After": "1"})
         async with under_way:
             end = asyncio.get_running_loop().time() + limits.seconds
-            with _told(408, f"the body did not arrive within {limits.seconds:g} s, send a smaller file"):
+            with _http_errors(408, f"the body did not arrive within {limits.seconds:g} s, send a smaller file"):
                 async with asyncio.timeout_at(end):
                     name, content, scores = await read_upload(request, limits.bytes)
             score = chosen_score([*asked, *scores])
-            with _told(504, f"no answer within {limits.seconds:g} s, try again later"):
+            with _http_errors(504, f"no answer within {limits.seconds:g} s, try again later"):
                 async with asyncio.timeout_at(end):
                     placed, found = await find(content, name)
-        return answer(describe(name, placed.letterbox.source_hw, found.above(score), predictor.task))
+        return answer(to_dict(name, placed.letterbox.source_hw, found.above(score), predictor.task))
 
     @app.get("/health", response_model=Health)
     @app.head("/health", include_in_schema=False)
@@ -174,13 +179,13 @@ def create_app(
 
 
 def answer(tree: dict[str, Any]) -> Response:
-    """JSON as `predict` writes it, with whatever names."""
+    """Return a JSON response, encoded as `predict` writes it."""
     return Response(json_text(tree, separators=(",", ":")), media_type="application/json")
 
 
 @contextmanager
-def _told(timeout_status: int, timeout_detail: str) -> Iterator[None]:
-    """Turn what is wrong with a picture, and the end of the time, into answers."""
+def _http_errors(timeout_status: int, timeout_detail: str) -> Iterator[None]:
+    """Convert errors of a picture and timeouts to HTTP errors."""
     try:
         yield
     except TimeoutError:
@@ -191,11 +196,11 @@ def _told(timeout_status: int, timeout_detail: str) -> Iterator[None]:
         raise HTTPException(415, str(error)) from None
 
 
-async def _wrong_parameter(_: Request, error: Exception) -> JSONResponse:
+async def _invalid_parameter(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    told = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
-    return JSONResponse({"detail": told}, 422)
+    messages = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
+    return JSONResponse({"detail": messages}, 422)
 
 
-async def _our_fault(_: Request, error: Exception) -> JSONResponse:
+async def _server_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": f"a fault of the server ({type(error).__name__}), see its log"}, 500)

@@ -1,4 +1,4 @@
-"""Dynamic batching: what waits while the network is busy goes into it together; nothing waits while it is idle."""
+"""Dynamic batching: items that arrive while the network is busy form the next batch. An idle network starts at once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Batcher(Generic[Item, Result]):
     """Runs items in batches, in one thread.
 
     Args:
-        run: batch -> the result of each item; never called twice at a time. Each item gets what it raises.
-        max_batch: the most items of one call.
-        observe: told the size of every batch.
+        run: function from a batch to the result of each item. Its calls never overlap. If it raises, every item of the
+            batch gets the exception.
+        max_batch: largest number of items of one call.
+        observe: called with the size of every batch.
     """
 
     def __init__(
@@ -28,22 +29,22 @@ class Batcher(Generic[Item, Result]):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
 
     def submit(self, item: Item) -> Future[Result]:
-        """Queue an item; it is left out where its future is cancelled in time."""
+        """Queue an item. If its future is cancelled before its batch starts, the item is left out."""
         future: Future[Result] = Future()
         self._waiting.append((item, future))
         self._thread.submit(self._next)
         return future
 
     def waiting(self) -> int:
-        """How many items no batch has taken yet."""
+        """Return how many items wait for a batch."""
         return len(self._waiting)
 
     def close(self) -> None:
-        """Finish what was submitted and end the thread."""
+        """Finish all submitted items and end the thread."""
         self._thread.shutdown()
 
     def _next(self) -> None:
-        """Run one batch of what waits; nothing is left for this call where earlier ones took its item along."""
+        """Run one batch of waiting items, if an earlier call has not taken them all."""
         batch: list[tuple[Item, Future[Result]]] = []
         while self._waiting and len(batch) < self._max_batch:
             item, future = self._waiting.popleft()
@@ -54,7 +55,7 @@ class Batcher(Generic[Item, Result]):
         self._observe(len(batch))
         try:
             answers = list(zip(batch, self._run([item for item, _ in batch]), strict=True))
-        except Exception as error:  # whatever it is, those who wait must hear of it
+        except Exception as error:  # of any type, for all that wait
             for _, future in batch:
                 future.set_exception(error)
         else:

@@ -1,4 +1,4 @@
-"""What the server counts, in the text that Prometheus reads."""
+"""Metrics of the server for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counters of one server, in a registry of its own."""
+    """Metrics of one server, with their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,31 +25,33 @@ class Metrics:
         self.waiting = Gauge("centerx_queue_length", "pictures that wait for a batch", registry=self.registry)
 
     def watch(self, waiting: Callable[[], int]) -> None:
-        """Ask `waiting` for the length of the queue whenever the metrics are read."""
+        """Set the function that returns the length of the queue when metrics are read."""
         self.waiting.set_function(waiting)
 
     def count(self, status: int, seconds: float) -> None:
-        """Note an answer."""
+        """Record a response with its status and its time in seconds."""
         self.requests.labels(status).inc()
         self.seconds.observe(seconds)
 
     def text(self) -> bytes:
-        """All of it as Prometheus reads it."""
+        """Return the metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
 class Measure:
-    """The application around another that counts and times the answers of one path, whoever gives them.
+    """ASGI middleware that counts and times the responses of one path.
 
     Args:
-        app: the one inside. metrics: where it is counted. path: of the requests that count.
+        app: the application.
+        metrics: where responses are recorded.
+        path: path of the requests that count.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, path: str) -> None:
         self.app, self.metrics, self.path = app, metrics, path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Handle a request."""
         if scope["type"] != "http" or scope["path"] != self.path:
             await self.app(scope, receive, send)
             return
@@ -62,6 +64,6 @@ class Measure:
         started = time.perf_counter()
         try:
             await self.app(scope, receive, noted)
-        except Exception:  # it becomes an answer further out
+        except Exception:  # outer middleware turns it into a response
             self.metrics.count(500, time.perf_counter() - started)
             raise

@@ -1,4 +1,4 @@
-"""What a request sends: the picture, as its raw body or the field `image` of a form, and the score to cut at."""
+"""Read a request: the picture, as raw body or as field `image` of a form, and the least score."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from centerx.errors import nearest
 
 FIELD, SCORE = "image", "score"
 USUAL_SCORE = 0.3
-MAX_FILES = 8  # of a form; more than one is told so
+MAX_FILES = 8  # read from a form; more than one is an error
 SCORES = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {
@@ -30,15 +30,17 @@ FORM = {
         },
     }
 }
-# What the OpenAPI page says of the body.
+# OpenAPI description of the body.
 REQUEST_BODY = {"required": True, "content": {"image/*": BINARY, "multipart/form-data": FORM}}
 
 
 class Upload(NamedTuple):
-    """What was sent.
+    """Content of a request.
 
     Attributes:
-        name: of the file, '' for a raw body. content: its bytes. scores: all that the form asks for.
+        name: name of the file, empty for a raw body.
+        content: bytes of the file.
+        scores: all fields `score` of the form.
     """
 
     name: str
@@ -50,12 +52,12 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
     """Read the body of a request.
 
     Args:
-        request: whose body is read, no further than `max_bytes`, whatever length it declares.
-        max_bytes: allowed for the whole body.
+        request: the request.
+        max_bytes: largest size of the body. No more is read, whatever length the request declares.
 
     Raises:
-        HTTPException: 413 larger than that; 400 empty, a form without the file, or cut off by the sender; 422 a form
-            with a field that means nothing here.
+        HTTPException: 413 if the body is larger; 400 if it is empty, incomplete, or a form without the file; 422 if the
+            form has an unknown field.
     """
     received = 0
 
@@ -82,10 +84,15 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
 
 
 def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """Tell the first name that means nothing here.
+    """Raise if a name is unknown.
+
+    Args:
+        kind: kind of the names in the message, such as `form field`.
+        names: the names to check.
+        known: the known names.
 
     Raises:
-        HTTPException: 422, there is one.
+        HTTPException: 422, with the first unknown name.
     """
     known = tuple(known)
     unknown = next((name for name in names if name not in known), None)
@@ -94,10 +101,16 @@ def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> Non
 
 
 def chosen_score(texts: Iterable[str]) -> float:
-    """The score that a request asks for, the usual one where it asks for none.
+    """Return the least score that a request asks for.
+
+    Args:
+        texts: all values of the parameter and the form field.
+
+    Returns:
+        The score in [0, 1], USUAL_SCORE if there is none.
 
     Raises:
-        HTTPException: 422, one is no number from 0 to 1, or they differ.
+        HTTPException: 422 if a value is not a number from 0 to 1, or if values differ.
     """
     try:
         values = {SCORES.validate_python(text) for text in texts}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class ArrayFunctions(NamedTuple):
     """
 
     join: Callable[[list[Array]], Array]
-    halves: Callable[[Array], tuple[Array, Array]]
+    halves: Callable[[Array], Sequence[Array]]
     clip: Callable[[Array, tuple[int, int]], Array]
     least: Callable[[Array], Array]
     minimum: Callable[[Array, Array], Array]

@@ -1,4 +1,4 @@
-"""Averages of the weights over training steps, to evaluate and deploy."""
+"""Averages of the weights over training steps, for evaluation and deployment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ Move = Callable[[Tensors, Tensors, Tensor | int], None]
 
 
 class Averaging(NamedTuple):
-    """How and when the average takes in the weights.
+    """How and when an average is updated with the weights.
 
     Attributes:
-        move: the average, the weights, how many it has taken in so far: moves the average in place.
-        start: steps of the run before the first.
-        every: steps from one to the next.
+        move: function that updates the average in place; called with the average, the weights, and the number of
+            updates before this one.
+        start: steps of the run before the first update.
+        every: steps between updates.
     """
 
     move: Move
@@ -27,17 +28,24 @@ class Averaging(NamedTuple):
 
 
 def moving_average(decay: float) -> Averaging:
-    """Exponential moving average whose memory grows from the start of the run up to `decay`.
+    """Return an exponential moving average whose decay grows from 0.1 to a limit.
 
-    Without growth the random initial weights would stay in the average for 1 / (1 - decay) steps.
+    With a constant decay, the random initial weights would stay in the average for about 1 / (1 - decay) steps.
+
+    Args:
+        decay: largest decay, in (0, 1).
     """
     return Averaging(_lerp(lambda count: 1 - min(decay, (1 + count) / (10 + count))))
 
 
 def equal_average(start: int, every: int) -> Averaging:
-    """Stochastic weight averaging (Izmailov et al., 2018): the plain mean from some step on, one in `every` steps.
+    """Return stochastic weight averaging (Izmailov et al., 2018): the plain mean of the weights of some steps.
 
-    Statistics of batch norms are averaged like weights, which spares a pass over the data.
+    Statistics of batch norms are averaged like weights, so that no further pass over the data is needed.
+
+    Args:
+        start: steps of the run before the first update.
+        every: steps between updates.
     """
     return Averaging(_lerp(lambda count: 1 / (1 + count)), start, every)
 

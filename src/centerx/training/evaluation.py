@@ -1,4 +1,4 @@
-"""Evaluation during training: the same loop, graph and metrics as `centerx eval`."""
+"""Evaluation during training, with the loop, graph and metrics of `centerx eval`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Evaluation(L.Callback):
         draw: called with the detections by picture index.
 
     Attributes:
-        figures: of the epoch under way; empty where it is not evaluated.
-        metrics: of the latest evaluation.
-        improved: whether the epoch under way has the best AP so far.
+        figures: metrics to log for the current epoch; empty if it is not evaluated.
+        metrics: metrics of the latest evaluation.
+        improved: whether the current epoch has the best AP so far.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Evaluation(L.Callback):
         self.improved = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """Return the best AP so far, for a resumed run."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a checkpoint."""
+        """Restore the best AP from a checkpoint."""
         self.best = state_dict["best"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Evaluate where due."""
+        """Evaluate if the epoch is one of every `every`, or the last."""
         assert isinstance(pl_module, CenterNetModule)
         self.figures, self.improved = {}, False
         done = trainer.current_epoch + 1
@@ -83,7 +83,7 @@ class Evaluation(L.Callback):
 
 
 def val_figures(metrics: Metrics) -> dict[str, float]:
-    """The figures to log, by name: of classes those that the data labels."""
+    """Return the metrics to log by name. Classes that the data does not label are left out."""
     figures = {"AP": metrics.AP or 0.0, "AP50": metrics.AP50 or 0.0, "AP75": metrics.AP75 or 0.0}
     figures |= {f"AP/{quoted(name)}": value for name, value in metrics.per_class.items() if value is not None}
     return {f"val/{name}": value for name, value in figures.items()}
@@ -105,7 +105,7 @@ def torch_detect(detector: Detector) -> Callable[[Batch], RawDetections]:
 
 
 def gather(found: dict[int, Detections], broken: list[str]) -> tuple[dict[int, Detections], list[str]]:
-    """Join what all data-parallel processes found."""
+    """Join the detections and the messages of all data-parallel processes."""
     if not (dist.is_available() and dist.is_initialized()):
         return found, broken
     shares: list[Any] = [None] * dist.get_world_size()

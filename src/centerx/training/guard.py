@@ -1,4 +1,4 @@
-"""What stands between a loss gone wrong and the weights."""
+"""Callbacks that protect the weights from losses that are not finite or jump."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from centerx.training.module import CenterNetModule
 
 logger = logging.getLogger(__name__)
 
-MEMORY = 0.95  # of the running mean that a loss is compared with
-PATIENCE = 50  # steps without a finite loss before the run is given up
+MEMORY = 0.95  # decay of the running mean of losses
+PATIENCE = 50  # consecutive steps without a finite loss after which the run ends
 
 
 class FiniteLoss(L.Callback):
-    """Ends the run at a loss, or a raw term of it, that is not finite.
+    """Ends the run when the loss or one of its raw terms is not finite.
 
-    A balance may leave out such a term, but the maps behind it have spoilt the gradient.
+    The loss can be finite without such a term, because a balance may leave the term out. The gradient is wrong all the
+    same.
     """
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        """Look at the step's loss and terms."""
+        """Check the loss and the terms of the step."""
         assert isinstance(pl_module, CenterNetModule)
         value = loss.detach() + sum(pl_module.terms.values())
         if not math.isfinite(value):
@@ -34,35 +35,40 @@ class FiniteLoss(L.Callback):
             raise InputError(not_finite(float(value), trainer, *wrong[:1]))
 
 
-class SkipJumps(L.Callback):
-    """Leaves out steps whose loss jumped, or is not finite: weights and the optimiser's state stay as they are.
+class LossSpikeGuard(L.Callback):
+    """Skips optimiser steps whose loss jumps or is not finite; weights and the optimiser's state stay as they are.
 
-    A jump is measured against the running mean of all finite losses, those of skipped steps among them but no larger
-    than the jump allowed, so that neither one lucky batch nor a lasting change of level can stop training for good. A
-    loss of 0, that of a batch which nobody teaches, is neither a jump nor part of the mean.
-    Processes decide together.
+    A loss is a jump if it is more than `ratio` times the running mean of all finite losses. Losses of skipped steps
+    enter the mean too, clamped to the limit, so that neither one batch with a low loss nor a lasting change of level
+    stops training for good. A loss of 0, from a batch without supervision, is neither a jump nor part of the mean. All
+    data-parallel processes skip the same steps.
 
     Args:
-        ratio: of a loss to the running mean from which on it is a jump, above 1.
+        ratio: smallest ratio of a jump to the running mean, above 1.
     """
 
     def __init__(self, ratio: float) -> None:
         self.ratio = ratio
         self.mean: float | None = None
         self.skipped = 0
-        self._lost = 0  # steps without a finite loss in a row
+        self._lost = 0  # consecutive steps without a finite loss
         self._skip = False
 
+    @property
+    def state_key(self) -> str:
+        """Key of the state in a checkpoint: the former name of the class, so that older checkpoints resume."""
+        return "LossSpikeGuard"
+
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run compares with."""
+        """Return the running mean and the number of skipped steps."""
         return {"mean": self.mean, "skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.mean, self.skipped = state_dict["mean"], state_dict["skipped"]
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        """Decide whether the step counts."""
+        """Decide whether the step is skipped."""
         value = float(mean_over_processes(loss.detach()))
         self._skip = self.jumps(value)
         self._lost = 0 if math.isfinite(value) else self._lost + 1
@@ -70,7 +76,7 @@ class SkipJumps(L.Callback):
             raise InputError(f"{not_finite(value, trainer)}; train.skip_jumps left out {PATIENCE} steps in a row")
 
     def jumps(self, value: float) -> bool:
-        """Take in a loss; return whether it jumped."""
+        """Update the running mean with a loss; return whether the loss is a jump or not finite."""
         if not math.isfinite(value):
             return True
         if not value:
@@ -82,13 +88,13 @@ class SkipJumps(L.Callback):
         return value > highest
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
-        """Take the gradients of a step that does not count away: an optimiser passes over weights without one."""
+        """Remove the gradients of a skipped step; an optimiser does not move weights without a gradient."""
         if self._skip:
             optimizer.zero_grad(set_to_none=True)
             self.skipped += 1
 
     def on_train_end(self, trainer: L.Trainer, *_: object) -> None:
-        """Say how many there were."""
+        """Log the number of skipped steps."""
         if self.skipped and trainer.is_global_zero:
             logger.warning(f"train.skip_jumps left out {self.skipped} of {trainer.global_step} steps")
 

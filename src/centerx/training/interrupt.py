@@ -1,4 +1,4 @@
-"""Ctrl-C while training."""
+"""Handling of Ctrl-C during training."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import lightning as L
 
 
 class Interrupt(L.Callback):
-    """Ends training at Ctrl-C at the next step at the latest.
+    """Ends training after Ctrl-C, at the next step at the latest.
 
-    Python drops an exception raised within a destructor or a weak reference's callback, and data loaders have those:
-    what Ctrl-C raises there is raised again.
+    Python ignores an exception that is raised in a destructor or in the callback of a weak reference, both of which
+    data loaders have. If Ctrl-C is pressed during one of them, this callback raises the exception again.
     """
 
     def __init__(self) -> None:
         self._pressed = False
 
     def on_train_start(self, *_: object) -> None:
-        """Listen until Lightning, when training ends in whatever way, puts back the handlers that it found.
+        """Install the signal handler, unless the process ignores Ctrl-C, as background jobs of a shell script do.
 
-        Unless the process was started to ignore Ctrl-C, as those in the background of a script are.
+        Lightning restores the earlier handler when training ends.
         """
         main = threading.current_thread() is threading.main_thread()
         if main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._press)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
-        if not self._pressed:  # pressed again, it would only interrupt the end
+        if not self._pressed:  # a second exception would interrupt the clean-up
             self._pressed = True
             raise KeyboardInterrupt
 
     def on_train_batch_start(self, *_: object) -> None:
-        """Raise what was dropped."""
+        """Raise an exception that Python ignored."""
         if self._pressed:
             raise KeyboardInterrupt
 
     def on_train_end(self, *_: object) -> None:
-        """Raise what was dropped after the last step began."""
+        """Raise an exception that Python ignored during the last step."""
         self.on_train_batch_start()

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from centerx.errors import InputError, nearest
 
-SLOW = 0.1  # factor of the rate
-# timm's names that need a compiled package, or gradients of gradients
+LOW_LR_FACTOR = 0.1  # factor of the learning rate for `low_lr` parameters
+# Optimisers of timm that need a compiled package or second-order gradients
 LEFT_OUT = ["bnb*", "fused*", "adahessian"]
-NORM_LIMIT = 10.0  # of a weight's norm in its layer's rate
+NORM_LIMIT = 10.0  # largest norm of a layer's weights in its learning rate
 
 
 def build_optimizer(
@@ -23,28 +23,31 @@ def build_optimizer(
     lr: float,
     weight_decay: float,
     momentum: float,
-    slow: Collection[nn.Parameter] = (),
+    low_lr: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
-    """An optimiser by name; weight decay spares norms and biases, whose scale means something.
+    """Build an optimiser by name. Norms and biases have no weight decay.
 
     Args:
-        model: whose parameters to move.
-        name: `adamw`, `adam`, `sgd` (Nesterov), `rangerlars`, or any of timm's, `lookahead_` before it where wanted.
-        lr, weight_decay: of the optimiser.
-        momentum: of those that have one; the first beta of AdamW, Adam and RangerLars. Others keep timm's.
-        slow: parameters that learn at a tenth of the rate, without decay.
+        model: module whose parameters are optimised.
+        name: `adamw`, `adam`, `sgd` (with Nesterov momentum), `rangerlars`, or an optimiser of timm, optionally with
+            the prefix `lookahead_`.
+        lr: learning rate.
+        weight_decay: of weights with more than one dimension.
+        momentum: momentum of `sgd` and of optimisers of timm that have one; first beta of `adamw`, `adam` and
+            `rangerlars`.
+        low_lr: parameters with a tenth of the learning rate and no weight decay.
 
     Raises:
         InputError: the name is unknown.
     """
-    apart = set(slow)
+    apart = set(low_lr)
     others = [each for each in model.parameters() if each.requires_grad and each not in apart]
     groups = [
         {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if slow:
-        groups.append({"params": list(slow), "weight_decay": 0.0, "lr": SLOW * lr})
+    if low_lr:
+        groups.append({"params": list(low_lr), "weight_decay": 0.0, "lr": LOW_LR_FACTOR * lr})
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     if name == "rangerlars":
@@ -62,17 +65,17 @@ def build_optimizer(
 
 
 class LayerwiseRAdam(torch.optim.RAdam):
-    """RAdam (Liu et al., 2020) at a rate of each layer's own, as LARS has it (You et al., 2017).
+    """RAdam (Liu et al., 2020) with layer-wise learning rates, as in LARS (You et al., 2017).
 
-    A layer's step is scaled by the norm of its weights, 10 at most, over the norm of the step at rate 1; norms and
-    biases keep RAdam's. Under Lookahead it is RangerLars.
+    The step of a layer is multiplied by the norm of its weights, at most 10, and divided by the norm of the step at
+    learning rate 1. Norms and biases have the steps of RAdam. Wrapped in Lookahead this is RangerLars.
     """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move the weights; those without a gradient stay."""
+        """Update the weights that have a gradient."""
         with torch.enable_grad():
-            loss = closure() if closure is not None else None  # what makes the gradients
+            loss = closure() if closure is not None else None  # computes the gradients
         moved = [
             (weight, weight.clone(), group["lr"])
             for group in self.param_groups
@@ -86,7 +89,7 @@ class LayerwiseRAdam(torch.optim.RAdam):
 
 
 def layer_rate(weight: Tensor, step: Tensor) -> Tensor:
-    """Norm of the weights over that of their step at rate 1; 1 where either is 0."""
+    """Return the norm of the weights, at most 10, over that of their step at rate 1; 1 if either is 0."""
     norm, length = weight.norm().clamp(max=NORM_LIMIT), step.norm()
     return torch.where((norm > 0) & (length > 0), norm / length.clamp(min=1e-12), torch.ones_like(norm))
 
@@ -101,15 +104,18 @@ def build_schedule(
     final: float = 0.0,
     cycle: tuple[int, float, float] | None = None,
 ) -> Callable[[int], float]:
-    """Return the factor of the peak learning rate at each step.
+    """Return a function from the step to the factor of the peak learning rate.
 
     Args:
         name: `cosine`, `multistep`, or `delayed_cosine` (constant, then cosine).
-        total: steps of the run.
-        warmup, steps, delay: times as shares of the run.
-        gamma: factor of each multistep fall.
+        total: number of steps.
+        warmup: length of the linear warm-up as a share of the run.
+        steps: times of the multistep decays as shares of the run.
+        gamma: factor of each multistep decay.
+        delay: start of the cosine of `delayed_cosine` as a share of the run.
         final: factor at the end of a cosine.
-        cycle: after `total`, steps of a cycle, and the factors between which a cosine falls in each.
+        cycle: for steps after `total`: the number of steps of a cycle, and the factors at its start and its end, with
+            a cosine between them.
     """
     warm_steps = round(warmup * total)
     start = max(warmup, delay if name == "delayed_cosine" else 0.0)

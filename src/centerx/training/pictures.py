@@ -1,4 +1,4 @@
-"""val.png: ground truth beside detections."""
+"""Draw val.png: ground truth beside detections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from centerx.errors import InputError
 from centerx.tasks import Task
 
 PAIRS = 6
-SCORE = 0.3
+SCORE = 0.3  # detections with lower scores are not drawn
 
 
 def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detections], task: Task) -> None:

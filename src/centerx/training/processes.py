@@ -1,7 +1,9 @@
-"""Which device to train on, and how many processes torchrun started."""
+"""The device, the data-parallel processes and the memory allocator of a training run."""
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import os
 from typing import NamedTuple
 
@@ -9,13 +11,18 @@ import torch
 
 from centerx.errors import InputError
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGE = 2**30  # bytes
+
 
 class Processes(NamedTuple):
-    """Where this process stands.
+    """The place of this process among those that torchrun started.
 
     Attributes:
-        device: 'cpu' or 'cuda'.
-        rank, world: this process among all. local_world: how many run on this machine.
+        device: `cpu` or `cuda`.
+        rank: of this process among all.
+        world: number of processes.
+        local_world: number of processes on this machine.
     """
 
     device: str
@@ -25,10 +32,13 @@ class Processes(NamedTuple):
 
     @classmethod
     def detect(cls, device: str) -> Processes:
-        """Read torchrun's environment; `device` may be 'auto'.
+        """Read torchrun's environment variables.
+
+        Args:
+            device: `cpu`, `cuda` or `auto`.
 
         Raises:
-            InputError: CUDA is asked for and absent.
+            InputError: CUDA is asked for and not available.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("train.device: no CUDA device here, set train.device=cpu or auto")
@@ -44,9 +54,26 @@ class Processes(NamedTuple):
         return torch.cuda.get_device_name() if self.device == "cuda" else ""
 
     def use_bf16(self, precision: str) -> bool:
-        """Whether to train in bfloat16: as told, or where the device computes in it."""
+        """Return whether to train in bfloat16.
+
+        Args:
+            precision: `fp32`, `bf16`, or `auto`, which is bf16 where the device has arithmetic for it.
+        """
         if precision != "auto":
             return precision == "bf16"
         if self.device == "cuda":
             return torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def keep_freed_memory() -> bool:
+    """Make glibc keep freed memory instead of returning it to the kernel; return whether the C library accepted it.
+
+    Training allocates the same buffers at every step. By default glibc maps each large buffer, zeroes it page by page
+    and unmaps it again. With raised thresholds the heap keeps it.
+    """
+    try:
+        mallopt = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGE)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

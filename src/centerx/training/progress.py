@@ -1,4 +1,4 @@
-"""What a person sees while training: a bar on a terminal, plain lines elsewhere."""
+"""Display of training progress: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ PAUSE = 30.0  # seconds between two plain lines within an epoch
 
 
 class TrainProgress(L.Callback):
-    """Shows epoch, losses, speed, AP and the time left: a line an epoch, and between them the bar or, rarely, a line.
+    """Shows epoch, losses, speed, AP and the remaining time in one line per epoch.
+
+    During an epoch it shows a bar on a terminal, and elsewhere a line every `PAUSE` seconds.
 
     Args:
-        evaluation: which runs before this.
+        evaluation: callback that runs before this one; None without evaluation.
     """
 
     def __init__(self, evaluation: Evaluation | None) -> None:
@@ -41,7 +43,7 @@ class TrainProgress(L.Callback):
         self._first_step = self._steps = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar."""
+        """Show the bar."""
         self._run_started = self._told = time.perf_counter()
         self._first_step = trainer.global_step
         self._steps = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
@@ -58,13 +60,13 @@ class TrainProgress(L.Callback):
             self._bar.start()
 
     def on_train_epoch_start(self, *_: object) -> None:
-        """Start the clock of the epoch."""
+        """Start to measure the time of the epoch."""
         self._epoch_started = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Move the bar, or tell a line where the last one is long ago."""
+        """Update the bar, or print a line if the last one is `PAUSE` seconds ago."""
         now = time.perf_counter()
         self._speed = (batch_idx + 1) / (now - self._epoch_started)
         loss = f"loss {float(outputs['loss']):.3f}"
@@ -75,7 +77,7 @@ class TrainProgress(L.Callback):
             self._tell(trainer, f"step {batch_idx + 1}/{trainer.num_training_batches}  {loss}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell the epoch's figures; a term of 0 is one that nothing teaches."""
+        """Print the figures of the epoch. Terms of 0, which have no supervision, are left out."""
         figures = trainer.callback_metrics
         terms = "  ".join(
             f"{name[6:]} {float(value):.3f}" for name, value in figures.items() if name[:6] == "train/" and float(value)
@@ -102,20 +104,20 @@ class TrainProgress(L.Callback):
             self._bar = None
 
     def on_exception(self, *_: object) -> None:
-        """Close the bar before the error is told: Lightning calls no teardown here."""
+        """Close the bar before the error is printed; Lightning does not call `teardown` then."""
         self.teardown()
 
 
 def epoch_of(trainer: L.Trainer) -> str:
-    """Which epoch is under way."""
+    """Return the current epoch and their number: `epoch 3/30`."""
     return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
 
 class BrokenImages(L.Callback):
-    """Counts and names pictures that could not be read, once each.
+    """Logs each picture that cannot be read once, and counts them.
 
     Args:
-        fail: end the run at the first one.
+        fail: whether the run ends at the first one.
     """
 
     def __init__(self, fail: bool) -> None:
@@ -123,7 +125,7 @@ class BrokenImages(L.Callback):
         self.seen: set[str] = set()
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, _: int) -> None:
-        """Look at what the batch had to leave out."""
+        """Log the pictures that the batch left out."""
         for message in batch.skipped:
             if self.fail:
                 raise InputError(f"{message}, or set data.broken_images=skip")
@@ -134,6 +136,6 @@ class BrokenImages(L.Callback):
             raise InputError("data.train: not one picture of a batch can be read; run `centerx data check` on it")
 
     def on_train_end(self, *_: object) -> None:
-        """Say how many there were."""
+        """Log the number of unreadable pictures."""
         if self.seen:
             logger.warning(f"{len(self.seen)} unreadable pictures were left out")

@@ -1,4 +1,4 @@
-"""What a run leaves behind: configuration, models, checkpoint, metrics.csv with one row an epoch, and curves.png."""
+"""Write the files of a run: configuration, models, checkpoint, metrics.csv with one row per epoch, and curves.png."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from centerx.detector import Detector
-from centerx.files import write_whole
+from centerx.files import write_atomic
 from centerx.training.evaluation import Evaluation
 from centerx.training.module import CenterNetModule
 
@@ -22,21 +22,21 @@ Row = dict[str, float]
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all; Lightning's own way copies it where /tmp is another disk."""
+    """Writes checkpoints atomically; Lightning's own writer does not if /tmp is on another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`."""
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getbuffer())
+        write_atomic(Path(path), content.getbuffer())
 
 
-class KeepModels(L.Callback):
-    """Writes `last` after every epoch and `best` where the evaluation improved, or always where there is none.
+class SaveModels(L.Callback):
+    """Saves the model `last` after every epoch, and `best` if the evaluation improved or there is no evaluation.
 
     Args:
-        save: called with the detector to deploy and 'last' or 'best'.
-        evaluation: which runs before this.
+        save: called with the detector to deploy and `last` or `best`.
+        evaluation: callback that runs before this one; None without evaluation.
     """
 
     def __init__(self, save: Callable[[Detector, str], None], evaluation: Evaluation | None) -> None:
@@ -44,7 +44,7 @@ class KeepModels(L.Callback):
         self.evaluation = evaluation
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write what is due."""
+        """Save the models."""
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, CenterNetModule)
@@ -53,13 +53,13 @@ class KeepModels(L.Callback):
             self.save(pl_module.deployed, "best")
 
 
-class RunRecord(L.Callback):
-    """Writes config.yaml, metrics.csv and curves.png; the rows travel in the checkpoint, so a resume goes on.
+class RunLogger(L.Callback):
+    """Writes config.yaml, metrics.csv and curves.png. Checkpoints contain the rows, so a resumed run continues them.
 
     Args:
-        folder: of the run.
-        config: resolved, as YAML.
-        evaluation: which runs before this.
+        folder: folder of the run.
+        config: resolved configuration as YAML.
+        evaluation: callback that runs before this one; None without evaluation.
     """
 
     def __init__(self, folder: Path, config: str, evaluation: Evaluation | None) -> None:
@@ -68,26 +68,31 @@ class RunRecord(L.Callback):
         self.rows: list[Row] = []
         self._started = 0.0
 
+    @property
+    def state_key(self) -> str:
+        """Key of the state in a checkpoint: the former name of the class, so that older checkpoints resume."""
+        return "RunRecord"
+
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
+        """Return the rows so far."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a checkpoint."""
+        """Restore the rows of a checkpoint."""
         self.rows = state_dict["rows"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the configuration, now that nothing speaks against the run."""
+        """Write the configuration, once all checks before training have passed."""
         if trainer.is_global_zero:
-            write_whole(self.folder / "config.yaml", self.config.encode())
+            write_atomic(self.folder / "config.yaml", self.config.encode())
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of the epoch, and forget what the last one logged: its terms may be no more."""
+        """Start to measure the time of the epoch, and clear the metrics of the last one, whose terms may have ended."""
         self._started = time.perf_counter()
         trainer.callback_metrics.clear()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the epoch's row."""
+        """Append the row of the epoch and write the files."""
         if not trainer.is_global_zero:
             return
         self.rows.append(
@@ -108,17 +113,17 @@ class RunRecord(L.Callback):
 
 
 def write_csv(path: Path, rows: list[Row]) -> None:
-    """Write rows whose columns may differ; missing cells are empty."""
+    """Write rows with different columns as CSV; missing cells are empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue().encode())
 
 
 def draw_curves(path: Path, rows: list[Row]) -> None:
-    """Draw loss terms, learning rate and AP over epochs."""
+    """Draw curves of loss terms, learning rate and AP over epochs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 3.8), layout="constrained")
@@ -127,7 +132,7 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
         names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
         for name in names:
             points = [(row["epoch"], row[name]) for row in rows if name in row]
-            label = name.replace("$", r"\$")  # dollars begin a formula
+            label = name.replace("$", r"\$")  # a dollar starts a formula in Matplotlib
             axis.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
@@ -137,4 +142,4 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
             axis.set_yscale("log")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())

@@ -13,7 +13,7 @@ from torch import Tensor
 from centerx.detections import spanned_boxes
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
-from centerx.losses.distill import DistillLoss, unexplained_features
+from centerx.losses.distill import DistillLoss, ridge_residual
 from centerx.losses.term import FEATURES, Term
 from centerx.models import Branch
 from centerx.targets.soft import maps_from_detections
@@ -204,7 +204,7 @@ class Distiller:
             seen = student._replace(heatmap=channels(student.heatmap, student_channels))
             found = self.loss(seen, output.maps, weight.to(images.device), self.branches)
             if teacher.match_features and output.features is not None:
-                found[FEATURES] = unexplained_features(features, output.features)
+                found[FEATURES] = ridge_residual(features, output.features)
             terms |= {self.term(place, field): value for field, value in found.items()}
         return terms
 

@@ -42,7 +42,7 @@ class Network(NamedTuple):
         return any(re.match(pattern, name) for pattern in self.unused)
 
 
-class Origin(NamedTuple):
+class SourceCode(NamedTuple):
     """One code base.
 
     Attributes:

@@ -1,0 +1,71 @@
+"""Parts that several commands share: types of options, plurals, and the package extra that brings a module."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from centerx.errors import InputError
+
+FRAME_HELP = "what the boxes are of: the picture as a viewer shows it, or as it is stored, before EXIF turns it"
+
+# Module that the core install lacks -> extra of the package that installs it.
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "lightning": "train",
+    "timm": "train",
+    "omegaconf": "train",
+    "safetensors": "train",
+    "faster_coco_eval": "train",
+    "matplotlib": "train",
+    "tensorboard": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxslim": "export",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "pnnx": "ncnn",
+    "sklearn": "demo",
+    "supervision": "supervision",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
+}
+
+
+class Frame(StrEnum):
+    """Orientation of the pictures that the boxes of a data set refer to."""
+
+    UPRIGHT = "upright"
+    STORED = "stored"
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse an input size.
+
+    Args:
+        text: height and width in pixels, such as `320x416`.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        InputError: the text does not have this form, or a side is not a multiple of 32.
+    """
+    from centerx.geometry import INPUT_MULTIPLE as STEP
+
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise InputError(f"--size: {text!r} is not HxW, such as 320x416")
+    height, width = int(match[1]), int(match[2])
+    if not height or not width or height % STEP or width % STEP:
+        close = "x".join(str(max(STEP, round(side / STEP) * STEP)) for side in (height, width))
+        raise InputError(f"--size: {text} must be multiples of {STEP}, such as {close}")
+    return height, width
+
+
+def plural(count: int, noun: str, ending: str = "s") -> str:
+    """Return a number with its noun: `1 picture`, `2 pictures`."""
+    return f"{count} {noun}{'' if count == 1 else ending}"
