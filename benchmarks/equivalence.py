@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from centerx.build_model import load_detector
+from centerx.detections import Detections
 from centerx.exporting.parity import Difference, difference, one, synthetic_images
 from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
 from centerx.models import Backbone
-from centerx.types import Detections
 
 from rows import Row, rows, show, write
 

@@ -12,9 +12,10 @@ from torch import nn
 from centerx.bench import bench_models, median_seconds
 from centerx.build_model import build_detector, model_info, save_named
 from centerx.config import Config, load_config
+from centerx.detections import Detections
 from centerx.exporting import export_model
 from centerx.runtime import open_session
-from centerx.types import Detections, HeadOutputs
+from centerx.types import Maps
 
 from rows import Row, in_ms, rows, show
 
@@ -29,7 +30,7 @@ class NoDecode(nn.Module):
 
     top_k = 100
 
-    def forward(self, outputs: HeadOutputs, *_: object) -> Detections:
+    def forward(self, outputs: Maps, *_: object) -> Detections:
         """Hand the maps over under the names of detections."""
         return Detections(outputs.size, outputs.offset, outputs.heatmap)
 

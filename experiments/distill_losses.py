@@ -20,7 +20,7 @@ from torch import Tensor
 from centerx.cli.main import run_and_exit
 from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
 from centerx.losses.reduce import loss_normalizer
-from centerx.types import HeadOutputs
+from centerx.types import Maps
 
 from repeat import CENTERX_CONSTANTS, Figures, summarise, train_once, write_table
 
@@ -42,7 +42,7 @@ LOSSES = {
 }
 
 
-def every_cell_terms(student: HeadOutputs, teacher: HeadOutputs, share: Tensor) -> dict[str, Tensor]:
+def every_cell_terms(student: Maps, teacher: Maps, share: Tensor) -> dict[str, Tensor]:
     """`response_terms`, but size and offset learned at every cell, weighted by the teacher's probability there."""
     weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1, keepdim=True)
     total = loss_normalizer(weight.sum())

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from centerx.decode import Decode, peaks
 from centerx.targets import center_targets
-from centerx.types import Batch, HeadOutputs
+from centerx.tasks import BOXES
+from centerx.types import Batch, Maps
+from tests.made import box_maps
 
 HALVES = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -18,10 +20,10 @@ def peak_cells(rows: list[list[float]], dtype: torch.dtype = torch.float32) -> l
     return [tuple(cell) for cell in peaks(torch.tensor([[rows]], dtype=dtype))[0, 0].nonzero().tolist()]
 
 
-def maps(heatmap: Tensor, size: tuple[float, float] = (2, 2), offset: tuple[float, float] = (0.5, 0.5)) -> HeadOutputs:
+def maps(heatmap: Tensor, size: tuple[float, float] = (2, 2), offset: tuple[float, float] = (0.5, 0.5)) -> Maps:
     """A network's answer with the same size and offset everywhere."""
     shape = heatmap.shape[0], 2, *heatmap.shape[-2:]
-    return HeadOutputs(heatmap, *(torch.tensor(pair)[None, :, None, None].expand(shape) for pair in (size, offset)))
+    return box_maps(heatmap, *(torch.tensor(pair)[None, :, None, None].expand(shape) for pair in (size, offset)))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -88,7 +90,7 @@ def test_decoding_finds_those_peaks(values: int, dtype: torch.dtype) -> None:
     for height, width in ((9, 8), (1, 7), (6, 1), (1, 1)):
         heatmap = (torch.randint(0, values, (2, 3, height, width), generator=generator) - values / 2).to(dtype) / 100
         outputs = maps(heatmap, size=(1, 1), offset=(0, 0))
-        found = Decode(top_k=3 * height * width, stride=1)(outputs, (height, width))
+        found = Decode(top_k=3 * height * width, stride=1, task=BOXES)(outputs, (height, width))
         for image in range(2):
             expected = peaks(heatmap)[image].nonzero().tolist()
             kept = found.scores[image] > 0
@@ -101,7 +103,7 @@ def test_neighbours_that_are_equal_leave_room_for_the_rest() -> None:
     heatmap = torch.full((1, 1, 40, 40), -5.0)
     heatmap[0, 0, 0:40:4, 0:40:4] = 3.0
     heatmap[0, 0, 0:40:4, 1:40:4] = 3.0
-    found = Decode(top_k=100, stride=4)(maps(heatmap), (160, 160))
+    found = Decode(top_k=100, stride=4, task=BOXES)(maps(heatmap), (160, 160))
     torch.testing.assert_close(found.scores, torch.full((1, 100), 3.0).sigmoid())
 
 
@@ -111,7 +113,7 @@ def test_two_objects_by_hand() -> None:
     outputs.heatmap[0, 0, 1, 1] = 1.0
     size, offset = outputs.size.clone(), outputs.offset.clone()
     size[0, :, 2, 3], offset[0, :, 2, 3] = torch.tensor([1.0, 3.0]), torch.tensor([0.25, 0.5])
-    found = Decode(top_k=2, stride=4)(HeadOutputs(outputs.heatmap, size, offset), (16, 20))
+    found = Decode(top_k=2, stride=4, task=BOXES)(box_maps(outputs.heatmap, size, offset), (16, 20))
     # cell (x 3, y 2) + offset = (3.25, 2.5); minus and plus half of (1, 3): (2.75, 1, 3.75, 4), times 4
     torch.testing.assert_close(found.boxes, torch.tensor([[[11.0, 4, 15, 16], [2, 2, 10, 10]]]))
     torch.testing.assert_close(found.scores, torch.tensor([[2.0, 1.0]]).sigmoid())
@@ -122,12 +124,12 @@ def test_two_objects_by_hand() -> None:
 def test_pictures_of_a_batch_do_not_mix() -> None:
     heatmap = torch.randn(3, 4, 8, 6, generator=torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(2)
-    outputs = HeadOutputs(heatmap, torch.rand(3, 2, 8, 6, generator=generator) * 4, torch.rand(3, 2, 8, 6))
-    decode = Decode(top_k=9, stride=4)
+    outputs = box_maps(heatmap, torch.rand(3, 2, 8, 6, generator=generator) * 4, torch.rand(3, 2, 8, 6))
+    decode = Decode(top_k=9, stride=4, task=BOXES)
     together = decode(outputs, (32, 24))
     assert torch.all(together.scores.diff(dim=1) <= 0)
     for k in range(3):
-        alone = decode(HeadOutputs(*(each[k : k + 1] for each in outputs)), (32, 24))
+        alone = decode(box_maps(*(each[k : k + 1] for each in outputs)), (32, 24))
         for one, all_ in zip(alone[:3], together[:3], strict=True):
             assert torch.equal(one[0], all_[k])
 
@@ -135,7 +137,7 @@ def test_pictures_of_a_batch_do_not_mix() -> None:
 def test_k_is_clamped_to_the_grid_and_empty_places_score_zero() -> None:
     heatmap = torch.full((1, 2, 3, 4), -1.0)
     heatmap[0, 0, 1, 1] = 3.0
-    found = Decode(top_k=1000, stride=4)(maps(heatmap), (12, 16))
+    found = Decode(top_k=1000, stride=4, task=BOXES)(maps(heatmap), (12, 16))
     assert found.boxes.shape == (1, 2 * 3 * 4, 4)
     torch.testing.assert_close(found.scores[0, :2], torch.tensor([3.0, -1.0]).sigmoid())  # the other channel is flat
     assert torch.all(found.scores[0, 2:] == 0)
@@ -153,7 +155,7 @@ def test_k_is_clamped_to_the_grid_and_empty_places_score_zero() -> None:
 def test_boxes_are_clipped_to_the_input(cell, size, box) -> None:
     heatmap = torch.full((1, 1, 4, 5), -5.0)
     heatmap[0, 0, cell[0], cell[1]] = 5.0
-    found = Decode(top_k=1, stride=4)(maps(heatmap, size), (16, 20))
+    found = Decode(top_k=1, stride=4, task=BOXES)(maps(heatmap, size), (16, 20))
     assert found.boxes[0, 0].tolist() == box
 
 
@@ -167,15 +169,15 @@ def test_a_peak_without_area_takes_no_place() -> None:
     size[0, 1, 0, 4] = -1
     offset[0, 0, 4, 0] = -1.5  # 2 cells wide: from 2.5 cells left of the input to half a cell left of it
     size[0, :, 3, 5] = torch.tensor([2.0, 1.0])
-    found = Decode(top_k=1, stride=4)(HeadOutputs(outputs.heatmap, size, offset), (24, 32))
+    found = Decode(top_k=1, stride=4, task=BOXES)(box_maps(outputs.heatmap, size, offset), (24, 32))
     assert found.scores.item() == pytest.approx(torch.tensor(1.0).sigmoid().item())
     assert found.boxes[0, 0].tolist() == [18, 12, 26, 16]  # centre (5.5, 3.5) cells of 4 pixels, sides (2, 1)
-    everything = Decode(top_k=48, stride=4)(HeadOutputs(outputs.heatmap, size, offset), (24, 32))
+    everything = Decode(top_k=48, stride=4, task=BOXES)(box_maps(outputs.heatmap, size, offset), (24, 32))
     assert (everything.scores > 0.5).sum() == 1
 
 
 def test_where_only_peaks_without_area_are_there_is_no_detection() -> None:
-    found = Decode(top_k=5, stride=4)(maps(torch.randn(2, 3, 6, 8), size=(1, -1)), (24, 32))
+    found = Decode(top_k=5, stride=4, task=BOXES)(maps(torch.randn(2, 3, 6, 8), size=(1, -1)), (24, 32))
     assert not found.scores.any()
 
 
@@ -186,7 +188,7 @@ def test_what_lies_in_the_padding_takes_no_place() -> None:
         heatmap[0, 0, row, column] = logit
     for row, column, logit in ((1, 4, 4.0), (4, 7, 3.0), (3, 1, 1.0)):
         heatmap[1, 0, row, column] = logit
-    decode, outputs = Decode(top_k=1, stride=4), maps(heatmap)
+    decode, outputs = Decode(top_k=1, stride=4, task=BOXES), maps(heatmap)
     placed = torch.tensor([[12.0, 32.0], [24.0, 10.0]])
     unknown, known = decode(outputs, (24, 32)), decode(outputs, (24, 32), placed)
     torch.testing.assert_close(unknown.scores[:, 0], torch.tensor([4.0, 4.0]).sigmoid())
@@ -200,7 +202,7 @@ def test_a_box_that_reaches_from_the_padding_into_the_picture_stays_as_it_is(sid
     heatmap = torch.full((1, 1, 4, 8), -5.0)
     heatmap[0, 0, 2, 4] = 2.0
     outputs = maps(heatmap, size=(side, side), offset=(1.0, 0.5))
-    found = Decode(top_k=1, stride=4)(outputs, (16, 32), torch.tensor([[16.0, 16.0]]))
+    found = Decode(top_k=1, stride=4, task=BOXES)(outputs, (16, 32), torch.tensor([[16.0, 16.0]]))
     assert (found.scores.item() > 0.5) is kept
     if kept:
         assert found.boxes[0, 0].tolist() == [15, 5, 25, 15]
@@ -211,8 +213,8 @@ def test_half_precision_maps_are_decoded_in_full(dtype: torch.dtype) -> None:
     """A cell of a large map, whose pixels half precision cannot count, keeps its place."""
     heatmap = torch.full((1, 1, 300, 700), -5.0, dtype=dtype)
     heatmap[0, 0, 298, 697] = 5.0
-    outputs = HeadOutputs(*(each.to(dtype) for each in maps(heatmap)))
-    found = Decode(top_k=3, stride=4)(outputs, (1200, 2800))
+    outputs = box_maps(*(each.to(dtype) for each in maps(heatmap)))
+    found = Decode(top_k=3, stride=4, task=BOXES)(outputs, (1200, 2800))
     assert found.boxes[0, 0].tolist() == [2786, 1190, 2794, 1198]
     assert (found.boxes.dtype, found.scores.dtype) == (torch.float32, torch.float32)
 
@@ -231,6 +233,6 @@ def test_a_peak_beside_the_centre_still_carries_the_right_box() -> None:
     for cell in targets.index[0].tolist():
         heatmap = torch.full((1, 2, 16 * 24), -9.0)
         heatmap[0, 1, cell] = 4.0
-        outputs = HeadOutputs(*(each.view(1, 2, 16, 24) for each in (heatmap, size, offset)))
-        found = Decode(top_k=1, stride=4)(outputs, (64, 96))
+        outputs = box_maps(*(each.view(1, 2, 16, 24) for each in (heatmap, size, offset)))
+        found = Decode(top_k=1, stride=4, task=BOXES)(outputs, (64, 96))
         torch.testing.assert_close(found.boxes[0, 0], torch.tensor(box))

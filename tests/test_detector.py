@@ -6,7 +6,9 @@ from torch import Tensor, nn
 
 from centerx.decode import Decode
 from centerx.detector import Detector, MirrorDetector, mean_with_mirror
-from centerx.types import HeadOutputs
+from centerx.tasks import BOXES
+from centerx.types import Maps
+from tests.made import box_maps
 
 
 class Blobs(nn.Module):
@@ -14,7 +16,7 @@ class Blobs(nn.Module):
 
     stride = 4
 
-    def forward(self, images: Tensor) -> HeadOutputs:
+    def forward(self, images: Tensor) -> Maps:
         light = images[:, :1].float() / 255
         heat = nn.functional.avg_pool2d(light, 8, stride=4, padding=2)
         share = light / light.sum((2, 3), keepdim=True).clamp(min=1)
@@ -23,7 +25,7 @@ class Blobs(nn.Module):
         x = (share * (torch.arange(columns) + 0.5)).sum((2, 3), keepdim=True) / 4
         across, down = x - torch.arange(columns // 4), y - torch.arange(rows // 4)[:, None]
         offset = torch.cat([across.expand_as(heat), down.expand_as(heat)], dim=1)
-        return HeadOutputs(8 * heat - 4, torch.full_like(offset, 2.0), offset)
+        return box_maps(8 * heat - 4, torch.full_like(offset, 2.0), offset)
 
 
 def scene(left: int, top: int) -> Tensor:
@@ -46,10 +48,10 @@ class Bright(nn.Module):
 
     stride = 4
 
-    def forward(self, images: Tensor) -> HeadOutputs:
+    def forward(self, images: Tensor) -> Maps:
         heat = nn.functional.avg_pool2d(images[:, :1].float() / 255, 4)
         pair = torch.cat([heat, heat], dim=1)
-        return HeadOutputs(8 * heat - 4, torch.ones_like(pair), torch.full_like(pair, 0.5))
+        return box_maps(8 * heat - 4, torch.ones_like(pair), torch.full_like(pair, 0.5))
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -64,12 +66,12 @@ def test_the_padding_is_not_searched(mirror: bool) -> None:
     assert seen(images, torch.tensor([[32.0, 40.0]])).boxes[0, 0].tolist() == [16, 20, 20, 24]
 
 
-def maps(score: float, size: tuple[float, float], offset: tuple[float, float], cell: tuple[int, int]) -> HeadOutputs:
+def maps(score: float, size: tuple[float, float], offset: tuple[float, float], cell: tuple[int, int]) -> Maps:
     """One object on a grid of 4 x 6 cells of 4 pixels; the heatmap's logit is low elsewhere."""
     heatmap = torch.full((1, 1, 4, 6), -20.0)
     heatmap[0, 0, cell[1], cell[0]] = torch.logit(torch.tensor(score))
     pair = [torch.tensor(values).view(1, 2, 1, 1).expand(1, 2, 4, 6) for values in (size, offset)]
-    return HeadOutputs(heatmap, *pair)
+    return box_maps(heatmap, *pair)
 
 
 def test_the_mean_of_two_answers_by_hand() -> None:
@@ -77,7 +79,7 @@ def test_the_mean_of_two_answers_by_hand() -> None:
     seen = maps(0.8, (2.0, 1.0), (0.2, 0.5), (1, 2))
     mirrored = maps(0.4, (1.0, 1.0), (0.6, 0.7), (4, 2))
     mean = mean_with_mirror(seen, mirrored)
-    found = Decode(top_k=1, stride=4)(mean, (16, 24))
+    found = Decode(top_k=1, stride=4, task=BOXES)(mean, (16, 24))
     assert found.scores.item() == pytest.approx(0.6)
     # centre x 1 + (0.2 + (1 - 0.6)) / 2 = 1.3 cells, y 2 + 0.6; width 1.5, height 1
     expected = [(1.3 - 0.75) * 4, (2.6 - 0.5) * 4, (1.3 + 0.75) * 4, (2.6 + 0.5) * 4]

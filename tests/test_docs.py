@@ -28,7 +28,8 @@ from centerx.decode import Decode, peaks
 from centerx.exporting.parity import synthetic_images
 from centerx.geometry import Letterbox, warp_image
 from centerx.runtime.maps import MAPS, OUTPUTS
-from centerx.types import HeadOutputs
+from centerx.tasks import BOXES
+from tests.made import box_maps
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -199,13 +200,13 @@ def test_the_program_shown_finds_what_we_find(
 
 def test_the_decode_shown_is_ours() -> None:
     rng = torch.Generator().manual_seed(0)
-    maps = HeadOutputs(*(torch.randn(1, channels, 24, 32, generator=rng) for channels in (3, 2, 2)))
+    maps = box_maps(*(torch.randn(1, channels, 24, 32, generator=rng) for channels in (3, 2, 2)))
     heatmap = maps.heatmap.sigmoid() * peaks(maps.heatmap)
     boxes, scores, labels = deploy_code("decode")(heatmap[0].numpy(), maps.offset[0].numpy(), maps.size[0].numpy())
     clipped = boxes.clip(0, [128, 96, 128, 96])
     best = np.argsort(-scores)
     best = best[(clipped[best, :2] < clipped[best, 2:]).all(axis=1)]
-    ours = Decode(top_k=500, stride=4)(maps, (96, 128))
+    ours = Decode(top_k=500, stride=4, task=BOXES)(maps, (96, 128))
     keep = ours.scores[0] >= 0.3
     assert keep.sum() > 50
     np.testing.assert_allclose(clipped[best], ours.boxes[0][keep], atol=1e-4)

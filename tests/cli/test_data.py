@@ -160,7 +160,7 @@ def test_convert(centerx, tmp_path: Path, to: str) -> None:
     assert out == f"2 pictures as {to} in {tmp_path / 'target'}, split train\n"
     back = read_dataset(tmp_path / "target")
     assert (back.format, back.class_names) == (to, ("cat", "dog"))
-    assert [record.boxes.tolist() for record in back.records] == [[[15, 7.5, 25, 22.5]], []]
+    assert [record.objects.boxes.tolist() for record in back.records] == [[[15, 7.5, 25, 22.5]], []]
     status, out, _ = centerx("data", "check", tmp_path / "target")
     assert status == 0
     assert "2 pictures, 1 without objects" in out

@@ -69,7 +69,7 @@ def test_convert_copies_pictures_under_names_that_every_format_holds(
     assert "renamed_picture: 2 fixed, the first: " in err
     assert "copied as stra%DFe_caf%E9.png" in err
     found = read_dataset(tmp_path / "out", split="train").records
-    assert {record.image.name: record.boxes[0, 0] for record in found} == pytest.approx(quoted, abs=1e-4)
+    assert {record.image.name: record.objects.boxes[0, 0] for record in found} == pytest.approx(quoted, abs=1e-4)
     assert all(record.image.is_file() for record in found)
 
 

@@ -12,12 +12,12 @@ import centerx
 from centerx.cli.main import app
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
+from centerx.detections import Detections
 from centerx.draw import save_image
 from centerx.errors import InputError
 from centerx.evaluation.coco import best_thresholds
 from centerx.exporting.parity import synthetic_images
 from centerx.images import read_image
-from centerx.types import Detections
 
 
 def test_labels_are_what_the_model_finds(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_labels_are_what_the_model_finds(onnx_file: Path, scenes: Path, tmp_path
     for record in dataset.records[:3]:
         found = predictor(read_image(record.image)).above(0.4)
         keep = (found.boxes[:, :2] < found.boxes[:, 2:]).all(axis=1)
-        np.testing.assert_allclose(record.boxes, found.boxes[keep], atol=1e-3)
+        np.testing.assert_allclose(record.objects.boxes, found.boxes[keep], atol=1e-3)
         written = [a["score"] for a in tree["annotations"] if a["image_id"] == record.image_id]
         np.testing.assert_allclose(written, found.scores[keep])
 
@@ -55,9 +55,9 @@ def test_scores_are_chosen_where_f1_is_best(scenes: Path) -> None:
     found = []
     for record, _ in source.entries:
         false = np.array([[0.0, 0, 4, 4]] * 2)
-        boxes = np.concatenate([false, record.boxes])
-        labels = np.concatenate([[3, 5], record.labels])
-        scores = np.concatenate([[0.6, 0.9], np.full(len(record.labels), 0.8)])
+        boxes = np.concatenate([false, record.objects.boxes])
+        labels = np.concatenate([[3, 5], record.objects.labels])
+        scores = np.concatenate([[0.6, 0.9], np.full(len(record.objects.labels), 0.8)])
         order = np.argsort(-scores, kind="stable")
         found.append(Detections(boxes[order], scores[order], labels[order]))
     chosen = best_thresholds(source.entries, found, source.class_names)

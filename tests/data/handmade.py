@@ -75,7 +75,7 @@ def objects_by_name(dataset: Dataset) -> dict[str, list[tuple[str, tuple[float, 
     return {
         record.image.name: sorted(
             (dataset.class_names[label], tuple(box))
-            for label, box in zip(record.labels, record.boxes.tolist(), strict=True)
+            for label, box in zip(record.objects.labels, record.objects.boxes.tolist(), strict=True)
         )
         for record in dataset.records
     }

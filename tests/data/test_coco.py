@@ -25,18 +25,18 @@ def test_any_id_counts(tmp_path: Path, image_id: int | str, annotation_id: int |
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=[coco_image(image_id)], annotations=[annotation]))
     assert dataset.problems == []
     assert dataset.records[0].image_id == image_id
-    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22]]
+    assert dataset.records[0].objects.boxes.tolist() == [[1, 2, 11, 22]]
 
 
 def test_annotation_id_0_and_category_id_0_of_real_data(shared_data: Path) -> None:
     dataset = read_dataset(shared_data / "facemask", split="val")
-    counts = np.bincount(np.concatenate([record.labels for record in dataset.records]), minlength=3)
+    counts = np.bincount(np.concatenate([record.objects.labels for record in dataset.records]), minlength=3)
     assert dict(zip(dataset.class_names, counts.tolist(), strict=True)) == {
         "with_mask": 741,
         "without_mask": 156,
         "mask_weared_incorrect": 18,
     }
-    assert sum(len(record.labels) for record in dataset.records) == 741 + 156 + 18
+    assert sum(len(record.objects.labels) for record in dataset.records) == 741 + 156 + 18
     assert all(record.image.is_file() for record in dataset.records)
 
 
@@ -46,7 +46,7 @@ def test_labels_are_positions_of_names_whatever_the_category_ids(tmp_path: Path)
     dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
     assert dataset.class_names == ("dog", "cat")
     assert dataset.category_ids == (90, "c")
-    assert dataset.records[0].labels.tolist() == [1, 0]
+    assert dataset.records[0].objects.labels.tolist() == [1, 0]
 
 
 def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
     annotations = [coco_annotation(i, category_id=i) for i in (1, 2, 3)]
     dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
     assert dataset.class_names == ("cat", "dog")
-    assert dataset.records[0].labels.tolist() == [0, 1, 0]
+    assert dataset.records[0].objects.labels.tolist() == [0, 1, 0]
     assert actions_of(dataset) == ["fixed"]
 
 
@@ -66,19 +66,19 @@ def test_crowds_and_ignored_objects_are_ignored_and_keep_their_area(tmp_path: Pa
         coco_annotation(4, iscrowd=0, area=-1),
     ]
     record = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations)).records[0]
-    assert record.ignore.tolist() == [False, True, True, False]
-    assert record.area.tolist() == [33, 44, 200, 200]
+    assert record.objects.ignore.tolist() == [False, True, True, False]
+    assert record.objects.values["area"].tolist() == [33, 44, 200, 200]
 
 
 def test_crowds_of_real_data(shared_data: Path) -> None:
     dataset = read_dataset(shared_data / "fixtures" / "cocoeval" / "instances_val2014_100.json")
-    assert sum(int(record.ignore.sum()) for record in dataset.records) == 9
-    assert sum(len(record.labels) for record in dataset.records) == 839
+    assert sum(int(record.objects.ignore.sum()) for record in dataset.records) == 9
+    assert sum(len(record.objects.labels) for record in dataset.records) == 839
 
 
 def test_pictures_without_annotations_stay(tmp_path: Path) -> None:
     dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=[]))
-    assert [record.boxes.shape for record in dataset.records] == [(0, 4)]
+    assert [record.objects.boxes.shape for record in dataset.records] == [(0, 4)]
 
 
 BAD_ANNOTATIONS = {
@@ -104,7 +104,7 @@ BAD_ANNOTATIONS = {
 def test_a_bad_annotation_is_skipped_and_named(tmp_path: Path, bad: object) -> None:
     file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(1), bad])
     dataset = read_dataset(file)
-    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22]]
+    assert dataset.records[0].objects.boxes.tolist() == [[1, 2, 11, 22]]
     assert actions_of(dataset) == ["skipped"]
     assert dataset.problems[0].where.startswith(f"{file}: annotation ")
 
@@ -129,7 +129,7 @@ def test_repeated_ids(tmp_path: Path, own_id: int | str) -> None:
     dataset = read_dataset(file)
     assert [record.image.name for record in dataset.records] == ["a.png"]
     assert dataset.class_names == ("cat",)
-    assert len(dataset.records[0].boxes) == 2, "an annotation's id means nothing here: both count"
+    assert len(dataset.records[0].objects.boxes) == 2, "an annotation's id means nothing here: both count"
     assert sorted(actions_of(dataset)) == ["fixed", "skipped", "skipped"]
 
 
@@ -137,7 +137,7 @@ def test_a_box_that_leaves_the_picture_is_clipped_beyond_rounding(tmp_path: Path
     boxes = [[-1, 5, 20, 20], [30, 20, 400, 300]]
     annotations = [coco_annotation(number, bbox=box) for number, box in enumerate(boxes)]
     dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations))
-    assert dataset.records[0].boxes.tolist() == [[-1, 5, 19, 25], [30, 20, 40, 30]]
+    assert dataset.records[0].objects.boxes.tolist() == [[-1, 5, 19, 25], [30, 20, 40, 30]]
     assert actions_of(dataset) == ["fixed"]
 
 
@@ -145,7 +145,7 @@ def test_the_pictures_own_size_is_believed_over_a_wrong_declared_one(tmp_path: P
     write_picture(tmp_path / "a.png", (400, 300))
     annotation = coco_annotation(bbox=[300, 200, 50, 50])
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=[coco_image(width=40)], annotations=[annotation]))
-    assert dataset.records[0].boxes.tolist() == [[300, 200, 350, 250]]
+    assert dataset.records[0].objects.boxes.tolist() == [[300, 200, 350, 250]]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_folder_of_splits(tmp_path: Path) -> None:
 def test_the_boxes_of_coco_are_chosen_among_its_other_files(shared_data: Path, tmp_path: Path) -> None:
     dataset = read_dataset(shared_data / "coco_mini")
     assert len(dataset.class_names) == 80
-    assert sum(len(record.labels) for record in dataset.records) == 739
+    assert sum(len(record.objects.labels) for record in dataset.records) == 739
     for name in ("instances_train2017", "person_keypoints_train2017", "instances_val2017"):
         write_coco(tmp_path / "annotations" / f"{name}.json")
     assert read_dataset(tmp_path, split="val").format == "coco"
@@ -254,7 +254,7 @@ def test_four_times_the_pictures_take_four_times_as_long(tmp_path: Path) -> None
                 runs.append(time.process_time())
         finally:
             gc.enable()
-        assert sum(len(record.labels) for record in dataset.records) == 7 * pictures
+        assert sum(len(record.objects.labels) for record in dataset.records) == 7 * pictures
         seconds.append(min(end - start for start, end in pairwise(runs)))
     assert seconds[1] < 6 * seconds[0]
 
@@ -270,15 +270,15 @@ def test_one_picture_under_two_ids_is_one_record_with_the_labels_of_both(tmp_pat
     ]
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=images, annotations=annotations))
     assert [(record.image_id, record.aliases) for record in dataset.records] == [(1, (2,)), (3, ())]
-    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22], [3, 3, 7, 7]]
-    assert dataset.records[0].labels.tolist() == [0, 0]
+    assert dataset.records[0].objects.boxes.tolist() == [[1, 2, 11, 22], [3, 3, 7, 7]]
+    assert dataset.records[0].objects.labels.tolist() == [0, 0]
     (problem,) = dataset.problems
     assert (problem.kind, problem.where) == (Kind.REPEATED_PICTURE, str(tmp_path / "a.png"))
 
 
 def test_a_box_that_one_image_has_twice_is_left_as_it_is(tmp_path: Path) -> None:
     dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=[coco_annotation(1), coco_annotation(2)]))
-    assert len(dataset.records[0].boxes) == 2
+    assert len(dataset.records[0].objects.boxes) == 2
 
 
 @pytest.mark.parametrize(("degrees", "box"), [(90, [30, 10, 50, 50]), (180, [20, 20, 60, 40]), (45, None), (0, None)])
@@ -288,7 +288,7 @@ def test_boxes_that_cvat_turned(tmp_path: Path, degrees: float, box: list[float]
     dataset = read_dataset(write_coco(tmp_path / "a.json", images=[image], annotations=[annotation]))
     half = 30 * 0.5**0.5  # at 45 degrees both half sides are (20 + 10) / sqrt(2)
     expected = box or ([40 - half, 30 - half, 40 + half, 30 + half] if degrees else [20, 20, 60, 40])
-    np.testing.assert_allclose(dataset.records[0].boxes, [expected], atol=1e-9)
+    np.testing.assert_allclose(dataset.records[0].objects.boxes, [expected], atol=1e-9)
     assert [problem.kind for problem in dataset.problems] == ([Kind.ROTATED_BOX] if degrees else [])
 
 
@@ -301,7 +301,7 @@ def test_a_root_category_that_only_names_a_supercategory_is_left_out(tmp_path: P
     annotations = [coco_annotation(1, category_id=2)]
     dataset = read_dataset(write_coco(tmp_path / "a.json", categories=categories, annotations=annotations))
     assert (dataset.class_names, dataset.category_ids) == (("square", "disc"), (1, 2))
-    assert dataset.records[0].labels.tolist() == [1]
+    assert dataset.records[0].objects.labels.tolist() == [1]
     assert [problem.kind for problem in dataset.problems] == [Kind.EMPTY_ROOT_CATEGORY]
     annotations.append(coco_annotation(2, category_id=0))
     used = read_dataset(write_coco(tmp_path / "b.json", categories=categories, annotations=annotations))
@@ -327,7 +327,7 @@ def test_lvis_says_of_each_picture_which_classes_it_labels(tmp_path: Path) -> No
     dataset = read_dataset(file)
     assert [record.image for record in dataset.records] == [tmp_path / "train2017" / f"{n}.jpg" for n in (1, 2)]
     assert [record.labelled for record in dataset.records] == [{1, 2}, {0}]
-    assert [record.labels.tolist() for record in dataset.records] == [[1], [0]]
+    assert [record.objects.labels.tolist() for record in dataset.records] == [[1], [0]]
     assert [(problem.kind, problem.times) for problem in dataset.problems] == [(Kind.NOT_EXHAUSTIVE, 1)]
     ours = SampleSource([dataset], ("owl", "cow", "fox", "cat", "dog"))
     assert [entry.annotated.tolist() for entry in ours.entries] == [
@@ -424,7 +424,7 @@ def test_boxes_of_the_stored_picture_are_clipped_to_it(tmp_path: Path) -> None:
     annotation = coco_annotation(bbox=[30, 5, 14, 10])  # leaves the stored picture of 40 x 30 by 4 pixels
     file = write_coco(tmp_path / "a.json", images=[coco_image(1, "a.jpg")], annotations=[annotation])
     # stored 30 5 40 15, turned clockwise: x' = 30 - y, y' = x
-    assert read_dataset(file, frame="stored").records[0].boxes.tolist() == [[15, 30, 25, 40]]
+    assert read_dataset(file, frame="stored").records[0].objects.boxes.tolist() == [[15, 30, 25, 40]]
 
 
 @pytest.mark.parametrize("flag", ["0", "false", [0], 2, {}])
@@ -433,5 +433,5 @@ def test_flags_that_are_none_are_told(tmp_path: Path, key: str, flag: object) ->
     write_picture(tmp_path / "a.png")
     annotations = [coco_annotation(1, **{key: flag}), coco_annotation(2, **{key: True}), coco_annotation(3, **{key: 0})]
     dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations))
-    assert dataset.records[0].ignore.tolist() == [True, False]
+    assert dataset.records[0].objects.ignore.tolist() == [True, False]
     assert [problem.kind for problem in dataset.problems] == [Kind.MALFORMED_ENTRY]

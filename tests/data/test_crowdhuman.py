@@ -35,7 +35,7 @@ def write_odgt(tmp_path: Path, *lines: str, picture: bool = True) -> Path:
 
 def objects(dataset: Dataset) -> list[tuple[str, list[float], bool]]:
     record = dataset.records[0]
-    rows = zip(record.labels, record.boxes.tolist(), record.ignore.tolist(), strict=True)
+    rows = zip(record.objects.labels, record.objects.boxes.tolist(), record.objects.ignore.tolist(), strict=True)
     return [(dataset.class_names[label], box, ignore) for label, box, ignore in rows]
 
 
@@ -45,7 +45,7 @@ def test_a_plain_read_is_persons_by_their_full_boxes_clipped_to_the_picture_with
     assert dataset.format == "crowdhuman"
     assert dataset.class_names == ("person",)
     assert objects(dataset) == [("person", [10, 5, 30, 30], False), ("person", [0, 0, 40, 30], False)]
-    assert dataset.records[0].area.tolist() == [20 * 25, 40 * 30]
+    assert dataset.records[0].objects.values["area"].tolist() == [20 * 25, 40 * 30]
     assert dataset.problems == []
 
 
@@ -163,13 +163,13 @@ def test_the_real_sample(shared_data: Path, tmp_path: Path) -> None:
     for own_id in ("283554,35288000868e92d4", "273271,1f249000e0cb4b12", "284193,faa9000f2678b5e"):
         write_picture(tmp_path / f"{own_id}.jpg", (1800, 1400))
     dataset = read_dataset(sample, images=tmp_path, classes=ALL)
-    labels = np.concatenate([record.labels for record in dataset.records])
-    ignore = np.concatenate([record.ignore for record in dataset.records])
+    labels = np.concatenate([record.objects.labels for record in dataset.records])
+    ignore = np.concatenate([record.objects.ignore for record in dataset.records])
     # 23 persons on 4 pictures, two masks, one head to be ignored; the fourth picture is missing.
     assert np.bincount(labels[~ignore]).tolist() == [23, 23, 22]
     assert np.bincount(labels[ignore]).tolist() == [2, 2, 3]
     assert dataset.problems == []
-    assert dataset.records[1].boxes[9].tolist() == [0, 158, 432, 1400], "[-120, 158, 552, 1596] in 1800 x 1400"
+    assert dataset.records[1].objects.boxes[9].tolist() == [0, 158, 432, 1400], "[-120, 158, 552, 1596] in 1800 x 1400"
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([*map(str.encode, BAD_LINES.values())])), max_size=6))
@@ -194,5 +194,5 @@ def test_whatever_an_object_holds_boxes_are_finite(
 ) -> None:
     file = write_text(tmp_path_factory.mktemp("odgt") / "a.odgt", line(person(**changed), own_id=own_id))
     for record in scan_dataset(file).records:
-        assert np.isfinite(record.boxes).all()
-        assert (record.area > 0).all()
+        assert np.isfinite(record.objects.boxes).all()
+        assert (record.objects.values["area"] > 0).all()

@@ -17,7 +17,7 @@ def test_every_picture_below_is_one_of_a_data_set_that_labels_nothing(tmp_path: 
     assert dataset.format == "folder"
     assert dataset.class_names == ()
     assert [record.image_id for record in dataset.records] == ["a/b.png", "a/pig.jpg", "b.PNG"]
-    assert all(record.boxes.shape == (0, 4) for record in dataset.records)
+    assert all(record.objects.boxes.shape == (0, 4) for record in dataset.records)
     assert [record.image_id for record in read_dataset(tmp_path, split="a").records] == ["b.png", "pig.jpg"]
     with pytest.raises(InputError, match="no split 'z'"):
         read_dataset(tmp_path, split="z")

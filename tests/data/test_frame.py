@@ -34,10 +34,10 @@ def test_boxes_follow_the_pixels(tmp_path: Path, orientation: int) -> None:
     file = write_coco(tmp_path / "a.json", images=[coco_image()], annotations=[coco_annotation(bbox=bbox)])
     dataset = read_dataset(file, frame="stored")
     picture = read_image(tmp_path / "a.png")
-    assert dataset.records[0].boxes.tolist() == [white(picture)]
+    assert dataset.records[0].objects.boxes.tolist() == [white(picture)]
     assert dataset.records[0].declared_hw == picture.shape[:2] == image_header(tmp_path / "a.png").hw
     assert [problem.kind for problem in dataset.problems] == ([Kind.TURNED_BOXES] if orientation > 1 else [])
-    assert read_dataset(file).records[0].boxes.tolist() == [list(BOX)]
+    assert read_dataset(file).records[0].objects.boxes.tolist() == [list(BOX)]
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 7])
@@ -46,4 +46,6 @@ def test_shares_of_the_stored_picture(tmp_path: Path, orientation: int) -> None:
     folder = write_yolo(tmp_path, a=f"0 {x} {y} {width} {height}\n")
     save_turned(folder / "images" / "a.png", orientation)
     dataset = read_dataset(folder, frame="stored")
-    np.testing.assert_allclose(dataset.records[0].boxes, [white(read_image(folder / "images" / "a.png"))], atol=1e-5)
+    np.testing.assert_allclose(
+        dataset.records[0].objects.boxes, [white(read_image(folder / "images" / "a.png"))], atol=1e-5
+    )

@@ -53,7 +53,7 @@ def objects(dataset: Dataset) -> dict[str, list[tuple[str, list[int]]]]:
     return {
         record.image.name: sorted(
             (dataset.class_names[label], box)
-            for label, box in zip(record.labels, record.boxes.round().astype(int).tolist(), strict=True)
+            for label, box in zip(record.objects.labels, record.objects.boxes.round().astype(int).tolist(), strict=True)
         )
         for record in dataset.records
     }
@@ -93,7 +93,7 @@ def test_a_picture_labels_the_classes_with_boxes_and_those_that_people_found_abs
     rows = box("a", CAT), box("b", DOG), box("b", CAR, group=1)
     dataset = read_dataset(write_boxes(tmp_path, *rows, labels="\n".join(labels)))
     assert labelled(dataset) == {"a": {"Cat", "Dog"}, "b": {"Dog", "Car", "Cat"}, "c": {"Car"}}
-    assert dataset.records[2].boxes.shape == (0, 4)
+    assert dataset.records[2].objects.boxes.shape == (0, 4)
     assert dataset.problems == []
 
 
@@ -161,7 +161,7 @@ def test_other_dialects_are_read(tmp_path: Path) -> None:
     file = write_text(tmp_path / "labels" / "detections.csv", b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     dataset = read_dataset(file)
     assert dataset.class_names == ("cat",)
-    np.testing.assert_allclose(dataset.records[0].boxes, [[10, 3, 20, 12]])
+    np.testing.assert_allclose(dataset.records[0].objects.boxes, [[10, 3, 20, 12]])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_broken_row_costs_itself_alone(tmp_path: Path, line: str, kind: Kind) 
     dataset = read_dataset(file)
     (problem,) = dataset.problems
     assert (problem.kind, problem.where) == (kind, f"{file}:3")
-    assert sum(len(record.labels) for record in dataset.records) == 2
+    assert sum(len(record.objects.labels) for record in dataset.records) == 2
     assert labelled(dataset).get("a", set()) == set(), "nothing is known of a class whose box is lost"
 
 
@@ -204,7 +204,7 @@ def test_many_rows_are_read_in_a_moment(tmp_path: Path) -> None:
     rows = [box("ab"[number % 2], CAT, f"0.1,0.{number % 7 + 2},0.1,0.9") for number in range(20_000)]
     file = write_boxes(tmp_path, *rows, labels="")
     start = time.process_time()
-    assert sum(len(record.labels) for record in read_dataset(file).records) == 20_000
+    assert sum(len(record.objects.labels) for record in read_dataset(file).records) == 20_000
     assert time.process_time() - start < 2
 
 

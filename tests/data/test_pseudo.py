@@ -19,10 +19,10 @@ def test_objects_by_name_and_pictures_without(tmp_path: Path) -> None:
     dataset = read_dataset(write_pseudo(tmp_path, GOOD, "", "b.jpg;40;30"))
     assert dataset.format == "pseudo"
     assert dataset.class_names == ("face", "person")
-    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22], [0, 0, 20.5, 30]]
-    assert dataset.records[0].labels.tolist() == [0, 1]
+    assert dataset.records[0].objects.boxes.tolist() == [[1, 2, 11, 22], [0, 0, 20.5, 30]]
+    assert dataset.records[0].objects.labels.tolist() == [0, 1]
     assert dataset.records[0].image.is_file()
-    assert len(dataset.records[1].labels) == 0
+    assert len(dataset.records[1].objects.labels) == 0
     assert dataset.problems == []
 
 
@@ -47,12 +47,12 @@ def test_a_bad_line_or_object_is_skipped_and_named(tmp_path: Path, bad: str, pic
     assert actions_of(dataset) == ["skipped"]
     assert dataset.problems[0].where.startswith(f"{file}:2")
     assert len(dataset.records) == 1 + pictures
-    assert sum(len(record.labels) for record in dataset.records) == 2
+    assert sum(len(record.objects.labels) for record in dataset.records) == 2
 
 
 def test_windows_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     dataset = read_dataset(write_pseudo(tmp_path, f"\ufeff{GOOD}\r", "b.jpg;40;30\r", ""))
-    assert [len(record.labels) for record in dataset.records] == [2, 0]
+    assert [len(record.objects.labels) for record in dataset.records] == [2, 0]
     assert dataset.problems == []
 
 
@@ -60,5 +60,5 @@ def test_scores_in_a_coco_file_leave_plain_labels(tmp_path: Path) -> None:
     file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(score=0.4)], info={"description": "a model"})
     dataset = read_dataset(file)
     assert dataset.problems == []
-    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22]]
-    assert not dataset.records[0].ignore.any()
+    assert dataset.records[0].objects.boxes.tolist() == [[1, 2, 11, 22]]
+    assert not dataset.records[0].objects.ignore.any()

@@ -135,10 +135,10 @@ def test_selecting_moves_every_column(tmp_path: Path) -> None:
     ]
     file = write_coco(tmp_path / "a.json", categories=categories, annotations=annotations)
     record = select_classes(read_dataset(file), ["cat", "yak"]).records[0]
-    assert record.boxes.tolist() == [[0, 0, 2, 2], [0, 0, 3, 3]]
-    assert record.labels.tolist() == [1, 0]
-    assert record.area.tolist() == [4, 9]
-    assert record.ignore.tolist() == [True, True]
+    assert record.objects.boxes.tolist() == [[0, 0, 2, 2], [0, 0, 3, 3]]
+    assert record.objects.labels.tolist() == [1, 0]
+    assert record.objects.values["area"].tolist() == [4, 9]
+    assert record.objects.ignore.tolist() == [True, True]
 
 
 def test_a_wrong_class_is_named_with_the_nearest(shared_data: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_class_named_twice_is_one_and_no_name_is_an_error(tmp_path: Path) -> N
     file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(0)])
     dataset = read_dataset(file, classes=["cat", "cat"])
     assert dataset.class_names == ("cat",)
-    assert dataset.records[0].labels.tolist() == [0]
+    assert dataset.records[0].objects.labels.tolist() == [0]
     with pytest.raises(InputError, match="classes names none"):
         read_dataset(file, classes=[])
 
@@ -165,8 +165,8 @@ def test_a_class_is_read_under_another_name_and_several_as_one(tmp_path: Path) -
     dataset = read_dataset(file, classes=["a=b", "truck=vehicle", "car=vehicle"])
     assert dataset.class_names == ("a=b", "vehicle")
     assert dataset.category_ids == (1, 2)
-    assert dataset.records[0].labels.tolist() == [1, 0, 1]
-    assert dataset.records[0].area.tolist() == [1, 4, 9]
+    assert dataset.records[0].objects.labels.tolist() == [1, 0, 1]
+    assert dataset.records[0].objects.values["area"].tolist() == [1, 4, 9]
     for wrong in (["car=a", "car=b"], ["car="], ["car", "car=a"]):
         with pytest.raises(InputError, match="must give one new name to a class"):
             read_dataset(file, classes=wrong)

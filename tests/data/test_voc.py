@@ -18,7 +18,7 @@ def test_splits_and_counts_of_real_data(shared_data: Path) -> None:
     assert sizes == {"train": 205, "val": 87, "test": 72}
     whole = read_dataset(shared_data / "bccd")
     assert whole.class_names == ("Platelets", "RBC", "WBC")
-    assert sum(len(record.labels) for record in whole.records) == 4155 + 372 + 361 - 2
+    assert sum(len(record.objects.labels) for record in whole.records) == 4155 + 372 + 361 - 2
     assert all(record.image.is_file() for record in whole.records)
     assert [(Path(problem.where.split(":")[0]).stem, problem.action) for problem in whole.problems] == [
         ("BloodImage_00338", "skipped"),
@@ -45,14 +45,14 @@ def test_classes_are_those_of_all_files_not_of_the_split(tmp_path: Path) -> None
 def test_difficult_objects_are_ignored(tmp_path: Path, text: str, ignored: bool) -> None:
     write_voc(tmp_path / "a.xml", ("dog", BOX), extra=f"<difficult>{text}</difficult>")
     record = read_dataset(tmp_path).records[0]
-    assert record.ignore.tolist() == [ignored]
-    assert record.boxes.tolist() == [list(BOX)]
-    assert record.area.tolist() == [200]
+    assert record.objects.ignore.tolist() == [ignored]
+    assert record.objects.boxes.tolist() == [list(BOX)]
+    assert record.objects.values["area"].tolist() == [200]
 
 
 def test_difficult_objects_of_real_data(shared_data: Path) -> None:
     dataset = read_dataset(shared_data / "voc_formats" / "gts" / "pascalvoc_format")
-    assert sum(int(record.ignore.sum()) for record in dataset.records) == 38
+    assert sum(int(record.objects.ignore.sum()) for record in dataset.records) == 38
     assert all(record.image.is_file() for record in dataset.records)
 
 
@@ -61,7 +61,7 @@ def test_a_label_map_gives_the_order_and_the_classes_without_objects(tmp_path: P
     (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\nyak:::\ncat:1,2,3::\n")
     dataset = read_dataset(tmp_path)
     assert dataset.class_names == ("yak", "cat", "ox")
-    assert dataset.records[0].labels.tolist() == [1, 2]
+    assert dataset.records[0].objects.labels.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_a_bad_object_is_named_with_its_number(tmp_path: Path, name: str, box: t
     file = write_voc(tmp_path / "a.xml", ("dog", BOX), (name, box))
     dataset = read_dataset(tmp_path)
     assert [(problem.where, problem.action) for problem in dataset.problems] == [(f"{file}: object 2", action)]
-    assert dataset.records[0].boxes[0].tolist() == list(BOX)
-    assert dataset.records[0].boxes[1:].tolist() == ([] if action == "skipped" else [[1, 2, 11, 30]])
+    assert dataset.records[0].objects.boxes[0].tolist() == list(BOX)
+    assert dataset.records[0].objects.boxes[1:].tolist() == ([] if action == "skipped" else [[1, 2, 11, 30]])
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_parts_of_an_object_are_not_objects(tmp_path: Path) -> None:
     write_voc(tmp_path / "a.xml", ("person", BOX), extra=part)
     dataset = read_dataset(tmp_path)
     assert dataset.class_names == ("person",)
-    assert dataset.records[0].boxes.tolist() == [list(BOX)]
+    assert dataset.records[0].objects.boxes.tolist() == [list(BOX)]
 
 
 def test_the_picture_of_the_xmls_own_name_wins_over_the_one_it_names(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_named_picture_is_used_where_the_xml_has_none_of_its_own(tmp_path: P
     dataset = read_dataset(tmp_path)
     (record,) = dataset.records
     assert (record.image.name, record.image_id, record.aliases) == ("IMG 1.png", "a", ("b",))
-    assert record.boxes.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert record.objects.boxes.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
     assert [problem.kind for problem in dataset.problems] == [Kind.REPEATED_PICTURE]
 
 
@@ -223,7 +223,7 @@ def test_turned_boxes_of_rolabelimg(tmp_path: Path) -> None:
     xml = f"<annotation><filename>a.png</filename>{turned}</annotation>"
     write_text(tmp_path / "a.xml", xml)
     dataset = read_dataset(tmp_path)
-    np.testing.assert_allclose(dataset.records[0].boxes, [[30, 10, 50, 50]], atol=1e-9)
+    np.testing.assert_allclose(dataset.records[0].objects.boxes, [[30, 10, 50, 50]], atol=1e-9)
     assert [problem.kind for problem in dataset.problems] == [Kind.ROTATED_BOX]
 
 
@@ -268,7 +268,7 @@ def test_the_picture_of_another_xml_is_not_taken_for_one_that_is_missing(tmp_pat
         ("1.jpg", False),
         ("2.png", True),
     ]
-    assert dataset.records[1].boxes.tolist() == [[5, 6, 7, 8]]
+    assert dataset.records[1].objects.boxes.tolist() == [[5, 6, 7, 8]]
     assert [(problem.kind, Path(problem.where).name) for problem in dataset.problems] == [
         (Kind.CONTRADICTING_NAME, "1.xml")
     ]

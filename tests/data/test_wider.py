@@ -29,8 +29,8 @@ def test_faces_and_invalid_ones(tmp_path: Path) -> None:
     record = dataset.records[0]
     assert dataset.format == "wider"
     assert dataset.class_names == ("face",)
-    assert record.boxes.tolist() == [[1, 2, 11, 22], [5, 6, 12, 14]]
-    assert record.ignore.tolist() == [False, True]
+    assert record.objects.boxes.tolist() == [[1, 2, 11, 22], [5, 6, 12, 14]]
+    assert record.objects.ignore.tolist() == [False, True]
     assert record.image == tmp_path / "images" / "0--Parade" / "a.jpg"
     assert record.image.is_file()
     assert dataset.problems == []
@@ -39,13 +39,13 @@ def test_faces_and_invalid_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_row_of_zeros_marks_a_picture_without_faces(tmp_path: Path, count: int) -> None:
     dataset = read_dataset(write_wider(tmp_path, f"b.jpg\n{count}\n0 0 0 0 {FLAGS}\n{GOOD}"))
-    assert [len(record.labels) for record in dataset.records] == [0, 1]
+    assert [len(record.objects.labels) for record in dataset.records] == [0, 1]
     assert dataset.problems == []
 
 
 def test_a_count_of_none_needs_no_row(tmp_path: Path) -> None:
     dataset = read_dataset(write_wider(tmp_path, f"b.jpg\n0\n{GOOD}"))
-    assert [len(record.labels) for record in dataset.records] == [0, 1]
+    assert [len(record.objects.labels) for record in dataset.records] == [0, 1]
     assert dataset.problems == []
 
 
@@ -82,12 +82,12 @@ def test_dirt_costs_no_more_than_itself(
     assert sorted((p.where, p.action) for p in dataset.problems) == [
         (f"{file}:{line}", action) for line, action in problems
     ]
-    assert [len(record.labels) for record in dataset.records] == boxes
+    assert [len(record.objects.labels) for record in dataset.records] == boxes
 
 
 def test_byte_order_mark_blank_lines_and_windows_line_ends_are_no_dirt(tmp_path: Path) -> None:
     dataset = read_dataset(write_wider(tmp_path, "\ufeff" + GOOD.replace("\n", "\r\n\r\n")))
-    assert [len(record.labels) for record in dataset.records] == [1]
+    assert [len(record.objects.labels) for record in dataset.records] == [1]
     assert dataset.problems == []
 
 
@@ -95,7 +95,7 @@ def test_names_after_a_hash_have_no_counts(tmp_path: Path) -> None:
     text = "# b c.jpg\n# 0--Parade/a.jpg\n1 2 10 20 5.5 6.5 0.0 9 9 0.0 7 7 0.0 5 8 0.0 9 8 0.0 0.8\n3 4 5 6\n"
     dataset = read_dataset(write_wider(tmp_path, text))
     assert [record.image_id for record in dataset.records] == ["b c.jpg", "0--Parade/a.jpg"]
-    assert dataset.records[1].boxes.tolist() == [[1, 2, 11, 22], [3, 4, 8, 10]]
+    assert dataset.records[1].objects.boxes.tolist() == [[1, 2, 11, 22], [3, 4, 8, 10]]
     assert dataset.problems == []
 
 
@@ -105,9 +105,9 @@ def test_mafa_trains_on_masked_faces(tmp_path: Path, form: str) -> None:
     file = write_wider(tmp_path, text, "LabelTrainAll.txt")
     dataset = read_dataset(file)
     assert dataset.class_names == ("face",)
-    assert dataset.records[0].boxes.tolist() == [[1, 2, 11, 22], [3, 4, 8, 10]]
+    assert dataset.records[0].objects.boxes.tolist() == [[1, 2, 11, 22], [3, 4, 8, 10]]
     assert dataset.problems == []
-    assert len(read_dataset(file, classes=["masked_face"]).records[0].labels) == 2
+    assert len(read_dataset(file, classes=["masked_face"]).records[0].objects.labels) == 2
     with pytest.raises(InputError, match=r"there are: face, masked_face$"):
         read_dataset(file, classes=["unmasked_face"])
 
@@ -116,13 +116,13 @@ def test_mafa_tests_on_masked_unmasked_and_invalid_faces(tmp_path: Path) -> None
     rows = "".join(f"0--Parade/a.jpg {kind} 2 10 20 {kind} {MAFA_TEST}\n" for kind in (1, 2, 3))
     file = write_wider(tmp_path, rows, "LabelTestAll.txt")
     dataset = read_dataset(file)
-    assert dataset.records[0].ignore.tolist() == [False, False, True]
+    assert dataset.records[0].objects.ignore.tolist() == [False, False, True]
     kinds = read_dataset(file, classes=["masked_face=mask", "unmasked_face=bare"])
     record = kinds.records[0]
     assert kinds.class_names == ("mask", "bare")
-    assert record.boxes[:, 0].tolist() == [1, 2, 3, 3]
-    assert record.labels.tolist() == [0, 1, 0, 1]
-    assert record.ignore.tolist() == [False, False, True, True]
+    assert record.objects.boxes[:, 0].tolist() == [1, 2, 3, 3]
+    assert record.objects.labels.tolist() == [0, 1, 0, 1]
+    assert record.objects.ignore.tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_the_published_folders(tmp_path: Path) -> None:
 
 def test_the_real_sample(shared_data: Path) -> None:
     dataset = read_dataset(shared_data / "fixtures" / "wider")
-    boxes = sum(len(record.labels) for record in dataset.records)
-    ignored = sum(int(record.ignore.sum()) for record in dataset.records)
+    boxes = sum(len(record.objects.labels) for record in dataset.records)
+    ignored = sum(int(record.objects.ignore.sum()) for record in dataset.records)
     # 21,892 rows, of which one marks a picture without faces and four have no area.
     assert (len(dataset.records), boxes, ignored) == (1062, 21_892 - 5, 405)
     assert actions_of(dataset) == ["skipped"] * 4
@@ -168,5 +168,5 @@ def test_whatever_the_lines_nothing_but_problems_with_places(
     dataset = read(file, None, None)
     assert all(problem.where.startswith(f"{file}:") for problem in dataset.problems)
     for record in dataset.records:
-        assert np.isfinite(record.boxes).all()
+        assert np.isfinite(record.objects.boxes).all()
     assert recognises(file) in (True, False)

@@ -63,9 +63,9 @@ def test_any_boxes_come_back(tmp_path_factory: pytest.TempPathFactory, to: str, 
     for record, objects in zip(back.records, pictures, strict=True):
         kept = [each for each in objects if to != "yolo" or not each[2]]
         expected = np.array([box for box, _, _ in kept]).reshape(-1, 4)
-        np.testing.assert_allclose(record.boxes, expected, atol=TOLERANCE[to], rtol=0)
-        assert record.labels.tolist() == [label for _, label, _ in kept]
-        assert record.ignore.tolist() == [ignored for _, _, ignored in kept]
+        np.testing.assert_allclose(record.objects.boxes, expected, atol=TOLERANCE[to], rtol=0)
+        assert record.objects.labels.tolist() == [label for _, label, _ in kept]
+        assert record.objects.ignore.tolist() == [ignored for _, _, ignored in kept]
 
 
 @pytest.mark.parametrize("order", [("coco", "yolo", "voc"), ("yolo", "voc", "coco"), ("voc", "coco", "yolo")])
@@ -88,8 +88,8 @@ def test_difficult_objects_stay_difficult_and_crowds_stay_crowds(shared_data: Pa
         WRITERS[to](start, tmp_path / to, "train")
         back = read_dataset(tmp_path / to)
         assert_same_objects(back, start, tolerance=1e-9)
-        ignored = {record.image.name: record.ignore.tolist() for record in back.records}
-        assert ignored == {record.image.name: record.ignore.tolist() for record in start.records}
+        ignored = {record.image.name: record.objects.ignore.tolist() for record in back.records}
+        assert ignored == {record.image.name: record.objects.ignore.tolist() for record in start.records}
 
 
 def test_yolo_tells_what_it_has_no_word_for(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_yolo_tells_what_it_has_no_word_for(tmp_path: Path) -> None:
     written = write_yolo(dataset, tmp_path / "target", "train")
     assert [(p.where, p.action) for p in written.problems] == [(str(dataset.records[0].image), "skipped")]
     assert written.problems[0].what.startswith("1 of 2 objects are left out")
-    assert [len(record.labels) for record in read_dataset(tmp_path / "target").records] == [1, 0]
+    assert [len(record.objects.labels) for record in read_dataset(tmp_path / "target").records] == [1, 0]
 
 
 def test_yolo_boxes_end_at_the_border(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_two_splits_with_the_same_names_in_one_folder(tmp_path: Path, to: str) -
     for grey, split in ((50, "train"), (200, "val")):
         (record,) = read_dataset(tmp_path / to, split=split).records
         assert np.asarray(Image.open(record.image))[0, 0] == grey
-        assert record.boxes[0, 2] == pytest.approx(grey / 10)
+        assert record.objects.boxes[0, 2] == pytest.approx(grey / 10)
 
 
 @pytest.mark.parametrize("to", WRITERS)
@@ -187,7 +187,7 @@ def test_class_names_that_need_care(tmp_path: Path, to: str) -> None:
     WRITERS[to](dataset_of(tmp_path / "source", objects, names=names), tmp_path / "target", "train")
     back = read_dataset(tmp_path / "target")
     assert back.class_names == names
-    assert back.records[0].labels.tolist() == list(range(len(names) - 1))
+    assert back.records[0].objects.labels.tolist() == list(range(len(names) - 1))
 
 
 @pytest.mark.parametrize("to", WRITERS)
@@ -200,7 +200,7 @@ def test_boxes_of_turned_pictures_are_those_of_the_upright_ones(shared_data: Pat
     back = read_dataset(tmp_path / "target")
     assert back.problems == []
     for record in back.records:
-        np.testing.assert_allclose(record.boxes, [[100, 5, 500, 50]], atol=1e-5)
+        np.testing.assert_allclose(record.objects.boxes, [[100, 5, 500, 50]], atol=1e-5)
 
 
 @pytest.mark.parametrize("to", WRITERS)
@@ -246,7 +246,7 @@ def test_other_programs_understand_the_files(shared_data: Path, tmp_path: Path) 
     judge = COCO(tmp_path / "coco" / "annotations" / "instances_val.json")
     assert len(judge.getImgIds()) == 87
     assert len(judge.getAnnIds(catIds=judge.getCatIds(["RBC"]))) == sum(
-        int((record.labels == start.class_names.index("RBC")).sum()) for record in start.records
+        int((record.objects.labels == start.class_names.index("RBC")).sum()) for record in start.records
     )
     WRITERS["yolo"](start, tmp_path / "yolo", "val")
     assert yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text()) == {

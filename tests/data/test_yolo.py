@@ -22,8 +22,8 @@ def test_a_line_is_relative_to_the_upright_picture(tmp_path: Path) -> None:
     exif[0x0112] = 6  # stored 30 x 40, turned it is 40 x 30
     Image.new("RGB", (30, 40)).save(folder / "images" / "a.png", exif=exif)
     record = read_dataset(folder).records[0]
-    assert record.boxes.tolist() == [BOX]
-    assert record.labels.tolist() == [1]
+    assert record.objects.boxes.tolist() == [BOX]
+    assert record.objects.labels.tolist() == [1]
     assert record.image_id == "images/a.png"
 
 
@@ -34,14 +34,14 @@ def test_class_names(tmp_path: Path, names: str) -> None:
     dataset = read_dataset(write_yolo(tmp_path, f"names: {names}\ntrain: images\n", a=LINE))
     assert dataset.class_names == ("cat", "dog")
     assert dataset.category_ids == (0, 1)
-    assert dataset.records[0].labels.tolist() == [1]
+    assert dataset.records[0].objects.labels.tolist() == [1]
 
 
 def test_numbers_of_classes_may_have_gaps(tmp_path: Path) -> None:
     yaml_text = "names: {3: dog, 1: cat}\ntrain: images\n"
     dataset = read_dataset(write_yolo(tmp_path, yaml_text, a="3 .5 .5 .1 .1\n1 .5 .5 .1 .1\n2 .5 .5 .1 .1"))
     assert dataset.class_names == ("cat", "dog")
-    assert dataset.records[0].labels.tolist() == [1, 0]
+    assert dataset.records[0].objects.labels.tolist() == [1, 0]
     assert actions_of(dataset) == ["skipped"]
 
 
@@ -56,7 +56,7 @@ def test_names_of_numbers_and_no_names_at_all(tmp_path: Path) -> None:
 def test_a_slip_in_a_number_does_not_make_millions_of_classes(tmp_path: Path) -> None:
     dataset = read_dataset(write_yolo(tmp_path / "a", None, a=f"{LINE}1700000000 .5 .5 .1 .1\n{10**20} .5 .5 .1 .1"))
     assert dataset.class_names == ("0", "1")
-    assert dataset.records[0].boxes.tolist() == [BOX]
+    assert dataset.records[0].objects.boxes.tolist() == [BOX]
     assert sorted(actions_of(dataset)) == ["fixed", "skipped", "skipped"]
     with pytest.raises(InputError, match="`names` must list the classes"):
         read_dataset(write_yolo(tmp_path / "b", "nc: 1000000000000\ntrain: images", a=LINE))
@@ -86,7 +86,7 @@ def test_pictures_of_a_yaml(tmp_path: Path, source: str, root: str) -> None:
     for path in (tmp_path, tmp_path / "data.yaml"):
         dataset = read_dataset(path, split="train")
         assert [record.image.resolve() for record in dataset.records] == [picture]
-        assert dataset.records[0].boxes.tolist() == [BOX]
+        assert dataset.records[0].objects.boxes.tolist() == [BOX]
 
 
 def test_a_last_part_alone_is_not_taken_for_the_folder(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_binary_junk_is_one_line(tmp_path: Path) -> None:
 def test_lines(tmp_path: Path, line: str, boxes: list[list[float]], kind: Kind | None) -> None:
     folder = write_yolo(tmp_path, a=f"{LINE}\n{line}\n")
     dataset = read_dataset(folder)
-    assert dataset.records[0].boxes[0].tolist() == BOX
-    np.testing.assert_allclose(dataset.records[0].boxes[1:], np.reshape(boxes, (-1, 4)))
+    assert dataset.records[0].objects.boxes[0].tolist() == BOX
+    np.testing.assert_allclose(dataset.records[0].objects.boxes[1:], np.reshape(boxes, (-1, 4)))
     where = f"{folder / 'labels' / 'a.txt'}:3"
     assert [(problem.where, problem.kind) for problem in dataset.problems] == ([(where, kind)] if kind else [])
 
@@ -193,7 +193,7 @@ def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
             (folder / names_file).write_text("\ufeffcat\ndog\n", encoding="utf-8")
         dataset = read_dataset(folder)
         assert (dataset.class_names, dataset.problems) == (("cat", "dog"), [])
-        assert dataset.records[0].boxes.tolist() == [BOX]
+        assert dataset.records[0].objects.boxes.tolist() == [BOX]
 
 
 def test_names_count_not_nc(tmp_path: Path) -> None:
@@ -222,13 +222,13 @@ def test_a_label_file_without_a_picture_is_named(tmp_path: Path) -> None:
 def test_keypoints_behind_a_box_are_no_polygon(tmp_path: Path) -> None:
     line = LINE.strip() + " 0.1 0.1 2 0.9 0.9 2\n"
     dataset = read_dataset(write_yolo(tmp_path, "names: [cat, dog]\nkpt_shape: [2, 3]\ntrain: images\n", a=line))
-    assert dataset.records[0].boxes.tolist() == [BOX]
+    assert dataset.records[0].objects.boxes.tolist() == [BOX]
 
 
 def test_pictures_without_label_files_have_no_objects(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path, a=LINE, b="")
     write_picture(folder / "images" / "c.png")
-    assert [len(record.labels) for record in read_dataset(folder).records] == [1, 0, 0]
+    assert [len(record.objects.labels) for record in read_dataset(folder).records] == [1, 0, 0]
 
 
 def test_labels_nowhere_are_an_error_not_a_data_set_of_background(tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ def test_a_folder_with_a_file_of_names(tmp_path: Path) -> None:
         labels.mkdir(parents=True)
         (labels / "pig.txt").write_text(line)
     (tmp_path / "classes.txt").write_text("cat\ndog\n\n")
-    assert [record.labels.tolist() for record in read_dataset(tmp_path).records] == [[1], [0]]
-    assert [record.labels.tolist() for record in read_dataset(tmp_path, split="val").records] == [[0]]
+    assert [record.objects.labels.tolist() for record in read_dataset(tmp_path).records] == [[1], [0]]
+    assert [record.objects.labels.tolist() for record in read_dataset(tmp_path, split="val").records] == [[0]]
 
 
 def test_label_files_of_one_name_are_not_guessed(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_label_files_in_utf_16(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (folder / "labels" / f"{name}.txt").write_text(LINE, encoding="utf-16")
     dataset = read_dataset(folder)
-    assert [record.boxes.tolist() for record in dataset.records] == [[BOX], [BOX]]
+    assert [record.objects.boxes.tolist() for record in dataset.records] == [[BOX], [BOX]]
     assert [(problem.kind, problem.times) for problem in dataset.problems] == [(Kind.DECODED_TEXT, 2)]
 
 
@@ -322,7 +322,7 @@ def test_label_files_beside_pictures_are_not_an_unlabelled_folder(tmp_path: Path
     write_picture(tmp_path / "a.png")
     write_text(tmp_path / "a.txt", LINE)
     dataset = read_dataset(tmp_path)
-    assert (dataset.format, dataset.records[0].boxes.tolist()) == ("yolo", [BOX])
+    assert (dataset.format, dataset.records[0].objects.boxes.tolist()) == ("yolo", [BOX])
     write_text(tmp_path / "a.txt", "a picture of 1 dog")
     assert read_dataset(tmp_path).format == "folder"
 
@@ -334,14 +334,14 @@ def test_splits_without_a_data_yaml(tmp_path: Path) -> None:
     assert len(read_dataset(tmp_path).records) == 2
     dataset = read_dataset(tmp_path, split="valid")
     assert [record.image for record in dataset.records] == [tmp_path / "valid" / "images" / "a.png"]
-    assert dataset.records[0].boxes.tolist() == [BOX]
+    assert dataset.records[0].objects.boxes.tolist() == [BOX]
 
 
 def test_pictures_found_by_the_end_of_their_path_are_told(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path, "names: [cat, dog]\ntrain: list.txt", a=LINE, b=LINE, c=LINE)
     (folder / "list.txt").write_text("images/a.png\nC:\\old\\images\\b.png\n/old/images/c.png\n")
     dataset = read_dataset(folder)
-    assert [len(record.labels) for record in dataset.records] == [1, 1, 1]
+    assert [len(record.objects.labels) for record in dataset.records] == [1, 1, 1]
     assert [(p.kind, p.times, p.where) for p in dataset.problems] == [
         (Kind.FOUND_ELSEWHERE, 2, str(folder / "list.txt"))
     ]

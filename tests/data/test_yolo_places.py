@@ -99,7 +99,7 @@ def test_label_files_named_in_another_case_or_normal_form(
         write_yolo(home, text)
         write_text(home / folder / label, LINE)
         dataset = read_dataset(home)
-        assert [record.boxes.tolist() for record in dataset.records] == [[[15, 7.5, 25, 22.5]]]
+        assert [record.objects.boxes.tolist() for record in dataset.records] == [[[15, 7.5, 25, 22.5]]]
         told = [(p.where, p.times) for p in dataset.problems if p.kind is Kind.FOUND_ELSEWHERE]
         assert told == [(str(home / folder), 1)]
         assert Kind.LABELS_WITHOUT_PICTURE not in [p.kind for p in dataset.problems]
@@ -115,7 +115,7 @@ def test_label_files_that_fit_no_one_picture_are_told_and_not_taken(tmp_path: Pa
     write_text(folder / "labels" / "own.TXT", LINE)  # beside own.txt, so of OWN.png
     write_text(folder / "labels" / "gone.TXT", LINE)
     dataset = read_dataset(folder)
-    assert [record.image.name for record in dataset.records if len(record.labels)] == ["OWN.png", "own.png"]
+    assert [record.image.name for record in dataset.records if len(record.objects.labels)] == ["OWN.png", "own.png"]
     assert sorted((p.kind.code, Path(p.where).name) for p in dataset.problems) == [
         ("found_elsewhere", "labels"),
         ("labels_without_picture", "Two.txt"),
@@ -130,5 +130,5 @@ def test_labels_beside_a_picture_that_contradict_those_that_are_read(tmp_path: P
     write_text(folder / "images" / "c.txt", "a photo of 1 cat")
     write_text(folder / "images" / "d.txt", LINE)
     dataset = read_dataset(folder)
-    assert dataset.records[0].boxes.tolist() == [[15, 7.5, 25, 22.5]]
+    assert dataset.records[0].objects.boxes.tolist() == [[15, 7.5, 25, 22.5]]
     assert [(p.kind, Path(p.where).name, p.times) for p in dataset.problems] == [(Kind.TWO_PLACES, "a.txt", 2)]

@@ -8,8 +8,8 @@ from pycocotools.cocoeval import COCOeval
 
 from centerx.data.dataset import Record
 from centerx.data.source import Entry
+from centerx.detections import Detections
 from centerx.evaluation import coco_metrics
-from centerx.types import Detections
 
 CLASSES = ("cat", "dog", "pig")
 
@@ -40,7 +40,13 @@ def judge(entries: list[Entry], found: list[Detections]) -> np.ndarray:
     truth = COCO()
     annotations = []
     for image_id, (record, _) in enumerate(entries, start=1):
-        for box, label, ignore, area in zip(record.boxes, record.labels, record.ignore, record.area, strict=True):
+        for box, label, ignore, area in zip(
+            record.objects.boxes,
+            record.objects.labels,
+            record.objects.ignore,
+            record.objects.values["area"],
+            strict=True,
+        ):
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": image_id, "category_id": int(label), "iscrowd": int(ignore),
                  "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]], "area": area}
@@ -92,7 +98,7 @@ def test_perfect_detections_reach_one_and_the_first_annotation_counts() -> None:
         np.array([2000.0]),
     )
     entry = Entry(record, np.array([True]))
-    metrics = coco_metrics([entry], [Detections(record.boxes, np.array([0.9]), np.array([0]))], ["cat"])
+    metrics = coco_metrics([entry], [Detections(record.objects.boxes, np.array([0.9]), np.array([0]))], ["cat"])
     assert metrics.AP == pytest.approx(1.0)
     assert metrics.APs is None
     assert metrics.per_class == {"cat": pytest.approx(1.0)}

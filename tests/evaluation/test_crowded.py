@@ -8,9 +8,9 @@ import pytest
 
 from centerx.data.dataset import Record
 from centerx.data.source import Entry
+from centerx.detections import Detections
 from centerx.evaluation import coco_metrics
 from centerx.evaluation.coco import best_thresholds
-from centerx.types import Detections
 
 CLASSES = ("cat", "dog")
 
@@ -26,7 +26,7 @@ def crowd(name: str, cats: int, dogs: int, ignored: int = 0) -> Entry:
 
 def perfect(entry: Entry) -> Detections:
     record = entry.record
-    return Detections(record.boxes, np.linspace(1, 0.5, len(record.labels)), record.labels)
+    return Detections(record.objects.boxes, np.linspace(1, 0.5, len(record.objects.labels)), record.objects.labels)
 
 
 def test_a_perfect_detector_is_told_of_the_cap_and_reaches_one_without_it(caplog: pytest.LogCaptureFixture) -> None:

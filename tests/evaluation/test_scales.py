@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from centerx.data.dataset import Dataset, Record
+from centerx.detections import Detections
 from centerx.evaluation.api import run_model, scaled_sizes
 from centerx.runtime.info import ModelInfo
-from centerx.types import Detections
 
 BOX = (40, 60, 120, 100)
 

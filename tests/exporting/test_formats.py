@@ -24,7 +24,8 @@ from centerx.exporting.precision import last_convolutions, name_nodes, network
 from centerx.exporting.tensorrt import require_operators, trtexec_line
 from centerx.runtime import Predictor, open_session
 from centerx.runtime.info import ModelInfo
-from centerx.types import HeadOutputs
+from centerx.types import Maps
+from tests.made import box_maps
 
 # AOTInductor compiles for a minute: a test of its own, below. Caffe and the web page have files of their own.
 QUICK = ["onnx", "openvino", "ncnn", "tensorrt", "torch-export", "torchscript"]
@@ -130,8 +131,8 @@ class Saturated(nn.Module):
             self.maps.weight[0, 1, 0, 0] = 0.1  # its green lifts a cell to where halves are 1/64 apart
             self.maps.bias.copy_(torch.tensor([-5.0, 2.0, 2.0, 0.5, 0.5]))  # type: ignore[union-attr]
 
-    def forward(self, images: torch.Tensor) -> HeadOutputs:
-        return HeadOutputs(*self.maps(images.float() - 1).split((1, 2, 2), dim=1))
+    def forward(self, images: torch.Tensor) -> Maps:
+        return box_maps(*self.maps(images.float() - 1).split((1, 2, 2), dim=1))
 
 
 def test_peaks_survive_half_precision(tmp_path: Path) -> None:
@@ -216,8 +217,8 @@ def test_pooled_peaks_are_peaks() -> None:
     class Maps(nn.Module):
         stride = 4
 
-        def forward(self, images: torch.Tensor) -> HeadOutputs:
-            return HeadOutputs(images, images[:, :2], images[:, :2])
+        def forward(self, images: torch.Tensor) -> Maps:
+            return box_maps(images, images[:, :2], images[:, :2])
 
     detector = Detector(Maps(), top_k=9)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)

@@ -17,7 +17,8 @@ from centerx.errors import InputError
 from centerx.exporting import FORMATS, export_model, find_format
 from centerx.exporting.parity import synthetic_images
 from centerx.runtime.info import ModelInfo
-from centerx.types import HeadOutputs
+from centerx.types import Maps
+from tests.made import box_maps
 
 FLOAT, UINT8, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.TensorProto.INT64
 
@@ -27,16 +28,16 @@ class PixelsAreMaps(nn.Module):
 
     stride = 4
 
-    def forward(self, images: Tensor) -> HeadOutputs:
+    def forward(self, images: Tensor) -> Maps:
         cells = images[..., ::4, ::4].float()
         size = cells[:, 2:].expand(-1, 2, -1, -1) / 32
-        return HeadOutputs((cells[:, :2] - 128) / 16, size, torch.full_like(size, 0.5))
+        return box_maps((cells[:, :2] - 128) / 16, size, torch.full_like(size, 0.5))
 
 
 class AlmostFlat(PixelsAreMaps):
     """Logits that differ in their last digits, as those of a new network do."""
 
-    def forward(self, images: Tensor) -> HeadOutputs:
+    def forward(self, images: Tensor) -> Maps:
         out = super().forward(images)
         return out._replace(heatmap=out.heatmap * 1e-5 - 4)
 

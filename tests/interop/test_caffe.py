@@ -25,8 +25,9 @@ from centerx.interop.caffe import convert
 from centerx.interop.caffe_schema import NetParameter
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.maps import MAPS
-from centerx.types import HeadOutputs
+from centerx.types import Maps
 from tests.conftest import give_structure
+from tests.made import box_maps
 
 needs_importer = pytest.mark.skipif(
     not hasattr(cv2.dnn, "readNetFromCaffe"), reason=f"OpenCV {cv2.__version__} reads no Caffe networks"
@@ -96,9 +97,9 @@ class Picked(nn.Module):
             self.size.weight.copy_(torch.tensor([0.0, 0.0, 1 / 32]).view(1, 3, 1, 1).expand(2, 3, 1, 1))
             self.size.bias.zero_()  # type: ignore[union-attr]
 
-    def forward(self, images: Tensor) -> HeadOutputs:
+    def forward(self, images: Tensor) -> Maps:
         size = self.size(images.float())
-        return HeadOutputs(self.heatmap(images.float()), size, size * 0 + 0.5)
+        return box_maps(self.heatmap(images.float()), size, size * 0 + 0.5)
 
 
 def picked(path: Path, images: np.ndarray, **options: float) -> tuple[Detector, list[np.ndarray]]:

@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms, ridge_residual
-from centerx.types import HeadOutputs
+from centerx.types import Maps
+from tests.made import box_maps
 
 
-def random_maps(rng: np.random.Generator) -> HeadOutputs:
+def random_maps(rng: np.random.Generator) -> Maps:
     def draw(*values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values[0].astype(np.float32))
 
-    return HeadOutputs(
+    return box_maps(
         draw(rng.normal(-1, 2, (2, 3, 16, 20))),
         draw(rng.uniform(1, 9, (2, 2, 16, 20))),
         draw(rng.uniform(0, 1, (2, 2, 16, 20))),
@@ -77,8 +78,8 @@ def test_size_is_learned_around_the_teacher_s_peaks_only() -> None:
     logits[0, 1, 4, 4] = 2.0
     zeros = torch.zeros(1, 2, 9, 9)
     size = zeros.clone().requires_grad_()
-    teacher = HeadOutputs(logits, zeros + 3, zeros)
-    response_terms(HeadOutputs(logits, size, zeros), teacher, torch.ones(2))["size"].backward()
+    teacher = box_maps(logits, zeros + 3, zeros)
+    response_terms(box_maps(logits, size, zeros), teacher, torch.ones(2))["size"].backward()
     assert size.grad is not None
     moved = size.grad[0].abs().sum(0) > 1e-3
     assert moved.nonzero().tolist() == [[y, x] for y in (3, 4, 5) for x in (3, 4, 5)]

@@ -7,10 +7,11 @@ from centerx.losses.balance import FixedWeights
 from centerx.losses.heatmap import heatmap_focal
 from centerx.losses.labels import label_terms
 from centerx.targets import center_targets
-from centerx.types import Batch, CenterTargets, HeadOutputs
+from centerx.types import Batch, Maps, Targets
+from tests.made import box_maps
 
 
-def make_targets(boxes: list[list[list[float]]], annotated: list[list[bool]]) -> CenterTargets:
+def make_targets(boxes: list[list[list[float]]], annotated: list[list[bool]]) -> Targets:
     """Boxes of class 0 on 32 x 32 pictures, with two classes."""
     rows = [torch.tensor(some).reshape(-1, 4) for some in boxes]
     batch = Batch(
@@ -26,8 +27,8 @@ def make_targets(boxes: list[list[list[float]]], annotated: list[list[bool]]) ->
     return center_targets(batch, num_classes=2, stride=4, min_overlap=0.3)
 
 
-def make_outputs(pictures: int, value: float = 0.5, dtype: torch.dtype = torch.float32) -> HeadOutputs:
-    return HeadOutputs(*(torch.full((pictures, n, 8, 8), value, dtype=dtype).requires_grad_(True) for n in (2, 2, 2)))
+def make_outputs(pictures: int, value: float = 0.5, dtype: torch.dtype = torch.float32) -> Maps:
+    return box_maps(*(torch.full((pictures, n, 8, 8), value, dtype=dtype).requires_grad_(True) for n in (2, 2, 2)))
 
 
 BALANCE = FixedWeights({"heatmap": 1.0, "size": 0.1, "offset": 1.0})

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from centerx.losses.balance import ConstantMagnitude
 from centerx.losses.distill import article_terms, response_terms, ridge_residual
-from centerx.types import HeadOutputs
+from tests.made import box_maps
 
 SHARES = 2
 
@@ -21,12 +21,12 @@ def losses(rank: int, share: int) -> tuple[dict[str, float], list[torch.Tensor]]
     """All terms at constant magnitude on a share of a batch: their weights, and the gradients in the student's maps."""
     rng = torch.Generator().manual_seed(0)
     student, teacher = (
-        HeadOutputs(*(torch.randn(4, channels, 6, 5, generator=rng) for channels in (3, 2, 2))) for _ in range(2)
+        box_maps(*(torch.randn(4, channels, 6, 5, generator=rng) for channels in (3, 2, 2))) for _ in range(2)
     )
     features, told = (torch.randn(4, 8, 6, 5, generator=rng) for _ in range(2))
     own = slice(rank * share, (rank + 1) * share)
     leaves = [maps[own].clone().requires_grad_() for maps in (*student, features)]
-    seen, taught = HeadOutputs(*leaves[:3]), HeadOutputs(*(maps[own] for maps in teacher))
+    seen, taught = box_maps(*leaves[:3]), box_maps(*(maps[own] for maps in teacher))
     terms = {}
     for name, loss in (("article", article_terms), ("response", response_terms)):
         terms |= {f"{name}/{term}": value for term, value in loss(seen, taught, torch.tensor([1, 0.5, 1])).items()}

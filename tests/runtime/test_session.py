@@ -21,7 +21,7 @@ from centerx.runtime.info import ModelInfo
 from centerx.runtime.maps import detections_from_maps
 from centerx.runtime.onnx import OnnxSession
 from centerx.runtime.openvino import OpenVinoSession
-from centerx.types import HeadOutputs
+from tests.made import box_maps
 
 
 def test_the_suffix_chooses_the_backend(model_file: Path, onnx_file: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_maps_file_gives_the_same_detections(onnx_file: Path, maps_file: Path)
 def test_maps_are_read_as_the_network_decodes_them() -> None:
     """Of few cells, sizes around 0 and pictures of other sizes than the input; equal but for rounding."""
     generator = torch.Generator().manual_seed(0)
-    out = HeadOutputs(*(torch.randn((2, channels, 12, 16), generator=generator) for channels in (3, 2, 2)))
+    out = box_maps(*(torch.randn((2, channels, 12, 16), generator=generator) for channels in (3, 2, 2)))
     heatmap = (out.heatmap.sigmoid() * peaks(out.heatmap)).numpy()
     for placed in (None, np.array([[20.0, 64.0], [48.0, 30.5]], np.float32)):
         for top_k in (5, 1000):

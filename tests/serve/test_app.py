@@ -17,10 +17,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import centerx as package
+from centerx.detections import Detections
 from centerx.runtime import Predictor
 from centerx.runtime.info import ModelInfo
 from centerx.serve import Limits, create_app
-from centerx.types import Detections
 from tests.cli.test_predict import picture
 
 LIMITS = Limits(bytes=100_000, pixels=1_000_000, seconds=10, requests=64)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from centerx.decode import Decode
 from centerx.geometry import box_iou
 from centerx.targets import center_targets, gaussian_radius
-from centerx.types import Batch, CenterTargets, HeadOutputs
+from centerx.tasks import BOXES
+from centerx.types import Batch, Maps, Targets
+from tests.made import box_maps
 
 STRIDE = 4
 OVERLAP = 0.3
@@ -43,7 +45,7 @@ def make_batch(
     )
 
 
-def targets_of(pictures: list[list[Object]], **options) -> CenterTargets:
+def targets_of(pictures: list[list[Object]], **options) -> Targets:
     batch = make_batch(pictures, **options)
     return center_targets(batch, batch.annotated.shape[1], STRIDE, OVERLAP)
 
@@ -351,7 +353,7 @@ def test_a_mixed_batch_equals_its_pictures_one_by_one():
 # Round trip
 
 
-def perfect_outputs(targets: CenterTargets) -> HeadOutputs:
+def perfect_outputs(targets: Targets) -> Maps:
     """What a network that answers the targets exactly would say."""
     batch, _, height, width = targets.heatmap.shape
     maps = torch.zeros(batch, 4, height * width)
@@ -359,7 +361,7 @@ def perfect_outputs(targets: CenterTargets) -> HeadOutputs:
     for k in range(batch):
         maps[k][:, targets.index[k, targets.valid[k]]] = values[k][:, targets.valid[k]]
     maps = maps.view(batch, 4, height, width)
-    return HeadOutputs(targets.heatmap.clamp(1e-4, 1 - 1e-4).logit(), maps[:, :2], maps[:, 2:])
+    return box_maps(targets.heatmap.clamp(1e-4, 1 - 1e-4).logit(), maps[:, :2], maps[:, 2:])
 
 
 @settings(max_examples=40, deadline=None)
@@ -373,7 +375,7 @@ def test_decoding_the_targets_gives_the_boxes_back(seed, rows, columns):
             taken[y : y + 3, x : x + 3] = True
             boxes.append(row)
     outputs = perfect_outputs(targets_of([boxes, []], input_hw=input_hw))
-    found = Decode(top_k=50, stride=STRIDE)(outputs, input_hw)
+    found = Decode(top_k=50, stride=STRIDE, task=BOXES)(outputs, input_hw)
     sure = found.scores > 0.99
     assert sure.sum(dim=1).tolist() == [len(boxes), 0]
     got = torch.cat([found.boxes[0, sure[0]], found.labels[0, sure[0], None].float()], dim=1).tolist()

@@ -3,8 +3,9 @@
 import torch
 
 from centerx.decode import Decode
+from centerx.detections import Detections
 from centerx.targets.soft import maps_from_detections
-from centerx.types import Detections
+from centerx.tasks import BOXES
 
 
 def test_boxes_come_back() -> None:
@@ -14,7 +15,7 @@ def test_boxes_come_back() -> None:
     scores = torch.tensor([[0.9, 0.5, 0.2], [0.7, 0.6, 0.0]])
     labels = torch.tensor([[1, 0, 2], [2, 2, 0]])
     maps = maps_from_detections(Detections(boxes, scores, labels), 3, 4, (96, 96), 0.3)
-    back = Decode(top_k=3, stride=4)(maps, (96, 96))
+    back = Decode(top_k=3, stride=4, task=BOXES)(maps, (96, 96))
     torch.testing.assert_close(back.scores[0], scores[0])
     torch.testing.assert_close(back.labels[0], labels[0])
     torch.testing.assert_close(back.boxes[0], boxes[0])

@@ -15,12 +15,13 @@ from centerx.build_model import build_detector, load_detector, save_named
 from centerx.build_teaching import build_balance, build_teaching, teacher_names, term_figures
 from centerx.config import load_config
 from centerx.config.schema import TeacherConfig
+from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.exporting import ExportOptions, export_model
 from centerx.losses.balance import ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
 from centerx.training.teachers import BoxTeacher, Claim, Teaching, channels, plan_lessons
-from centerx.types import Detections, HeadOutputs
+from tests.made import box_maps
 
 DIGITS = "0123456789"
 
@@ -127,7 +128,7 @@ def test_a_teacher_that_sees_nothing_teaches_no_boxes(loss: DistillLoss) -> None
     answer = BoxTeacher(lambda images: nothing, Path("x.onnx"), 2, 4, 0.3)
     told = answer(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [0, 1]).maps
     rng = torch.Generator().manual_seed(0)
-    student = HeadOutputs(*(torch.randn(2, 2, 8, 8, generator=rng) for _ in range(3)))
+    student = box_maps(*(torch.randn(2, 2, 8, 8, generator=rng) for _ in range(3)))
     terms = loss(student, told, torch.ones(2))
     assert (terms["size"].item(), terms["offset"].item()) == (0, 0)
     _, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})

@@ -1,0 +1,39 @@
+"""What many tests make: maps and branches of the task of boxes, and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from centerx.fields import OFFSET, SIZE
+from centerx.models import Branch
+from centerx.objects import join_objects, make_objects
+from centerx.types import Batch, Maps
+
+BRANCHES = {field.name: Branch(8, 8, field) for field in (SIZE, OFFSET)}
+
+
+def box_maps(heatmap: Tensor, size: Tensor, offset: Tensor) -> Maps:
+    """Maps (B, C, h, w), (B, 2, h, w) and (B, 2, h, w) of a detector of boxes."""
+    return Maps(heatmap, {"size": size, "offset": offset})
+
+
+def every_map(maps: Maps) -> list[Tensor]:
+    """Heatmap and fields."""
+    return [maps.heatmap, *maps.fields.values()]
+
+
+def box_batch(
+    images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor], ignore: Sequence[Tensor], annotated: Tensor
+) -> Batch:
+    """A batch of pictures whose classes are labelled with boxes where `annotated` (B, C) says so."""
+    parts = [
+        make_objects(*rows)._replace(image=torch.full((len(rows[1]),), image))
+        for image, rows in enumerate(zip(boxes, labels, ignore, strict=True))
+    ]
+    objects = join_objects(parts, torch.cat)
+    supervised = annotated[..., None].expand(-1, -1, 2).clone()
+    count = len(parts)
+    return Batch(images, objects, supervised, [None] * count, list(range(count)), [])
