@@ -1,4 +1,4 @@
-"""What a reader makes of files: pictures by path, boxes by class, and every problem met on the way."""
+"""Types of a data set as it is read: pictures by path, boxes by class, and all problems."""
 
 from __future__ import annotations
 
@@ -71,10 +71,11 @@ class Dataset(NamedTuple):
 
 
 class UnusableData(InputError):
-    """The data itself leaves nothing to read; scanning makes a fatal problem of it.
+    """The data cannot be read at all; `scan_dataset` turns this error into a fatal problem.
 
     Args:
-        where: file. what: is wrong there.
+        where: the file.
+        what: what is wrong.
     """
 
     def __init__(self, where: Path, what: str) -> None:
@@ -86,12 +87,13 @@ Track = Callable[[Sequence[Record]], Iterable[Record]]  # passes records on and 
 
 
 class RecordBuilder:
-    """Collects one picture's boxes while a reader goes through its file, setting the unusable ones aside.
+    """Collects the boxes of one picture while a reader goes through its file. Unusable boxes are left out and reported.
 
     Args:
-        image: the picture's file. image_id: its id.
-        problems: where to report.
-        declared_hw: the picture's height and width as the data set states them.
+        image: file of the picture.
+        image_id: its id.
+        problems: list to which problems are appended.
+        declared_hw: height and width of the picture in the data set, or None.
     """
 
     def __init__(
@@ -105,12 +107,14 @@ class RecordBuilder:
         self.rows: list[tuple[list[float], int, bool, float]] = []
 
     def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
-        """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
+        """Add a box. A box that is not finite, has no area or lies outside the picture is reported and left out.
 
         Args:
             where: file, with line or id.
-            xyxy: corners in pixels. label: into `Dataset.class_names`. ignore: crowd or difficult.
-            area: the object's own, in square pixels; the box's without it.
+            xyxy: corners in pixels.
+            label: index in `Dataset.class_names`.
+            ignore: whether it is a crowd or difficult.
+            area: area of the object in square pixels; that of the box by default.
         """
         if not self._fits(xyxy):
             usable = self._repaired(where, xyxy)
@@ -134,7 +138,7 @@ class RecordBuilder:
         )
 
     def _fits(self, xyxy: list[float]) -> bool:
-        """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
+        """Return whether a box has an area and lies in the declared picture, which is a fast check for most boxes."""
         if self.declared_hw is None:
             return False
         left, top, right, bottom = xyxy
@@ -142,7 +146,7 @@ class RecordBuilder:
         return -OVERHANG <= left < right <= width + OVERHANG and -OVERHANG <= top < bottom <= height + OVERHANG
 
     def _repaired(self, where: str, xyxy: list[float]) -> list[float] | None:
-        """The part of a box that can be used; None where there is none."""
+        """Return the usable part of a box, or None."""
         if not all(map(math.isfinite, xyxy)):
             self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"box {xyxy} is not finite"))
             return None
@@ -154,7 +158,7 @@ class RecordBuilder:
         return self._clip(where, xyxy) if _overhang(xyxy, self.declared_hw) > OVERHANG else xyxy
 
     def _frame(self) -> tuple[int, int] | None:
-        """Height and width that boxes are of: of the stored picture where that is what is declared."""
+        """Return the height and width that boxes refer to: those of the stored picture if the data declares these."""
         try:
             header = image_header(self.image)
         except InputError:
@@ -162,7 +166,7 @@ class RecordBuilder:
         return header.stored_hw if self.declared_hw == header.stored_hw else header.hw
 
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
-        """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
+        """Clip a box to the picture, with its real size rather than the declared one, or return None."""
         hw = self._frame()
         if hw is None or _overhang(xyxy, hw) <= OVERHANG:
             return xyxy
@@ -181,9 +185,13 @@ class RecordBuilder:
 
 
 def relabel(record: Record, new_label: np.ndarray) -> Record:
-    """Replace each label l by `new_label[l]`; boxes whose new label is -1 are left out.
+    """Replace labels; boxes whose new label is -1 are left out.
 
-    Of several classes that become one, all must be labelled exhaustively on the picture.
+    If several classes become one, it counts as exhaustively labelled only if all of them are.
+
+    Args:
+        record: the picture.
+        new_label: (C,) new label of each label.
     """
     labelled = record.labelled
     if labelled is not None:
@@ -194,14 +202,14 @@ def relabel(record: Record, new_label: np.ndarray) -> Record:
 
 
 def keep_boxes(record: Record, keep: np.ndarray) -> Record:
-    """The record with those of its boxes that `keep` (N,) marks."""
+    """Return a record with the boxes that the mask `keep` (N,) selects."""
     return record._replace(
         boxes=record.boxes[keep], labels=record.labels[keep], ignore=record.ignore[keep], area=record.area[keep]
     )
 
 
 def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
-    """The data set with some of its classes, in the order given; boxes of the others are left out."""
+    """Return a data set with some of its classes, in the given order; boxes of other classes are left out."""
     new_label = np.full(len(dataset.class_names), -1, dtype=np.int64)
     new_label[list(labels)] = np.arange(len(labels))
     return dataset._replace(
@@ -212,7 +220,7 @@ def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
 
 
 def join_records(records: list[Record], problems: list[Problem]) -> list[Record]:
-    """Make one record of those of one picture, with the first one's id; a box that several have is kept once."""
+    """Join the records of one picture. The first id is kept, and a box that several records have is kept once."""
     of_picture: dict[str, list[Record]] = {}
     for record in records:
         path = str(record.image)
@@ -248,7 +256,13 @@ def _joined(records: Sequence[Record]) -> Record:
 
 
 def upright_around(centre: tuple[float, float], sides: tuple[float, float], radians: float) -> list[float]:
-    """xyxy of the upright box around one of some width and height that is turned about its centre."""
+    """Return xyxy of the upright box around a rotated box.
+
+    Args:
+        centre: (x, y) of the box.
+        sides: (width, height) of the box.
+        radians: its rotation about the centre.
+    """
     (x, y), (width, height) = centre, sides
     cos, sin = abs(math.cos(radians)), abs(math.sin(radians))
     across, down = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
@@ -256,7 +270,7 @@ def upright_around(centre: tuple[float, float], sides: tuple[float, float], radi
 
 
 def readable_hw(image: Path) -> tuple[int, int] | None:
-    """Height and width of a picture as a viewer shows it; None where it is missing or broken."""
+    """Return the height and width of a picture as a viewer shows it; None if it is missing or broken."""
     try:
         return image_hw(image)
     except InputError:
@@ -264,16 +278,16 @@ def readable_hw(image: Path) -> tuple[int, int] | None:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value of a json is a number that a float can hold."""
+    """Return whether a JSON value is a number that fits into a float."""
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def parent_folder(path: Path) -> Path:
-    """The folder above, relative where `path` is; `Path.parent` of `.` is itself."""
+    """Return the parent folder, relative if `path` is. Unlike `Path.parent` it also works for `.`."""
     return Path(os.path.normpath(path / ".."))
 
 
 def _overhang(xyxy: list[float], hw: tuple[int, int] | None) -> float:
-    """By how many pixels a box leaves the picture at its worst side; without a size, only left and top count."""
+    """Return by how many pixels a box leaves the picture; without a size, only left and top count."""
     over = max(-xyxy[0], -xyxy[1])
     return over if hw is None else max(over, xyxy[2] - hw[1], xyxy[3] - hw[0])

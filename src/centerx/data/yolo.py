@@ -331,7 +331,7 @@ def _has_names(path: Path) -> bool:
 
 
 def _is_bare(path: Path) -> bool:
-    """Return whether a folder has label files: in `labels` beside `images`, here or in splits, or files with rows of boxes."""
+    """Return whether a folder has label files: in `labels` beside `images`, or files with rows of boxes."""
     if (path / "Annotations").is_dir():
         return False
     labels = [path / "labels", *path.glob("*/labels")]

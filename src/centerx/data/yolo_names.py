@@ -110,7 +110,7 @@ def data_yamls(folder: Path) -> list[Path]:
 
 
 def names_near(path: Path, folders: Collection[Path], used: Collection[int], problems: list[Problem]) -> dict[int, str]:
-    """Return class names from a file near labels: a text beside them or in the folder of the data set, else a YAML file.
+    """Return class names from a file near labels: a text beside them or in the data set's folder, else a YAML file.
 
     A file above the data set, or a YAML file of any name, must name all classes that are used, and is reported.
 
