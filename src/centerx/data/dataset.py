@@ -1,4 +1,4 @@
-"""Types of a data set as it is read: pictures by path, boxes by class, and all problems."""
+"""What a reader makes of files: pictures by path, boxes by class, and every problem met on the way."""
 
 from __future__ import annotations
 
@@ -71,11 +71,10 @@ class Dataset(NamedTuple):
 
 
 class UnusableData(InputError):
-    """The data cannot be read at all; `scan_dataset` turns this error into a fatal problem.
+    """The data itself leaves nothing to read; scanning makes a fatal problem of it.
 
     Args:
-        where: the file.
-        what: what is wrong.
+        where: file. what: is wrong there.
     """
 
     def __init__(self, where: Path, what: str) -> None:
@@ -87,13 +86,12 @@ Track = Callable[[Sequence[Record]], Iterable[Record]]  # passes records on and 
 
 
 class RecordBuilder:
-    """Collects the boxes of one picture while a reader goes through its file. Unusable boxes are left out and reported.
+    """Collects one picture's boxes while a reader goes through its file, setting the unusable ones aside.
 
     Args:
-        image: file of the picture.
-        image_id: its id.
-        problems: list to which problems are appended.
-        declared_hw: height and width of the picture in the data set, or None.
+        image: the picture's file. image_id: its id.
+        problems: where to report.
+        declared_hw: the picture's height and width as the data set states them.
     """
 
     def __init__(
@@ -107,14 +105,12 @@ class RecordBuilder:
         self.rows: list[tuple[list[float], int, bool, float]] = []
 
     def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
-        """Add a box. A box that is not finite, has no area or lies outside the picture is reported and left out.
+        """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
 
         Args:
             where: file, with line or id.
-            xyxy: corners in pixels.
-            label: index in `Dataset.class_names`.
-            ignore: whether it is a crowd or difficult.
-            area: area of the object in square pixels; that of the box by default.
+            xyxy: corners in pixels. label: into `Dataset.class_names`. ignore: crowd or difficult.
+            area: the object's own, in square pixels; the box's without it.
         """
         if not self._fits(xyxy):
             usable = self._repaired(where, xyxy)
@@ -138,7 +134,7 @@ class RecordBuilder:
         )
 
     def _fits(self, xyxy: list[float]) -> bool:
-        """Return whether a box has an area and lies in the declared picture, which is a fast check for most boxes."""
+        """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
         if self.declared_hw is None:
             return False
         left, top, right, bottom = xyxy
@@ -146,7 +142,7 @@ class RecordBuilder:
         return -OVERHANG <= left < right <= width + OVERHANG and -OVERHANG <= top < bottom <= height + OVERHANG
 
     def _repaired(self, where: str, xyxy: list[float]) -> list[float] | None:
-        """Return the usable part of a box, or None."""
+        """The part of a box that can be used; None where there is none."""
         if not all(map(math.isfinite, xyxy)):
             self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"box {xyxy} is not finite"))
             return None
@@ -158,7 +154,7 @@ class RecordBuilder:
         return self._clip(where, xyxy) if _overhang(xyxy, self.declared_hw) > OVERHANG else xyxy
 
     def _frame(self) -> tuple[int, int] | None:
-        """Return the height and width that boxes refer to: those of the stored picture if the data declares these."""
+        """Height and width that boxes are of: of the stored picture where that is what is declared."""
         try:
             header = image_header(self.image)
         except InputError:
@@ -166,7 +162,7 @@ class RecordBuilder:
         return header.stored_hw if self.declared_hw == header.stored_hw else header.hw
 
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
-        """Clip a box to the picture, with its real size rather than the declared one, or return None."""
+        """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
         hw = self._frame()
         if hw is None or _overhang(xyxy, hw) <= OVERHANG:
             return xyxy
@@ -185,13 +181,9 @@ class RecordBuilder:
 
 
 def relabel(record: Record, new_label: np.ndarray) -> Record:
-    """Replace labels; boxes whose new label is -1 are left out.
+    """Replace each label l by `new_label[l]`; boxes whose new label is -1 are left out.
 
-    If several classes become one, it counts as exhaustively labelled only if all of them are.
-
-    Args:
-        record: the picture.
-        new_label: (C,) new label of each label.
+    Of several classes that become one, all must be labelled exhaustively on the picture.
     """
     labelled = record.labelled
     if labelled is not None:
@@ -202,14 +194,14 @@ def relabel(record: Record, new_label: np.ndarray) -> Record:
 
 
 def keep_boxes(record: Record, keep: np.ndarray) -> Record:
-    """Return a record with the boxes that the mask `keep` (N,) selects."""
+    """The record with those of its boxes that `keep` (N,) marks."""
     return record._replace(
         boxes=record.boxes[keep], labels=record.labels[keep], ignore=record.ignore[keep], area=record.area[keep]
     )
 
 
 def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
-    """Return a data set with some of its classes, in the given order; boxes of other classes are left out."""
+    """The data set with some of its classes, in the order given; boxes of the others are left out."""
     new_label = np.full(len(dataset.class_names), -1, dtype=np.int64)
     new_label[list(labels)] = np.arange(len(labels))
     return dataset._replace(
@@ -220,7 +212,7 @@ def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
 
 
 def join_records(records: list[Record], problems: list[Problem]) -> list[Record]:
-    """Join the records of one picture. The first id is kept, and a box that several records have is kept once."""
+    """Make one record of those of one picture, with the first one's id; a box that several have is kept once."""
     of_picture: dict[str, list[Record]] = {}
     for record in records:
         path = str(record.image)
@@ -256,13 +248,7 @@ def _joined(records: Sequence[Record]) -> Record:
 
 
 def upright_around(centre: tuple[float, float], sides: tuple[float, float], radians: float) -> list[float]:
-    """Return xyxy of the upright box around a rotated box.
-
-    Args:
-        centre: (x, y) of the box.
-        sides: (width, height) of the box.
-        radians: its rotation about the centre.
-    """
+    """xyxy of the upright box around one of some width and height that is turned about its centre."""
     (x, y), (width, height) = centre, sides
     cos, sin = abs(math.cos(radians)), abs(math.sin(radians))
     across, down = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
@@ -270,7 +256,7 @@ def upright_around(centre: tuple[float, float], sides: tuple[float, float], radi
 
 
 def readable_hw(image: Path) -> tuple[int, int] | None:
-    """Return the height and width of a picture as a viewer shows it; None if it is missing or broken."""
+    """Height and width of a picture as a viewer shows it; None where it is missing or broken."""
     try:
         return image_hw(image)
     except InputError:
@@ -278,16 +264,16 @@ def readable_hw(image: Path) -> tuple[int, int] | None:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Return whether a JSON value is a number that fits into a float."""
+    """Whether a value of a json is a number that a float can hold."""
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def parent_folder(path: Path) -> Path:
-    """Return the parent folder, relative if `path` is. Unlike `Path.parent` it also works for `.`."""
+    """The folder above, relative where `path` is; `Path.parent` of `.` is itself."""
     return Path(os.path.normpath(path / ".."))
 
 
 def _overhang(xyxy: list[float], hw: tuple[int, int] | None) -> float:
-    """Return by how many pixels a box leaves the picture; without a size, only left and top count."""
+    """By how many pixels a box leaves the picture at its worst side; without a size, only left and top count."""
     over = max(-xyxy[0], -xyxy[1])
     return over if hw is None else max(over, xyxy[2] - hw[1], xyxy[3] - hw[0])
