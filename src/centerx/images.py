@@ -36,7 +36,7 @@ UPLOADS = (
     "TIFF",
     "PPM",
     "GIF",
-)  # Pillow's names of the formats that are accepted from other people
+)  # formats of untrusted files, by Pillow's names
 MOST_SUFFIXES = 8  # named in a message about files that are left out
 COLOURS = "RGB", "RGBA", "RGBX", "LA"  # modes in which Pillow keeps the upper 8 of 16 bits
 EXIF_ORIENTATION = 0x0112

@@ -1,4 +1,4 @@
-"""What reading alone does not show: doubtful boxes and classes, pictures that cannot be used, counts of classes."""
+"""Find problems that reading alone does not show: doubtful boxes and classes, and pictures that cannot be used."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from centerx.objects import join_objects
 from centerx.problems import Kind, Policy, Problem, log_problems
 from centerx.progress import track
 
-MOST_HEADERS = 20_000  # pictures whose headers are read before work starts: seconds on a disk at hand
-MANY = 1000  # pictures from which on progress is shown
-MOST_DECODED = 16  # pictures whose grey levels are looked at before work starts
-TOP_K = 100  # detections of one picture that a model gives where its configuration says nothing else
+MOST_HEADERS = 20_000  # headers that are read before work starts; takes seconds on a local disk
+MANY = 1000  # least number of pictures for which progress is shown
+MOST_DECODED = 16  # pictures that are decoded before work starts, to check their grey levels
+TOP_K = 100  # default of `model.top_k`
 
 
 class ClassCount(NamedTuple):
-    """How much there is of a class.
+    """Numbers of a class.
 
     Attributes:
-        name: of the class. boxes: that train. ignored: crowds and difficult ones. images: with any of them.
+        name: name of the class.
+        boxes: number of boxes that are trained.
+        ignored: number of ignored boxes: crowds and difficult objects.
+        images: number of pictures with a box of either kind.
     """
 
     name: str
@@ -45,11 +48,11 @@ def log_dataset_problems(
     value_range: ValueRange = AUTO,
     labels: bool = True,
 ) -> list[Problem]:
-    """Tell a line a kind of all that is wrong with a data set, as far as it shows without decoding all its pictures.
+    """Log the problems of a data set, a line for each kind, as far as they can be found without decoding all pictures.
 
     Args:
-        dataset: as read.
-        policies: what to do on a kind; without one it is told.
+        dataset: the data set.
+        policies: policy of each kind; the default is `warn`.
         silent: whether to log nothing.
         value_range: how its pictures are read, see `images.read_image`.
         labels: whether its labels are used.
@@ -58,7 +61,7 @@ def log_dataset_problems(
         The problems.
 
     Raises:
-        InputError: there is a problem of a kind whose policy is `fail`.
+        InputError: there is a problem of a kind with the policy `fail`.
     """
     shown = partial(track, what="looking at pictures") if len(dataset.records) >= MANY and not silent else iter
     pictures = picture_problems(dataset, value_range, decode=False, track=shown)
@@ -68,7 +71,7 @@ def log_dataset_problems(
 
 
 def box_problems(dataset: Dataset) -> Iterator[Problem]:
-    """Yield what is wrong with the boxes and classes of a data set; a bare folder of images has none."""
+    """Yield the problems of the boxes and classes of a data set. A folder of images without labels has none."""
     if dataset.format == "folder":
         return
     counts = count_classes(dataset)
@@ -101,7 +104,7 @@ def repeated_boxes(records: Sequence[Record]) -> Iterator[Problem]:
     picture = np.repeat(np.arange(len(records)), [len(record.objects.labels) for record in records])
     objects = join_objects([record.objects for record in records])
     rows = np.column_stack([picture, objects.labels, objects.boxes])
-    # Rows that are equal have equal sums, which sort in a tenth of the time of rows.
+    # Equal rows have equal sums. Sorting sums takes a tenth of the time of sorting rows.
     sums = (rows * np.random.default_rng(0).uniform(1, 2, rows.shape[1])).sum(axis=1)
     order = np.argsort(sums, kind="stable")
     again = order[1:][(rows[order[1:]] == rows[order[:-1]]).all(axis=1)]
@@ -114,14 +117,14 @@ def repeated_boxes(records: Sequence[Record]) -> Iterator[Problem]:
 def picture_problems(
     dataset: Dataset, value_range: ValueRange = AUTO, decode: bool = True, track: Track = iter
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the pictures of a data set.
+    """Yield the problems of the pictures of a data set.
 
     Args:
-        dataset: to check.
+        dataset: the data set.
         value_range: how its pictures are read, see `images.read_image`.
-        decode: whether to decode every picture, rather than to decode MOST_DECODED and to read the headers of
-            MOST_HEADERS, evenly over all.
-        track: shows progress.
+        decode: whether to decode every picture. Otherwise MOST_DECODED pictures are decoded and the headers of
+            MOST_HEADERS are read, evenly spaced in the data.
+        track: iterator that shows progress.
     """
     if dataset.neighbour is not None:
         what = (
@@ -165,14 +168,14 @@ def picture_problems(
 
 
 def evenly_spaced(records: list[Record], most: int) -> list[Record]:
-    """At most so many records, evenly over all."""
+    """Return at most `most` records, evenly spaced in the list."""
     if len(records) <= most:
         return records
     return [records[index] for index in np.linspace(0, len(records) - 1, most).astype(int)]
 
 
 def alike_classes(class_names: Sequence[str]) -> list[Problem]:
-    """Names that differ in case, spaces and signs alone: likely they mean one class."""
+    """Return a problem for each group of class names that differ only in case, spaces and punctuation."""
     alike: dict[str, list[str]] = {}
     for name in class_names:
         letters = unicodedata.normalize("NFKC", name).casefold()
@@ -190,14 +193,15 @@ def alike_classes(class_names: Sequence[str]) -> list[Problem]:
 
 
 def small_boxes(records: Sequence[Record], input_hw: tuple[int, int]) -> list[Problem]:
-    """Boxes with a side under one pixel once their pictures fit the input: training ignores them.
+    """Report boxes with a side under one pixel at the input size, which training ignores.
 
     Args:
-        records: to look at; the boxes that are ignored anyway do not count.
+        records: the pictures; boxes that are ignored anyway do not count.
         input_hw: height and width of the input in pixels.
 
     Returns:
-        One problem for all, which tells the least size at which they would be trained; none where all are.
+        One problem for all of them, with the least input size at which they would be trained; an empty list if there
+        are none.
     """
     least, first, small, total = 1.0, None, 0, 0
     for record in records:
@@ -226,10 +230,11 @@ def small_boxes(records: Sequence[Record], input_hw: tuple[int, int]) -> list[Pr
 
 
 def crowded_pictures(records: Sequence[Record], top_k: int) -> list[Problem]:
-    """Pictures with more objects than a model can give.
+    """Report pictures with more objects than a model can detect.
 
     Args:
-        records: to look at. top_k: the most detections of one picture.
+        records: the pictures.
+        top_k: largest number of detections of one picture.
     """
     problems = []
     for record in records:
@@ -241,7 +246,7 @@ def crowded_pictures(records: Sequence[Record], top_k: int) -> list[Problem]:
 
 
 def count_classes(dataset: Dataset) -> list[ClassCount]:
-    """Count boxes and pictures of each class, in the data set's order."""
+    """Count the boxes and pictures of each class, in the order of the data set."""
     num_classes = len(dataset.class_names)
     boxes, ignored, images = np.zeros((3, num_classes), dtype=np.int64)
     for record in dataset.records:
@@ -254,5 +259,5 @@ def count_classes(dataset: Dataset) -> list[ClassCount]:
 
 
 def shown_size(hw: Sequence[int]) -> str:
-    """A height and width as a configuration has them."""
+    """Return a height and width as they are written in a configuration."""
     return str(hw[0]) if hw[0] == hw[1] else f"[{hw[0]},{hw[1]}]"

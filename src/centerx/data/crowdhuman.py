@@ -1,6 +1,6 @@
-"""CrowdHuman: an .odgt file, one json a line and picture, with three boxes of every person.
+"""Read CrowdHuman: an .odgt file with one line of JSON per picture and three boxes per person.
 
-Full boxes guess what is hidden and reach out of the picture by their nature: they are clipped, and that is no problem.
+Full boxes include hidden parts and may leave the picture. They are clipped without a report.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from centerx.data.places import PROBE, choose_file, find_pictures, text_lines
 from centerx.problems import Kind, Problem
 
 KINDS = {"person": "fbox", "visible": "vbox", "head": "hbox"}  # class -> key of its box
-MASK = "mask"  # tag of a region that is not labelled
+MASK = "mask"  # tag of a region whose objects are not labelled
 
 
 class _Line(NamedTuple):
@@ -31,21 +31,22 @@ class _Line(NamedTuple):
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is an .odgt file, or a folder with some."""
+    """Return whether a path is an .odgt file or a folder with one."""
     return path.suffix.lower() == ".odgt" if path.is_file() else bool(_files(path))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read a file, or the file of `split` in a folder. Classes are `person` and, on request, `visible` and `head`.
+    """Read a file, or the file of a split in a folder.
 
-    Masks are ignored regions of all classes; a person with `ignore` is ignored in all, one whose head is to be ignored
-    or unsure in `head`.
+    The class is `person`; the optional classes are `visible` and `head`. Masks are ignored regions of all classes. A
+    person with `ignore` is ignored in all classes, and one whose head is marked as ignored or unsure is ignored in
+    `head`.
     """
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
     folder = images or find_pictures(file, [line.picture for line in islice(_lines(file, []), PROBE)])
     records = []
-    for line in _lines(file, problems):  # one at a time, for memory
+    for line in _lines(file, problems):  # one line at a time, to save memory
         image = folder / line.picture
         builder = RecordBuilder(image, line.own_id, problems, readable_hw(image))
         for number, each in enumerate(line.objects, start=1):
@@ -99,7 +100,7 @@ def _add(builder: RecordBuilder, where: str, each: Any) -> None:
 
 
 def _inside(xyxy: list[float], hw: tuple[int, int] | None) -> list[float]:
-    """The part of a box inside its picture, or the box where there is none: that is a problem."""
+    """Clip a box to its picture. A box that is entirely outside is returned as it is, and reported later."""
     if hw is None or not all(map(math.isfinite, xyxy)):
         return xyxy
     x0, y0, x1, y1 = xyxy

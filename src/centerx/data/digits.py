@@ -1,4 +1,4 @@
-"""Scenes of real handwritten digits on textured backgrounds, with exact boxes: the data of `centerx demo`."""
+"""Render scenes of handwritten digits on textured backgrounds, with exact boxes: the data of `centerx demo`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Split = Literal["train", "val"]
 
 CLASS_NAMES = tuple("0123456789")
 SPLITS: tuple[Split, ...] = ("train", "val")
-HELD_OUT = 5  # every fifth scan is for `val` only
+HELD_OUT = 5  # every fifth scan is in `val`, the others are in `train`
 EMPTY_SHARE = 0.05  # scenes without a digit
-DIGITS = (2, 5)  # fewest and most digits of the other scenes
+DIGITS = (2, 5)  # least and largest number of digits of the other scenes
 SIZES = (0.28, 0.55)  # height of a digit, relative to the shorter side of the scene
-MAX_HIDDEN = 0.1  # share of a digit's ink that others may cover
+MAX_HIDDEN = 0.1  # largest share of a digit's ink that other digits hide
 MIN_CONTRAST = 0.35  # OKLab lightness between a digit and its background
 TONES = (0.34, 0.95)  # lightness of digits
 INK_LEVEL = 0.5  # grey level of a scan at which ink begins, once sharpened
@@ -38,7 +38,7 @@ class Glyphs(NamedTuple):
     """Scanned digits.
 
     Attributes:
-        ink: (G, 8, 8) float32 in [0, 1], 1 the darkest ink.
+        ink: (G, 8, 8) float32 in [0, 1]; 1 is the darkest.
         labels: (G,) int64, 0 to 9.
     """
 
@@ -51,9 +51,9 @@ class Scene(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        boxes: (N, 4) float64 xyxy pixels, tight around the visible ink: the pixels that a digit covers by
-            half or more and no later digit does.
-        labels: (N,) int64, the digit.
+        boxes: (N, 4) float64 xyxy pixels, tight around the visible ink: the pixels of which a digit covers at least
+            half and that no later digit hides.
+        labels: (N,) int64, the digits.
     """
 
     image: np.ndarray
@@ -62,10 +62,10 @@ class Scene(NamedTuple):
 
 
 def load_glyphs(split: Split) -> Glyphs:
-    """Return the handwritten digits of a split; no digit is in both.
+    """Return the handwritten digits of a split. The splits have no digit in common.
 
     Raises:
-        ModuleNotFoundError: without the extra `centerx[demo]`.
+        ModuleNotFoundError: the extra `centerx[demo]` is not installed.
     """
     from sklearn.datasets import load_digits
 
@@ -83,21 +83,21 @@ def write_digit_scenes(
     image_hw: tuple[int, int] = (192, 192),
     classes: Sequence[str] | None = None,
 ) -> Path:
-    """Write `count` scenes and their COCO annotations; scene i depends on (seed, split, i, image_hw) alone.
+    """Write scenes and their COCO annotations. Scene i depends only on the seed, the split, i and the size.
 
     Args:
-        folder: receives `<split>.json` and the pictures `<split>/000000.jpg` and on; created where missing.
-        count: how many scenes.
-        seed: of all randomness, at least 0.
-        split: whose handwritten digits appear.
+        folder: folder for `<split>.json` and the pictures `<split>/000000.jpg` etc.; created if missing.
+        count: number of scenes.
+        seed: seed of the random numbers, at least 0.
+        split: split whose handwritten digits are used.
         image_hw: height and width in pixels, at least MIN_SIDE.
-        classes: annotate only these of CLASS_NAMES; the pictures still show the others.
+        classes: names in CLASS_NAMES to annotate; pictures also show the others.
 
     Returns:
-        The json file.
+        Path of the json file.
 
     Raises:
-        InputError: an unknown class or split, or a picture too small.
+        InputError: a class or the split is unknown, or the pictures are too small.
     """
     names = CLASS_NAMES if classes is None else tuple(classes)
     _check(split, image_hw, names)
@@ -128,27 +128,34 @@ def write_digit_scenes(
 
 
 def iterate_scenes(count: int, seed: int, split: Split, image_hw: tuple[int, int]) -> Iterator[Scene]:
-    """Render scenes 0 to `count` - 1 of a split."""
+    """Yield the scenes of a split.
+
+    Args:
+        count: number of scenes.
+        seed: seed of the random numbers, at least 0.
+        split: split whose handwritten digits are used.
+        image_hw: height and width in pixels, at least MIN_SIDE.
+    """
     glyphs = load_glyphs(split)
     for i in range(count):
         yield render_scene(np.random.default_rng([seed, SPLITS.index(split), i]), glyphs, image_hw)
 
 
 def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, int] = (192, 192)) -> Scene:
-    """Paint a background and, where they find a place, 2 to 5 digits on it; rarely none.
+    """Render a background with 2 to 5 digits, or fewer if they do not fit, and rarely none.
 
-    Later digits lie on top of earlier ones; none is hidden by more than MAX_HIDDEN of its ink.
+    Later digits are drawn over earlier ones. At most MAX_HIDDEN of the ink of a digit is hidden.
 
     Args:
-        rng: source of all randomness.
-        glyphs: the handwritten digits to draw from.
+        rng: generator of all random numbers.
+        glyphs: the handwritten digits.
         image_hw: height and width in pixels, at least MIN_SIDE.
     """
     height, width = image_hw
-    ground = 0.24 + 0.7 * rng.beta(0.6, 0.6)  # lightness: paper or blackboard more often than between
-    light = rng.integers(-2, 3, size=2)  # down and right, where every shadow of the scene falls
+    ground = 0.24 + 0.7 * rng.beta(0.6, 0.6)  # lightness, mostly near the ends: paper or blackboard
+    light = rng.integers(-2, 3, size=2)  # offset (down, right) of all shadows of the scene
     canvas = paint_background(rng, (height + 2 * MARGIN, width + 2 * MARGIN), ground)
-    owner = np.zeros(image_hw, dtype=np.uint8)  # the digit, counted from 1, whose ink a pixel shows
+    owner = np.zeros(image_hw, dtype=np.uint8)  # number of the digit, from 1, that a pixel shows
     areas, labels = [0], []
     for pick in rng.integers(len(glyphs.labels), size=_num_digits(rng)):
         cover = draw_glyph(rng, glyphs.ink[pick], min(image_hw))
@@ -173,18 +180,23 @@ def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, 
 
 
 def draw_glyph(rng: np.random.Generator, ink: np.ndarray, scene_side: int) -> np.ndarray:
-    """Enlarge an (8, 8) scan to a random size, width and slant, for a scene of `scene_side` pixels.
+    """Enlarge a scan to a random size, width and slant.
 
-    The scan is sharpened (thick pens close the loops of 6 and 9) and interpolated bicubically; its contour at
-    INK_LEVEL becomes an edge one and a half pixels wide.
+    The scan is sharpened, because thick pens close the loops of 6 and 9, and interpolated bicubically. Its contour at
+    INK_LEVEL becomes an edge with a width of 1.5 pixels.
+
+    Args:
+        rng: generator of all random numbers.
+        ink: (8, 8) scan.
+        scene_side: shorter side of the scene in pixels.
 
     Returns:
-        (h, w) float32 in [0, 1], how much of each pixel the digit covers, with MARGIN empty pixels around.
+        (h, w) float32 in [0, 1], the share of each pixel that the digit covers, with MARGIN empty pixels around.
     """
     zoom = np.exp(rng.uniform(*np.log(SIZES))) * scene_side / 8
     turn = rotation_matrix(rng.uniform(-12, 12)) @ scale_matrix(zoom * rng.uniform(0.85, 1.15), zoom)
     side = int(12 * zoom)
-    matrix = shift_matrix(side / 2, side / 2) @ turn @ shift_matrix(-3.5, -3.5)  # about the scan's middle
+    matrix = shift_matrix(side / 2, side / 2) @ turn @ shift_matrix(-3.5, -3.5)  # about the centre of the scan
     sharp = 2 * ink - cv2.GaussianBlur(ink, (0, 0), 1, borderType=cv2.BORDER_CONSTANT)
     smooth = cv2.warpAffine(sharp, matrix[:2], (side, side), flags=cv2.INTER_CUBIC)
     cover = np.clip(0.5 + (smooth - INK_LEVEL) * zoom / 1.5, 0, 1)
@@ -195,13 +207,13 @@ def draw_glyph(rng: np.random.Generator, ink: np.ndarray, scene_side: int) -> np
 def find_place(
     rng: np.random.Generator, ink: np.ndarray, owner: np.ndarray, areas: np.ndarray
 ) -> tuple[int, int] | None:
-    """Return a random (top, left) at which `ink` leaves every digit visible enough, or None.
+    """Return a random (top, left) at which a new digit hides no other too much, or None.
 
     Args:
-        rng: source of positions.
-        ink: (h, w) bool.
-        owner: (H, W) uint8; which digit a pixel shows, 0 none.
-        areas: (D + 1,) pixels of ink of each digit when it was alone; 0 for digit 0, which is none.
+        rng: generator of positions.
+        ink: (h, w) bool, ink of the new digit.
+        owner: (H, W) uint8, number of the digit that each pixel shows, 0 for none.
+        areas: (D + 1,) number of ink pixels of each digit when nothing hides it; 0 at index 0.
     """
     height, width = ink.shape
     visible = np.bincount(owner.ravel(), minlength=len(areas))
@@ -214,7 +226,7 @@ def find_place(
 
 
 def paint_background(rng: np.random.Generator, image_hw: tuple[int, int], lightness: float) -> np.ndarray:
-    """(H, W, 3) float32 RGB in [0, 255]: a gradient, clouds and soft stripes in neighbouring tones."""
+    """Return (H, W, 3) float32 RGB in [0, 255]: a gradient, clouds and soft stripes in similar colours."""
     height, width = image_hw
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(max(image_hw))
     angles = rng.uniform(0, 2 * np.pi, size=2).astype(np.float32)
@@ -237,7 +249,15 @@ def paint_background(rng: np.random.Generator, image_hw: tuple[int, int], lightn
 def paint_digit(
     rng: np.random.Generator, canvas: np.ndarray, cover: np.ndarray, ground: float, light: np.ndarray
 ) -> None:
-    """Paint a digit and its shadow into `canvas` (h, w, 3), in a tone that stands out from `ground`."""
+    """Paint a digit and its shadow into a canvas, in place.
+
+    Args:
+        rng: generator of the colour.
+        canvas: (h, w, 3) float32 RGB in [0, 255].
+        cover: (h, w) share of each pixel that the digit covers.
+        ground: lightness of the background, from which the digit stands out.
+        light: offset (down, right) of the shadow in pixels.
+    """
     darker, lighter = np.clip([ground - MIN_CONTRAST - TONES[0], TONES[1] - ground - MIN_CONTRAST], 0, None)
     reach = rng.uniform(-darker, lighter)
     lightness = ground + reach + np.copysign(MIN_CONTRAST, reach)
@@ -250,9 +270,17 @@ def paint_digit(
 
 
 def oklch_to_rgb(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> np.ndarray:
-    """Perceptual lightness [0, 1], chroma and hue in radians, each (N,) -> (N, 3) sRGB in [0, 255].
+    """Convert OKLCH colours to sRGB.
 
-    OKLab (Ottosson 2020): equal steps of lightness look equal in every hue, so it can measure contrast.
+    OKLab (Ottosson 2020): equal steps of lightness look equal in every hue, so contrast can be measured in it.
+
+    Args:
+        lightness: (N,) in [0, 1].
+        chroma: (N,).
+        hue: (N,) in radians.
+
+    Returns:
+        (N, 3) sRGB in [0, 255].
     """
     lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
     to_cones = [
@@ -270,13 +298,13 @@ def oklch_to_rgb(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> 
 
 
 def _noise(rng: np.random.Generator, image_hw: tuple[int, int], cells: int) -> np.ndarray:
-    """(H, W) float32: a random grid of `cells` x `cells` levels in [-1, 1], interpolated bicubically."""
+    """Return (H, W) float32: a random grid of `cells` x `cells` levels in [-1, 1], interpolated bicubically."""
     grid = rng.uniform(-1, 1, size=(cells, cells)).astype(np.float32)
     return cv2.resize(grid, (image_hw[1], image_hw[0]), interpolation=cv2.INTER_CUBIC)
 
 
 def _grain(rng: np.random.Generator, image_hw: tuple[int, int]) -> np.ndarray:
-    """(H, W, 1) float32: noise of a random strength, in grey levels."""
+    """Return (H, W, 1) float32: noise of a random strength, in grey levels."""
     return rng.standard_normal((*image_hw, 1), dtype=np.float32) * rng.uniform(0, 4)
 
 

@@ -1,4 +1,4 @@
-"""A bare folder of images: nothing is labelled."""
+"""Read a folder of images without labels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from centerx.images import list_images
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a folder."""
+    """Return whether a path is a folder."""
     return path.is_dir()
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Take every image below the folder, or below its `split`; no class counts as annotated."""
+    """Read every image in a folder, or in the subfolder of a split. No class counts as annotated."""
     root = images or path
     if split is not None:
         root = root / split

@@ -1,6 +1,6 @@
-"""Labels near a bare folder of pictures that nothing has read: they are named, so as not to pass for no labels.
+"""Detect labels near a folder of pictures in formats that no reader supports, so that they are not silently ignored.
 
-A format is told by the names and the beginnings and ends of a few files, whatever the number of pictures.
+A format is recognised by the names, beginnings and ends of a few files, whatever the number of pictures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROWS = 20  # of a text whose form is looked at
 SAMPLE = 8  # files of one folder and suffix that are opened
 MOST = 64  # files of one suffix that are opened
 WORD = r"(?:ann(?:ot?|otation)?s?|labels?(?:txt|xml)?|jsons?|csvs?|xmls?|txts?|gts?|(?:ground)?truths?|b?box(?:es)?)"
-# The name, of one to three words, of a folder beside that of the pictures which may hold their labels.
+# Name, of one to three words, of a folder beside the pictures that may contain their labels.
 LABEL_FOLDER = re.compile(
     rf"{WORD}(?:[-_. ][^-_ ]+){{0,2}}|[^-_. ]+[-_. ]{WORD}(?:[-_. ][^-_ ]+)?|(?:[^-_. ]+[-_. ]){{2}}{WORD}",
     re.IGNORECASE,
@@ -31,7 +31,7 @@ LABEL_FOLDER = re.compile(
 AFFIXES = re.compile(
     r"^(?:gt|labels?|anno)_|(?:[._-]+(?:annotations?|anno|labels?|gt|bbox|boxes|objects|pixel|gtfine_polygons))$"
 )
-CAMERA = "_leftimg8bit"  # of pictures of Cityscapes alone
+CAMERA = "_leftimg8bit"  # in the names of pictures of Cityscapes
 CONVERT = "convert them to COCO, YOLO or VOC"
 NAME_FILE = "name this file to read them"
 NAME_FOLDER = "name the folder that holds labels and pictures to read them"
@@ -43,7 +43,7 @@ class _Text(NamedTuple):
 
     @property
     def lines(self) -> list[str]:
-        """The first lines that are not blank, all of them whole."""
+        """Return the first complete lines that are not blank."""
         lines = self.head.splitlines()
         if self.tail and len(lines) > 1:
             lines.pop()
@@ -54,28 +54,28 @@ Test = Callable[[_Text], bool]
 
 
 def keys(*names: str) -> Test:
-    """Whether all these names stand there in quotes."""
+    """Return a test whether a text contains all these names in quotes."""
     return lambda text: all(f'"{name}"' in text.head or f'"{name}"' in text.tail for name in names)
 
 
 def says(pattern: str) -> Test:
-    """Whether a pattern is found in the beginning or the end."""
+    """Return a test whether a pattern occurs in the beginning or the end of a text."""
     form = re.compile(pattern, re.IGNORECASE)
     return lambda text: any(form.search(part) for part in text)
 
 
 def lacks(name: str) -> Test:
-    """Whether this name does not stand there in quotes."""
+    """Return a test whether a text does not contain this name in quotes."""
     return lambda text: not keys(name)(text)
 
 
 def every(*tests: Test) -> Test:
-    """Whether all tests hold."""
+    """Return a test whether all tests pass."""
     return lambda text: all(test(text) for test in tests)
 
 
 def columns(*patterns: str) -> Test:
-    """Whether each pattern is the whole name of a column in the first line."""
+    """Return a test whether each pattern matches the whole name of a column in the first line."""
 
     def test(text: _Text) -> bool:
         header = [name.strip(" \"'").lower() for name in re.split("[,;\t|]", next(iter(text.lines), ""))]
@@ -85,25 +85,26 @@ def columns(*patterns: str) -> Test:
 
 
 def rows(pattern: str) -> Test:
-    """Whether there are rows and all have this form."""
+    """Return a test whether a text has rows and all match a pattern."""
     form = re.compile(pattern, re.IGNORECASE)
     return lambda text: bool(text.lines) and all(form.fullmatch(line) for line in text.lines)
 
 
 def anything(text: _Text) -> bool:
-    """Whether the file is not empty."""
+    """Return whether a text is not empty."""
     return bool(text.head.strip())
 
 
 class _Format(NamedTuple):
-    """How labels of a format are known.
+    """How the labels of a format are recognised.
 
     Attributes:
-        name: of the format.
+        name: name of the format.
         files: pattern of the folder and name of a file, in lower case.
-        test: of its content.
-        advice: what can be done with it.
-        link: whose labels they must be: "name" of a picture, or "any", by their name or by one in the content.
+        test: test of its content.
+        advice: what the user can do with the labels.
+        link: how labels must refer to a picture: `name`, by the name of their file, or `any`, by that or by a name in
+            their content.
     """
 
     name: str
@@ -120,13 +121,13 @@ XML = r".*\.xml"
 LABELS = r"(?:.*[^a-z])?(?:anno[a-z]*|[a-z]*labels?|gt|(?:ground)?truth|digitstruct|b?box(?:es)?)(?:[^a-z].*)?"
 PART = r".*/(?=.*(?:train|val|test|anno|label|metadata)).*"
 NUMBER = r"-?\d*\.?\d+(?:e[-+]?\d+)?"
-UNIT = r"-?(?:0?\.\d+|[0-2](?:\.\d*)?)(?:e-?\d+)?"  # of 0 to 1, likely
+UNIT = r"-?(?:0?\.\d+|[0-2](?:\.\d*)?)(?:e-?\d+)?"  # a number that is probably between 0 and 1
 GAP = r"(?:\s*[,;]\s*|\s+)"
 PICTURE = rf"[^,;\n]*(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})"
 SIDE = r"x_?min|xmin|min_?x|x_?0|x_?1|left|x_?cent(?:er|re)|[xy]|bb?ox.*|.*bbox|box(?:es)?(?:string)?|roi[._]x1"
 OTHER_SIDE = r"y_?max|ymax|max_?y|y_?1|y_?2|bottom|height|h|bb?ox.*|.*bbox|box(?:es)?(?:string)?|roi[._]y2"
 
-# Asked in this order of each file; what is special comes before what is general.
+# Tested in this order for each file; specific formats come before general ones.
 FORMATS = (
     _Format("LabelMe json", JSON, keys("shapes", "imagePath")),
     _Format(
@@ -207,7 +208,7 @@ FORMATS = (
     _Format("NumPy file", rf"{LABELS}\.np[yz]", anything),
     _Format("Caltech vbb", r".*\.vbb", anything),
 )
-# For files that none of those is.
+# Formats for the remaining files.
 GENERAL = (
     _Format(
         "json of an unknown form",
@@ -226,37 +227,39 @@ GENERAL = (
 
 
 class _Pictures:
-    """The pictures whose labels are sought, by what labels call them."""
+    """The pictures whose labels are looked for, by the names under which labels refer to them."""
 
     def __init__(self, pictures: Sequence[Path]) -> None:
         self.names = {picture.name.lower() for picture in pictures}
         self.stems = {name.rpartition(".")[0].removesuffix(CAMERA) for name in self.names}
 
     def called(self, file_name: str) -> bool:
-        """Whether a file has the name of a picture, but for what label files add to it."""
+        """Return whether a file has the name of a picture, apart from what label files append to it."""
         stem = file_name.lower().rpartition(".")[0]
         return any(each in self.stems or each in self.names for each in (stem, AFFIXES.sub("", stem)))
 
     @cached_property
     def in_text(self) -> set[str]:
-        """What stands for a picture in a text; a stem such as `12` or `cat` is found in many."""
+        """Names that stand for a picture in a text. Short stems such as `12` or `cat` are left out."""
         return self.names | {
             stem for stem in self.stems if len(stem) > 4 and re.search("[0-9].*[a-z]|[a-z].*[0-9]", stem)
         }
 
     def named_in(self, text: _Text) -> bool:
-        """Whether a text holds the name of a picture."""
+        """Return whether a text contains the name of a picture."""
         content = f"{text.head}\n{text.tail}".lower()
         words = {*re.split("[\"',;:/\\\\<>=\\s]+", content), *re.split("[\"',;/\\\\<>=\n]+", content)}
         return not self.in_text.isdisjoint(words)
 
 
 class _Candidate(NamedTuple):
-    """A file that may hold labels.
+    """A file that may contain labels.
 
     Attributes:
-        file: of that name. inside: the folder of the pictures, rather than beside it. called: like a picture.
-        alike: how many files of its suffix are there besides.
+        file: path of the file.
+        inside: whether it is in the folder of the pictures, rather than beside it.
+        called: whether it has the name of a picture.
+        alike: number of other files with its suffix.
     """
 
     file: Path
@@ -266,17 +269,18 @@ class _Candidate(NamedTuple):
 
 
 def foreign_labels(folder: Path, pictures: Sequence[Path]) -> Problem | None:
-    """Tell of the labels that lie in a folder of pictures or near it.
+    """Report labels in or near a folder of pictures.
 
-    In the folder, and at any depth below it, labels of any known format are told; beside it and one folder above, in
-    files and in folders such as `labels`, those that belong to one of its pictures by their name or by what they say.
-    That is fatal, but for labels beside the folder which a reader takes: those are doubtful.
+    In the folder and its subfolders, labels of any known format are reported. Beside it and one folder above, in files
+    and in folders such as `labels`, labels are reported if their name or content refers to one of the pictures. The
+    problem is fatal, except for labels beside the folder in a format that can be read: these are doubtful.
 
     Args:
-        folder: that was taken for pictures without labels. pictures: of it.
+        folder: folder that was read as pictures without labels.
+        pictures: the pictures in it.
 
     Returns:
-        A problem that names the format, the first file and what to do; None where there are no labels.
+        A problem that names the format, the first file and what to do, or None.
     """
     ours = _Pictures(pictures)
     general = None
@@ -292,7 +296,7 @@ def foreign_labels(folder: Path, pictures: Sequence[Path]) -> Problem | None:
 
 
 def _problem(found: _Format, candidate: _Candidate) -> Problem:
-    # Pictures of a data set that can be read as such may well be meant without their labels.
+    # For a data set in a supported format, the user may intend to read the pictures without labels.
     kind = Kind.UNREAD_LABELS if candidate.inside or found.advice == CONVERT else Kind.TWO_PLACES
     more = f" (and {candidate.alike} more {candidate.file.suffix} files there)" if candidate.alike else ""
     what = (
@@ -320,13 +324,13 @@ def _read(file: Path) -> _Text:
             length = content.seek(0, os.SEEK_END)
             content.seek(max(HEAD, length - TAIL))
             tail = content.read(TAIL)
-    except OSError:  # what may not be read is not known to be labels
+    except OSError:  # an unreadable file is not known to contain labels
         return _Text("", "")
     return _Text(head.decode("utf-8-sig", errors="replace"), tail.decode(errors="replace"))
 
 
 def _candidates(folder: Path, ours: _Pictures) -> Iterator[_Candidate]:
-    """A few files of each folder and suffix, those in the folder first, of them those named like a picture."""
+    """Yield a few files of each folder and suffix: those in the folder first, of these those named like a picture."""
     opened: Counter[str] = Counter()
     for inside, listings in ((True, os.walk(folder)), (False, _near(folder))):
         groups: dict[tuple[bool, str, str], list[str]] = {}
@@ -344,7 +348,7 @@ def _candidates(folder: Path, ours: _Pictures) -> Iterator[_Candidate]:
 
 
 def _near(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`: the two folders above, and below those the folders of labels."""
+    """Walk, as `os.walk` does, the two folders above and the folders of labels in them."""
     beside = folder
     for _ in range(2):
         above = parent_folder(beside)

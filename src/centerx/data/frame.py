@@ -1,4 +1,4 @@
-"""Boxes of pictures as stored -> boxes of the pictures as a viewer shows them, with their EXIF orientation applied."""
+"""Convert boxes of pictures as stored to boxes of upright pictures, with the EXIF orientation applied."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from centerx.errors import InputError
 from centerx.images import Header, image_header
 from centerx.problems import Kind, Problem
 
-RELATIVE = ("yolo", "openimages")  # formats whose boxes are shares of the picture's sides
+RELATIVE = ("yolo", "openimages")  # formats with boxes relative to the picture's sides
 
 
 def turn_boxes(dataset: Dataset) -> Dataset:
-    """Turn the boxes of every picture that has an EXIF orientation, and report them."""
+    """Convert the boxes of every picture that has an EXIF orientation, and report them."""
     records, problems = [], list(dataset.problems)
     for record in dataset.records:
         header = _header(record)
@@ -29,7 +29,15 @@ def turn_boxes(dataset: Dataset) -> Dataset:
 
 
 def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
-    """xyxy (N, 4) in pixels of the stored picture -> the same places of the upright one."""
+    """Convert boxes to the upright picture.
+
+    Args:
+        boxes: (N, 4) xyxy pixels of the stored picture.
+        header: header of the picture.
+
+    Returns:
+        (N, 4) xyxy pixels of the upright picture.
+    """
     height, width = header.stored_hw
     left, top, right, bottom = boxes.T
     if header.orientation in (2, 3, 7, 8):

@@ -1,11 +1,10 @@
-"""OpenImages: a csv of boxes and, beside it, csv files of class names and of image-level labels.
+"""Read OpenImages: a csv file of boxes and, beside it, csv files of class names and image-level labels.
 
     ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside
     000002b66c9c498e,xclick,/m/01g317,1,0.0125,0.195312,0.148438,0.5875,0,1,0,0,0
 
-Boxes are drawn of the classes that people confirmed on a picture, so every picture has classes of its own that are
-labelled exhaustively: those with boxes, and those that people found to be absent. Nothing is known of the others, of
-those confirmed without a box neither.
+Each picture has its own exhaustively labelled classes: those with boxes, and those that people found to be absent.
+Nothing is known about other classes, including those that people confirmed on the picture but that have no box.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from centerx.problems import Kind, Problem
 
 BOX = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
 GROUP = "IsGroupOf"  # one box around five or more objects
-IMAGE_LABEL = ("ImageID", "LabelName", "Confidence")  # a person says 1 or 0, a machine what it believes
+IMAGE_LABEL = ("ImageID", "LabelName", "Confidence")  # confidence is 1 or 0 from a person, a probability from a model
 SOURCE = "Source"
 MACHINE = "machine"
 DESCRIPTIONS = "*class[-_e]*.csv"  # class-descriptions-boxable.csv, classes.csv
@@ -39,6 +38,8 @@ HEADER = 4096  # characters of the first line
 
 
 class _Box(NamedTuple):
+    """A box of a csv file, with relative coordinates."""
+
     where: str
     class_id: str
     xyxy: list[float]  # relative
@@ -52,15 +53,15 @@ class _Row(NamedTuple):
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a csv with OpenImages' columns of boxes, or a folder with some."""
+    """Return whether a path is a csv file with the columns of OpenImages boxes, or a folder with one."""
     return _has_columns(path, BOX) if path.is_file() else bool(_files(path))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read a csv of boxes, or that of `split` in a folder.
+    """Read a csv file of boxes, or that of a split in a folder.
 
-    The classes are those with a box on a picture that is there. Groups become ignored objects. Without a csv of
-    image-level labels beside it, a picture labels the classes that have boxes on it.
+    The classes are those with a box on an existing picture. Groups are ignored objects. Without a csv file of
+    image-level labels beside it, each picture labels the classes of its own boxes.
     """
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
@@ -88,7 +89,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
 
 
 def _read_boxes(file: Path, boxes: Mapping[str, list[_Box]], problems: list[Problem]) -> None:
-    """Add the rows of a csv to the lists of the pictures that they belong to, but for those of other pictures."""
+    """Add the rows of a csv file to the lists of their pictures. Rows of other pictures are left out."""
     for where, (own_id, class_id, *corners), group in _rows(file, BOX, GROUP, problems):
         some = boxes.get(own_id)
         if some is None:
@@ -117,7 +118,7 @@ def _add_boxes(builder: RecordBuilder, boxes: Iterable[_Box], label_of: Mapping[
 
 
 def _absent_classes(file: Path, places: Container[str], problems: list[Problem]) -> dict[str, set[str]]:
-    """The classes that people found to be absent, of each picture that is there and has image-level labels."""
+    """Return, for each existing picture with image-level labels, the classes that people found to be absent."""
     splits = _splits(file)
     files = [
         each
@@ -143,7 +144,7 @@ def _absent_classes(file: Path, places: Container[str], problems: list[Problem])
 
 
 def _classes(file: Path, class_ids: set[str], problems: list[Problem]) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Names of the classes, as the files of descriptions list them and then by id, and the label of every id."""
+    """Return class names, in the order of the description files and then by id, and the label of each id."""
     described = _descriptions(file, problems)
     ids = [class_id for class_id in described if class_id in class_ids]
     nameless = sorted(class_ids - described.keys())
@@ -163,7 +164,7 @@ def _classes(file: Path, class_ids: set[str], problems: list[Problem]) -> tuple[
 
 
 def _descriptions(file: Path, problems: list[Problem]) -> dict[str, str]:
-    """Class names by id, of the csv files of descriptions near a csv of boxes."""
+    """Return class names by id from the description files near a csv file of boxes."""
     names: dict[str, str] = {}
     home, above = file.parent, parent_folder(file.parent)
     places = (home.glob(DESCRIPTIONS), above.glob(DESCRIPTIONS), above.glob(f"*/{DESCRIPTIONS}"))
@@ -175,7 +176,7 @@ def _descriptions(file: Path, problems: list[Problem]) -> dict[str, str]:
 
 
 def _choose_folder(file: Path, named: Container[str]) -> Path:
-    """The folder near a csv most of whose pictures it names: it may name many more than are there."""
+    """Return the folder near a csv file with the largest share of pictures that the file names."""
 
     def likelihood(folder: Path) -> tuple[int, bool]:
         there = (each for each in os.scandir(folder) if _is_picture(each.name)) if folder.is_dir() else ()
@@ -186,7 +187,7 @@ def _choose_folder(file: Path, named: Container[str]) -> Path:
 
 
 def _index(folder: Path) -> dict[str, Path]:
-    """The pictures below a folder by name, and by name without suffix."""
+    """Return the pictures in a folder by name, and by name without suffix."""
     found: dict[str, Path] = {}
     for place, folders, names in os.walk(folder):
         folders.sort()
@@ -198,7 +199,14 @@ def _index(folder: Path) -> dict[str, Path]:
 
 
 def _rows(file: Path, needed: Sequence[str], optional: str, problems: list[Problem]) -> Iterator[_Row]:
-    """The rows of a csv by the names of its columns; `optional` is empty where there is no such column."""
+    """Yield the rows of a csv file by the names of its columns.
+
+    Args:
+        file: the file.
+        needed: names of the columns that must exist.
+        optional: name of a column that may be missing, with an empty value then.
+        problems: list to which problems are appended.
+    """
     lines = _lines(file)
     _, header = next(lines, ("", []))
     place = {name.strip(): number for number, name in enumerate(header)}
@@ -214,7 +222,7 @@ def _rows(file: Path, needed: Sequence[str], optional: str, problems: list[Probl
 
 
 def _lines(file: Path, text: str | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The lines of a csv, or of its text, that are not blank, each with its place."""
+    """Yield the non-blank lines of a csv file, or of its text, each with its place as `file:number`."""
     whole = io.StringIO(text, newline="") if text is not None else None
     with whole or file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as content:
         header = content.readline(HEADER)
@@ -238,7 +246,7 @@ def _has_columns(file: Path, wanted: Iterable[str], unwanted: Iterable[str] = ()
 
 
 def _files(folder: Path) -> list[Path]:
-    """Those of the first csv files of a folder, or failing that of those in it, that hold boxes."""
+    """Return the csv files of boxes in a folder or, if there are none, in its subfolders."""
     for pattern in ("*.csv", "*/*.csv"):
         files = [file for file in islice(sorted(folder.glob(pattern)), PROBE) if _has_columns(file, BOX)]
         if files:

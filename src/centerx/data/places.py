@@ -1,4 +1,4 @@
-"""Files of one data set in one: which of a folder, its lines, and where its pictures are."""
+"""Find the files of a data set: its label file in a folder, and the pictures that labels name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from centerx.data.dataset import parent_folder
 from centerx.errors import InputError, nearest
 from centerx.problems import Kind, Problem
 
-LABEL_FOLDER = re.compile("ann|label|json|coco|gt|split", re.IGNORECASE)  # in names of folders that hold labels alone
-ODD = re.compile(r"[/\\%?]")  # in names that may mean other paths as well
-FEW = 5  # of them, where none is at its name: most folders near by have nothing to do with them
-PROBE = 50  # file names by which the folder of the pictures is recognised
-INNER = ("images", "Images", "JPEGImages")  # of a split's folder, such as `WIDER_train/images`
+LABEL_FOLDER = re.compile("ann|label|json|coco|gt|split", re.IGNORECASE)  # in names of folders that contain labels only
+ODD = re.compile(r"[/\\%?]")  # in names that can be read as other paths
+FEW = 5  # names tried in other forms if none exists as it is, since most near folders are unrelated
+PROBE = 50  # number of names that are looked up to find the folder of the pictures
+INNER = ("images", "Images", "JPEGImages")  # subfolders of a split's folder, such as `WIDER_train/images`
 
 
 def choose_file(folder: Path, files: Iterable[Path], split: str | None) -> Path:
-    """The file of a split among those of a folder: the one that has the split's name as a word or, failing that, in it.
+    """Return the file of a split: the one whose name has the split's name as a word or, if there is none, as a part.
+
+    Args:
+        folder: the folder, for messages.
+        files: the candidates.
+        split: name of the split; None if there is one file only.
 
     Raises:
-        InputError: none has it, or several.
+        InputError: no file or several files match.
     """
     known = {file.relative_to(folder).with_suffix("").as_posix().removeprefix("annotations/"): file for file in files}
     chosen = list(known)
@@ -39,12 +44,12 @@ def choose_file(folder: Path, files: Iterable[Path], split: str | None) -> Path:
 
 
 def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | None = None) -> Path:
-    """The folder near a file that holds most of the first pictures it names; of several, the one named like the file.
+    """Return the folder near a label file with most of the first pictures it names, preferably one of its own name.
 
     Args:
-        file: with the labels.
-        names: of pictures, relative to the folder sought.
-        problems: is told where another folder holds as many.
+        file: the label file.
+        names: names of pictures, relative to the folder.
+        problems: list to which a problem is appended if another folder has as many.
     """
     roots, listed = picture_folders(file), _Listings()
     plain = [name.replace("\\", "/") for name in names[:PROBE]]
@@ -63,7 +68,7 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
     if problems is None or not counts[best] or place == home:
         return best
     if os.path.commonpath([home, place]) != home:
-        return best  # a neighbour, of which there may be many
+        return best  # beside the folder of the labels, where many folders can be
     rivals = [each for each in roots if likelihood(each) == likelihood(best) and os.path.realpath(each) != place]
     rivals = [each for each in rivals if os.path.commonpath([home, os.path.realpath(each)]) == home]
     if rivals:
@@ -73,14 +78,14 @@ def find_pictures(file: Path, names: Sequence[str], problems: list[Problem] | No
 
 
 def is_neighbour(folder: Path, file: Path) -> bool:
-    """Whether a folder is beside that of a file of labels, whose own name does not say that it holds labels alone."""
+    """Return whether a folder is beside that of a label file, although that is not named as a folder of labels."""
     home = os.path.realpath(file.parent)
     inside = os.path.commonpath([home, os.path.realpath(folder)]) == home
     return not inside and not LABEL_FOLDER.search(os.path.basename(home))
 
 
 def picture_folders(file: Path) -> list[Path]:
-    """The folders near a file of labels where its pictures may be, whether they exist or not, the nearest first."""
+    """Return the folders near a label file that may contain its pictures, existing or not, nearest first."""
     home = file.parent
     roots = [home, parent_folder(home)]
     splits = [folder for root in roots for folder in _folders(root)]
@@ -92,19 +97,19 @@ def picture_folders(file: Path) -> list[Path]:
 
 
 def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: list[Problem]) -> list[Path]:
-    """Where the pictures are that labels name.
+    """Return the paths of pictures that labels name.
 
-    A picture that is not at its name below `folder` is sought by the last parts of the name, which may be a path of
-    another machine, a URL or percent-encoded, and by a name that differs in case or Unicode normal form alone.
+    If a picture is not at its name below the folder, the last parts of the name are tried, because it can be a path of
+    another machine, a URL or percent-encoded. Names that differ only in case or Unicode normal form are tried too.
 
     Args:
-        folder: of the pictures.
-        names: as the labels have them.
-        where: the file of labels, for problems.
-        problems: is told what was found elsewhere.
+        folder: folder of the pictures.
+        names: names in the labels.
+        where: label file, for problems.
+        problems: list to which pictures that are found elsewhere are appended.
 
     Returns:
-        A path a name; where nothing is found, the place where it should be.
+        A path for each name. If nothing is found, it is the path where the picture should be.
     """
     listed = _Listings()
     paths = [os.path.join(folder, name.replace("\\", "/")) for name in names]
@@ -119,7 +124,7 @@ def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: li
             found = next((each for each in tails if each is not None and each not in taken), None)
         if found is None or found == paths[place]:
             continue
-        if elsewhere.setdefault(found, name) == name:  # of two names that may mean one picture, the first
+        if elsewhere.setdefault(found, name) == name:  # the first of two names for one picture gets it
             paths[place] = found
     for path, name in elsewhere.items():
         problems.append(Problem(Kind.FOUND_ELSEWHERE, where, f"{name!r} is not there, {path} is taken for it"))
@@ -127,9 +132,9 @@ def locate_pictures(folder: Path, names: Sequence[str], where: str, problems: li
 
 
 def path_tails(name: str) -> list[str]:
-    """The relative paths that a name may mean, longest first: `C:\\a\\b%20c.jpg` -> a/b%20c.jpg, ..., b c.jpg."""
+    """The relative paths that a name can mean, longest first: `C:\\a\\b%20c.jpg` -> a/b%20c.jpg, ..., b c.jpg."""
     path = name.replace("\\", "/")
-    path = path.rpartition("?d=")[2]  # Label Studio's files of its own machine
+    path = path.rpartition("?d=")[2]  # local files of Label Studio
     path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*/", "", path)
     tails: list[str] = []
     for form in dict.fromkeys((path, unquote(path), unquote(path.partition("?")[0]))):
@@ -141,14 +146,14 @@ def path_tails(name: str) -> list[str]:
 
 
 class _Listings:
-    """What is in folders, each listed once."""
+    """Listings of folders, each read once."""
 
     def __init__(self) -> None:
         self.names: dict[str, set[str]] = {}
         self.alike: dict[str, dict[str, list[str]]] = {}
 
     def find(self, path: str) -> str | None:
-        """The file at a path, or the only one there whose name differs in case or Unicode normal form alone."""
+        """Return the file at a path, or the only one that differs in case or Unicode normal form alone, or None."""
         folder, name = os.path.split(path)
         if folder not in self.names:
             try:
@@ -166,13 +171,13 @@ class _Listings:
 
 
 def letters_of(name: str) -> str:
-    """A name by which those that differ in case or Unicode normal form alone are equal."""
+    """Return a form of a name that is equal for names that differ only in case or Unicode normal form."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def text_lines(file: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a file that are not blank, without space around, each with its place as `file:number`."""
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:  # the bytes of file names survive
+    """Yield the non-blank lines of a file, stripped, each with its place as `file:number`."""
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:  # keeps other bytes of names
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{file}:{number}", line.strip()
@@ -181,5 +186,5 @@ def text_lines(file: Path) -> Iterator[tuple[str, str]]:
 def _folders(root: Path) -> Iterable[Path]:
     try:
         return sorted(each for each in root.iterdir() if os.path.isdir(each))
-    except OSError:  # neighbours that may not be read hold none of ours
+    except OSError:  # an unreadable folder has no pictures
         return ()

@@ -1,4 +1,4 @@
-"""Pseudo labels of the original centerX: one line a picture, `a.jpg;width;height;face;x0;y0;x1;y1;person;...`."""
+"""Read pseudo labels of the original centerX: one line per picture, `a.jpg;width;height;face;x0;y0;x1;y1;...`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from centerx.data.dataset import Dataset, RecordBuilder
 from centerx.data.places import find_pictures, locate_pictures, text_lines
 from centerx.problems import Kind, Problem
 
-OBJECT = 5  # fields of one: name and corners
+OBJECT = 5  # number of fields of an object: name and corners
 HEAD = re.compile(r"[^;]+(;\s*[1-9][0-9]{0,8}\s*){2}(;.*)?")
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a txt whose first line begins with a name, a width and a height."""
+    """Return whether a path is a txt file whose first line starts with a name, a width and a height."""
     if path.suffix.lower() != ".txt" or not path.is_file():
         return False
     return HEAD.fullmatch(next((line for _, line in text_lines(path)), "")) is not None
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read the file; all names in it are its classes. Of several lines for one picture the first is used."""
+    """Read a file. All names in it are its classes. If several lines are for one picture, the first is used."""
     problems: list[Problem] = []
     lines: dict[str, tuple[str, list[str]]] = {}
     for where, line in text_lines(path):

@@ -1,4 +1,4 @@
-"""Any data set by its path: the formats, how each is recognised, and what is an error."""
+"""Read a data set of any known format, recognised by its path and content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from centerx.errors import InputError, nearest
 from centerx.images import left_out
 from centerx.problems import Kind
 
-# Asked in this order; each module has `recognises(path)` and `read(path, split, images)`.
+# The formats are tried in this order. Each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
     "coco": "centerx.data.coco",
     "yolo": "centerx.data.yolo",
@@ -26,9 +26,9 @@ FORMATS = {
     "openimages": "centerx.data.openimages",
     "folder": "centerx.data.folder",
 }
-ADVISED = (Kind.UNREAD_LABELS, Kind.ONLY_IGNORED_BOXES)  # problems that say themselves what to do
-LABELS_BESIDE = (Kind.UNREAD_LABELS, Kind.TWO_PLACES)  # problems of a folder whose labels are not read
-UPRIGHT, STORED = "upright", "stored"  # what the boxes of a data set are of
+ADVISED = (Kind.UNREAD_LABELS, Kind.ONLY_IGNORED_BOXES)  # problems whose text contains the advice
+LABELS_BESIDE = (Kind.UNREAD_LABELS, Kind.TWO_PLACES)  # problems of a folder that are irrelevant if labels are not used
+UPRIGHT, STORED = "upright", "stored"  # orientation of the pictures that boxes refer to
 
 
 def read_dataset(
@@ -44,16 +44,17 @@ def read_dataset(
 
     Args:
         path: file or folder.
-        split: which part of it.
-        classes: read only these; only these count as annotated. `theirs=ours` reads a class under another name.
-            Without it, all that the data declares, but for those on request.
-        images: folder of the pictures, where it cannot be found from the path.
-        format: name of the format, where it cannot be recognised.
-        frame: what the boxes are of: the picture as a viewer shows it (`upright`), or as it is stored, before its EXIF
-            orientation is applied (`stored`); such boxes are turned with it.
+        split: name of the split; needed if there are several.
+        classes: names of the classes to read; only these count as annotated. `theirs=ours` renames a class. Default:
+            all classes but the optional ones.
+        images: folder of the pictures, if it cannot be found from the path.
+        format: name of the format, if it cannot be recognised.
+        frame: orientation of the pictures that boxes refer to: `upright`, as a viewer shows them, or `stored`, before
+            the EXIF orientation is applied. Boxes of the latter are converted.
 
     Raises:
-        InputError: nothing there, a fatal problem (the first is named), no pictures, or a class the data lacks.
+        InputError: the path does not exist, the data has a fatal problem (the first is named) or no pictures, or it
+            lacks a class.
     """
     dataset = scan_dataset(path, split=split, images=images, format=format, frame=frame)
     check_usable(dataset, split)
@@ -61,10 +62,14 @@ def read_dataset(
 
 
 def read_pictures(path: Path | str, split: str | None = None) -> Dataset:
-    """Read a data set for its pictures: labels beside a folder that are not read do not matter.
+    """Read a data set whose labels are not used. Unread labels beside a folder of pictures are no problem.
+
+    Args:
+        path: file or folder.
+        split: name of the split; needed if there are several.
 
     Raises:
-        InputError: as `read_dataset`.
+        InputError: as for `read_dataset`.
     """
     dataset = scan_dataset(path, split=split)
     if dataset.format == "folder":
@@ -81,7 +86,14 @@ def scan_dataset(
     format: str | None = None,
     frame: str = UPRIGHT,
 ) -> Dataset:
-    """Read a data set and return every problem in it instead of raising.
+    """Read a data set, and return every problem in it instead of raising.
+
+    Args:
+        path: as for `read_dataset`.
+        split: as for `read_dataset`.
+        images: as for `read_dataset`.
+        format: as for `read_dataset`.
+        frame: as for `read_dataset`.
 
     Raises:
         InputError: the path, the format or the split does not exist.
@@ -98,7 +110,7 @@ def scan_dataset(
         if chosen == "folder":
             root = Path(images or path) / (split or "")
             found = [left_out(root)]
-            if format is None:  # a folder that is asked for by name may have labels that nobody is to read
+            if format is None:  # with the format given, unread labels are intended
                 found.append(foreign_labels(root, [record.image for record in dataset.records]))
             dataset.problems.extend(problem for problem in found if problem)
     except UnusableData as error:
@@ -109,10 +121,14 @@ def scan_dataset(
 
 
 def check_usable(dataset: Dataset, split: str | None) -> None:
-    """Raise where a data set, read from its `split`, cannot be used.
+    """Raise if a data set cannot be used.
+
+    Args:
+        dataset: the data set.
+        split: the split that was read, for the message.
 
     Raises:
-        InputError: a fatal problem (the first is named), or no pictures.
+        InputError: there is a fatal problem (the first is named), or there are no pictures.
     """
     fatal = [problem for problem in dataset.problems if problem.action == "fatal"]
     if fatal:
@@ -125,10 +141,10 @@ def check_usable(dataset: Dataset, split: str | None) -> None:
 
 
 def require_pictures(dataset: Dataset) -> None:
-    """Raise where not one of the pictures is there: the labels have come without them, or to another place.
+    """Raise if none of the pictures exists, for example because the labels were copied without them.
 
     Raises:
-        InputError: names the first.
+        InputError: none exists; the first is named.
     """
     if not any(record.image.exists() for record in dataset.records):
         raise InputError(
@@ -138,15 +154,15 @@ def require_pictures(dataset: Dataset) -> None:
 
 
 def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
-    """Keep only some classes, in the order given; pictures without them stay.
+    """Return a data set with some of its classes, in the given order. Pictures without them stay.
 
     Args:
-        dataset: to choose from.
-        classes: names; `theirs=ours` gives another name, and classes of one name become one. Without it, all but
-            those on request.
+        dataset: the data set.
+        classes: names. `theirs=ours` renames a class, and classes with the same new name become one. Default: all but
+            the optional ones.
 
     Raises:
-        InputError: a class that the data lacks, one under two names, or none is named.
+        InputError: the data lacks a class, a class has two new names, or the list is empty.
     """
     known = dataset.class_names
     if classes is None:
@@ -164,7 +180,7 @@ def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
         name = renamed if equals else theirs
         if not name or ours.setdefault(theirs, name) != name:
             raise InputError(f"{dataset.path}: classes: {each!r} must give one new name to a class, as in theirs=ours")
-    names = tuple(dict.fromkeys(ours.values()))  # one named twice would be a class without objects
+    names = tuple(dict.fromkeys(ours.values()))  # without repeated names, which would be classes without objects
     new_label = np.array([names.index(ours[name]) if name in ours else -1 for name in known], dtype=np.int64)
     records = [relabel(record, new_label) for record in dataset.records]
     first = {name: known.index(theirs) for theirs, name in reversed(ours.items())}

@@ -1,4 +1,4 @@
-"""Text files as people save them: UTF-8, else a guess at the encoding that is told, or a refusal."""
+"""Read text files in UTF-8, or in another encoding that is guessed and reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from centerx.data.dataset import UnusableData
 from centerx.problems import Kind, Problem
 
-MARKS = {  # a longer mark before one that it begins with
+MARKS = {  # a mark comes before its own prefixes
     codecs.BOM_UTF8: "UTF-8",
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -18,14 +18,18 @@ MARKS = {  # a longer mark before one that it begins with
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-SHOWN = 5  # lines by which a user sees whether the guess is right
+SHOWN = 5  # lines in the report, by which a user can check the guess
 
 
 def read_text(file: Path, problems: list[Problem]) -> str:
-    """Read a text; one that is not UTF-8 is decoded as it seems to be meant, and told with what came out.
+    """Read a text file. If it is not UTF-8, its encoding is guessed, and the result is reported.
+
+    Args:
+        file: the file.
+        problems: list to which problems are appended.
 
     Raises:
-        UnusableData: it is no text, or nothing says how to decode it.
+        UnusableData: it is not a text, or its encoding cannot be guessed.
     """
     if not file.is_file():
         raise UnusableData(file, "no ordinary file")
@@ -39,10 +43,13 @@ def read_text(file: Path, problems: list[Problem]) -> str:
 
 
 def decode(file: Path) -> tuple[str, str]:
-    """The text of a file without its byte order mark, and the encoding: UTF-8, one by its mark, or a guess.
+    """Decode a text file.
+
+    Returns:
+        The text without byte order mark, and the encoding: UTF-8, one given by a byte order mark, or a guess.
 
     Raises:
-        UnusableData: as `read_text`.
+        UnusableData: as for `read_text`.
     """
     data = file.read_bytes()
     encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "UTF-8")
@@ -59,16 +66,16 @@ def decode(file: Path) -> tuple[str, str]:
 
 
 def _seems_gbk(data: bytes) -> bool:
-    """Whether all is pairs of bytes that are Chinese characters, half of them or more of the 3,755 usual ones."""
+    """Return whether all non-ASCII bytes are pairs of Chinese characters, at least half of the 3,755 common."""
     runs = NOT_ASCII.findall(data)
     if any(len(run) % 2 or min(run) < 0xA1 for run in runs) or not _decodes(data, "GBK"):
         return False
-    leads = [lead for run in runs for lead in run[::2] if lead >= 0xB0]  # below are signs, such as a wide bracket
+    leads = [lead for run in runs for lead in run[::2] if lead >= 0xB0]  # lower ones are punctuation
     return sum(lead <= 0xD7 for lead in leads) * 2 >= max(1, len(leads))
 
 
 def _seems_western(data: bytes) -> bool:
-    """Whether all is letters of Western Europe that stand alone or in twos among more plain ones."""
+    """Return whether all non-ASCII bytes are letters of Western Europe, single or in pairs, among more ASCII ones."""
     if not _decodes(data, "cp1252") or any(len(run) > 2 for run in NOT_ASCII.findall(data)):
         return False
     letters = [letter for letter in data.decode("cp1252") if not letter.isascii()]

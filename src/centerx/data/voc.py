@@ -1,7 +1,6 @@
-"""Pascal VOC: one xml a picture, splits as lists of names.
+"""Read Pascal VOC: one xml file per picture, with lists of names as splits.
 
-Corners are taken as they stand: the tools that write these files today, and the data at hand, mean continuous
-corners, not VOC2007's counting from 1.
+Corners are read as continuous coordinates, as current tools write them, and not as pixel numbers from 1, as in VOC2007.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from centerx.images import list_images
 from centerx.problems import Kind, Problem
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-LABEL_MAP = "labelmap.txt"  # classes in order, as CVAT writes them: `name:colour:parts:actions`
+LABEL_MAP = "labelmap.txt"  # list of classes of CVAT: `name:colour:parts:actions`
 BACKGROUND = "background"
-ANNOTATIONS = "annotations"  # in any case
+ANNOTATIONS = "annotations"  # name of the folder in lower case
 
 
 class _Object(NamedTuple):
@@ -44,20 +43,18 @@ class _Annotation(NamedTuple):
 
 
 def recognises(path: Path) -> bool:
-    """Whether the folder, or a folder in it, holds xml files."""
+    """Return whether a folder or one of its subfolders contains xml files."""
     return path.is_dir() and bool(_annotation_folders(path))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read `Annotations` (or whichever folder holds the xml files), all or those of `ImageSets/Main/<split>.txt`.
+    """Read the xml files of `Annotations` or of another folder: all, or those of `ImageSets/Main/<split>.txt`.
 
-    Difficult objects become ignored ones. The classes are those of `labelmap.txt`, then those found in all files, not
-    only in the split's.
+    Difficult objects are ignored ones. The classes are those of `labelmap.txt`, followed by those found in all xml
+    files, also of other splits.
     """
     folder = _choose_folder(path, split)
-    root = (
-        parent_folder(path) if path.name.lower() == ANNOTATIONS else path
-    )  # what belongs to the xml files lies beside them
+    root = parent_folder(path) if path.name.lower() == ANNOTATIONS else path  # other files beside the xml files
     problems: list[Problem] = []
     files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _xml_files(folder)}
     parsed = {name: _parse(file, problems) for name, file in files.items()}
@@ -74,7 +71,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     for name in dict.fromkeys(chosen):
         annotation = annotations.get(name)
         if not annotation:
-            if name not in files:  # else it is fatal already
+            if name not in files:  # otherwise a fatal problem is reported already
                 what = f"{name}: no such xml file"
                 problems.append(Problem(Kind.UNKNOWN_REFERENCE, f"{path}: split {split}", what))
             continue
@@ -97,16 +94,16 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
 
 
 class _Pictures:
-    """Where the pictures of the xml files are: the first folder that holds one wins."""
+    """The pictures of the xml files. The first folder that has a picture is used."""
 
     def __init__(self, path: Path, folder: Path, images: Path | None) -> None:
         above = parent_folder(path)
         near = [path / "JPEGImages", path / "images", path / "Images", folder, parent_folder(folder)]
         near += [each / name for each in (above, parent_folder(above)) for name in ("JPEGImages", "images")]
         self.folders = [images] if images else near
-        deep = {images, folder, *near[:3]}  # those above may hold anything
+        deep = {images, folder, *near[:3]}  # folders above may contain anything
         self.index: dict[str, Path] = {}
-        self.twins: dict[Path, Path] = {}  # of a picture that is found by its stem, another one of that stem
+        self.twins: dict[Path, Path] = {}  # picture found by its stem -> another one of the same stem
         for place in self.folders:
             for picture in list_images(place, deep=place in deep) if place.is_dir() else ():
                 nested = picture.relative_to(place) if picture.parent != place else None
@@ -119,20 +116,23 @@ class _Pictures:
 
     @cached_property
     def by_letters(self) -> dict[str, Path]:
-        """The pictures by names in which case and Unicode normal form do not count."""
+        """The pictures by their names, regardless of case and Unicode normal form."""
         return {letters_of(key): picture for key, picture in reversed(self.index.items())}
 
     def find(self, annotation: _Annotation, name: str, own_names: Container[str], problems: list[Problem]) -> Path:
-        """Return the picture that has the name of the xml or, failing that, that it names; or where it should be.
+        """Return the picture with the name of the xml file or, if there is none, the one that the file names.
 
-        Tools keep the name of another file in copied or renamed xml files, so the xml's own picture is believed, and
-        that of another xml is not taken for it.
+        Copied or renamed xml files often keep the name of another picture. The picture with the xml file's own name is
+        therefore preferred, and a picture that has its own xml file is not used for another.
 
         Args:
-            annotation: what the xml says.
-            name: of the xml, relative to the folder of all, without its suffix.
-            own_names: of all xml files, without folders and suffixes.
-            problems: is told what contradicts.
+            annotation: content of the xml file.
+            name: path of the xml file without suffix, relative to the folder of all.
+            own_names: names of all xml files, without folders and suffixes.
+            problems: list to which contradictions are appended.
+
+        Returns:
+            The path of the picture. If nothing is found, it is the path where the picture should be.
         """
         named = Path(annotation.picture.replace("\\", "/")).name
         stem = Path(name).name
@@ -146,7 +146,7 @@ class _Pictures:
         if own is None:
             return by_name or self.folders[0] / (named or f"{stem}.jpg")
         if by_name is not None and by_name.stem == own.stem and named == by_name.name != own.name:
-            return by_name  # of several pictures of one name the one with the suffix that the xml gives
+            return by_name  # of pictures with the same stem, that with the suffix in the xml file
         where = str(annotation.file)
         if named and letters_of(Path(named).stem) != letters_of(own.stem):
             what = f"names the picture {named!r}, but {own} has its name and is used"
@@ -187,7 +187,7 @@ def _object(node: Any) -> _Object:
 
 
 def _around(box: Any) -> list[float] | None:
-    """The upright box around one of roLabelImg, given by its centre, its sides and its angle in radians."""
+    """Return the upright box around a rotated box of roLabelImg, given by centre, sides and angle in radians."""
     values = [_number(box, tag) for tag in ("cx", "cy", "w", "h", "angle")]
     if None in values:
         return None
@@ -226,7 +226,7 @@ def _xml_files(folder: Path) -> list[Path]:
 
 
 def _annotation_folders(path: Path) -> list[Path]:
-    """`Annotations` with all below it, or the folder of the xml files, or the several sub-folders that hold some."""
+    """Return `Annotations` and its subfolders, or the folder of the xml files, or all subfolders with xml files."""
     inside = sorted(path.iterdir())
     for folder in (path, *inside):
         if folder.name.lower() == ANNOTATIONS and folder.is_dir() and _holds_xml(folder.rglob("*")):
@@ -253,7 +253,7 @@ def _choose_folder(path: Path, split: str | None) -> Path:
 def _split_names(
     path: Path, split: str, folder: Path, known_names: Collection[str], problems: list[Problem]
 ) -> list[str]:
-    """The names in a split's list, which may have a column for the presence of a class."""
+    """Return the names in the list of a split. The list may have a second column for the presence of a class."""
     home = path if (path / "ImageSets").is_dir() else parent_folder(folder)
     lists = home / "ImageSets" / "Main"
     file = lists / f"{split}.txt"

@@ -1,12 +1,13 @@
-"""WIDER FACE: one text file of picture names, counts and rows; MAFA's and others' faces in the like.
+"""Read WIDER FACE, a text file of picture names, counts and rows, and similar files such as those of MAFA.
 
     0--Parade/a.jpg                   # 0--Parade/a.jpg                  train_1.jpg 56 170 185 185 140 198 ...
     2                                 449 330 122 149 488.9 373.6 ...    train_1.jpg 98 30 120 140 131 79 ...
     449 330 122 149 0 0 0 0 0 0       361 98 263 339 424.0 251.6 ...     train_2.jpg 95 160 91 91 113 177 ...
     361 98 263 339 0 0 0 1 0 0
 
-Every row begins with left, top, width and height in pixels. What follows is told by how many numbers most rows have:
-WIDER FACE's 10; MAFA's 21 in its training labels, which hold masked faces alone, and 18 in its test labels.
+Every row starts with left, top, width and height in pixels. The meaning of further values depends on the number of
+values that most rows have: 10 in WIDER FACE, 21 in MAFA's training labels, which are all masked faces, and 18 in its
+test labels.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
 
 WIDER, MAFA_TRAIN, MAFA_TEST = 10, 21, 18  # numbers in a row
-INVALID = 7  # place of WIDER's flag
-FACE_TYPE = 4  # place of MAFA's in test labels: 1 masked, 2 unmasked, 3 invalid
+INVALID = 7  # index of the flag of WIDER FACE
+FACE_TYPE = 4  # index of the type in MAFA's test labels: 1 masked, 2 unmasked, 3 invalid
 PICTURE = re.compile(
     rf"(?P<hash>#?)\s*(?P<name>.+?(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))}))(?:\s+(?P<rest>.+))?", re.IGNORECASE
 )
@@ -35,19 +36,19 @@ CLASSES = {MAFA_TRAIN: ("face", "masked_face"), MAFA_TEST: ("face", "masked_face
 class _Row(NamedTuple):
     where: str
     text: str
-    values: list[float]  # none where the text is not numbers
+    values: list[float]  # empty if the text is not numbers
 
 
 @dataclass
 class _Picture:
     where: str
-    counted: bool  # whether the form asks for a count
+    counted: bool  # whether the form of the file has counts
     count: float | None = None
     rows: list[_Row] = field(default_factory=list)
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a txt that begins with a picture and numbers, or a folder with `*_bbx_gt.txt`."""
+    """Return whether a path is a txt file that starts with a picture and numbers, or a folder with `*_bbx_gt.txt`."""
     if not path.is_file():
         return bool(_files(path))
     if path.suffix.lower() != ".txt":
@@ -60,9 +61,10 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read a file, or the file of `split` in a folder. The class is `face`; invalid faces are ignored ones.
+    """Read a file, or the file of a split in a folder.
 
-    On request MAFA's labels give `masked_face` and, of its test, `unmasked_face`.
+    The class is `face`. Invalid faces are ignored ones. MAFA's labels have the optional class `masked_face`, and those
+    of its test split `unmasked_face`.
     """
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
@@ -82,7 +84,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
 
 
 def _add(builder: RecordBuilder, row: _Row, length: int) -> None:
-    """Add a row's box under each of its labels, positions in `CLASSES`."""
+    """Add a row's box under each of its labels, which are indices of `CLASSES`."""
     where, text, values = row
     if len(values) < 4:
         what = f"{len(values)} numbers, 4 are needed" if values else f"not numbers: {text}"
@@ -105,7 +107,7 @@ def _add(builder: RecordBuilder, row: _Row, length: int) -> None:
 
 
 def _pictures(file: Path, problems: list[Problem]) -> dict[str, _Picture]:
-    """The rows of every picture by its name, counts compared."""
+    """Return the rows of each picture by its name, and check their counts."""
     pictures: dict[str, _Picture] = {}
     current: _Picture | None = None
     for where, line in text_lines(file):
@@ -121,7 +123,7 @@ def _pictures(file: Path, problems: list[Problem]) -> dict[str, _Picture]:
                 problems.append(Problem(Kind.REPEATED_ID, where, f"{named['name']} is there already, {first.where}"))
         elif not _numbers(line.split()[0]):
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"neither a picture's name nor numbers: {line}"))
-            current = None  # were it a name, the rows that follow would not be the last picture's
+            current = None  # it may be a name, so following rows may not belong to the last picture
         elif current is None:
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"belongs to no picture: {line}"))
         elif current.counted and current.count is None and not current.rows and len(line.split()) == 1:
@@ -132,10 +134,10 @@ def _pictures(file: Path, problems: list[Problem]) -> dict[str, _Picture]:
 
 
 def _agrees(name: str, picture: _Picture, problems: list[Problem]) -> bool:
-    """Whether a picture is to be used; tells where its count is not the number of rows."""
+    """Return whether a picture is used, and report if its count is not the number of its rows."""
     rows, count = picture.rows, picture.count
     if count in (0, 1) and len(rows) == 1 and rows[0].values and not any(rows[0].values):
-        rows.clear()  # so the published files mark a picture without faces
+        rows.clear()  # the published files mark a picture without faces by a row of zeros
     elif picture.counted and count is None and not rows:
         problems.append(Problem(Kind.MALFORMED_ENTRY, picture.where, f"{name}: neither count nor rows follow"))
         return False
@@ -146,7 +148,7 @@ def _agrees(name: str, picture: _Picture, problems: list[Problem]) -> bool:
 
 
 def _numbers(text: str) -> list[float]:
-    """The numbers of a text, none where a word of it is not one."""
+    """Return the numbers of a text; an empty list if a word is not a number."""
     try:
         return [float(word) for word in text.split()]
     except ValueError:

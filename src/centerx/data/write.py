@@ -1,4 +1,4 @@
-"""A data set -> files of another format, pictures included, which `read_dataset` recognises and reads back."""
+"""Write a data set with its pictures in another format, which `read_dataset` reads back."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
 from centerx.images import image_hw
 from centerx.problems import Kind, Problem
 
-UNFIT_FOR_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in one line
+UNFIT_FOR_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in a line of text
 
-MOST_BYTES = 255  # of a file's name
+MOST_BYTES = 255  # largest length of a file name in bytes
 
 
 class Written(NamedTuple):
-    """The outcome of writing.
+    """Result of writing.
 
     Attributes:
-        pictures: how many were copied. problems: what could not be written.
+        pictures: number of copied pictures.
+        problems: what could not be written.
     """
 
     pictures: int
@@ -38,7 +39,7 @@ class Written(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """A record, the name of its picture in the written data set, and the picture's height and width if known."""
+    """A record with the name of its picture in the written data set, and the picture's height and width if known."""
 
     record: Record
     name: str
@@ -46,14 +47,14 @@ class _Copy(NamedTuple):
 
 
 def coco_tree(dataset: Dataset, home: Path | None = None) -> dict[str, Any]:
-    """A data set as COCO's mapping of images, categories and annotations; the pictures stay where they are.
+    """Return a data set as a COCO mapping of images, categories and annotations. Pictures are not copied.
 
-    Ignored objects become crowds. Width and height are the picture's own, or the declared ones where it is missing.
+    Ignored objects become crowds. Width and height are those of the picture, or the declared ones if it is missing.
 
     Args:
-        dataset: what to describe.
-        home: folder of the file to be, which `file_name` is relative to; without it, the folder that holds all
-            pictures, the one to give as `images` when reading the file.
+        dataset: the data set.
+        home: folder of the file to write; `file_name` is relative to it. Default: the common folder of all pictures,
+            which must then be given as `images` when the file is read.
     """
     paths = [record.image.absolute() for record in dataset.records]
     start = home or os.path.commonpath([str(path.parent) for path in paths] or ["."])
@@ -71,12 +72,14 @@ def write_coco(
     """Write `annotations/instances_<split>.json` and the pictures in `<split>`.
 
     Args:
-        dataset: what to write. folder: made where missing. split: its name there.
-        track: shows progress.
-        begin: called once nothing is in the way, before pictures are copied.
+        dataset: the data set.
+        folder: where to write; created if missing.
+        split: name of the split.
+        track: iterator that shows progress.
+        begin: called after all checks and before pictures are copied.
 
     Raises:
-        InputError: the folder has this split already, or no picture can be read.
+        InputError: the folder already has this split, or no picture can be read.
     """
     file = folder / "annotations" / f"instances_{split}.json"
     _check_free(split, file, folder / split)
@@ -91,11 +94,17 @@ def write_yolo(
 ) -> Written:
     """Write `images/<split>`, `labels/<split>` and an entry in `data.yaml`.
 
-    The format has no word for ignored objects: they are left out. Boxes end at the border of the picture. Otherwise
-    as `write_coco`.
+    Ignored objects are left out, because the format cannot express them. Boxes are clipped to the picture.
+
+    Args:
+        dataset: as for `write_coco`.
+        folder: as for `write_coco`.
+        split: as for `write_coco`.
+        track: as for `write_coco`.
+        begin: as for `write_coco`.
 
     Raises:
-        InputError: the folder has this split already, or splits of other classes.
+        InputError: the folder already has this split, or splits with other classes.
     """
     pictures, labels = (folder / kind / split for kind in ("images", "labels"))
     _check_free(split, pictures)
@@ -120,10 +129,18 @@ def write_voc(
 ) -> Written:
     """Write `Annotations`, `JPEGImages`, `ImageSets/Main/<split>.txt` and the classes in order as `labelmap.txt`.
 
-    Ignored objects become difficult ones. Otherwise as `write_coco`.
+    Ignored objects become difficult ones.
+
+    Args:
+        dataset: as for `write_coco`.
+        folder: as for `write_coco`.
+        split: as for `write_coco`.
+        track: as for `write_coco`.
+        begin: as for `write_coco`.
 
     Raises:
-        InputError: the folder has this split already, or splits of other classes, or XML cannot hold a class's name.
+        InputError: the folder already has this split, or splits with other classes, or XML cannot represent a class
+            name.
     """
     unfit = next((name for name in dataset.class_names if UNFIT_FOR_XML.search(name)), None)
     if unfit is not None:
@@ -167,7 +184,7 @@ def _check_free(split: str, *places: Path) -> None:
 def _copy_pictures(
     records: Sequence[Record], folder: Path, track: Track, begin: Callable[[], object]
 ) -> tuple[list[_Copy], list[Problem]]:
-    """Copy pictures into one folder; names are unique there even without their suffixes."""
+    """Copy pictures into one folder. Their names are unique there even without suffixes."""
     folder.mkdir(parents=True, exist_ok=True)
     begin()
     taken = {file.stem.casefold() for file in folder.iterdir()}
@@ -194,7 +211,7 @@ def _copy_pictures(
 
 
 def _partly_labelled(dataset: Dataset) -> list[Problem]:
-    """What neither YOLO nor VOC can say: that a picture labels some of the classes only."""
+    """Report pictures that label only some of the classes, which neither YOLO nor VOC can express."""
     what = "labels some of the classes only; the others will pass for labelled"
     return [
         Problem(Kind.NOT_WRITTEN, str(record.image), what) for record in dataset.records if record.labelled is not None
@@ -202,9 +219,9 @@ def _partly_labelled(dataset: Dataset) -> list[Problem]:
 
 
 def _free_name(image: Path, taken: set[str]) -> str:
-    """The picture's own name, quoted, or one with its folder's name or a number."""
+    """Return the picture's own name, quoted, or one with the name of its folder or a number."""
     suffix = quoted(image.suffix)
-    room = MOST_BYTES - max(len(suffix.encode()), len(".txt"))  # its labels may go to a file of that suffix
+    room = MOST_BYTES - max(len(suffix.encode()), len(".txt"))  # its label file may have that suffix
     own, number = quoted(image.stem), 1
     if _cut(own, room).casefold() in taken and image.parent.name:
         own = f"{quoted(image.parent.name)}_{own}"

@@ -1,4 +1,4 @@
-"""YOLO: one txt a picture, each line a class number and a box relative to the picture's size."""
+"""Read YOLO: one txt file per picture; each line has a class number and a box relative to the size of the picture."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from centerx.errors import InputError
 from centerx.images import SUFFIXES, image_hw, list_files, list_images
 from centerx.problems import Kind, Problem
 
-PROBE = 20  # text files by which a folder of label files is recognised
+PROBE = 20  # text files that are read to recognise a folder of label files
 
 
 class _Listing(NamedTuple):
-    """What there is to read: pictures, each with the place of its label file, and what a data.yaml says of them.
+    """Pictures to read, each with the path of its label file, and facts of the data.yaml.
 
-    That is the class names or, without, how many classes there are, and what task the rows are for.
+    The facts are the class names, or the number of classes without names, and the task of the rows.
     """
 
     pictures: list[tuple[Path, Path]]
@@ -55,7 +55,7 @@ class _Listing(NamedTuple):
 
 
 class _Tally:
-    """Problems that may be in every row, counted by what they have in common; the first stands for all."""
+    """Counts problems that can be in every row, grouped by what they have in common. The first stands for its group."""
 
     def __init__(self) -> None:
         self.found: dict[Hashable, Problem] = {}
@@ -66,7 +66,7 @@ class _Tally:
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a data.yaml, a folder with one, or a folder of label files, with class names or without."""
+    """Return whether a path is a data.yaml, a folder with one, or a folder of label files."""
     if path.is_file():
         return path.suffix.lower() in (".yaml", ".yml")
     return bool(data_yamls(path)) or _has_names(path) or _is_bare(path)
@@ -75,8 +75,9 @@ def recognises(path: Path) -> bool:
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Read a split of a `data.yaml`, or a folder of pictures and label files.
 
-    Polygons become the box around them; of a box with more behind it, the box is read. A picture without a label file
-    has no objects. Without class names, in a file near by either, the classes are called by their numbers.
+    Polygons become the boxes around them. Further values after a box are ignored. A picture without a label file has no
+    objects. If there are no class names, in the data.yaml or a file near the labels, classes are named by their
+    numbers.
     """
     problems: list[Problem] = []
     listing = _list(path, split, images, problems)
@@ -104,7 +105,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         problems.append(Problem(Kind.REPEATED_CLASS, str(path), what, len(repeated)))
     class_names = tuple(dict.fromkeys(names.values()))
     label_of = {number: class_names.index(name) for number, name in names.items()}
-    ids = {name: number for number, name in reversed(names.items())}  # of numbers that share a name, the first
+    ids = {name: number for number, name in reversed(names.items())}  # the first of several numbers with one name
     reading = judge([row.values for some in rows for row in some if len(row.values) > 4], listing.task)
     home = path.parent if path.is_file() else path
     records = []
@@ -190,7 +191,7 @@ def _add_rows(
 def _from_yaml(
     file: Path, split: str | None, images: Path | None, problems: list[Problem], folder: Path | None = None
 ) -> _Listing:
-    """Pictures as a data.yaml names them; where it names none, those of the folder that was asked for."""
+    """List pictures as a data.yaml names them; if it names none, those of the folder that was asked for."""
     tree = load_yaml(file, problems)
     names, count = _declared(file, tree, problems)
     if folder and not splits(file, tree) and not tree.keys() & set(SPLITS):
@@ -205,12 +206,12 @@ def _from_yaml(
 
 
 def _task(tree: dict[Any, Any]) -> str | None:
-    """What a data.yaml says that the rows are for."""
+    """Return the task of the rows in a data.yaml, None if it has none."""
     return "pose" if "kpt_shape" in tree else next((task for task in TASKS if tree.get("task") == task), None)
 
 
 def _declared(file: Path, tree: dict[Any, Any], problems: list[Problem]) -> tuple[Names | None, int]:
-    """The class names of a data.yaml or, without, how many classes it says there are."""
+    """Return the class names of a data.yaml and the number of classes that it declares."""
     names, count = tree.get("names"), tree.get("nc")
     counted = count if isinstance(count, int) and 0 < count <= MOST_CLASSES else 0
     if not names:
@@ -226,7 +227,7 @@ def _declared(file: Path, tree: dict[Any, Any], problems: list[Problem]) -> tupl
 def _names(
     path: Path, listing: _Listing, files: Sequence[Path], used: Collection[int], problems: list[Problem]
 ) -> dict[int, str]:
-    """Class names: those of the data.yaml or, without, of a file near the labels or, without, numbers."""
+    """Return class names: those of the data.yaml, else of a file near the labels, else numbers."""
     folders = dict.fromkeys(file.parent for file in files)
     home = path.parent if path.is_file() else path
     if listing.names:
@@ -244,7 +245,7 @@ def _names(
 
 
 def _broken_folders(files: Sequence[Path]) -> list[Problem]:
-    """Folders of label files that are links to nothing."""
+    """Report folders of label files that are broken links."""
     folders = dict.fromkeys(
         above for parent in dict.fromkeys(file.parent for file in files) for above in (parent, *parent.parents)
     )
@@ -253,7 +254,7 @@ def _broken_folders(files: Sequence[Path]) -> list[Problem]:
 
 
 def _from_folder(path: Path, split: str | None, images: Path | None, problems: list[Problem]) -> _Listing:
-    """Pictures and label files by equal relative path or, failing that, equal name."""
+    """List pictures and label files with the same relative path or, if there is none, the same name."""
     above = parent_folder(path)
     near = [path / "images", path, above / "images", parent_folder(above) / "images"]
     root = images or next((folder for folder in near if list_images(folder)), path)
@@ -303,7 +304,7 @@ def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple
 
 
 def _strays(pictures: Sequence[tuple[Path, Path]]) -> list[Problem]:
-    """Label files in the folders `labels` that are in use to which no picture belongs."""
+    """Report label files without a picture in the folders `labels` that are used."""
     homes: dict[Path, set[Path]] = {}
     for picture, file in pictures:
         if "labels" in file.parent.parts and file.parent != picture.parent:
@@ -330,7 +331,7 @@ def _has_names(path: Path) -> bool:
 
 
 def _is_bare(path: Path) -> bool:
-    """Whether there are label files: in `labels` beside `images`, here or in each split, or like rows of boxes."""
+    """Return whether a folder has label files: in `labels` beside `images`, or files with rows of boxes."""
     if (path / "Annotations").is_dir():
         return False
     labels = [path / "labels", *path.glob("*/labels")]

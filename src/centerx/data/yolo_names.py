@@ -1,4 +1,4 @@
-"""Class names of YOLO, as they are written in a `data.yaml` or a text with a name a line, and the files near labels."""
+"""Read class names of YOLO data from a `data.yaml` or a text with one name per line, and find such files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from centerx.data.text import read_text
 from centerx.data.yolo_places import found_places, is_inside, splits
 from centerx.problems import Kind, Problem
 
-MOST_CLASSES = 10_000  # where classes are only numbered: a slip in one number must not make millions
+MOST_CLASSES = 10_000  # without names; guards against a wrong class number
 NAME_FILES = ("classes.txt", "obj.names", "*.names")
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 OTHER_YAML_FILES = ("*.yaml", "*.yml")
@@ -28,25 +28,29 @@ TEXT, NULL, MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "null", "me
 
 class _Loader(yaml.SafeLoader):
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse merging: a few lines of it can grow without end."""
+        """Raise on YAML merge keys: a few lines of them can expand without limit."""
         if any(key.tag == MERGE for key, _ in node.value):
             raise yaml.YAMLError("`<<` is not read here")
 
 
 class Names(NamedTuple):
-    """Class names by number, and the file that has them."""
+    """Class names by number, and their file."""
 
     file: Path
     by_number: dict[int, str]
 
 
 def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
-    """Read a data.yaml; its `names` become a mapping from numbers to texts as they are written.
+    """Read a data.yaml. Its `names` become a mapping from numbers to texts as they are written.
 
-    YAML reads `no`, `007`, `null` and dates as other values than texts; such names are told.
+    YAML parses `no`, `007`, `null` and dates as values other than texts. Such names are kept as written and reported.
+
+    Args:
+        file: the file.
+        problems: list to which problems are appended.
 
     Raises:
-        UnusableData: it is not YAML, not a mapping, or its `names` don't name classes.
+        UnusableData: it is not YAML, not a mapping, or its `names` are not class names.
     """
     try:
         text = read_text(file, problems)
@@ -63,7 +67,7 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
     except RecursionError:
         raise UnusableData(file, "malformed YAML (nested too deep)") from None
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        # Of a value that its tag does not allow, PyYAML raises whatever converting it raised.
+        # PyYAML raises errors of any type for a value that does not fit its tag.
         raise UnusableData(file, f"malformed YAML ({' '.join(str(error).split())[:200]})") from None
     if len(nodes) > 1:
         raise UnusableData(file, "`names` is there more than once")
@@ -73,10 +77,14 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
 
 
 def read_names(file: Path, problems: list[Problem]) -> Names:
-    """Read a text with a class name a line; numbers from 0 before all of them are left out, and that is told.
+    """Read a text with one class name per line. If all names are numbered from 0, the numbers are removed and reported.
+
+    Args:
+        file: the file.
+        problems: list to which problems are appended.
 
     Raises:
-        UnusableData: it is no text, or a line between names is blank.
+        UnusableData: it is not a text, or a line between names is blank.
     """
     lines = [line.strip() for line in read_text(file, problems).rstrip().splitlines()]
     parts = [NUMBERED.fullmatch(line) for line in lines]
@@ -88,12 +96,12 @@ def read_names(file: Path, problems: list[Problem]) -> Names:
 
 
 def numbered(count: int) -> dict[int, str]:
-    """Names of classes of which only the number is known."""
+    """Return names for classes that only have numbers."""
     return {number: str(number) for number in range(count)}
 
 
 def data_yamls(folder: Path) -> list[Path]:
-    """The data.yaml of a folder or, without one, every YAML there that names classes and pictures that are there."""
+    """Return the data.yaml of a folder or, if there is none, every YAML file with class names and existing pictures."""
     usual = files_like(folder, YAML_FILES)
     if usual:
         return usual[:1]
@@ -102,15 +110,18 @@ def data_yamls(folder: Path) -> list[Path]:
 
 
 def names_near(path: Path, folders: Collection[Path], used: Collection[int], problems: list[Problem]) -> dict[int, str]:
-    """The class names of the files near labels: a text with the labels or in the data set's folder, else a YAML.
+    """Return class names from a file near labels: a text beside them or in the data set's folder, else a YAML file.
 
-    What lies above the data set or is a YAML of any name must name all classes that are used, and is told.
+    A file above the data set, or a YAML file of any name, must name all classes that are used, and is reported.
 
     Args:
-        path: the data set's folder. folders: of its label files. used: numbers of classes in them.
+        path: folder of the data set.
+        folders: folders of its label files.
+        used: class numbers in the label files.
+        problems: list to which problems are appended.
 
     Raises:
-        UnusableData: files of one place contradict each other.
+        UnusableData: files in the same place contradict each other.
     """
     above = parent_folder(path)
     home = list(dict.fromkeys([path, *(each for folder in folders for each in _up_to(folder, path))]))
@@ -129,7 +140,7 @@ def names_near(path: Path, folders: Collection[Path], used: Collection[int], pro
 
 
 def other_names(names: Names, folders: Iterable[Path], problems: list[Problem]) -> None:
-    """Report a text beside labels that contradicts the names of a data.yaml."""
+    """Report a text beside the labels that contradicts the names of a data.yaml."""
     for text in _texts(list(folders), []):
         if clash := _contradiction(names, text):
             what = f"calls its classes otherwise than {names.file}, which is read: {clash}"
@@ -137,7 +148,7 @@ def other_names(names: Names, folders: Iterable[Path], problems: list[Problem]) 
 
 
 def files_like(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """The files of a folder of some names, sorted, those of earlier patterns first."""
+    """Return the files of a folder that match patterns, sorted; files of earlier patterns come first."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -147,7 +158,7 @@ def files_like(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 def _up_to(folder: Path, top: Path) -> list[Path]:
-    """A folder and those above it below `top`."""
+    """Return a folder and its parents below `top`."""
     return [each for each in (folder, *folder.parents) if each != top and each.is_relative_to(top)] or [folder]
 
 
@@ -157,7 +168,7 @@ def _texts(folders: Iterable[Path], problems: list[Problem]) -> list[Names]:
 
 
 def _yamls(folders: Iterable[Path], path: Path, problems: list[Problem]) -> list[Names]:
-    """The names of YAML files that are not of another data set: in `path`, without splits, or with one in `path`."""
+    """Return the names in YAML files of this data set: in `path`, and without splits or with a split in `path`."""
     found = []
     for folder in folders:
         for file in files_like(folder, OTHER_YAML_FILES):
@@ -169,7 +180,7 @@ def _yamls(folders: Iterable[Path], path: Path, problems: list[Problem]) -> list
 
 
 def _tree(file: Path, problems: list[Problem] | None = None) -> dict[Any, Any]:
-    """A YAML that may be anything; empty where it is not one that names classes."""
+    """Read any YAML file; return an empty mapping if it has no class names."""
     try:
         return load_yaml(file, [] if problems is None else problems) if b"names" in file.read_bytes() else {}
     except (UnusableData, OSError):
@@ -177,10 +188,10 @@ def _tree(file: Path, problems: list[Problem] | None = None) -> dict[Any, Any]:
 
 
 def _agreeing(found: Iterable[Names]) -> Names | None:
-    """Of files that don't contradict each other, the one with most names.
+    """Return the longest of several lists of names.
 
     Raises:
-        UnusableData: two do.
+        UnusableData: two lists contradict each other.
     """
     names = sorted(found, key=lambda each: -len(each.by_number))
     for other in names[1:]:
@@ -191,7 +202,7 @@ def _agreeing(found: Iterable[Names]) -> Names | None:
 
 
 def _contradiction(one: Names, other: Names) -> str:
-    """The first class of two files that has two names, or nothing; one of them may end earlier."""
+    """Describe the first class with different names in two files; empty if there is none. One may be shorter."""
     first, second = one.by_number, other.by_number
     clash = next((number for number in first if second.get(number, first[number]) != first[number]), None)
     return "" if clash is None else f"class {clash} is {second[clash]!r} and {first[clash]!r}"

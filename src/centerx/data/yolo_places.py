@@ -1,4 +1,4 @@
-"""Where the pictures of a `data.yaml` are, whose paths are often those of another machine, and their label files."""
+"""Find the pictures of a `data.yaml`, whose paths are often those of another machine, and their label files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_NAME = {"val": "valid", "valid": "val"}
 
 
 def splits(file: Path, tree: dict[Any, Any]) -> dict[str, list[str]]:
-    """The folders and lists of each split; other splits than the usual ones are known by what is there."""
+    """Return the folders and lists of each split. A split with an unusual name is recognised by existing paths."""
     known: dict[str, list[str]] = {}
     for key, value in tree.items():
         sources = [value] if isinstance(value, str) else value if isinstance(value, list) else []
@@ -34,11 +34,17 @@ def splits(file: Path, tree: dict[Any, Any]) -> dict[str, list[str]]:
 
 
 def places(file: Path, tree: dict[Any, Any], split: str | None, problems: list[Problem]) -> list[Path]:
-    """The folders and lists of a split of a data.yaml.
+    """Return the folders and lists of a split of a data.yaml.
+
+    Args:
+        file: the data.yaml.
+        tree: its content.
+        split: name of the split; None if there is one only.
+        problems: list to which problems are appended.
 
     Raises:
-        InputError: there is no such split, or several and none is named.
-        UnusableData: a folder or list is not there.
+        InputError: there is no such split, or there are several and none is named.
+        UnusableData: a folder or list does not exist.
     """
     known = splits(file, tree)
     if not known:
@@ -54,14 +60,14 @@ def places(file: Path, tree: dict[Any, Any], split: str | None, problems: list[P
 
 
 def found_places(file: Path, tree: dict[Any, Any]) -> list[Path]:
-    """What is there of all the folders and lists that a data.yaml names."""
+    """Return the existing folders and lists among those that a data.yaml names."""
     sources = (source for each in splits(file, tree).values() for source in each)
     found = (_within(file, tree, source) or _as_written(source, _roots(file, tree)) for source in sources)
     return [place for place in found if place]
 
 
 def pictures_of(file: Path, tree: dict[Any, Any], place: Path, problems: list[Problem]) -> list[Path]:
-    """The pictures of a folder, or those of a list of them."""
+    """Return the pictures in a folder, or those in a list file."""
     if place.is_dir():
         return list_images(place)
     roots = [place.parent, *_roots(file, tree)]
@@ -85,7 +91,7 @@ def tell_elsewhere(file: Path, found: Sequence[tuple[str, Path]], problems: list
 
 
 def label_file(picture: Path) -> Path:
-    """`.../images/.../a.jpg` -> `.../labels/.../a.txt`, or beside the picture."""
+    """Return the path of a label file: `.../images/.../a.jpg` -> `.../labels/.../a.txt`, or beside the picture."""
     beside = picture.with_suffix(".txt")
     folders = picture.parent.parts
     if "images" not in folders:
@@ -96,9 +102,9 @@ def label_file(picture: Path) -> Path:
 
 
 def with_alike_labels(pictures: Sequence[tuple[Path, Path]], problems: list[Problem]) -> list[tuple[Path, Path]]:
-    """Give pictures without a label file the one whose name differs in case or Unicode normal form alone.
+    """Give pictures without a label file the one whose name differs only in case or Unicode normal form, and report it.
 
-    It must be the only such file, of no other picture's name, and for one picture only. It is told.
+    There must be only one such file, and it must match one picture only.
     """
     missing = {picture: file for picture, file in pictures if not os.path.lexists(file)}
     taken = {file for _, file in pictures}
@@ -131,20 +137,26 @@ def _folded(name: str) -> str:
 
 
 def tails(name: str, least: int) -> list[str]:
-    """`../a/b/c` -> a/b/c, b/c, c, but no shorter than `least` parts: `train/images` is not any other `images`."""
+    """Return the last parts of a path, longest first: `../a/b/c` -> a/b/c, b/c, c.
+
+    Args:
+        name: the path.
+        least: least number of parts, because `images` alone can be any folder of that name.
+    """
     parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
     return ["/".join(parts[start:]) for start in range(max(1, len(parts) - least + 1))]
 
 
 def lines_of(file: Path, problems: list[Problem]) -> list[str]:
-    """The lines of a text that are not blank."""
+    """Return the non-blank lines of a text."""
     return [line.strip() for line in read_text(file, problems).splitlines() if line.strip()]
 
 
 def _place(file: Path, tree: dict[Any, Any], source: str, others: Sequence[str], problems: list[Problem]) -> Path:
-    """Find what a data.yaml names.
+    """Find a path that a data.yaml names.
 
-    Exports name `../train/images` what lies beside them: whatever leads out of their folder is first sought in it.
+    Some exports write `../train/images` for a folder beside the data.yaml. A path that leads out of the folder of the
+    data.yaml is therefore first looked for inside it.
     """
     written = _as_written(source, _roots(file, tree))
     if written and (_is_absolute(source, tree) or is_inside(written, file.parent)):
@@ -179,7 +191,7 @@ def _is_absolute(source: str, tree: dict[Any, Any]) -> bool:
 
 
 def is_inside(place: Path, folder: Path) -> bool:
-    """Whether a place is a folder or below it, links apart."""
+    """Return whether a path is a folder or below it, without resolving links."""
     return Path(os.path.abspath(place)).is_relative_to(os.path.abspath(folder))
 
 
@@ -188,7 +200,7 @@ def _as_written(name: str, roots: Sequence[Path]) -> Path | None:
 
 
 def _within(file: Path, tree: dict[Any, Any], source: str) -> Path | None:
-    """What a path may mean below the folder of a data.yaml, where its leading parts are another machine's."""
+    """Find a path below the folder of a data.yaml without its leading parts, which may be those of another machine."""
     roots = [file.parent / tail for tail in tails(_root(tree), least=1) if tail] + [file.parent]
     return next(_found([tail for tail in tails(source, least=2) if tail], roots), None)
 

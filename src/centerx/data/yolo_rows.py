@@ -1,7 +1,7 @@
-"""What a row of a YOLO label file holds behind its class: a box, a box with more, or the points of a polygon.
+"""Interpret the values after the class in rows of YOLO label files: a box, a box with further values, or a polygon.
 
-No word in the files says which, so the rows of the whole data set decide. The values behind a class are relative to the
-picture's size: `x y w h`, perhaps followed by a confidence, a track id or keypoints; or `x y x y x y ...`.
+The files do not say which, so the rows of the whole data set decide. The values are relative to the picture's size:
+`x y w h`, optionally followed by a confidence, a track id or keypoints, or `x y x y x y ...`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy as np
 from centerx.problems import Kind
 
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-OUTSIDE = 0.05  # how far relative coordinates may leave 0 to 1, by rounding or augmentation
-OVERHANG = 0.02  # how far boxes leave the picture where they are boxes
-FITS = 0.8  # share of the rows to which a reading must apply
-JUDGED = 1000  # rows by which a data set is judged
-MOST_POINTS = 200  # of an outline, by which it is judged
-MANY = 10  # rows; so many polygons are all boxes only where each object is in the middle of its picture
-SOME = 5  # keypoints; so many are around the middle of their box
-LONG = 10  # points; so many keypoints, joined in a line, cross it
+OUTSIDE = 0.05  # tolerance of relative coordinates outside 0 to 1, for rounding and augmentation
+OVERHANG = 0.02  # tolerance of boxes outside the picture, to recognise boxes
+FITS = 0.8  # least share of the rows that an interpretation must fit
+JUDGED = 1000  # largest number of rows that are looked at
+MOST_POINTS = 200  # largest number of points of an outline that are looked at
+MANY = 10  # rows; so many polygons all fit as boxes only if each object is centred in its picture
+SOME = 5  # keypoints; so many are around the centre of their box
+LONG = 10  # points; so many keypoints, joined by a line, cross it
 TASKS = ("detect", "pose", "segment", "obb")
 
 Holds = Literal["box", "polygon", "unclear"]
 
 
 class Row(NamedTuple):
-    """A row: its line in the file, its class and what follows."""
+    """A row: its line number, its class and its further values."""
 
     line: int
     number: int
@@ -38,16 +38,16 @@ class Row(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What rows of more than four values hold.
+    """Interpretation of rows with more than four values.
 
     Attributes:
-        holds: a box with more behind it, the points of a polygon, or either for all that can be told.
-        tail: how many values follow the points.
-        four: whether the polygons are the four points of turned boxes.
-        five: whether rows of five values are a box with one value behind it.
-        usual: the numbers of values that most rows have; none where rows differ in it.
-        tagged: whether a confidence and a track id, or keypoints with a visibility, follow the boxes.
-        turned: whether four points are the corners of a rectangle, or in other units of a parallelogram.
+        holds: a box with further values, the points of a polygon, or either if it cannot be decided.
+        tail: number of values after the points.
+        four: whether the polygons are the four corners of rotated boxes.
+        five: whether rows of five values are a box with one further value.
+        usual: the numbers of values that most rows have; empty if rows differ in it.
+        tagged: whether the boxes are followed by a confidence and a track id, or by keypoints with a visibility.
+        turned: whether four points are the corners of a rectangle, or of a parallelogram in other units.
     """
 
     holds: Holds
@@ -59,7 +59,7 @@ class Reading(NamedTuple):
     turned: bool = False
 
     def repair(self, values: Sequence[float]) -> tuple[Kind, str]:
-        """What becomes of a row of more than four values that has `corners`."""
+        """Return the kind and the description of the problem that is reported for a row with `corners`."""
         if len(values) == 5 or self.holds == "box":
             return Kind.EXTRA_VALUES, f"{len(values)} values behind the class, the first four are read as x y w h"
         if self.four and len(values) - self.tail == 8:
@@ -67,7 +67,7 @@ class Reading(NamedTuple):
         return Kind.POLYGON, f"{(len(values) - self.tail) // 2} points, the box around them is used"
 
     def corners(self, values: Sequence[float]) -> list[float] | str:
-        """The box (x0, y0, x1, y1), relative, of the values of a row, or what keeps them from being one."""
+        """Return the relative box (x0, y0, x1, y1) of the values of a row, or a text that says why there is none."""
         num = len(values)
         if num < 4:
             return f"{num} values behind the class, 4 are needed"
@@ -101,7 +101,7 @@ class Reading(NamedTuple):
         return [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
 
     def _may_be_outline(self, values: Sequence[float]) -> bool:
-        """Whether a row among boxes may be a polygon: it lacks what the others have, or is no box in its picture."""
+        """Return whether a row among boxes may be a polygon: without further values, or not a box in its picture."""
         if self.tagged:
             return not (_is_tagged(values, 0) or _is_tagged(values, 1))
         if not _is_polygon(values) or _is_tangled(values):
@@ -111,9 +111,9 @@ class Reading(NamedTuple):
         )
 
     def _may_be_box(self, values: Sequence[float], points: Sequence[float]) -> bool:
-        """Whether a row among polygons may be a box with keypoints: they are in the box, and no plain outline.
+        """Return whether a row among polygons may be a box with keypoints: they are in the box and not a plain outline.
 
-        Where most rows have one number of values and this row another, its first point in the middle is enough.
+        If most rows have one number of values and this row another, a first point in the centre is sufficient.
         """
         unusual = bool(self.usual) and len(values) not in self.usual
         if not _is_box(values) or not (unusual or _has_jump(points)):
@@ -126,8 +126,8 @@ class Reading(NamedTuple):
 
 
 def parse_rows(text: str) -> tuple[list[Row], list[tuple[int, str]]]:
-    """Read the rows of a file, and the lines that are none with what is wrong with each."""
-    # Of a text without these, float takes nothing but decimal numbers.
+    """Parse the rows of a file; return them, and the invalid lines with a description of each."""
+    # Without these characters, `float` accepts decimal numbers only.
     plain = text.isascii() and "_" not in text and "n" not in text and "N" not in text
     rows, wrong = [], []
     for line, content in enumerate(text.splitlines(), start=1):
@@ -149,7 +149,7 @@ def parse_rows(text: str) -> tuple[list[Row], list[tuple[int, str]]]:
 
 
 def looks_like_rows(text: str) -> bool:
-    """Whether a text begins with a row: a class number and relative coordinates."""
+    """Return whether a text starts with a row: a class number and relative coordinates."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     rows, _ = parse_rows(first)
     values = rows[0].values if rows else []
@@ -157,11 +157,11 @@ def looks_like_rows(text: str) -> bool:
 
 
 def judge(rows: Sequence[Sequence[float]], task: str | None) -> Reading:
-    """Tell what the rows of a data set hold.
+    """Decide what the rows of a data set contain.
 
     Args:
-        rows: the values of those with more than four.
-        task: what the data set itself says, one of TASKS.
+        rows: the values of rows with more than four values.
+        task: task that the data set declares, one of TASKS, or None.
     """
     fives = [row for row in rows if len(row) == 5]
     longer = [row for row in rows if len(row) > 5]
@@ -184,10 +184,10 @@ def judge(rows: Sequence[Sequence[float]], task: str | None) -> Reading:
 
 
 def _told_apart(rows: Sequence[Sequence[float]], tail: int) -> Holds:
-    """Whether rows of six and more values are boxes or polygons.
+    """Decide whether rows of at least six values are boxes or polygons.
 
-    A box lies inside its picture, which half of all polygons, read so, would not. The second point of a polygon is
-    near the others, where the width and height of a box, read so, mostly aren't.
+    A box lies inside its picture; half of all polygons would not if they were read as boxes. The second point of a
+    polygon is near its other points; the width and height of a box, read as a point, mostly are not.
     """
     boxes = _share([_is_box(row) for row in rows])
     polygons = _share([_is_polygon(row[: len(row) - tail]) for row in rows])
@@ -199,7 +199,7 @@ def _told_apart(rows: Sequence[Sequence[float]], tail: int) -> Holds:
     alike = [row[: length - tail] for row in rows if len(row) == length][:MANY]
     points = np.array([row[: len(row) // 2 * 2] for row in alike]).reshape(len(alike), -1, 2)
     tangled = np.mean(_crosses_itself(_thinned(points))) > 1 - FITS
-    if count < FITS * len(rows):  # outlines differ in their number of points
+    if count < FITS * len(rows):  # outlines have different numbers of points
         return "polygon" if count < len(rows) / 2 or not tangled else "unclear"
     num = points.shape[1]
     if num == 4 and np.mean(_is_parallelogram(points)) >= FITS:
@@ -224,7 +224,7 @@ def _is_box(values: Sequence[float]) -> bool:
 
 
 def _in_box(values: Sequence[float]) -> bool:
-    """Whether the points behind a box are in it; those at 0, 0 are not seen."""
+    """Return whether the points after a box are inside it. Points at (0, 0) are invisible and do not count."""
     x, y, width, height = values[:4]
     return all(
         (abs(px - x) <= width / 2 + OVERHANG and abs(py - y) <= height / 2 + OVERHANG) or px == py == 0
@@ -233,7 +233,7 @@ def _in_box(values: Sequence[float]) -> bool:
 
 
 def _is_centred(points: Sequence[float]) -> bool:
-    """Whether the first point is in the middle of those from the third on, as the centre of a box would be."""
+    """Return whether the first point is in the middle of the points from the third on, like the centre of a box."""
     return all(
         abs(point - (min(others) + max(others)) / 2) <= (max(others) - min(others)) / 4
         for point, others in ((points[0], points[4::2]), (points[1], points[5::2]))
@@ -241,7 +241,7 @@ def _is_centred(points: Sequence[float]) -> bool:
 
 
 def _has_jump(points: Sequence[float]) -> bool:
-    """Whether the second point is away from both its neighbours, by half the size of the outline without it."""
+    """Return whether the second point is far from both its neighbours: half the size of the outline without it."""
     x, y = [points[0], *points[4::2]], [points[1], *points[5::2]]
     half = max(max(x) - min(x), max(y) - min(y)) / 2
     return all(max(abs(points[2] - x[i]), abs(points[3] - y[i])) > half for i in (0, 1))
@@ -257,7 +257,7 @@ def _is_polygon(points: Sequence[float]) -> bool:
 
 
 def _tail(rows: Sequence[Sequence[float]]) -> int:
-    """How many values follow the points, if the rows are polygons: a confidence, a track id or both."""
+    """Return the number of values after the points if the rows are polygons: a confidence, a track id or both."""
     if rows and _share([len(row) % 2 == 1 for row in rows]) >= FITS:
         return 1
     ids = [row[-1] for row in rows]
@@ -268,7 +268,7 @@ def _tail(rows: Sequence[Sequence[float]]) -> int:
 
 
 def _usual(rows: Sequence[Sequence[float]], holds: Holds) -> frozenset[int]:
-    """The numbers of values that more than a few rows have: of boxes, or if they are those of most rows."""
+    """Return the numbers of values that more than a few rows have, for boxes, or if they are those of most rows."""
     counts = Counter(map(len, rows))
     usual = frozenset(length for length, count in counts.items() if count > (1 - FITS) * len(rows))
     if holds == "box":
@@ -277,30 +277,30 @@ def _usual(rows: Sequence[Sequence[float]], holds: Holds) -> frozenset[int]:
 
 
 def _has_tags(rows: Sequence[Sequence[float]]) -> bool:
-    """Whether rows have a confidence and a track id behind a box, or keypoints with a visibility of 0, 1 or 2."""
+    """Return whether a confidence and a track id follow boxes, or keypoints with a visibility of 0, 1 or 2."""
     return any(_share([_is_tagged(row, which) for row in rows]) >= FITS for which in (0, 1))
 
 
 def _is_tagged(row: Sequence[float], which: int) -> bool:
-    """Of one row; `which` of the two values behind a box is the confidence."""
+    """Return whether a row has a confidence and a track id; `which` of the two is the confidence."""
     if len(row) == 6:
         return 0 <= row[4 + which] <= 1 and float(row[5 - which]).is_integer()
     return len(row) >= 7 and (len(row) - 4) % 3 == 0 and set(row[6::3]) <= {0.0, 1.0, 2.0}
 
 
 def _is_tag(values: Sequence[float]) -> bool:
-    """Whether these are confidences or track ids, rather than angles."""
+    """Return whether values are confidences or track ids, rather than angles."""
     return all(0 <= value <= 1 for value in values) or all(value.is_integer() and value >= -1 for value in values)
 
 
 def _is_parallelogram(points: np.ndarray) -> np.ndarray:
-    """Of quadrilaterals (N, 4, 2): (N,) bool; the corners of a turned box are one in any units."""
+    """Return (N,) bool for quadrilaterals (N, 4, 2). Corners of a rotated box are a parallelogram in any units."""
     gap = np.abs(points[:, 0] - points[:, 1] + points[:, 2] - points[:, 3]).max(axis=1)
     return np.asarray(gap <= 0.05 * np.ptp(points, axis=1).max(axis=1))
 
 
 def _crosses_itself(points: np.ndarray) -> np.ndarray:
-    """Of polygons (N, M, 2): (N,) bool; an edge that turns back upon the one before it crosses it."""
+    """Return (N,) bool for polygons (N, M, 2). An edge that turns back on the one before crosses it."""
     start, end = points[:, :, None], np.roll(points, -1, axis=1)[:, :, None]
     other_start, other_end = np.swapaxes(start, 1, 2), np.swapaxes(end, 1, 2)
     sides = _side(start, end, other_start) * _side(start, end, other_end)

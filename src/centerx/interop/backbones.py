@@ -1,4 +1,4 @@
-"""How backbones are called elsewhere, and which timm model some tensors are of."""
+"""Names of backbone tensors in other code bases, and recognition of the timm model that tensors belong to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REGNETS = (*(f"regnet{kind}_{size}" for kind in "xy" for size in SIZES), "regnet
 OTHERS = ("dla34", "mobilenetv2_100", "mobilenetv3_small_100", "mobilenetv3_large_100",
           "resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2")  # fmt: skip
 
-# timm's names -> those of others
+# Patterns of timm's names -> names in other code bases
 PYCLS_REGNET: Names = (
     (r"\.downsample\.conv\.", ".proj."),
     (r"\.downsample\.bn\.", ".bn."),
@@ -77,12 +77,12 @@ DLA_UNUSED = (r"(base\.)?fc\.", r"(base\.)?level\d\.project\.")  # of trees of t
 
 
 def below(prefix: str, names: Names = ()) -> Names:
-    """The table for our backbone and one whose tensors start with `prefix`."""
+    """Return the table of names for a backbone whose tensors start with `prefix` in the other code base."""
     return (*names, (r"^backbone\.net\.", prefix))
 
 
 def find_timm(shapes: Shapes, names: Names, candidates: Iterable[str]) -> tuple[str, float]:
-    """The timm model of which most tensors fit in name and shape, and their share of its own."""
+    """Return the timm model of which most tensors match in name and shape, and the share of its tensors that match."""
     scores: dict[str, tuple[int, float]] = {}
     for candidate in candidates:
         network = Network("", {}, names)
@@ -95,18 +95,18 @@ def find_timm(shapes: Shapes, names: Names, candidates: Iterable[str]) -> tuple[
 
 @cache
 def timm_shapes(name: str) -> Shapes:
-    """Those of a timm model's tensors, without its counters."""
+    """Return the shapes of the tensors of a timm model by name, without counters."""
     return {name: tuple(value.shape) for name, value in timm_state(name).items() if value.ndim}
 
 
 def timm_state(name: str) -> dict[str, Tensor]:
-    """The tensors of a timm model without its classifier, by name, without values."""
+    """Return the tensors of a timm model without its classifier by name, without values (meta tensors)."""
     with torch.device("meta"):
         return timm.create_model(name, num_classes=0, pretrained=False).state_dict()
 
 
 def recognise(shapes: Shapes) -> Network | None:
-    """A bare backbone, of torchvision, timm or the authors of RegNet; `model` holds its timm name alone."""
+    """Recognise a bare backbone of torchvision, timm or the authors of RegNet; `model` has its timm name only."""
     if has(shapes, "trunk_output."):
         layout, names, candidates = "torchvision", TORCHVISION_REGNET, REGNETS
     elif has(shapes, "s1.b1.f."):

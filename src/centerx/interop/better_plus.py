@@ -1,4 +1,4 @@
-"""CenterNet-better-plus has centerX's keys, and means other things by some: it counts steps, and trains on windows."""
+"""CenterNet-better-plus has the keys of centerX, but with other meanings: it counts steps and trains on windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from centerx.interop.keys import (
     part_of,
 )
 
-# Keys of centerX that it has not
+# Keys of centerX that CenterNet-better-plus does not have
 CENTERX_ALONE = (
     "MODEL.BN_TYPE", "MODEL.BACKBONE.DEPTH", "MODEL.BACKBONE.STR_DEPTH", "MODEL.BACKBONE.LAST_STRIDE",
     "MODEL.BACKBONE.PRETRAIN", "MODEL.CENTERNET.USE_DEFORM", "MODEL.CENTERNET.BOX_MINSIZE",
@@ -33,7 +33,7 @@ WINDOW_ZOOM, WINDOW_SHIFT = [0.77, 1.67], 0.24
 
 
 def recognises(given: Flat) -> bool:
-    """Whether a configuration is its own rather than centerX's: no key is of centerX alone, and it counts steps."""
+    """Return whether a configuration is of CenterNet-better-plus: it has no key of centerX alone, and counts steps."""
     if any(key.startswith(CENTERX_ALONE) for key in given):
         return False
     length = given.get("SOLVER.MAX_ITER")
@@ -41,7 +41,7 @@ def recognises(given: Flat) -> bool:
 
 
 def epochs(value: Any, c: Flat) -> Outcome:
-    """Steps -> passes over the data, where its number of pictures is known."""
+    """Convert steps to epochs, if the number of pictures is known."""
     batch, pictures = c["SOLVER.IMS_PER_BATCH"], pictures_of(c)
     steps = f"{value} steps of {batch} pictures"
     if pictures is None:
@@ -54,7 +54,7 @@ def epochs(value: Any, c: Flat) -> Outcome:
 
 
 def evaluations(value: Any, c: Flat) -> Outcome:
-    """Steps between them -> epochs; 0 is once, at the end."""
+    """Convert the steps between evaluations to epochs; 0 means one evaluation at the end."""
     pictures, value = pictures_of(c), value or c["SOLVER.MAX_ITER"]
     if pictures is None:
         return Outcome({}, "counts steps: set train.val_every in epochs")
@@ -62,13 +62,13 @@ def evaluations(value: Any, c: Flat) -> Outcome:
 
 
 def pictures_of(c: Flat) -> int | None:
-    """How many pictures an epoch has; None where one of its data sets is not known."""
+    """Return the number of pictures of an epoch; None if a data set is unknown."""
     counts = [PICTURES.get(name) for name in named(c, "TRAIN")]
     return sum(each for each in counts if each) if counts and all(counts) else None
 
 
 def pipeline(value: Any, c: Flat) -> Outcome:
-    """Colours, and what sets the size of a picture: windows, or a length of the shorter side."""
+    """Convert colour changes, and what sets the size of a picture: windows, or a length of the shorter side."""
     steps = {name: arguments or {} for name, arguments in value}
     outcome = colours([step for step in value if step[0] not in ("CenterAffine", "ResizeShortestEdge")], c)
     if "CenterAffine" in steps:
@@ -90,9 +90,9 @@ def pipeline(value: Any, c: Flat) -> Outcome:
 
 
 def overlap(value: Any, _: Flat) -> Outcome:
-    """The overlap at which our radius of a square object is what it has there, by CenterNet's larger formula.
+    """Convert the overlap to the one with the same radius for a square object.
 
-    There the radius of a side is 2 (sqrt(t) - t), here (1 - sqrt(t)) / 2.
+    CenterNet's larger formula gives a radius of 2 (sqrt(t) - t) per side; the one here gives (1 - sqrt(t)) / 2.
     """
     ours = (1 - 4 * (value**0.5 - value)) ** 2
     return Outcome(
@@ -101,7 +101,7 @@ def overlap(value: Any, _: Flat) -> Outcome:
 
 
 def backbone(value: Any, c: Flat) -> Outcome:
-    """A ResNet of torchvision."""
+    """Return the ResNet of torchvision."""
     if value not in ("build_torch_backbone", "build_resnet_backbone"):
         raise ValueError("it has build_torch_backbone, and build_resnet_backbone of detectron2")
     why = "by its timm name"

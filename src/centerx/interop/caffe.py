@@ -1,4 +1,4 @@
-"""Caffe: the maps, as a prototxt and a caffemodel, in layers of BVLC's Caffe 1.0 that OpenCV 4 reads as well."""
+"""Export to Caffe: a prototxt and a caffemodel with maps as outputs, in layers of BVLC's Caffe 1.0 and OpenCV 4."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Attributes = dict[str, Any]
 
 
 def export_caffe(detector: Detector, info: ModelInfo, path: Path, options: ExportOptions) -> None:
-    """Write `path`, NAME.prototxt, whose comments say what the model is, and its weights, NAME.caffemodel.
+    """Write NAME.prototxt at `path`, with the metadata as comments, and the weights in NAME.caffemodel beside it.
 
     Raises:
-        InputError: Caffe has no layer for a part of the network; all such parts are named.
+        InputError: Caffe does not support parts of the network; all of them are named.
     """
     graph = PooledMapsGraph(copy.deepcopy(detector)).eval()
     net = convert(
@@ -46,18 +46,19 @@ def export_caffe(detector: Detector, info: ModelInfo, path: Path, options: Expor
 
 
 class Unsupported(Exception):
-    """What about a node Caffe has no layer for; '' is the operator itself."""
+    """A property of a node that Caffe does not support; an empty text stands for the operator itself."""
 
 
 class CaffeNet:
-    """A Caffe network that grows from an ONNX graph of fixed shapes.
+    """A Caffe network that is built from an ONNX graph of fixed shapes.
 
     Args:
         graph: the ONNX graph.
 
     Attributes:
         net: the message, weights included.
-        constants: arrays of the graph by name. shapes: of all its tensors by name.
+        constants: arrays of the graph by name.
+        shapes: shapes of all tensors of the graph by name.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -78,28 +79,28 @@ class CaffeNet:
         blobs: Sequence[np.ndarray] = (),
         **parameters: Attributes,
     ) -> str:
-        """Append a layer named like its first top, by which OpenCV asks for it; return that name."""
+        """Append a layer, named as its first output, because OpenCV finds outputs by layer; return the name."""
         layer = self.net.layer.add(name=tops[0], type=type, bottom=bottoms, top=tops, **parameters)
         for blob in blobs:
             layer.blobs.add(data=blob.astype(np.float32).ravel(), shape={"dim": blob.shape})
         return tops[0]
 
     def add_power(self, bottom: str, top: str, scale: float, shift: float) -> str:
-        """Append scale * x + shift for numbers that hold everywhere."""
+        """Append a layer that computes scale * x + shift with the same numbers everywhere."""
         return self.add("Power", [bottom], [top], power_param={"scale": scale, "shift": shift})
 
     def constant(self, name: str) -> np.ndarray:
-        """The array of a name."""
+        """Return the constant array of a name."""
         if name not in self.constants:
             raise Unsupported("weights that are computed")
         return self.constants[name]
 
 
 def convert(model: onnx.ModelProto) -> Any:
-    """The ONNX model as a `NetParameter`.
+    """Convert an ONNX model to a `NetParameter`.
 
     Raises:
-        InputError: names every operator, and for each what about it is the matter and where it is first met.
+        InputError: there are unsupported operators. The message names each with the reason and its first location.
     """
     caffe = CaffeNet(model.graph)
     unsupported: list[tuple[str, str]] = []
@@ -119,7 +120,7 @@ def convert(model: onnx.ModelProto) -> Any:
 def window(
     kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int]
 ) -> dict[str, int]:
-    """Kernel, stride and padding as Caffe writes them; `pads` is top, left, bottom, right."""
+    """Return kernel, stride and padding as parameters of Caffe; `pads` is top, left, bottom, right."""
     if len(kernel) != 2:
         raise Unsupported(f"{len(kernel)} dimensions")
     top, left, bottom, right = pads
@@ -138,7 +139,7 @@ def window(
 
 
 def convolution(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Conv and ConvTranspose."""
+    """Convert Conv and ConvTranspose."""
     forward = node.op_type == "Conv"
     weight, *bias = (caffe.constant(name) for name in node.input[1:])
     unusual = {"auto_pad": b"NOTSET", "output_padding": [0, 0], "output_shape": None}
@@ -157,7 +158,7 @@ def convolution(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def normalisation(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """BatchNormalization, where it could not be merged into a convolution."""
+    """Convert a BatchNormalization that could not be merged into a convolution."""
     weight, bias, mean, variance = (caffe.constant(name).astype(np.float64) for name in node.input[1:])
     scale = weight / np.sqrt(variance + at.get("epsilon", 1e-5))
     blobs = [scale, bias - mean * scale]
@@ -165,7 +166,7 @@ def normalisation(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def pooling(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """MaxPool and AveragePool. Caffe rounds sizes up: the rows and columns that are too many are sliced off."""
+    """Convert MaxPool and AveragePool. Caffe rounds sizes up, so surplus rows and columns are sliced off."""
     kernel = at["kernel_shape"]
     strides, pads, dilations = at.get("strides", [1, 1]), at.get("pads", [0] * 4), at.get("dilations", [1, 1])
     written = window(kernel, strides, pads, dilations)
@@ -190,13 +191,13 @@ def pooling(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def pooled(length: int, kernel: int, stride: int, pad: int) -> int:
-    """How many windows Caffe lays over an axis, as in its `PoolingLayer::Reshape`."""
+    """Return the number of windows of Caffe along an axis, as in its `PoolingLayer::Reshape`."""
     windows = -(-(length + 2 * pad - kernel) // stride) + 1
     return windows - 1 if pad and (windows - 1) * stride >= length + pad else windows
 
 
 def global_average(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """GlobalAveragePool, and ReduceMean over height and width."""
+    """Convert GlobalAveragePool, and ReduceMean over height and width."""
     if node.op_type == "ReduceMean":
         axes = sorted(int(axis) % 4 for axis in caffe.constant(node.input[1]))
         if axes != [2, 3] or not at.get("keepdims", 1):
@@ -206,7 +207,7 @@ def global_average(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def upsampling(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Resize that repeats pixels a whole number of times: a transposed convolution of ones, a channel at a time."""
+    """Convert a Resize that repeats pixels a whole number of times to a depthwise transposed convolution of ones."""
     source, target = caffe.shapes[node.input[0]], caffe.shapes[node.output[0]]
     factors = [after // before for before, after in zip(source, target, strict=True)]
     whole = factors[:2] == [1, 1] and target == tuple(np.multiply(source, factors))
@@ -221,7 +222,7 @@ def upsampling(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def arithmetic(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Add, Sub, Mul and Div of two maps, of a map and a constant, or of a map and a factor a channel."""
+    """Convert Add, Sub, Mul and Div of two maps, of a map and a constant, or of a map and a factor per channel."""
     first, second = node.input
     if first in caffe.constants or second in caffe.constants:
         return with_constant(caffe, node)
@@ -244,7 +245,7 @@ def arithmetic(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def with_constant(caffe: CaffeNet, node: NodeProto) -> None:
-    """Add, Sub, Mul and Div where one side is a number, or a number a channel."""
+    """Convert Add, Sub, Mul and Div where one side is a number, or a number per channel."""
     first, second = node.input
     maps, constant = (second, caffe.constants[first]) if first in caffe.constants else (first, caffe.constants[second])
     one, value = np.ones_like(constant), constant.astype(np.float64)
@@ -269,7 +270,7 @@ def with_constant(caffe: CaffeNet, node: NodeProto) -> None:
 
 
 def rectifier(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Relu and LeakyRelu."""
+    """Convert Relu and LeakyRelu."""
     if node.op_type == "Relu":
         caffe.add("ReLU", node.input, node.output)
     else:
@@ -277,12 +278,12 @@ def rectifier(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def curve(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Sigmoid and Tanh."""
+    """Convert Sigmoid and Tanh."""
     caffe.add({"Sigmoid": "Sigmoid", "Tanh": "TanH"}[node.op_type], node.input, node.output)
 
 
 def clip(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Clip between two numbers; Caffe 1.0 has no layer of that name."""
+    """Convert Clip between two numbers, for which Caffe 1.0 has no layer."""
     bounds = [caffe.constant(name).item() for name in node.input[1:] if name]
     if len(bounds) != 2:
         raise Unsupported("one bound")
@@ -290,7 +291,7 @@ def clip(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def add_clip(caffe: CaffeNet, bottom: str, top: str, low: float, high: float) -> None:
-    """Cut with two rectifiers: high - relu(high - low - relu(x - low))."""
+    """Append a clip as two rectifiers: high - relu(high - low - relu(x - low))."""
     raised = caffe.add_power(bottom, f"{top}/above", 1, -low) if low else bottom
     floor = caffe.add("ReLU", [raised], [f"{top}/floor"])
     turned = caffe.add_power(floor, f"{top}/turned", -1, high - low)
@@ -299,7 +300,7 @@ def add_clip(caffe: CaffeNet, bottom: str, top: str, low: float, high: float) ->
 
 
 def hard_curve(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """HardSigmoid, and HardSwish, which multiplies by it."""
+    """Convert HardSigmoid, and HardSwish, which multiplies by it."""
     [bottom], [top] = node.input, node.output
     swish = node.op_type == "HardSwish"
     alpha, beta = (1 / 6, 0.5) if swish else (at.get("alpha", 0.2), at.get("beta", 0.5))
@@ -310,7 +311,7 @@ def hard_curve(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def concatenation(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Concat."""
+    """Convert Concat."""
     caffe.add("Concat", node.input, node.output, concat_param={"axis": at["axis"]})
 
 

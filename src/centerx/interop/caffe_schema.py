@@ -1,4 +1,4 @@
-"""Caffe's messages, as far as they are written here, with the field numbers of its `caffe.proto` (BVLC, 2020)."""
+"""The messages of Caffe that are written here, with the field numbers of its `caffe.proto` (BVLC, 2020)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 # Message -> field -> its number and type. A star marks repeated fields; a tuple is an enumeration, counted from 0.
-# What of a convolution is a list in Caffe, one value for all axes, is a plain number here: the bytes are the same.
+# Lists of a convolution with one value for all axes are plain numbers here; the encoded bytes are the same.
 MESSAGES: dict[str, dict[str, tuple[int, str | tuple[str, ...]]]] = {
     "BlobShape": {"dim": (1, "int64*")},
     "BlobProto": {"data": (5, "float*"), "shape": (7, "BlobShape")},

@@ -1,4 +1,4 @@
-"""CenterNet by the authors of Objects as Points."""
+"""Checkpoints of CenterNet by the authors of Objects as Points."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ EARLIER_FRAME = ("pre_img_layer", "pre_hm_layer")
 
 
 def recognise(shapes: Shapes) -> Network | None:
-    """Any of its networks, of any task that finds boxes.
+    """Recognise a network of any task that finds boxes.
 
     Raises:
-        InputError: it has no width and height.
+        InputError: it is a CenterNet without width and height.
     """
     if has(shapes, "hm_c.") and has(shapes, "hm_t."):
         raise InputError(
@@ -106,7 +106,7 @@ def recognise(shapes: Shapes) -> Network | None:
 
 
 def other_branches(shapes: Shapes) -> list[str]:
-    """What starts with the same convolution as the heatmap, and is none of a detector's branches."""
+    """Return the branches that start with the same convolution as the heatmap but are not those of a detector."""
     first = next((part for part in (".0.weight", ".0.0.conv.weight") if f"hm{part}" in shapes), ".0.weight")
     width = shapes.get(f"hm{first}", ())[1:]
     alike = {name.removesuffix(first) for name, shape in shapes.items() if name.endswith(first) and shape[1:] == width}
@@ -114,7 +114,7 @@ def other_branches(shapes: Shapes) -> list[str]:
 
 
 def recognise_ctdet(shapes: Shapes) -> Network | None:
-    """resdcn_N, res_N, dla_34, dlav0_34 or hourglass, by what is in front of the branches."""
+    """Recognise resdcn_N, res_N, dla_34, dlav0_34 or hourglass by the layers before the branches."""
     if not has(shapes, "hm."):
         return None
     if len(shapes.get("deconv_layers.0.weight", ())) == 4 and not has(shapes, "deconv_layers.0.conv_offset_mask."):
@@ -150,7 +150,7 @@ CENTERNET = SourceCode(
     "resdcn_18 to resdcn_152, res_18 to res_152, dla_34, dlav0_34, hourglass",
     recognise,
     "BGR",
-    (0.40789654, 0.44719302, 0.47026115),  # of its COCO models
+    (0.40789654, 0.44719302, 0.47026115),  # standard deviation of its COCO models
     (0.28863828, 0.27408164, 0.27809835),
     resize="longest side to 512, centred in black",
 )

@@ -1,4 +1,4 @@
-"""centerX, and CenterNet-better(-plus) from which it has neck and head."""
+"""Checkpoints of centerX, and of CenterNet-better(-plus), from which it has its neck and head."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD: Names = tuple(
 
 
 def neck_names(conv: str) -> Names:
-    """Of the three stages."""
+    """Return the names of the three stages of the neck."""
     return tuple(
         (rf"neck\.stages\.{ours}", f"upsample.deconv{stage + 1}.{theirs}")
         for stage in range(3)
@@ -34,7 +34,7 @@ def neck_names(conv: str) -> Names:
 
 
 def network(shapes: Shapes, backbone: str, names: Names) -> Network:
-    """The network around a backbone."""
+    """Return the network around a backbone."""
     parts = {name.split(".")[3] for name in shapes if name.startswith("upsample.deconv1.dcn.")}
     conv = "modulated" if parts & {"offset_mask_conv", "dcnv2"} else "plain" if "conv" in parts else "deformable"
     widths = [rows(shapes, f"upsample.deconv{stage}.up_sample.weight", 64) for stage in (1, 2, 3)]
@@ -48,7 +48,7 @@ def network(shapes: Shapes, backbone: str, names: Names) -> Network:
 
 
 def recognise(shapes: Shapes) -> Network | None:
-    """ResNet or RegNet under their own names."""
+    """Recognise a ResNet or RegNet under its own names."""
     if not has(shapes, "upsample.deconv1."):
         return None
     regnet = has(shapes, "backbone.s1.")
@@ -59,7 +59,7 @@ def recognise(shapes: Shapes) -> Network | None:
 
 
 def recognise_staged(shapes: Shapes) -> Network | None:
-    """torchvision's ResNet cut into stages."""
+    """Recognise torchvision's ResNet divided into stages."""
     if not has(shapes, "upsample.deconv1.") or not has(shapes, "backbone.stage1."):
         return None
     names = below("backbone.", STAGED_RESNET)

@@ -1,4 +1,4 @@
-"""Checkpoint files -> their tensors by name. No code of a file is ever run."""
+"""Read checkpoint files as tensors by name. Code in a file is never run."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from centerx.interop.foreign import foreign, is_safetensors
 
 logger = logging.getLogger(__name__)
 
-# Under what others store tensors, as an entry or as the first part of their names
+# Names under which others store tensors, as an entry or as the first part of the tensors' names
 PLAIN = ("state_dict", "model", "model_state", "model_state_dict", "module", "_orig_mod", "net", "network")
 AVERAGED = ("model_ema", "state_dict_ema", "ema_state_dict", "model_state_dict_ema", "ema_state", "ema_model", "ema")
-COUNTER = "n_averaged"  # of torch's averaged models
+COUNTER = "n_averaged"  # counter in averaged models of torch
 Level = Mapping[str, Any]
 
 
 def read_checkpoint(path: Path, ema: bool | None = None) -> dict[str, Tensor]:
-    """Read the weights of a file of torch or safetensors, float32 where they are fractions.
+    """Read the weights in a file of torch or safetensors; fractional values become float32.
 
-    Where it holds a moving average of its weights, that is taken, as it is what others evaluate and publish. What is
-    taken of several, and what is left out, is said as a warning.
+    If the file has a moving average of the weights, that is returned, because it is usually what others evaluate and
+    publish. A warning says which of several weights are read, and what is left out.
 
     Args:
-        path: of the file.
-        ema: True for the average alone, False for the weights as they were trained.
+        path: the file.
+        ema: True to require the moving average, False for the weights as they were trained.
 
     Raises:
-        InputError: it is missing, of another kind, corrupt, needs more than `weights_only=True` allows, holds no
-            weights, or not those asked for.
+        InputError: the file is missing, of another kind or corrupt, needs more than `weights_only=True` allows, or has
+            no weights or not the required ones.
     """
     if not path.is_file():
         what = "a folder, name the file in it" if path.is_dir() else "no such checkpoint, check the path"
@@ -61,10 +61,10 @@ def read_checkpoint(path: Path, ema: bool | None = None) -> dict[str, Tensor]:
 
 
 def innermost(content: Any, ema: bool | None, path: Path) -> Any:
-    """What lies under all names that others store tensors under; of weights and their average, one.
+    """Return the content below all names under which others store tensors; of weights and their average, one.
 
     Raises:
-        InputError: there are not those asked for.
+        InputError: the required weights are missing.
     """
     average_taken = False
     while isinstance(content, Mapping) and (found := stored(content)):
@@ -88,20 +88,20 @@ def innermost(content: Any, ema: bool | None, path: Path) -> Any:
 
 
 class Stored(NamedTuple):
-    """Tensors, or what holds them, under a name; none where they have no name in common."""
+    """Tensors, or their container, under a common name; None if they have none."""
 
     name: str
     content: Level
     averaged: bool
 
     def __str__(self) -> str:
-        """In words."""
+        """Return a description for messages."""
         kind = "averaged weights" if self.averaged else "weights as trained"
         return f"the {kind} under {self.name}" if self.name else f"the {len(self.content)} tensors beside"
 
 
 def stored(content: Level) -> dict[bool, Stored]:
-    """What is stored at a level: the moving average, by True, and the weights themselves, by False."""
+    """Return what is stored at a level: the moving average under True, the weights themselves under False."""
     found = {}
     for averaged, names in ((True, AVERAGED), (False, PLAIN)):
         name = next((name for name in names if holds_tensors(inside(content, name))), None)
@@ -116,7 +116,7 @@ def stored(content: Level) -> dict[bool, Stored]:
 
 
 def inside(content: Level, name: str) -> Level:
-    """What lies under a name: an entry, or the tensors whose names begin with it."""
+    """Return the content under a name: an entry, or the tensors whose names start with it."""
     entry = content.get(name)
     if isinstance(entry, Mapping):
         return entry
@@ -127,14 +127,14 @@ def inside(content: Level, name: str) -> Level:
 
 
 def holds_tensors(content: Any) -> bool:
-    """Whether there is a tensor at some depth."""
+    """Return whether there is a tensor at any depth."""
     if isinstance(content, Mapping):
         return any(holds_tensors(value) for value in content.values())
     return isinstance(content, Tensor)
 
 
 def tell_left_out(content: Level, names: Sequence[str], path: Path) -> None:
-    """Warn of tensors beside those whose names begin with some."""
+    """Log a warning about tensors whose names do not start with any of the given names."""
     starts = tuple(f"{name}." for name in names)
     loose = [key for key, value in content.items() if isinstance(value, Tensor)]
     others = [key for key in loose if not key.startswith(starts) and key != COUNTER]
@@ -145,8 +145,8 @@ def tell_left_out(content: Level, names: Sequence[str], path: Path) -> None:
 
 def _load(path: Path) -> Any:
     try:
-        with path.open("rb") as file, warnings.catch_warnings():  # a file, as torch goes by the suffix of a path
-            warnings.simplefilter("ignore")  # that other protocols of pickle are less well supported
+        with path.open("rb") as file, warnings.catch_warnings():  # torch looks at the suffix of a path
+            warnings.simplefilter("ignore")  # torch warns about other pickle protocols
             return torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         called, other = re.search(r"GLOBAL ([\w.]+)", str(error)), re.search(r"Unpickler error:\s*(.+)", str(error))

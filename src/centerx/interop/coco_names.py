@@ -1,4 +1,4 @@
-"""The 80 classes of COCO, in the order of their ids."""
+"""Names of the 80 classes of COCO, in the order of their ids."""
 
 COCO_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",

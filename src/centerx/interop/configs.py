@@ -1,4 +1,4 @@
-"""A YAML of centerX or CenterNet-better-plus -> a configuration of ours, and what became of every key."""
+"""Convert a YAML file of centerX or CenterNet-better-plus to a configuration, and report the outcome of every key."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from centerx.interop.foreign import in_place_of
 from centerx.interop.keys import BY_ITS_CODE, CENTERX, Dialect, Flat, Outcome, outcome_of
 
 MAX_DEPTH = 16
-# Sections of detectron2's other detectors
+# Sections of other detectors in detectron2
 OTHERS = ("MODEL.ROI_", "MODEL.RPN.", "MODEL.RETINANET.", "MODEL.PROPOSAL_GENERATOR.", "MODEL.ANCHOR_GENERATOR.",
           "MODEL.SEM_SEG_HEAD.", "MODEL.PANOPTIC_FPN.", "MODEL.FCOS.", "MODEL.BIFPN.")  # fmt: skip
 
 
 class Row(NamedTuple):
-    """What became of a key.
+    """Outcome of a key.
 
     Attributes:
-        key, value: theirs. outcome: `kept as ..`, `renamed to ..` (the same said otherwise) or `dropped: ..`.
+        key: key in the other code base.
+        value: its value.
+        outcome: `kept as ...`, `renamed to ...` (the same under another key or value) or `dropped: ...`.
     """
 
     key: str
@@ -35,10 +37,14 @@ class Row(NamedTuple):
 
 
 def import_config(path: Path, out: Path) -> None:
-    """Write our counterpart of a YAML, and tell what became of every key.
+    """Write a configuration from a YAML file of another code base, and print the outcome of every key.
+
+    Args:
+        path: the YAML file.
+        out: the file to write.
 
     Raises:
-        InputError: the file or one of its bases is missing, malformed, a program, or no configuration of centerX or
+        InputError: the file or one of its bases is missing, malformed, a program, or not a configuration of centerX or
             CenterNet-better-plus.
     """
     if path.suffix.lower() == ".py" and path.is_file():
@@ -68,12 +74,12 @@ def import_config(path: Path, out: Path) -> None:
 
 
 def dialect_of(given: Flat) -> Dialect:
-    """Whose keys they are."""
+    """Return the code base whose keys a configuration has."""
     return better_plus.BETTER_PLUS if better_plus.recognises(given) else CENTERX
 
 
 def require_centernet(given: Flat) -> None:
-    """Raise where no architecture is named, which is another's with detectron2, and sections are another's too."""
+    """Raise if there are sections of other detectors and no architecture, which means another in detectron2."""
     others = [key for key in given if key.startswith(OTHERS)]
     if "MODEL.META_ARCHITECTURE" not in given and others:
         raise InputError(
@@ -83,7 +89,7 @@ def require_centernet(given: Flat) -> None:
 
 
 def header(path: Path, out: Path, dialect: Dialect, to_fill: str) -> str:
-    """The comment on top."""
+    """Return the comment at the top of the file."""
     steps = "# FILL IN train.epochs: the number of steps stands there, and how many pictures there are is not known.\n"
     return (
         f"# centerx train {quoted(str(out))} --out runs/{quoted(out.stem)}\n"
@@ -96,7 +102,7 @@ def header(path: Path, out: Path, dialect: Dialect, to_fill: str) -> str:
 
 
 def translate(given: Flat) -> tuple[dict[str, Any], list[Row]]:
-    """A flat configuration -> our tree, and the outcome of each key, of the defaults that matter too."""
+    """Convert a flat configuration to a tree of our keys; return it and the outcomes of keys and relevant defaults."""
     dialect = dialect_of(given)
     whole = dialect.defaults | dict(given)
     ours = dict(BY_ITS_CODE)
@@ -110,7 +116,7 @@ def translate(given: Flat) -> tuple[dict[str, Any], list[Row]]:
 
 
 def told(outcome: Outcome, value: Any) -> str:
-    """One line."""
+    """Return the outcome of a key as one line."""
     if outcome.into:
         return f"renamed to a part of {outcome.into}"
     if not outcome.ours:
@@ -122,10 +128,10 @@ def told(outcome: Outcome, value: Any) -> str:
 
 
 def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The tree of a file over that of its `_BASE_`, a path that starts at the file's folder.
+    """Read a YAML file merged over its `_BASE_`, a path relative to the folder of the file.
 
     Raises:
-        InputError: a file is missing or malformed, holds Python tags, or leads back to itself.
+        InputError: a file is missing or malformed, has Python tags, or is its own base.
     """
     if path.resolve() in seen or len(seen) > MAX_DEPTH:
         raise InputError(f"{path}: `_BASE_` leads back to itself, remove the circle")
@@ -147,14 +153,14 @@ def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def merged(base: Any, change: Any) -> Any:
-    """Mappings merge key by key; anything else is replaced."""
+    """Merge mappings key by key; other values are replaced."""
     if not (isinstance(base, dict) and isinstance(change, dict)):
         return change
     return base | {key: merged(base.get(key), value) for key, value in change.items()}
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values; an empty section has none."""
+    """Yield dotted keys and their values; an empty section has none."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
@@ -163,7 +169,7 @@ def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def literal(value: Any) -> Any:
-    """Text such as `(50, 62)` or `5e-4` as the value that it means, tuples as lists."""
+    """Return the value that a text such as `(50, 62)` or `5e-4` means, with tuples as lists."""
     if isinstance(value, str):
         try:
             value = ast.literal_eval(value)
@@ -175,7 +181,7 @@ def literal(value: Any) -> Any:
 
 
 def nested(ours: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys -> a tree."""
+    """Convert dotted keys to a tree."""
     tree: dict[str, Any] = {}
     for key, value in ours.items():
         *sections, last = key.split(".")

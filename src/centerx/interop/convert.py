@@ -1,4 +1,4 @@
-"""A checkpoint of another code base -> a model file of this one, or weights of a backbone."""
+"""Convert a checkpoint of another code base to a model file, or to weights of a backbone."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ from centerx.model_file import save_model
 logger = logging.getLogger(__name__)
 
 SOURCE_CODES = (CENTERX, BETTER, CENTERNET)
-LISTED = 6  # names of tensors in an error, of each kind
-PREFIX = "backbone.net."  # ours, of the names of timm
-LAST = "head.heatmap.2.weight"  # ours; has a row for each class
+LISTED = 6  # largest number of tensor names of each kind in an error
+PREFIX = "backbone.net."  # our prefix of timm's names
+LAST = "head.heatmap.2.weight"  # our name of the last layer, which has a row for each class
 
 
 class Pixels(NamedTuple):
-    """How a network wants its pixels.
+    """Preprocessing of pixels in a network.
 
     Attributes:
-        colour: `RGB` or `BGR`. mean, std: of pixels in [0, 1], in that order.
+        colour: order of channels, `RGB` or `BGR`.
+        mean: mean of pixels in [0, 1], in that order.
+        std: standard deviation of pixels in [0, 1], in that order.
     """
 
     colour: str
@@ -55,19 +57,21 @@ def import_checkpoint(
     std: Sequence[float] | None = None,
     ema: bool | None = None,
 ) -> str:
-    """Convert a checkpoint; return a line that tells what it was.
+    """Convert a checkpoint and return a line that describes it.
 
-    What of it is left out, and which of several weights are taken, is said as a warning.
+    Warnings say what is left out, and which of several weights are read.
 
     Args:
-        path: of CenterNet, centerX, CenterNet-better(-plus), or of a bare backbone.
-        out: a model file; of a bare backbone its weights by timm's names, for `model.pretrained`.
-        class_names: of the heatmap's channels; of 80 those of COCO are the default.
-        colour, mean, std: as it was trained with, where that is not what its code publishes.
-        ema: take the moving average of the weights, or not; without it where there is one.
+        path: checkpoint of CenterNet, centerX, CenterNet-better(-plus), or of a bare backbone.
+        out: model file to write; for a bare backbone, a file of its weights by timm's names, for `model.pretrained`.
+        class_names: names of the heatmap's channels; for 80 channels the default are those of COCO.
+        colour: order of channels in training, if it is not the published one.
+        mean: mean of pixels in training, if it is not the published one.
+        std: standard deviation of pixels in training, if it is not the published one.
+        ema: whether to use the moving average of the weights. Default: if there is one.
 
     Raises:
-        InputError: the file is no such checkpoint, or its tensors do not fit.
+        InputError: the file is not such a checkpoint, or its tensors do not fit.
     """
     state = read_checkpoint(path, ema)
     if LAST in state:
@@ -95,7 +99,7 @@ def import_checkpoint(
 
 
 def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, where: Path) -> str:
-    """Write the weights of a bare backbone by timm's names; return a line that tells what it was."""
+    """Write the weights of a bare backbone by timm's names; return a line that describes it."""
     own = {PREFIX + name: value for name, value in backbones.timm_state(network.model["backbone"]).items()}
     weights = {name: torch.zeros_like(value, device="cpu") for name, value in own.items()}
     weights |= select(state, network, own, where)
@@ -104,10 +108,17 @@ def save_backbone(out: Path, state: Mapping[str, Tensor], network: Network, wher
 
 
 def recognise(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], SourceCode | None, Network | None]:
-    """A state without what all of its names begin with, whose it is and what; neither where it is not known.
+    """Recognise the code base and the network of a checkpoint.
+
+    Args:
+        state: tensors by name.
+
+    Returns:
+        The tensors without a common prefix of their names, the code base and the network. The last two are None if they
+        are unknown.
 
     Raises:
-        InputError: it is known, and no detector.
+        InputError: the network is known and not a detector.
     """
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     for code in SOURCE_CODES:
@@ -125,7 +136,14 @@ def recognise(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], SourceCode |
 def convert(
     state: Mapping[str, Tensor], network: Network, class_names: Sequence[str] | None, pixels: Pixels, where: Path
 ) -> tuple[Detector, Config]:
-    """Build our network and fill it.
+    """Build a detector and fill it with the weights of a checkpoint.
+
+    Args:
+        state: tensors by name in the other code base.
+        network: the network that was recognised.
+        class_names: names of the heatmap's channels, or None.
+        pixels: preprocessing of its training.
+        where: the checkpoint, for messages.
 
     Raises:
         InputError: the number of names is not that of the classes, or tensors do not fit.
@@ -133,7 +151,7 @@ def convert(
     last = network.theirs(LAST)
     shapes = {last: tuple(state[last].shape)} if last in state else {}
     count = rows(shapes, last, len(class_names or COCO_NAMES))
-    numbers = [str(number) for number in range(count)]  # what does not fit is told before names are asked for
+    numbers = [str(number) for number in range(count)]  # tensors are checked before names
     config = parse_config({"classes": numbers, "model": network.model}, where)
     detector = build_detector(config).eval()
     own = detector.model.state_dict()
@@ -159,12 +177,12 @@ def name_classes(count: int, given: Sequence[str] | None, where: Path) -> list[s
 
 
 def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tensor], where: Path) -> dict[str, Tensor]:
-    """Our tensors by name, with the values of theirs.
+    """Return our tensors by name, with the values of a checkpoint.
 
-    A bias of theirs in the neck, in front of a batch norm, goes into the running mean, which is the same.
+    A bias of the neck before a batch norm is subtracted from the running mean, which has the same effect.
 
     Raises:
-        InputError: tensors are missing, too many or misshapen; those are named as they are called there.
+        InputError: tensors are missing, unexpected or of another shape; they are named as in the checkpoint.
     """
     names = {name: network.theirs(name) for name in own if not name.startswith(("backbone.mean", "backbone.std"))}
     biases = {

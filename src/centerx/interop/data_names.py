@@ -1,4 +1,4 @@
-"""The data sets that centerX knows by name: where they lie there (data/dataset/builting.py), and what they label."""
+"""Data sets that centerX knows by name: their paths there (data/dataset/builting.py), and what they label."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ DATASETS: dict[str, dict[str, Any]] = {
     "widerface_crowdhuman_test": FACES | {"split": "test"},
     "pseudo_person_face_train": {"path": "datasets/pseudo_person_face.json", "classes": ["person", "face"]},
 }
-# The author's own, never published; what their names say they label.
+# Unpublished data sets of the author; the classes are those in their names.
 PRIVATE = {"bj": ["person"], "7f": ["person"], "face_wider_mafa_bj": ["face"]}
-# How many pictures there are in some that detectron2 knows by name
+# Number of pictures of some data sets that detectron2 knows by name
 PICTURES = {
     "coco_2014_minival": 5_000,
     "coco_2014_train": 82_783,
@@ -55,7 +55,7 @@ ORDER = ("person", "face", "car")  # as its class lists have them
 
 
 def data_entry(name: str) -> dict[str, Any]:
-    """An entry of `data.train` or `data.val`; of a name that is not known, with a path to fill in."""
+    """Return an entry of `data.train` or `data.val`; for an unknown name, with a path to fill in."""
     known = DATASETS.get(name)
     if known is None:
         labels = PRIVATE.get(name.rpartition("_")[0])
@@ -67,7 +67,7 @@ def data_entry(name: str) -> dict[str, Any]:
 
 
 def class_names(whole: Mapping[str, Any]) -> list[str]:
-    """The classes of a configuration whose data sets name some; none where one of them has all of COCO's."""
+    """Return the classes of a configuration from its data sets; an empty list if one has all classes of COCO."""
     entries = [data_entry(name) for name in (*named(whole, "TRAIN"), *named(whole, "TEST"))]
     labelled = [entry.get("classes", []) for entry in entries]
     found = {name for names in labelled for name in (names.values() if isinstance(names, dict) else names)}
@@ -76,6 +76,6 @@ def class_names(whole: Mapping[str, Any]) -> list[str]:
 
 
 def named(whole: Mapping[str, Any], part: str) -> list[str]:
-    """The names of one part."""
+    """Return the names of the data sets of a part."""
     names = whole.get(f"DATASETS.{part}", [])
     return names if isinstance(names, list) else [names]

@@ -1,4 +1,4 @@
-"""What a file is that holds no weights of torch: by its first bytes, in words, with what to do."""
+"""Identify files that are not checkpoints of torch by their first bytes, for messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-HEAD = 1 << 16  # bytes that are looked at
+HEAD = 1 << 16  # number of first bytes that are looked at
 TORCH_PICKLE = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # what torch's files before zip begin with, a number of its own
 PICKLES = (b"\x80", b"(dp", b"(lp", b"}q\x00", b"]q\x00")  # by protocol 2 and later; a mapping or list by earlier ones
 UNPACK = "unpack it and give the checkpoint in it"
@@ -31,7 +31,8 @@ class Foreign(NamedTuple):
     """A file of another kind.
 
     Attributes:
-        what: it is. todo: with it.
+        what: its kind.
+        todo: advice.
     """
 
     what: str
@@ -39,10 +40,10 @@ class Foreign(NamedTuple):
 
 
 def foreign(path: Path) -> Foreign | None:
-    """What a file is, where it is known and no checkpoint of torch or safetensors.
+    """Identify a file that is not a checkpoint of torch or safetensors; return None if it is unknown.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -65,14 +66,14 @@ def foreign(path: Path) -> Foreign | None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: with the length of a header, and the header."""
+    """Return whether a file starts like safetensors: with the length of a header, and the header."""
     with path.open("rb") as file:
         length, start = int.from_bytes(file.read(8), "little"), file.read(1)
     return start == b"{" and length + 8 <= path.stat().st_size
 
 
 def of_zip(path: Path) -> Foreign | None:
-    """torch's own files are zip archives too, and so are programs of TorchScript."""
+    """Identify a zip archive. torch's own files are zip archives too, and so are TorchScript programs."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -88,7 +89,7 @@ def of_zip(path: Path) -> Foreign | None:
 
 
 def of_pickle(head: bytes) -> Foreign | None:
-    """Detectron's and detectron2's model zoos are pickles of NumPy arrays."""
+    """Identify pickles of NumPy arrays, as in the model zoos of Detectron and detectron2."""
     if b"__author__" in head or b"matching_heuristics" in head or b"blobs" in head:
         return Foreign("a pickle of the model zoo of Detectron or detectron2, arrays of NumPy", SAVE)
     if b"numpy" in head and b"torch" not in head:
@@ -97,7 +98,7 @@ def of_pickle(head: bytes) -> Foreign | None:
 
 
 def of_protobuf(path: Path, head: bytes) -> Foreign | None:
-    """An ONNX model begins with its version, then the producer or another of its fields."""
+    """Identify an ONNX model, which starts with its version, followed by the producer or another field."""
     if head[:2] == b"\x08\x01":
         return Foreign("a model of TensorFlow", SAVE)
     begins = (
@@ -112,7 +113,7 @@ def of_protobuf(path: Path, head: bytes) -> Foreign | None:
 
 
 def of_text(head: bytes) -> Foreign | None:
-    """A page, a pointer or other text, often in the place of what was to be downloaded."""
+    """Identify a web page, a Git LFS pointer or another text, often the result of a failed download."""
     try:
         text = head[:1024].decode("utf-8-sig", errors="strict" if len(head) < 1024 else "ignore").strip()
     except UnicodeDecodeError:
@@ -129,7 +130,7 @@ def of_text(head: bytes) -> Foreign | None:
 
 
 def in_place_of(text: str) -> Foreign | None:
-    """What often lies where any file was to be downloaded, by its beginning."""
+    """Identify, by its beginning, what a failed download often leaves."""
     folded = text[:1024].strip().casefold()
     if folded.startswith("<!doctype html") or "<html" in folded:
         return Foreign("an HTML page, as a browser saves it in place of a file", "download the file itself")

@@ -1,4 +1,4 @@
-"""Each key of a centerX YAML: its default there, and what it is here."""
+"""The keys of a centerX YAML file: their defaults there, and their counterparts here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from centerx.errors import InputError
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.interop.data_names import class_names, data_entry, named
 
-Flat = Mapping[str, Any]  # dotted key of theirs -> value
+Flat = Mapping[str, Any]  # dotted key of the other code base -> value
 
 
 class Outcome(NamedTuple):
-    """What became of a key.
+    """Outcome of a key.
 
     Attributes:
-        ours: our keys with their values; none where it is dropped, or goes into those of another key.
-        why: it is dropped, or what is said otherwise.
-        into: our keys that another key sets with its help.
+        ours: our keys with their values; empty if the key is dropped or is a part of another key.
+        why: reason why it is dropped, or a remark.
+        into: our key that another key sets with the help of this one.
     """
 
     ours: dict[str, Any]
@@ -31,12 +31,12 @@ Rule = Callable[[Any, Flat], Outcome]  # its value, the whole configuration
 
 
 class Dialect(NamedTuple):
-    """What one code base means by the keys.
+    """The meaning of keys in one code base.
 
     Attributes:
-        name: of the code base.
-        defaults: what counts where a file is silent.
-        rules: of each key.
+        name: name of the code base.
+        defaults: values of keys that a file does not set.
+        rules: conversion of each key.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Dialect(NamedTuple):
     rules: dict[str, Rule]
 
 
-# What counts where a file is silent, of the keys that its programs read: centerX's configs/config.py, and detectron2
+# Defaults of the keys that its programs read: centerX's configs/config.py, and detectron2
 # 0.2.1's config/defaults.py for SOLVER, INPUT, DATALOADER and TEST.
 DEFAULTS: dict[str, Any] = {
     "DATALOADER.NUM_WORKERS": 4,
@@ -123,7 +123,7 @@ DEFAULTS: dict[str, Any] = {
     "TEST.EVAL_PERIOD": 0,
 }
 
-# What its code does whatever a file says, where our default is another.
+# Fixed behaviour of its code that differs from our defaults.
 BY_ITS_CODE = {
     "loss.reach": 0,
     "augment.scale": [1.0, 1.0],
@@ -141,7 +141,7 @@ IMGAUG: list[dict[str, dict[str, Any]]] = [
     {"ColorJitter": {"contrast": [0.75, 1.5]}},
     {"ColorJitter": {"saturation": [0.7, 1.0]}},
 ]
-MANY_EPOCHS = 1000  # as many are hardly meant as such
+MANY_EPOCHS = 1000  # larger values probably count steps
 SHARE_OF_IMGAUG = 0.25  # of the pictures that a change of the set meets on average
 BACKBONES = ("build_resnet", "build_regnet", "build_torch_backbone")
 COCO_SIDE = 640  # pixels that no side of COCO's pictures exceeds
@@ -149,15 +149,15 @@ IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list, of one where there is no list."""
+    """Return a list; a single value becomes a list of one."""
     return value if isinstance(value, list) else [value]
 
 
 def outcome_of(key: str, whole: Flat, dialect: Dialect) -> Outcome:
-    """What becomes of a key of a configuration that holds all defaults of its dialect.
+    """Return the outcome of a key in a configuration that contains all defaults of its dialect.
 
     Raises:
-        InputError: its value, or that of a key beside it, is of another kind than there, or of another detector.
+        InputError: its value, or that of a related key, has an unexpected type or belongs to another detector.
     """
     rule = dialect.rules.get(key)
     if rule is None:
@@ -169,33 +169,33 @@ def outcome_of(key: str, whole: Flat, dialect: Dialect) -> Outcome:
 
 
 def keep(*ours: str) -> Rule:
-    """The value as it is."""
+    """Return a rule that keeps the value."""
     return lambda value, _: Outcome(dict.fromkeys(ours, value))
 
 
 def drop(why: str) -> Rule:
-    """For a reason."""
+    """Return a rule that drops the key for a reason."""
     return lambda *_: Outcome({}, why)
 
 
 def part_of(ours: str) -> Rule:
-    """Another key says it too."""
+    """Return a rule for a key that another key includes."""
     return lambda *_: Outcome({}, into=ours)
 
 
 def of_schedule(name: str, rule: Rule) -> Rule:
-    """Only where the schedule has it."""
+    """Return a rule that applies only with a certain schedule."""
     due = f"of {name} alone"
     return lambda value, c: rule(value, c) if c["SOLVER.LR_SCHEDULER_NAME"] == name else Outcome({}, due)
 
 
 def only(section: str, rule: Rule) -> Rule:
-    """Only where a section is enabled."""
+    """Return a rule that applies only if a section is enabled."""
     return lambda value, c: rule(value, c) if c[section] else Outcome({}, f"{section} is off")
 
 
 def same_as_ours(due: Any, otherwise: str) -> Rule:
-    """A value that ours always has."""
+    """Return a rule for a value that is fixed here."""
     return lambda value, _: Outcome({}, f"always {due} here" if value == due else otherwise)
 
 
@@ -237,7 +237,7 @@ def teacher_weights(term: str, c: Flat) -> list[float]:
 
 
 def shared_weight(weights: list[float]) -> float:
-    """That of all teachers, by which their own are told: the first that is not 0."""
+    """Return the weight that is written for all teachers: the first that is not 0."""
     return next((weight for weight in weights if weight), 0.0)
 
 

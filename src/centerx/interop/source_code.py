@@ -1,4 +1,4 @@
-"""What is known of a code base whose checkpoints can be converted, and what of the network in one of them."""
+"""Types that describe a code base whose checkpoints can be converted, and the network in a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 Shapes = Mapping[str, tuple[int, ...]]
-Names = tuple[tuple[str, str], ...]  # (pattern in our tensor names, what stands there), applied one after the other
+Names = tuple[tuple[str, str], ...]  # (pattern in our names, replacement in theirs), applied in order
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Network(NamedTuple):
-    """A network as found in a checkpoint.
+    """The network in a checkpoint.
 
     Attributes:
-        name: in the words of its origin.
-        model: the `model` section of a configuration, for ours of the same arithmetic.
-        names: of our tensors there.
-        unused: patterns of tensors there that its detections do not depend on.
-        biased: whether convolutions of its neck have a bias in front of a batch norm.
-        left: parts there that a detector has no use for, in words with what it means.
-        pixels: mean and deviation, where it is not trained with those of its origin.
+        name: its name in the code base.
+        model: section `model` of a configuration for the same network here.
+        names: patterns that turn our names of tensors into those of the checkpoint.
+        unused: patterns of tensors that do not affect detections.
+        biased: whether convolutions of the neck have a bias before a batch norm.
+        left: descriptions of parts that a detector does not need.
+        pixels: mean and standard deviation of pixels, if they are not those of the code base.
     """
 
     name: str
@@ -34,24 +34,25 @@ class Network(NamedTuple):
     pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def theirs(self, name: str) -> str:
-        """What our tensor is called there."""
+        """Return the name of one of our tensors in the checkpoint."""
         return translate(name, self.names)
 
     def ignores(self, name: str) -> bool:
-        """Whether their tensor has no use."""
+        """Return whether a tensor of the checkpoint is not needed."""
         return any(re.match(pattern, name) for pattern in self.unused)
 
 
 class SourceCode(NamedTuple):
-    """One code base.
+    """A code base.
 
     Attributes:
-        name: of it.
-        networks: what it can be asked for, in words.
-        recognise: from names and shapes of tensors to the network that they are of; None where it is not its own.
-        colour: `RGB` or `BGR`, the order of channels that it reads pictures in.
-        mean, std: of pixels in [0, 1], in that order.
-        resize: how it brings a picture to the network's input.
+        name: its name.
+        networks: its supported networks, for messages.
+        recognise: function from shapes of tensors by name to the network, or None if it is of another code base.
+        colour: order of channels of its pictures, `RGB` or `BGR`.
+        mean: mean of pixels in [0, 1], in that order.
+        std: standard deviation of pixels in [0, 1], in that order.
+        resize: how it resizes a picture to the network's input, in words.
     """
 
     name: str
@@ -64,17 +65,17 @@ class SourceCode(NamedTuple):
 
 
 def translate(name: str, names: Names) -> str:
-    """Rename by all patterns, in their order."""
+    """Apply all patterns to a name, in their order."""
     for pattern, replacement in names:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def has(shapes: Iterable[str], start: str) -> bool:
-    """Whether any tensor's name starts so."""
+    """Return whether the name of any tensor starts with `start`."""
     return any(name.startswith(start) for name in shapes)
 
 
 def rows(shapes: Shapes, name: str, default: int, axis: int = 0) -> int:
-    """The first side of a tensor, or another; the default where it is missing, so that it can be named later."""
+    """Return the size of a tensor along an axis; the default if it is missing, so that a later error names it."""
     return shapes[name][axis] if len(shapes.get(name, ())) > axis else default
