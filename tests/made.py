@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from centerx.data.dataset import Record
 from centerx.fields import OFFSET, SIZE
 from centerx.models import Branch
 from centerx.objects import join_objects, make_objects
@@ -37,3 +41,20 @@ def box_batch(
     supervised = annotated[..., None].expand(-1, -1, 2).clone()
     count = len(parts)
     return Batch(images, objects, supervised, [None] * count, list(range(count)), [])
+
+
+def make_record(
+    image: Path | str,
+    image_id: int | str,
+    boxes: Any,
+    labels: Any,
+    ignore: Any = None,
+    area: Any = None,
+    **more: Any,
+) -> Record:
+    """A record of boxes (N, 4); nothing is ignored, and areas are those of the boxes, unless they are given."""
+    rows = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    areas = (rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1]) if area is None else np.array(area, dtype=np.float64)
+    ignored = None if ignore is None else np.array(ignore, dtype=bool)
+    objects = make_objects(rows, np.array(labels, dtype=np.int64), ignored, {"area": areas})
+    return Record(Path(image), image_id, objects, **more)

@@ -17,32 +17,37 @@ PACKAGE = Path(centerx.__file__).parent
 
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
-SHARED = {"errors", "files", "types", "geometry", "contents", "levels", "images", "problems"}
+SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "detections", "tasks"}
+SHARED |= {"contents", "levels", "images", "problems"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "geometry": set(),
     "progress": set(),
-    "types": {"geometry"},
+    "fields": {"geometry"},
+    "objects": {"fields", "geometry"},
+    "types": {"geometry", "objects"},
+    "tasks": {"draw", "fields", "detections"},
+    "detections": set(),
     "contents": set(),
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
     "config": {"errors", "geometry", "levels", "problems"},
-    "draw": SHARED,
+    "draw": {"errors", "files"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,
     "models": SHARED,
     "decode": SHARED,
-    "losses": SHARED | {"decode"},
+    "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
     "evaluation": SHARED | {"data", "progress", "runtime"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "training": SHARED | {"files", "data", "draw", "targets", "losses", "detector", "evaluation"},
+    "training": SHARED | {"data", "draw", "targets", "losses", "models", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "training", "runtime", "build_model"},
@@ -64,7 +69,7 @@ MAY_IMPORT = {
         "build_model",
     }
     | {"interop", "serve", "__init__"},
-    "__init__": {"errors", "types", "runtime"},
+    "__init__": {"errors", "detections", "runtime"},
     "__main__": {"cli"},
 }
 

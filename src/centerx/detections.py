@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from centerx.geometry import Letterbox
-from centerx.types import RawDetections
-
-if TYPE_CHECKING:
-    from centerx.tasks import Task
-
-SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,28 +78,6 @@ class Detections:
             class_id=np.asarray(self.labels, dtype=int),
             data={"class_name": names},
         )
-
-
-def detections_of(
-    raw: RawDetections, letterboxes: Sequence[Letterbox], task: Task, class_names: tuple[str, ...] = ()
-) -> list[Detections]:
-    """Return what was found on each picture of a batch, in the picture's own pixels; what is no peak is left out.
-
-    Args:
-        raw: in NumPy.
-        letterboxes: how each picture lies in the input.
-        task: of the model.
-        class_names: of the model.
-    """
-    found = []
-    for row, letterbox in enumerate(letterboxes):
-        outputs = {name: letterbox.to_source(np.asarray(arrays[row])) for name, arrays in raw.values.items()}
-        others = {name: rows for name, rows in outputs.items() if name != "boxes"}
-        boxes = outputs["boxes"] if "boxes" in outputs else spanned_boxes(outputs[task.outputs[0]])
-        one = Detections(boxes, np.asarray(raw.scores[row]), np.asarray(raw.labels[row]), class_names, others)
-        one = one.above(SMALLEST_SCORE)
-        found.append(one.with_area() if task.has_area else one)
-    return found
 
 
 def spanned_boxes(points: np.ndarray) -> np.ndarray:

@@ -87,5 +87,9 @@ def assert_same_objects(first: Dataset, second: Dataset, tolerance: float) -> No
     assert sorted(record.image.name for record in first.records) == sorted(theirs)
     for one in first.records:
         other = theirs[one.image.name]
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=tolerance, rtol=0)
-        assert [first.class_names[i] for i in one.labels] == [second.class_names[i] for i in other.labels]
+        np.testing.assert_allclose(one.objects.boxes, other.objects.boxes, atol=tolerance, rtol=0)
+        names, others = (
+            [dataset.class_names[label] for label in record.objects.labels]
+            for dataset, record in ((first, one), (second, other))
+        )
+        assert names == others

@@ -11,6 +11,7 @@ from centerx.data.augment import ColourTransform, RandomAffine, RandomCrop, Shor
 from centerx.data.batch import TrainPictures, collate, to_batch  # noqa: E402
 from centerx.errors import InputError  # noqa: E402
 from centerx.geometry import PAD_VALUE, perspective_matrix, shift_matrix, transform_boxes  # noqa: E402
+from centerx.objects import make_objects  # noqa: E402
 from centerx.types import Sample  # noqa: E402
 
 MIDDLE_GREY = 128  # where a white object on black or on padding ends after interpolation
@@ -20,10 +21,12 @@ def make_sample(boxes=(), labels=None, ignore=None, image=None, image_hw=(80, 12
     rng = np.random.default_rng(0)
     return Sample(
         image=rng.integers(0, 256, (*image_hw, 3), dtype=np.uint8) if image is None else image,
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        labels=np.array([0] * len(boxes) if labels is None else labels, np.int64),
-        ignore=np.array([False] * len(boxes) if ignore is None else ignore, bool),
-        annotated=np.array(annotated),
+        objects=make_objects(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array([0] * len(boxes) if labels is None else labels, np.int64),
+            np.array([False] * len(boxes) if ignore is None else ignore, bool),
+        ),
+        supervised=np.repeat(np.array(annotated)[:, None], 2, axis=1),
         image_id=7,
     )
 
@@ -42,14 +45,16 @@ def seen_box(image: np.ndarray) -> np.ndarray | None:
 def check_types(sample: Sample, image_hw: tuple[int, int]) -> None:
     assert sample.image.shape == (*image_hw, 3)
     assert sample.image.dtype == np.uint8
-    assert sample.boxes.dtype == np.float32
-    assert sample.labels.dtype == np.int64
-    assert sample.ignore.dtype == sample.annotated.dtype == bool
-    assert sample.boxes.shape == (len(sample.labels), 4) == (len(sample.ignore), 4)
+    assert sample.objects.boxes.dtype == np.float32
+    assert sample.objects.labels.dtype == np.int64
+    assert sample.objects.ignore.dtype == sample.supervised[:, 0].dtype == bool
+    assert sample.objects.boxes.shape == (len(sample.objects.labels), 4) == (len(sample.objects.ignore), 4)
 
 
 def same(first: Sample, second: Sample) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    pairs = zip(first.objects[:4], second.objects[:4], strict=True)
+    others = (first.image, second.image), (first.supervised, second.supervised)
+    return first.image_id == second.image_id and all(np.array_equal(a, b) for a, b in (*pairs, *others))
 
 
 # Geometry
@@ -70,16 +75,16 @@ def test_flips_by_hand():
     sample = make_sample([(3, 5, 30, 22)])
     flipped = RandomAffine((80, 120), flip=1.0)(sample, np.random.default_rng(0))
     assert np.array_equal(flipped.image, sample.image[:, ::-1])
-    assert flipped.boxes.tolist() == [[90, 5, 117, 22]]
+    assert flipped.objects.boxes.tolist() == [[90, 5, 117, 22]]
     flipped = RandomAffine((80, 120), flip_vertical=1.0)(sample, np.random.default_rng(0))
     assert np.array_equal(flipped.image, sample.image[::-1])
-    assert flipped.boxes.tolist() == [[3, 58, 30, 75]]
+    assert flipped.objects.boxes.tolist() == [[3, 58, 30, 75]]
 
 
 def test_without_randomness_the_picture_fits_in_the_middle():
     white = make_sample([(0, 0, 50, 100)], image=np.full((100, 50, 3), 255, np.uint8))
     placed = RandomAffine((64, 64))(white, np.random.default_rng(0))
-    assert placed.boxes[0].tolist() == pytest.approx([16, 0, 48, 64])
+    assert placed.objects.boxes[0].tolist() == pytest.approx([16, 0, 48, 64])
     assert np.all(placed.image[:, 17:47] == 255)
     assert np.all(placed.image[:, :15] == PAD_VALUE)
     assert np.all(placed.image[:, 49:] == PAD_VALUE)
@@ -101,8 +106,8 @@ def test_a_box_follows_its_pixels(seed, output_hw, left, top, width, height, sca
     moved = affine(white_on_black([left, top, left + width, top + height]), np.random.default_rng(seed))
     check_types(moved, output_hw)
     seen = seen_box(moved.image)
-    if len(moved.boxes):
-        x1, y1, x2, y2 = moved.boxes[0].astype(float)
+    if len(moved.objects.boxes):
+        x1, y1, x2, y2 = moved.objects.boxes[0].astype(float)
         assert 0 <= x1 <= x2 <= output_hw[1]
         assert 0 <= y1 <= y2 <= output_hw[0]
         if min(x2 - x1, y2 - y1) >= 2:
@@ -118,10 +123,10 @@ def test_a_turned_object_stays_in_its_box(seed, scale):
     moved = affine(white_on_black([40, 20, 80, 60]), np.random.default_rng(seed))
     seen = seen_box(moved.image)
     assert seen is not None
-    assert np.all(seen[:2] >= moved.boxes[0, :2] - 1)
-    assert np.all(seen[2:] <= moved.boxes[0, 2:] + 1)
-    if moved.boxes[0].min() > 1 and np.all(moved.boxes[0, 2:] < [159, 127]):  # whole: tight as well
-        assert np.abs(seen - moved.boxes[0]).max() <= 1 + 1.5 * scale
+    assert np.all(seen[:2] >= moved.objects.boxes[0, :2] - 1)
+    assert np.all(seen[2:] <= moved.objects.boxes[0, 2:] + 1)
+    if moved.objects.boxes[0].min() > 1 and np.all(moved.objects.boxes[0, 2:] < [159, 127]):  # whole: tight as well
+        assert np.abs(seen - moved.objects.boxes[0]).max() <= 1 + 1.5 * scale
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -131,7 +136,7 @@ def test_a_bent_object_stays_in_its_box(seed, perspective):
     affine = RandomAffine((160, 240), scale=(0.7, 1.1), rotate=15, perspective=perspective, min_visible=0)
     moved = affine(sample, np.random.default_rng(seed))
     seen = seen_box(moved.image)
-    (box,) = moved.boxes
+    (box,) = moved.objects.boxes
     assert np.all(seen[:2] >= box[:2] - 1.5)
     assert np.all(seen[2:] <= box[2:] + 1.5)
     assert np.abs(seen - box).max() <= 0.1 * max(box[2:] - box[:2]) + 2  # tight: its corners are the object's own
@@ -189,11 +194,11 @@ def test_a_window_holds_the_centre_of_an_object_and_its_box_lies_on_its_pixels(s
     check_types(cut, (height, width))
     least = np.rint(np.array([80, 120]) * size)
     assert (height, width) == tuple(least) if not more else (height >= least[0] and width >= least[1])
-    assert len(cut.boxes) == 1
-    assert np.array_equal(seen_box(cut.image), cut.boxes[0])
+    assert len(cut.objects.boxes) == 1
+    assert np.array_equal(seen_box(cut.image), cut.objects.boxes[0])
     # the centre is inside: at least a quarter of the object is, unless the window is smaller than that
-    assert cut.boxes[0, 2] - cut.boxes[0, 0] >= min(15, width)
-    assert cut.boxes[0, 3] - cut.boxes[0, 1] >= min(10, height)
+    assert cut.objects.boxes[0, 2] - cut.objects.boxes[0, 0] >= min(15, width)
+    assert cut.objects.boxes[0, 3] - cut.objects.boxes[0, 1] >= min(10, height)
 
 
 def test_a_window_of_a_picture_without_objects_or_with_ignored_ones_lies_anywhere():
@@ -201,15 +206,15 @@ def test_a_window_of_a_picture_without_objects_or_with_ignored_ones_lies_anywher
         cuts = [RandomCrop((0.5, 0.25))(sample, np.random.default_rng(seed)) for seed in range(30)]
         assert {cut.image.shape for cut in cuts} == {(40, 30, 3)}
         assert len({cut.image.tobytes() for cut in cuts}) > 20
-        assert any(len(cut.boxes) == 0 for cut in cuts)
+        assert any(len(cut.objects.boxes) == 0 for cut in cuts)
 
 
 def test_the_whole_window_is_the_picture_and_every_object_is_chosen():
     sample = make_sample([(3, 5, 30, 22), (90, 60, 118, 79)], labels=[0, 1])
     assert same(RandomCrop((1.0, 1.0))(sample, np.random.default_rng(0)), sample)
     cuts = [RandomCrop((0.5, 0.5))(sample, np.random.default_rng(seed)) for seed in range(20)]
-    assert all(len(cut.labels) for cut in cuts)
-    assert {label for cut in cuts for label in cut.labels} == {0, 1}
+    assert all(len(cut.objects.labels) for cut in cuts)
+    assert {label for cut in cuts for label in cut.objects.labels} == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +246,7 @@ def test_boxes_of_a_scaled_window_lie_on_their_pixels_and_the_rest_is_padding(se
     height, width = moved.image.shape[:2]
     assert height % 32 == width % 32 == 0
     check_types(moved, (height, width))
-    assert np.abs(seen_box(np.where(moved.image == PAD_VALUE, 0, moved.image)) - moved.boxes[0]).max() <= 2
+    assert np.abs(seen_box(np.where(moved.image == PAD_VALUE, 0, moved.image)) - moved.objects.boxes[0]).max() <= 2
     shown = {(50, 75): (64, 96), (80, 120): (96, 128)}  # a window of 60 x 90; the longer side's 120 cuts 90 to 80
     frame = next(frame for frame, padded in shown.items() if padded == (height, width))
     assert np.all(moved.image[frame[0] :] == PAD_VALUE)
@@ -254,13 +259,13 @@ def test_pictures_of_different_sizes_are_padded_to_the_largest_and_boxes_stay():
     batch = collate([to_batch(part, None, []) for part in parts])
     assert batch.images.shape == (3, 3, 96, 96)
     assert batch.images.permute(0, 2, 3, 1).is_contiguous()
-    for image, boxes, part in zip(batch.images, batch.boxes, parts, strict=True):
+    for image, boxes, part in zip(batch.images, batch.objects.boxes, parts, strict=True):
         height, width = part.image.shape[:2]
         pixels = image.permute(1, 2, 0).numpy()
         assert np.array_equal(pixels[:height, :width], part.image)
         assert np.all(pixels[height:] == PAD_VALUE)
         assert np.all(pixels[:, width:] == PAD_VALUE)
-        assert np.array_equal(boxes.numpy(), part.boxes)
+        assert np.array_equal(boxes.numpy(), part.objects.boxes)
 
 
 # Fates
@@ -275,10 +280,10 @@ def test_the_fate_of_cut_objects():
     ]
     sample = make_sample(boxes, labels=[0, 1, 0, 1], ignore=[False, False, False, True])
     moved = warp_sample(sample, shift_matrix(-75, 0), (80, 120), min_visible=0.3)
-    assert moved.boxes.tolist() == [[0, 10, 15, 30], [0, 10, 5, 30], [5, 40, 25, 60]]
-    assert moved.labels.tolist() == [0, 1, 1]
-    assert moved.ignore.tolist() == [False, True, True]
-    assert moved.annotated.tolist() == [True, True]
+    assert moved.objects.boxes.tolist() == [[0, 10, 15, 30], [0, 10, 5, 30], [5, 40, 25, 60]]
+    assert moved.objects.labels.tolist() == [0, 1, 1]
+    assert moved.objects.ignore.tolist() == [False, True, True]
+    assert moved.supervised[:, 0].tolist() == [True, True]
     assert moved.image_id == 7
 
 
@@ -286,8 +291,8 @@ def test_the_fate_of_cut_objects():
 def test_min_visible_is_a_share_of_the_area(min_visible, ignored):
     sample = make_sample([(60, 60, 80, 80)])  # half of the width and half of the height stay
     moved = warp_sample(sample, shift_matrix(-70, -70), (80, 120), min_visible)
-    assert moved.boxes.tolist() == [[0, 0, 10, 10]]
-    assert moved.ignore.tolist() == [ignored]
+    assert moved.objects.boxes.tolist() == [[0, 0, 10, 10]]
+    assert moved.objects.ignore.tolist() == [ignored]
 
 
 def test_pictures_without_objects():
@@ -321,7 +326,7 @@ def test_mosaic_boxes_lie_on_their_pixels(seed):
     check_types(joined, (80, 120))
     for label in range(4):
         y, x = np.nonzero(joined.image[:, :, 0] == 60 * (label + 1))
-        boxes = joined.boxes[joined.labels == label]
+        boxes = joined.objects.boxes[joined.objects.labels == label]
         assert len(boxes) == (len(x) > 0)
         if len(boxes):
             assert boxes[0].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
@@ -338,12 +343,12 @@ def test_mosaic_uses_all_four_pictures():
 def test_mosaic_trusts_only_what_all_four_annotate():
     rows = [(True, True, True), (True, True, False), (True, False, True), (True, True, True)]
     joined = mosaic([make_sample(annotated=row) for row in rows], np.random.default_rng(0))
-    assert joined.annotated.tolist() == [True, False, False]
+    assert joined.supervised[:, 0].tolist() == [True, False, False]
 
 
 def test_mosaic_keeps_ignored_objects_ignored():
     sample = make_sample([(0, 0, 120, 80)], ignore=[True])
-    assert mosaic([sample] * 4, np.random.default_rng(0)).ignore.tolist() == [True] * 4
+    assert mosaic([sample] * 4, np.random.default_rng(0)).objects.ignore.tolist() == [True] * 4
 
 
 # Colour
@@ -451,7 +456,7 @@ def test_windows_and_scales_depend_on_the_key_alone():
 
 
 def contents(batch) -> list[np.ndarray]:
-    return [t.numpy() for t in (batch.images, *batch.boxes, *batch.labels, *batch.ignore, batch.annotated)]
+    return [each.numpy() for each in (batch.images, *batch.objects[:4], batch.supervised)]
 
 
 def test_the_same_key_gives_the_same_sample_whatever_came_before():

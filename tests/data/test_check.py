@@ -22,15 +22,13 @@ from centerx.data.read import read_dataset
 from centerx.errors import InputError
 from centerx.problems import Kind
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_voc
+from tests.made import make_record
 
 
 def record(
     boxes: list[list[float]], labels: list[int], hw: tuple[int, int] | None = (30, 40), **more: object
 ) -> Record:
-    n = len(boxes)
-    arrays = np.array(boxes, dtype=float).reshape(n, 4), np.array(labels, dtype=np.int64)
-    made = Record(Path("a.png"), 1, *arrays, np.zeros(n, dtype=bool), np.ones(n), hw)
-    return made._replace(**more)
+    return make_record("a.png", 1, boxes, labels, area=[1] * len(boxes), declared_hw=hw, **more)
 
 
 def kinds(problems: object) -> list[Kind]:

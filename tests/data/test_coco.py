@@ -330,7 +330,7 @@ def test_lvis_says_of_each_picture_which_classes_it_labels(tmp_path: Path) -> No
     assert [record.objects.labels.tolist() for record in dataset.records] == [[1], [0]]
     assert [(problem.kind, problem.times) for problem in dataset.problems] == [(Kind.NOT_EXHAUSTIVE, 1)]
     ours = SampleSource([dataset], ("owl", "cow", "fox", "cat", "dog"))
-    assert [entry.annotated.tolist() for entry in ours.entries] == [
+    assert [entry.supervised[:, 0].tolist() for entry in ours.entries] == [
         [False, True, False, False, True],
         [False, False, False, True, False],
     ]

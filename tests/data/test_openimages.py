@@ -71,10 +71,10 @@ def test_boxes_are_in_pixels_classes_have_names_and_groups_are_ignored(tmp_path:
     assert dataset.problems == []
     first, second = dataset.records
     assert (first.image, first.image_id) == (tmp_path / "images" / "a.jpg", "a")
-    np.testing.assert_allclose(first.boxes, [[10, 3, 20, 12], [0, 0, 40, 30]])
-    assert first.labels.tolist() == [1, 0]
-    assert first.ignore.tolist() == [False, True]
-    np.testing.assert_allclose(second.boxes, [[20, 15, 30, 30]])
+    np.testing.assert_allclose(first.objects.boxes, [[10, 3, 20, 12], [0, 0, 40, 30]])
+    assert first.objects.labels.tolist() == [1, 0]
+    assert first.objects.ignore.tolist() == [False, True]
+    np.testing.assert_allclose(second.objects.boxes, [[20, 15, 30, 30]])
 
 
 def test_a_picture_labels_the_classes_with_boxes_and_those_that_people_found_absent(tmp_path: Path) -> None:

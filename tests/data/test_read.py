@@ -76,12 +76,12 @@ def test_only_the_named_classes_are_read_and_count_as_labelled(shared_data: Path
     assert some.category_ids == (whole.category_ids[2], whole.category_ids[0])
     assert len(some.records) == len(whole.records), "pictures without these classes stay"
     for one, other in zip(some.records, whole.records, strict=True):
-        keep = other.labels != whole.class_names.index("RBC")
-        assert np.array_equal(one.boxes, other.boxes[keep])
-        names = [whole.class_names[label] for label in other.labels[keep]]
-        assert [some.class_names[label] for label in one.labels] == names
+        keep = other.objects.labels != whole.class_names.index("RBC")
+        assert np.array_equal(one.objects.boxes, other.objects.boxes[keep])
+        names = [whole.class_names[label] for label in other.objects.labels[keep]]
+        assert [some.class_names[label] for label in one.objects.labels] == names
     entry = SampleSource([some], ("Platelets", "RBC", "WBC")).entries[0]
-    assert entry.annotated.tolist() == [True, False, True]
+    assert entry.supervised[:, 0].tolist() == [True, False, True]
 
 
 def test_a_complete_data_set_has_nothing_of_the_classes_it_lacks(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_complete_data_set_has_nothing_of_the_classes_it_lacks(tmp_path: Path)
     for complete in (False, True):
         (dataset,) = build_datasets([DataEntry(path=str(file), complete=complete)])
         (entry,) = SampleSource([dataset], ("ox", "yak")).entries
-        assert entry.annotated.tolist() == [complete, True]
+        assert entry.supervised[:, 0].tolist() == [complete, True]
 
 
 def test_pictures_that_show_none_of_the_classes_are_left_out_on_request(tmp_path: Path) -> None:

@@ -19,16 +19,15 @@ from centerx.data.write import WRITERS, coco_tree, write_voc, write_yolo
 from centerx.errors import InputError
 from centerx.problems import Kind
 from tests.data.handmade import actions_of, assert_same_objects, coco_image, write_coco, write_picture
+from tests.made import make_record
 
 WIDTH, HEIGHT = 40, 30
 TOLERANCE = {"coco": 1e-9, "voc": 0, "yolo": 1e-6}  # pixels; YOLO's figures have eight decimals
 
 
 def record_of(image: Path, image_id: int | str, objects: list[tuple[Any, int, bool]]) -> Record:
-    boxes = np.array([box for box, _, _ in objects], dtype=np.float64).reshape(-1, 4)
-    labels = np.array([label for _, label, _ in objects], dtype=np.int64)
-    ignore = np.array([ignored for _, _, ignored in objects], dtype=bool)
-    return Record(image, image_id, boxes, labels, ignore, (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    boxes, labels, ignore = zip(*objects, strict=True) if objects else ((), (), ())
+    return make_record(image, image_id, boxes, labels, ignore)
 
 
 def dataset_of(folder: Path, *objects: list[tuple[Any, int, bool]], names: tuple[str, ...] = ("ox", "cat")) -> Dataset:
@@ -118,7 +117,7 @@ def test_pictures_of_equal_names_keep_their_own_pixels_and_boxes(tmp_path: Path)
     for to, write in WRITERS.items():
         write(dataset, tmp_path / to, "train")
         back = read_dataset(tmp_path / to)
-        found = {int(np.asarray(Image.open(r.image))[0, 0]): r.boxes[:, 2].tolist() for r in back.records}
+        found = {int(np.asarray(Image.open(r.image))[0, 0]): r.objects.boxes[:, 2].tolist() for r in back.records}
         assert found.keys() == set(greys)
         for grey, right in found.items():
             assert right == pytest.approx([grey / 2])

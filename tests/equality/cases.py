@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-STEPS = 20  # of the painted scenes in batches of four: one epoch
+STEPS = 20  # of the synthetic_images scenes in batches of four: one epoch
 SMALL = ("model.backbone=test_efficientnet", "model.neck.channels=8", "model.head_channels=8")
 COMMON = (
     "data.train=[scenes/all/train.json]", "data.val=[]", "data.input_size=96", "data.workers=0", "classes=null",

@@ -30,14 +30,14 @@ from centerx.build_model import build_detector, model_info
 from centerx.cli.main import app
 from centerx.config import load_config
 from centerx.data.digits import write_digit_scenes
-from centerx.export import Request, export_model
-from centerx.export.parity import painted
+from centerx.exporting import ExportOptions, export_model
+from centerx.exporting.parity import synthetic_images
 from centerx.runtime import open_session
 from tests.equality.cases import CASES, STEPS, Case
 
 BEFORE = Path(__file__).with_name("before")
 STORED = Path(__file__).with_name("trace.json")
-IDLE = {"Evaluation", "KeepModels", "ModelCheckpoint", "RunRecord", "TrainProgress"}  # change no loss, write much
+IDLE = {"Evaluation", "SaveModels", "ModelCheckpoint", "RunLogger", "TrainProgress"}  # change no loss, write much
 OTHER_HW = (64, 128)  # of pictures for files that take any size
 FIRST = 3  # steps that are compared on another machine
 GROWTH, AT_LAST = 6.0, 1e-2  # of differences by rounding: from step to step, and the most
@@ -45,7 +45,7 @@ TIES = 3e-2  # of losses on another machine, where rounding decides which of two
 BOX, SCORE = 1e-3, 1e-5  # pixels and scores by which detections may differ; a hundredfold on another machine
 GRAPHS = ("nano", "r18")
 REQUESTS = {
-    f"{outputs}{', any size' if any_size else ''}": Request(outputs, any_size=any_size)
+    f"{outputs}{', any size' if any_size else ''}": ExportOptions(outputs, any_size=any_size)
     for outputs in ("detections", "maps")
     for any_size in (False, True)
 }
@@ -130,11 +130,11 @@ def resume(folder: Path) -> Trace:
 
 
 def detect(path: Path) -> dict[str, Rows]:
-    """What a model file finds on painted pictures, by their size."""
+    """What a model file finds on synthetic_images pictures, by their size."""
     with one_thread():
         session = open_session(path)
         sizes = [session.info.input_hw, *([OTHER_HW] if session.any_size else [])]
-        return {f"{height}x{width}": rows(session(painted(2, (height, width)))) for height, width in sizes}
+        return {f"{height}x{width}": rows(session(synthetic_images(2, (height, width)))) for height, width in sizes}
 
 
 def rows(found: Any) -> Rows:

@@ -36,6 +36,7 @@ from tests.interop.handmade import (
     resdcn,
     timm_backbone,
 )
+from tests.made import every_map
 
 NAMES = ["a", "b", "c"]
 REDDISH = torch.tensor([1, 0.5, 0.1]).view(1, 3, 1, 1)
@@ -52,7 +53,7 @@ def written(state: State, path: Path, **options: object) -> Path:
 
 def maps(path: Path, images: Tensor = IMAGES) -> list[Tensor]:
     with torch.inference_mode():
-        return list(load_detector(path)[0].model(images))
+        return every_map(load_detector(path)[0].model(images))
 
 
 def assert_close(ours: Tensor, theirs: Tensor) -> None:

@@ -7,6 +7,8 @@ from torch import nn
 
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaUpNeck
 from centerx.models.deform import DeformConv
+from centerx.tasks import BOXES
+from tests.made import every_map
 
 
 @pytest.mark.parametrize(("modulated", "share"), [(False, 1.0), (True, 0.5)])
@@ -48,7 +50,7 @@ def test_networks_with_them_learn(neck: str, conv: str) -> None:
     backbone = Backbone("dla34" if neck == "dla_up" else "resnet18")
     body: DlaUpNeck | DeconvNeck
     body = DlaUpNeck(backbone.channels, conv) if neck == "dla_up" else DeconvNeck(backbone.channels, (16, 12, 8), conv)
-    model = CenterNet(backbone, body, CenterHead(body.out_channels, 2, 8))
+    model = CenterNet(backbone, body, CenterHead(body.out_channels, 2, 8, BOXES.branches), BOXES)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
     losses = []
@@ -56,7 +58,7 @@ def test_networks_with_them_learn(neck: str, conv: str) -> None:
         optimizer.zero_grad()
         out = model(images)
         assert out.heatmap.shape == (2, 2, 16, 24)
-        loss = sum((each - 1).square().mean() for each in out)
+        loss = sum((each - 1).square().mean() for each in every_map(out))
         loss.backward()
         assert [key for key, parameter in model.named_parameters() if parameter.grad is None] == []
         optimizer.step()

@@ -10,6 +10,8 @@ from centerx.config.schema import NeckConfig
 from centerx.errors import InputError
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, FpnNeck, NoNeck
 from centerx.models.neck import Neck, bilinear_init, depthwise_up
+from centerx.tasks import BOXES
+from tests.made import every_map
 
 
 @pytest.mark.parametrize("name", ["resnet18", "regnetx_002", "mobilenetv3_small_100", "convnext_atto", "dla34"])
@@ -22,9 +24,9 @@ def test_maps_are_a_quarter_of_any_input(name: str, neck: str) -> None:
         "deconv alone": partial(DeconvNeck, channels=(32, 24, 16), conv="none"),
         "dla_concat": DlaConcatNeck,
     }[neck](backbone.channels)
-    model = CenterNet(backbone, body, CenterHead(body.out_channels, 5, 8))
+    model = CenterNet(backbone, body, CenterHead(body.out_channels, 5, 8, BOXES.branches), BOXES)
     out = model(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
-    assert [tuple(each.shape) for each in out] == [(2, 5, 16, 24), (2, 2, 16, 24), (2, 2, 16, 24)]
+    assert [tuple(each.shape) for each in every_map(out)] == [(2, 5, 16, 24), (2, 2, 16, 24), (2, 2, 16, 24)]
 
 
 @pytest.mark.parametrize(
@@ -44,8 +46,9 @@ def test_every_parameter_gets_a_gradient() -> None:
     """Data parallel training hangs or fails on parameters without one."""
     for name in ("resnet18", "regnetx_002", "mobilenetv3_small_100"):
         backbone = Backbone(name)
-        model = CenterNet(backbone, FpnNeck(backbone.channels, 16), CenterHead(16, 2, 8))
-        sum(each.square().sum() for each in model(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))).backward()
+        model = CenterNet(backbone, FpnNeck(backbone.channels, 16), CenterHead(16, 2, 8, BOXES.branches), BOXES)
+        images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+        sum(each.square().sum() for each in every_map(model(images))).backward()
         assert [key for key, p in model.named_parameters() if p.grad is None] == []
 
 
@@ -59,7 +62,7 @@ def test_pixels_are_normalised_inside() -> None:
 
 
 def test_an_untrained_heatmap_expects_objects_at_a_tenth() -> None:
-    heatmap = CenterHead(16, 3, 8)(torch.randn(1, 16, 8, 8)).heatmap.sigmoid()
+    heatmap = CenterHead(16, 3, 8, BOXES.branches)(torch.randn(1, 16, 8, 8)).heatmap.sigmoid()
     torch.testing.assert_close(heatmap, torch.full_like(heatmap, 0.1), atol=0.01, rtol=0)
 
 

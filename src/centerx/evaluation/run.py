@@ -8,9 +8,10 @@ from importlib import import_module
 import numpy as np
 
 from centerx.data.source import SampleSource
-from centerx.detections import Detections, detections_of
+from centerx.detections import Detections
 from centerx.evaluation.coco import Metrics
 from centerx.geometry import placed_sizes
+from centerx.runtime.outputs import detections_of
 from centerx.tasks import Task
 from centerx.types import Batch, RawDetections
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from centerx.detections import SMALLEST_SCORE, Detections, spanned_boxes
+from centerx.detections import Detections, spanned_boxes
 from centerx.detector import Detector, to_numpy
 from centerx.runtime import open_session
+from centerx.runtime.outputs import SMALLEST_SCORE
 from centerx.tasks import TASKS, Task
 from centerx.types import RawDetections
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from centerx.detections import Detections, spanned_boxes
 from centerx.fields import OFFSET
+from centerx.geometry import Letterbox
 from centerx.runtime.info import ModelInfo
 from centerx.tasks import TASKS, ArrayFunctions, Task
 from centerx.types import RawDetections
+
+SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 
 
 def detection_outputs(task: Task) -> tuple[str, ...]:
@@ -41,6 +45,28 @@ def read_outputs(
     if "heatmap" in outputs:
         return detections_from_maps(outputs, task, info.stride, info.top_k, picture_hw)
     return RawDetections({name: outputs[name] for name in task.outputs}, outputs["scores"], outputs["labels"])
+
+
+def detections_of(
+    raw: RawDetections, letterboxes: Sequence[Letterbox], task: Task, class_names: tuple[str, ...] = ()
+) -> list[Detections]:
+    """Return what was found on each picture of a batch, in the picture's own pixels; what is no peak is left out.
+
+    Args:
+        raw: in NumPy.
+        letterboxes: how each picture lies in the input.
+        task: of the model.
+        class_names: of the model.
+    """
+    found = []
+    for row, letterbox in enumerate(letterboxes):
+        outputs = {name: letterbox.to_source(np.asarray(arrays[row])) for name, arrays in raw.values.items()}
+        others = {name: rows for name, rows in outputs.items() if name != "boxes"}
+        boxes = outputs["boxes"] if "boxes" in outputs else spanned_boxes(outputs[task.outputs[0]])
+        one = Detections(boxes, np.asarray(raw.scores[row]), np.asarray(raw.labels[row]), class_names, others)
+        one = one.above(SMALLEST_SCORE)
+        found.append(one.with_area() if task.has_area else one)
+    return found
 
 
 def detections_from_maps(
