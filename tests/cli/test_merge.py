@@ -19,7 +19,7 @@ from centerx.evaluation import Metrics
 from centerx.evaluation.table import metrics_table
 from centerx.runtime.info import ModelInfo
 from centerx.types import Detections
-from tests.train.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
+from tests.training.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
 SMALL = ["data.input_size=96", "data.workers=0", "train.batch_size=8", "train.epochs=1"]
