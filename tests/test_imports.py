@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"errors", "levels", "problems"},
+    "config": {"errors", "files", "levels", "problems"},
     "draw": SHARED,
     "runtime": SHARED,
     "data": SHARED | {"progress"},
