@@ -49,22 +49,12 @@ MAY_IMPORT = {
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teaching"},
+    "api": SHARED
+    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"},
     "cli": SHARED
-    | {
-        "config",
-        "data",
-        "draw",
-        "progress",
-        "runtime",
-        "bench",
-        "evaluation",
-        "exporting",
-        "training",
-        "build",
-        "build_model",
-    }
-    | {"interop", "serve", "__init__"},
-    "__init__": {"errors", "types", "runtime"},
+    | {"config", "data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build"}
+    | {"build_model", "interop", "serve", "api", "__init__"},
+    "__init__": {"errors", "types", "runtime", "api"},
     "__main__": {"cli"},
 }
 

@@ -31,6 +31,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def show_work(context: typer.Context) -> None:
+    """Print what the library logs, and show progress, while a command runs."""
+    context.with_resource(printed_log())
+    context.with_resource(shown_on(Terminal()))
+
+
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("merge", cls=merge.ListOptions)(merge.merge)
