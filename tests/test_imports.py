@@ -52,8 +52,8 @@ MAY_IMPORT = {
     "api": SHARED
     | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"},
     "cli": SHARED
-    | {"config", "data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build"}
-    | {"build_model", "interop", "serve", "api", "__init__"},
+    | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
+    | {"interop", "serve", "api", "__init__"},
     "__init__": {"errors", "types", "runtime", "api"},
     "__main__": {"cli"},
 }
