@@ -41,7 +41,7 @@ WRITTEN_BY_COMMANDS = {"predict": {"out", "json_file"}, "eval": {"json_file"}}  
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """No function prints; what it has to say goes to the log."""
+    """No function prints; what it has to say goes to the log. Tests that run commands as well are not checked."""
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         yield
     assert (out.getvalue(), err.getvalue()) == ("", "")
@@ -312,6 +312,13 @@ def test_label_counts_what_it_writes(
     assert out.endswith(f"{len(annotations)} boxes on 3 pictures\n")
     with pytest.raises(InputError, match="not of this command's making"):
         centerx.label(onnx_file, labelled.parent, labelled)
+
+
+def test_what_needs_no_training_is_quiet(model_file: Path, labelled: Path, tmp_path: Path) -> None:
+    (file,) = centerx.export(model_file, "tensorrt", out=tmp_path, data=labelled)
+    centerx.evaluate(file.path, labelled)
+    assert list(centerx.predict(file.path, labelled.parent))
+    centerx.label(file.path, labelled.parent, tmp_path / "labels.json", val=labelled)  # `quiet` looks
 
 
 @pytest.mark.parametrize("command", COMMANDS)
