@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import csv
 import inspect
-import io
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +38,10 @@ WRITTEN_BY_COMMANDS = {"predict": {"out", "json_file"}, "eval": {"json_file"}}  
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """No function prints; what it has to say goes to the log. Tests that run commands as well are not checked."""
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        yield
-    assert (out.getvalue(), err.getvalue()) == ("", "")
+def quiet(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """No function prints; what it has to say goes to the log. What runs before a command of a test is not checked."""
+    yield
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="module")
