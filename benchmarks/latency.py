@@ -61,7 +61,7 @@ def main() -> None:
         writer = csv.writer(file)
         writer.writerow(["preset", "precision", *Timing._fields[1:]])
         writer.writerows([preset, precision, *timing[1:]] for preset, precision, timing in timed)
-    tell(timed)
+    log_problems(timed)
     for figure, value in beside:
         print(f"{figure}: {value:.2f}")
 
@@ -114,7 +114,7 @@ def around(preset: str, side: int, folder: Path, runs: int) -> list[tuple[str, f
     ]
 
 
-def tell(timed: list[tuple[str, str, Timing]]) -> None:
+def log_problems(timed: list[tuple[str, str, Timing]]) -> None:
     """Print milliseconds a call as a Markdown table."""
     columns = list(dict.fromkeys((timing.backend, precision) for _, precision, timing in timed))
     print("| preset, size, batch | " + " | ".join(f"{backend} {precision}" for backend, precision in columns) + " |")

@@ -76,8 +76,8 @@ def main() -> None:
 
 def trained(folder: Path) -> Path:
     """`bccd_nano`, trained here unless it was."""
+    from centerx.api.train import fit
     from centerx.build import build_run
-    from centerx.cli.train import fit
     from centerx.config import load_config
 
     last = folder / "last.safetensors"

@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import centerx
 from centerx.build import build_datasets
-from centerx.cli.main import app, run_and_exit
+from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.config.schema import DataEntry
 from centerx.data.dataset import Record, relabel
@@ -181,10 +182,7 @@ def pseudo_labels(
         found, judged, joined = (folder / f"{what}_{name}.json" for what in ("found_on", "judged_beside", "joined"))
         labelled = read_dataset(Path(val.path), split=val.split, classes=known)
         judged.write_text(json.dumps(coco_tree(labelled, folder)), encoding="utf-8")
-        app(
-            ["pseudo", str(teachers[other]), str(halves[name]), "--val", str(judged), "--out", str(found)],
-            standalone_mode=False,
-        )
+        centerx.label(teachers[other], halves[name], found, val=judged)
         own = read_dataset(halves[name], classes=classes)
         order = np.array([classes.index(each) for each in known])
         guesses = {record.image.name: relabel(record, order) for record in read_dataset(found, classes=known).records}

@@ -13,11 +13,11 @@ import csv
 import statistics
 from pathlib import Path
 
+from centerx.api.train import fit
 from centerx.bench import machine
 from centerx.build import build_run
 from centerx.cli.main import run_and_exit
-from centerx.cli.train import changed_keys, fit
-from centerx.config import load_config
+from centerx.config import changed_keys, load_config
 from centerx.errors import InputError
 from centerx.training.processes import Processes
 

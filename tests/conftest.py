@@ -22,6 +22,7 @@ SLOW = (
     "runtime",
     "serve",
     "training",
+    "test_api.py",
     "test_bench.py",
     "test_docs.py",
     "test_install.py",

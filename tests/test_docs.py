@@ -24,6 +24,7 @@ import centerx
 from centerx.cli.main import app
 from centerx.config import load_config, preset_names
 from centerx.config.load import PRESETS
+from centerx.data.digits import write_digit_scenes
 from centerx.decode import Decode, peaks
 from centerx.exporting.parity import synthetic_images
 from centerx.geometry import Letterbox, warp_image
@@ -196,6 +197,29 @@ def test_the_program_shown_finds_what_we_find(
         found = np.array(numbers, dtype=float)
         assert found[0] == pytest.approx(score, abs=1e-6)
         np.testing.assert_allclose(found[1:].clip(0, [400, 250, 400, 250]), box, atol=0.01)
+
+
+def test_the_functions_shown_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "val"):
+        write_digit_scenes(Path("people"), 16, 0, split, (96, 96))
+    shutil.copytree("people/val", "pictures")
+    (block,) = blocks(ROOT / "docs" / "train.md", "python")
+    small = {
+        '"input_size": 384}': '"input_size": 96, "workers": 0}, "model": {"pretrained": False}',
+        '"train.epochs": 60': '"train.epochs": 1',
+        'out="runs/merged"': 'out="runs/merged", overrides=ONE',
+    }
+    for shown, run in small.items():
+        assert shown in block
+        block = block.replace(shown, run)
+    names: dict[str, Any] = {"ONE": ["train.epochs=1"]}
+    exec(compile(block, "train.md", "exec"), names)
+    assert [row.class_name for row in names["merged"].rows] == list(names["metrics"].per_class)
+    assert Path("exported/last.torchscript").is_file()
+    assert capsys.readouterr().out.splitlines()[-1] == str(names["labels"].boxes)
 
 
 def test_the_decode_shown_is_ours() -> None:

@@ -33,8 +33,8 @@ MAY_IMPORT = {
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"errors", "geometry", "levels", "problems"},
-    "draw": {"errors", "files"},
+    "config": {"errors", "files", "levels", "problems"},
+    "draw": SHARED,
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,
@@ -47,29 +47,19 @@ MAY_IMPORT = {
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "training": SHARED | {"data", "draw", "targets", "losses", "models", "detector", "evaluation"},
+    "training": SHARED | {"progress", "data", "draw", "targets", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "training", "runtime", "build_model"},
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teaching"},
+    "api": SHARED
+    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"},
     "cli": SHARED
-    | {
-        "config",
-        "data",
-        "draw",
-        "progress",
-        "runtime",
-        "bench",
-        "evaluation",
-        "exporting",
-        "training",
-        "build",
-        "build_model",
-    }
-    | {"interop", "serve", "__init__"},
-    "__init__": {"errors", "detections", "runtime"},
+    | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
+    | {"interop", "serve", "api", "__init__"},
+    "__init__": {"errors", "types", "runtime", "api"},
     "__main__": {"cli"},
 }
 

@@ -5,6 +5,9 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
+The commands are functions too: `train`, `merge`, `evaluate`, `predict`, `export`, and `label` for `pseudo`. They return
+results, print nothing and log through `logging`.
+
 Importing this package, and running an exported model with it, needs no torch.
 """
 
@@ -14,15 +17,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from centerx.detections import Detections
+    from centerx.api.evaluate import evaluate
+    from centerx.api.export import ExportedFile, export
+    from centerx.api.label import LabelResult, label
+    from centerx.api.merge import MergeResult, merge
+    from centerx.api.predict import Prediction, predict
+    from centerx.api.train import TrainResult, train
     from centerx.errors import InputError
     from centerx.runtime import load
 
 __version__ = "0.1.0"
 
-__all__ = ["Detections", "InputError", "__version__", "load"]
+__all__ = [
+    "Detections",
+    "ExportedFile",
+    "InputError",
+    "LabelResult",
+    "MergeResult",
+    "Prediction",
+    "TrainResult",
+    "__version__",
+    "evaluate",
+    "export",
+    "label",
+    "load",
+    "merge",
+    "predict",
+    "train",
+]
 
-_HOMES = {"Detections": "centerx.detections", "InputError": "centerx.errors", "load": "centerx.runtime"}
+_HOMES = {
+    "Detections": "centerx.detections",
+    "ExportedFile": "centerx.api.export",
+    "InputError": "centerx.errors",
+    "LabelResult": "centerx.api.label",
+    "MergeResult": "centerx.api.merge",
+    "Prediction": "centerx.api.predict",
+    "TrainResult": "centerx.api.train",
+    "evaluate": "centerx.api.evaluate",
+    "export": "centerx.api.export",
+    "label": "centerx.api.label",
+    "load": "centerx.runtime",
+    "merge": "centerx.api.merge",
+    "predict": "centerx.api.predict",
+    "train": "centerx.api.train",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -30,3 +69,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List what can be asked for."""
+    return sorted({*globals(), *_HOMES})

@@ -71,29 +71,114 @@ class Run(NamedTuple):
     evaluation: Evaluation | None
 
 
+def read_entry(entry: DataEntry) -> Dataset:
+    """Read the data set of an entry, whether its pictures are there or not.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    return read_dataset(
+        Path(entry.path),
+        split=entry.split,
+        classes=entry.classes,
+        images=Path(entry.images) if entry.images else None,
+        format=entry.format,
+        frame=entry.frame,
+    )._replace(complete=entry.complete, fields=entry.fields)
+
+
 def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
     """Read the data sets of some entries.
 
     Raises:
         InputError: one cannot be used, none of its pictures is there, or none shows an object where only those count.
     """
-    datasets = [
-        read_dataset(
-            Path(entry.path),
-            split=entry.split,
-            classes=entry.classes,
-            images=Path(entry.images) if entry.images else None,
-            format=entry.format,
-            frame=entry.frame,
-        )._replace(complete=entry.complete, fields=entry.fields)
-        for entry in entries
-    ]
+    datasets = [read_entry(entry) for entry in entries]
     for dataset in datasets:
         require_pictures(dataset)
     return [
         only_with_objects(dataset) if entry.only_with_objects else dataset
         for entry, dataset in zip(entries, datasets, strict=True)
     ]
+
+
+class RunData(NamedTuple):
+    """All that a training run learns from.
+
+    Attributes:
+        config: with the class names filled in.
+        train, val: data sets as read; `val` is empty where nothing is evaluated.
+        source: the training pictures in the model's classes.
+        teachers: one for each of `distill.teachers`.
+    """
+
+    config: Config
+    train: list[Dataset]
+    val: list[Dataset]
+    source: SampleSource
+    teachers: list[Teacher]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names."""
+        assert self.config.classes is not None
+        return self.config.classes
+
+
+def load_data(config: Config) -> RunData:
+    """Read the data sets, open the teachers and settle the class names.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        InputError: a data set or a teacher cannot be used, or a class name is known to none of them.
+    """
+    train, val = build_datasets(config.data.train), build_datasets(config.data.val)
+    if not train:
+        raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
+    teachers = open_teachers(config)
+    taught = [name for teacher in teachers for name in teacher.student_classes]
+    config = resolve_classes(config, train, taught)
+    assert config.classes is not None
+    check_class_names(config.classes, train, taught)
+    source = SampleSource(train, config.classes, config.data.range, TASKS[config.task])
+    return RunData(config, train, val, source, teachers)
+
+
+def check_supervision(data: RunData) -> None:
+    """Check that every class has somebody who teaches it, labels or a teacher, and that the evaluation has labels.
+
+    Args:
+        data: of the run.
+
+    Raises:
+        InputError: names the classes that nobody teaches, or the data that nothing can be judged by.
+    """
+    distill, classes = data.config.distill, ", ".join(data.classes)
+    labels_alone = not data.teachers or distill.until < 1  # at least for a part of the run
+    if labels_alone and all(entry.record.objects.ignore.all() for entry in data.source.entries):
+        ignored = any(len(entry.record.objects.labels) for entry in data.source.entries)
+        there = (
+            "only ignored boxes (iscrowd, which tools set on painted masks, ignore or difficult)"
+            if ignored
+            else "no boxes"
+        )
+        raise InputError(
+            f"data.train: {there} of {classes} on any of {len(data.source)} pictures"
+            + (", set distill.until=1: no labels can teach after it" if data.teachers else "")
+        )
+    unlabelled = [name for name in data.classes if name not in union_of_classes(data.train)]
+    if labels_alone and unlabelled:
+        raise InputError(
+            f"distill.until: nobody teaches {', '.join(unlabelled)} after {distill.until:g} of the run, as no "
+            "data set labels them, set distill.until=1"
+        )
+    if data.val and not set(data.classes).intersection(union_of_classes(data.val)):
+        raise InputError(
+            f"data.val: {', '.join(str(dataset.path) for dataset in data.val)} labels none of "
+            f"{classes}, which nothing can be judged by; name other labelled data or leave it out"
+        )
 
 
 def build_run(config: Config, folder: Path) -> Run:
@@ -106,49 +191,37 @@ def build_run(config: Config, folder: Path) -> Run:
     Raises:
         InputError: anything in the configuration or the data is wrong.
     """
-    train = config.train
-    train_data, val_data = build_datasets(config.data.train), build_datasets(config.data.val)
-    if not train_data:
-        raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
-    teachers = open_teachers(config)
-    taught = [name for teacher in teachers for name in teacher.student_classes]
-    config = resolve_classes(config, train_data, taught)
-    assert config.classes is not None
-    check_class_names(config.classes, train_data, taught)
-    source = SampleSource(train_data, config.classes, config.data.range, TASKS[config.task])
+    data = load_data(config)
+    check_supervision(data)
+    config, train = data.config, data.config.train
     processes = Processes.detect(train.device)
-    labels_alone = not teachers or config.distill.until < 1
-    if labels_alone and all(entry.record.objects.ignore.all() for entry in source.entries):
-        ignored = any(len(entry.record.objects.labels) for entry in source.entries)
-        there = (
-            "only ignored boxes (iscrowd, which tools set on painted masks, ignore or difficult)"
-            if ignored
-            else "no boxes"
-        )
-        raise InputError(
-            f"data.train: {there} of {', '.join(config.classes)} on any of {len(source)} pictures"
-            + (", set distill.until=1: no labels can teach after it" if teachers else "")
-        )
-    unlabelled = [name for name in config.classes if name not in union_of_classes(train_data)]
-    if labels_alone and unlabelled:
-        raise InputError(
-            f"distill.until: nobody teaches {', '.join(unlabelled)} after {config.distill.until:g} of the run, as no "
-            "data set labels them, set distill.until=1"
-        )
-
-    if val_data and not set(config.classes).intersection(union_of_classes(val_data)):
-        raise InputError(
-            f"data.val: {', '.join(str(dataset.path) for dataset in val_data)} labels none of "
-            f"{', '.join(config.classes)}, which nothing can be judged by; name other labelled data or leave it out"
-        )
-
     if train.batch_size % processes.world:
         raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
-    problems = data_problems(config, train_data, val_data, source, silent=processes.rank > 0)
+    problems = data_problems(data, silent=processes.rank > 0)
     if processes.device == "cpu":
         keep_freed_memory()
 
     torch.manual_seed(train.seed)
+    detector = build_trainable(config, processes)
+    sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world)
+    evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
+    module = build_module(config, detector, len(sampler), data.teachers)
+    batches = load_batches(
+        build_train_pictures(config, data.source),
+        config.data.workers,
+        batch_sampler=sampler,
+        persistent_workers=config.data.workers > 0,
+    )
+    callbacks = build_callbacks(config, folder, evaluation)
+    prepare_folder(folder)
+    if processes.rank == 0:
+        write_problems(folder / PROBLEMS, problems)
+    return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
+
+
+def build_trainable(config: Config, processes: Processes) -> Detector:
+    """Return the detector as a training starts with it: its first weights, its memory layout, its batch norms."""
+    train = config.train
     detector = build_detector(config)
     require_sizes(detector, config)
     if train.init is not None:
@@ -159,52 +232,41 @@ def build_run(config: Config, folder: Path) -> Run:
         freeze_batch_norms(detector.model.backbone)
     if processes.world > 1 and train.sync_bn:
         synchronise_batch_norms(detector)
+    return detector
 
-    sampler = EpochBatches(len(source), train.batch_size, train.seed, processes.rank, processes.world)
-    evaluation = build_evaluation(config, val_data, folder, processes) if val_data else None
-    module = build_module(config, detector, len(sampler), teachers)
-    batches = load_batches(
-        build_train_pictures(config, source),
-        config.data.workers,
-        batch_sampler=sampler,
-        persistent_workers=config.data.workers > 0,
-    )
-    save = partial(save_named, folder, config)
+
+def build_callbacks(config: Config, folder: Path, evaluation: Evaluation | None) -> list[Callback]:
+    """Return what watches, evaluates and records a run, in the order in which it is asked."""
     callbacks: list[Callback] = [
         Interrupt(),
         BrokenImages(fail=config.data.broken_images == "fail"),
         build_guard(config),
     ]
     callbacks += [evaluation] if evaluation else []
-    callbacks += [
-        SaveModels(save, evaluation),
+    return [
+        *callbacks,
+        SaveModels(partial(save_named, folder, config), evaluation),
         RunLogger(folder, dump_config(config), evaluation),
         TrainProgress(evaluation),
     ]
-    prepare_folder(folder)
-    if processes.rank == 0:
-        write_problems(folder / PROBLEMS, problems)
-    return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
 
 
-def data_problems(
-    config: Config, train_data: list[Dataset], val_data: list[Dataset], source: SampleSource, silent: bool
-) -> list[Problem]:
+def data_problems(data: RunData, silent: bool) -> list[Problem]:
     """Tell a line a kind of all that is wrong with the data of a run, and return the problems.
 
     Args:
-        config: with class names. train_data, val_data: as read. source: the training pictures in the model's classes.
+        data: of the run.
         silent: whether another process tells them.
 
     Raises:
         InputError: there is a problem of a kind for which data.on_problem is `fail`, or no box can be trained.
     """
-    assert config.classes is not None
-    policies, records = config.data.policies, [entry.record for entry in source.entries]
+    config = data.config
+    policies, records = config.data.policies, [entry.record for entry in data.source.entries]
     problems: list[Problem] = []
     different = {
-        (data.path, data.class_names, tuple(record.image for record in data.records)): data
-        for data in train_data + val_data
+        (each.path, each.class_names, tuple(record.image for record in each.records)): each
+        for each in data.train + data.val
     }
     for dataset in different.values():
         problems += log_dataset_problems(dataset, policies, silent, config.data.range)
@@ -212,10 +274,10 @@ def data_problems(
     trainable = sum(int((~record.objects.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
         raise InputError(f"data.train: {small[0].where}: {small[0].what}")
-    judged = [record for dataset in val_data for record in dataset.records]
+    judged = [record for dataset in data.val for record in dataset.records]
     top_k = config.model.top_k
     own = {
-        "data.train": [*alike_classes(config.classes), *small, *crowded_pictures(records, top_k)],
+        "data.train": [*alike_classes(data.classes), *small, *crowded_pictures(records, top_k)],
         "data.val": crowded_pictures(judged, top_k),
     }
     for source_name, found in own.items():

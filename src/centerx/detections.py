@@ -19,6 +19,7 @@ class Detections:
         labels: (K,) int64 class indices.
         class_names: the name of each class index; may be empty.
         values: by name, (K, ...) whatever else the task gives.
+        task: the name of what was looked for, a key of `tasks.TASKS`.
 
     Raises:
         ValueError: the arrays do not belong together.
@@ -29,6 +30,7 @@ class Detections:
     labels: np.ndarray
     class_names: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    task: str = "boxes"
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -53,7 +55,7 @@ class Detections:
     def where(self, keep: Any) -> Detections:
         """Return the detections that a mask or an index selects."""
         values = {name: rows[keep] for name, rows in self.values.items()}
-        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], self.class_names, values)
+        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], self.class_names, values, self.task)
 
     def above(self, score: float) -> Detections:
         """Return the detections that score at least `score`."""

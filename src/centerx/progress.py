@@ -1,13 +1,11 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Long work says how far it is to a display. A library has a silent one; the command line puts its own in its place."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-PAUSE = 10.0  # seconds between two plain lines, so that short work prints none
 Item = TypeVar("Item", covariant=True)
 
 
@@ -19,23 +17,54 @@ class Countable(Protocol[Item]):
     def __iter__(self) -> Iterator[Item]: ...
 
 
+class Display:
+    """Is told how far long work is, and shows nothing."""
+
+    def track(self, work: Countable[Item], what: str) -> Iterator[Item]:
+        """Go through `work`; `what` names it."""
+        yield from work
+
+    def start_training(self, steps: int, done: int) -> None:
+        """Learn that a training starts.
+
+        Args:
+            steps: of the whole training.
+            done: those before this start.
+        """
+
+    def show_step(self, step: int, epoch: str, note: str, line: str) -> None:
+        """Learn that a training step is done.
+
+        Args:
+            step: how many are done.
+            epoch: which epoch it is, such as `epoch 3/40`.
+            note: loss and speed, for a bar.
+            line: the same and more, for where there is no bar.
+        """
+
+    def end_training(self) -> None:
+        """Learn that the training has ended, or failed; more than once does not matter."""
+
+
+_display = Display()
+
+
+def current_display() -> Display:
+    """Return the display in use."""
+    return _display
+
+
+@contextmanager
+def shown_on(display: Display) -> Iterator[None]:
+    """Use a display inside the `with`, in all threads of the process."""
+    global _display
+    former, _display = _display, display
+    try:
+        yield
+    finally:
+        _display = former
+
+
 def track(work: Countable[Item], what: str) -> Iterator[Item]:
-    """Iterate over items and show the progress.
-
-    Plain lines go to standard error, because standard output is for results.
-
-    Args:
-        work: the items.
-        what: name of the work in the display.
-    """
-    if sys.stdout.isatty():
-        from rich.progress import track as bar
-
-        yield from bar(work, what, transient=True)
-        return
-    told = time.monotonic()
-    for done, item in enumerate(work):
-        if time.monotonic() - told >= PAUSE:
-            told = time.monotonic()
-            print(f"{what}: {done} of {len(work)}", file=sys.stderr, flush=True)
-        yield item
+    """Go through `work` and say how far it is; `what` names it."""
+    return _display.track(work, what)

@@ -78,7 +78,7 @@ def test_int8_is_calibrated_and_its_price_told(
 def test_a_module_that_is_missing_is_told_before_anything_is_written(
     centerx: CommandLine, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("centerx.cli.export.find_spec", lambda name: None if name == "openvino" else object())
+    monkeypatch.setattr("centerx.api.export.find_spec", lambda name: None if name == "openvino" else object())
     status, out, err = centerx("export", model_file, "--format", "onnx,openvino", "--out", tmp_path / "new")
     assert (status, out) == (2, "")
     assert err == "error: this needs the package 'openvino', run `pip install 'centerx[openvino]'`\n"

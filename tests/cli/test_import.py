@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from centerx.interop.configs import ImportedConfig, Row
 from tests.cli.conftest import CommandLine
 from tests.interop.handmade import centerx as centerx_state
 from tests.interop.handmade import resdcn
@@ -77,7 +78,13 @@ def test_a_configuration_goes_another_way(
 ) -> None:
     asked = []
     module = ModuleType("centerx.interop.configs")
-    module.import_config = lambda source, out: asked.append((source, out))  # type: ignore[attr-defined]
+    told = ImportedConfig([Row("MODEL.DEVICE", "cuda", "dropped: it is chosen by train.device")], "its paths")
+    module.import_config = lambda source, out: (asked.append((source, out)), told)[1]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    assert centerx("import", tmp_path / "theirs.YAML", "--out", tmp_path / "ours.yaml") == (0, "", "")
+    status, out, err = centerx("import", tmp_path / "theirs.YAML", "--out", tmp_path / "ours.yaml")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "MODEL.DEVICE | cuda | dropped: it is chosen by train.device",
+        f"{tmp_path / 'ours.yaml'}: 0 keys kept, 0 keys renamed, 1 keys dropped; fill in its paths",
+    ]
     assert asked == [(tmp_path / "theirs.YAML", tmp_path / "ours.yaml")]

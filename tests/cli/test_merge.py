@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import typer
 
+import centerx.evaluation.api  # noqa: F401 - before a test replaces what it imports
+from centerx.api.merge import Alone, compare, judge, places
 from centerx.cli.main import app
-from centerx.cli.merge import Alone, judge, places, report
+from centerx.cli.merge import print_comparison
 from centerx.config import load_config
 from centerx.config.schema import DataEntry, TeacherConfig
 from centerx.data.read import read_dataset
@@ -23,6 +25,13 @@ from tests.training.test_teachers import DIGITS, teachers  # noqa: F401 - a fixt
 
 COMMAND = typer.main.get_command(app)
 SMALL = ["data.input_size=96", "data.workers=0", "train.batch_size=8", "train.epochs=1"]
+
+
+def report(student: Metrics, alone: list[Alone]) -> list[dict]:
+    """Print the table, and return the rows of merge.json."""
+    rows = compare(student, alone)
+    print_comparison(student, rows)
+    return [row.to_json() for row in rows]
 
 
 def parse(*arguments: str) -> dict:
@@ -209,13 +218,12 @@ def test_splits_of_labels_and_judges(
     assert [entry.split for entry in (*data.train, *data.val)] == [None, "b", "a"]
 
 
-def test_a_report_shows_names_as_they_are_and_every_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_shows_names_as_they_are_and_every_teacher(capsys: pytest.CaptureFixture[str]) -> None:
     names = ("lamp [/off]", "[b]ulb", "plug")
     student = Metrics(*[0.5] * 12, per_class=dict.fromkeys(names, 0.5), images=3)
     file = f"{'a_long_folder/' * 6}last[x].onnx"
     alone = [Alone(file, {names[0]: 0.25}), Alone(file, {names[1]: 0.75}), Alone(f"second_{file}", {names[1]: 0.5})]
-    report(student, alone, tmp_path / "merge.json")
-    rows = json.loads((tmp_path / "merge.json").read_text())["classes"]
+    rows = report(student, alone)
     assert [(row["class"], row["teacher"], row["difference"]) for row in rows] == [
         (names[0], file, 0.25), (names[1], file, -0.25), (names[1], f"second_{file}", 0.0), (names[2], None, None)
     ]  # fmt: skip
@@ -226,17 +234,15 @@ def test_a_report_shows_names_as_they_are_and_every_teacher(tmp_path: Path, caps
     assert column == f"{file}{file}second_{file}-"
 
 
-def test_a_report_ends_with_the_mean_where_each_class_has_one_teacher(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_report_ends_with_the_mean_where_each_class_has_one_teacher(capsys: pytest.CaptureFixture[str]) -> None:
     student = Metrics(*[0.5] * 12, per_class={"a": 0.4, "b": 0.6, "c": None}, images=3)
     for last, mean in (
         (Alone("two", {"b": 0.8, "c": None}), ["0.500", "0.500", "0.000"]),
         (Alone("two", {}), ["-", "0.500", "-"]),
     ):
-        report(student, [Alone("one", {"a": 0.2}), last], tmp_path / "merge.json")
+        report(student, [Alone("one", {"a": 0.2}), last])
         row = next(line for line in capsys.readouterr().out.splitlines() if "mean" in line)
         assert row.replace("│", " ").split()[1:] == mean
-    report(Metrics(*[0.0] * 12, per_class={"a": 0.0}, images=3), [Alone("one", {"a": 0.0})], tmp_path / "merge.json")
+    report(Metrics(*[0.0] * 12, per_class={"a": 0.0}, images=3), [Alone("one", {"a": 0.0})])
     row = next(line for line in capsys.readouterr().out.splitlines() if "mean" in line)
     assert row.replace("│", " ").split()[1:] == ["0.000"] * 3

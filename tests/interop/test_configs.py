@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from centerx.cli.import_ import print_config
 from centerx.config import Config, load_config, preset_names
 from centerx.config.load import PRESETS
 from centerx.errors import InputError
@@ -82,7 +83,7 @@ def convert(folder: Path, text: str, base: str = BASE) -> Config:
     (folder / "sub").mkdir(exist_ok=True)
     (folder / "base.yaml").write_text(base)
     (folder / "sub" / "whole.yaml").write_text(text)
-    import_config(folder / "sub" / "whole.yaml", folder / "ours.yaml")
+    print_config(import_config(folder / "sub" / "whole.yaml", folder / "ours.yaml"), folder / "ours.yaml")
     return load_config(folder / "ours.yaml")
 
 

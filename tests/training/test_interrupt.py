@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from lightning.pytorch.callbacks import Callback
 
+from centerx.api.train import fit
 from centerx.build import Run, build_run
-from centerx.cli.train import fit
 from centerx.config import load_config
 
 

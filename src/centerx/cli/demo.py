@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from centerx.files import json_text, write_json
+import centerx
+from centerx.files import write_json
 
 TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
 SCENES = 1000  # with labels for each teacher, and without for the student
@@ -30,17 +30,12 @@ def demo(
 
     All in minutes, on scenes of handwritten digits painted here.
     """
-    from centerx.build import build_run
     from centerx.build_model import load_detector
-    from centerx.cli.merge import merge
-    from centerx.cli.train import fit
-    from centerx.config import load_config
+    from centerx.cli.merge import print_comparison
     from centerx.data.digits import write_digit_scenes
     from centerx.data.read import read_dataset
-    from centerx.evaluation.api import evaluate_model
     from centerx.evaluation.table import metrics_table
     from centerx.exporting import export_model
-    from centerx.runtime.info import RUN_MODELS
 
     started = time.perf_counter()
     length = EPOCHS if epochs is None else dict.fromkeys(EPOCHS, epochs)
@@ -59,41 +54,39 @@ def demo(
     teachers: list[Path] = []
     for step, (name, classes) in enumerate(TEACHERS.items(), start=2):
         print(f"{step}/5  training a teacher on scenes where only {' '.join(classes)} are labelled")
-        given = {"classes": classes, "data.train": [str(scenes[name])], "train.epochs": length[name]}
-        given |= {"train.seed": seed, "train.init": str(teachers[-1]) if teachers else None}
-        run = build_run(load_config("digits", overrides(given)), out / f"teacher_{name}")
-        fit(run)
-        teachers.append(out / f"teacher_{name}" / "last.safetensors")
+        given = {"classes": classes, "data.train": [scenes[name]], "train.epochs": length[name]}
+        given |= {"train.seed": seed, "train.init": teachers[-1] if teachers else None}
+        remove_run(out / f"teacher_{name}")
+        teachers.append(centerx.train("digits", out=out / f"teacher_{name}", overrides=given).model)
 
     print("4/5  merging them into one student of ten digits, on scenes without labels")
-    for name in ("last.ckpt", *RUN_MODELS):  # of an earlier demo, which merge would not overwrite
-        (out / "student" / name).unlink(missing_ok=True)
-    given = {"train.init": str(teachers[-1]), "train.epochs": length["student"], "train.seed": seed}
-    merge(
-        teachers=teachers,
-        images=[scenes["pictures"].with_suffix("")],
-        student="digits",
-        overrides=overrides(given),
+    remove_run(out / "student")
+    merged = centerx.merge(
+        teachers,
+        [scenes["pictures"].with_suffix("")],
+        "digits",
         val=[val],
         out=out / "student",
+        overrides={"train.init": teachers[-1], "train.epochs": length["student"], "train.seed": seed},
     )
+    assert merged.metrics is not None
+    print_comparison(merged.metrics, merged.rows)
 
     print("5/5  exporting to ONNX, finding digits on held-out scenes with that file, without torch")
     onnx = out / "digits.onnx"
-    detector, info = load_detector(out / "student" / "last.safetensors")
+    detector, info = load_detector(merged.model)
     export_model(detector, info, onnx, "onnx")
     dataset = read_dataset(val)
-    metrics = evaluate_model(onnx, [dataset], batch_size=8)
+    metrics = centerx.evaluate(onnx, dataset)
     picture = draw_held_out(onnx, [record.image for record in dataset.records[:SHOWN]], out / "picture.png")
     metrics_table(metrics)
 
     seconds = time.perf_counter() - started
-    merged = json.loads((out / "student" / "merge.json").read_text(encoding="utf-8"))
     report: dict[str, Any] = {
         "AP": metrics.AP,
         "seconds": seconds,
         "teachers": {
-            str(path): {row["class"]: row["alone"] for row in merged["classes"] if row["teacher"] == str(path)}
+            str(path): {row.class_name: row.alone for row in merged.rows if row.teacher == str(path)}
             for path in teachers
         },
         "per_class": metrics.per_class,
@@ -105,20 +98,22 @@ def demo(
     print(f"picture: {picture}\nmodel:   {onnx}\nreport:  {out / 'report.json'}")
 
 
-def overrides(values: dict[str, Any]) -> list[str]:
-    """`key=value` words."""
-    return [f"{key}={json_text(value)}" for key, value in values.items()]
+def remove_run(folder: Path) -> None:
+    """Remove the run of an earlier demo, which would not be overwritten."""
+    from centerx.runtime.info import RUN_MODELS
+
+    for name in ("last.ckpt", *RUN_MODELS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def draw_held_out(model: Path, images: list[Path], out: Path) -> Path:
     """Draw what an exported model finds on some pictures, as one sheet."""
     import cv2
 
-    from centerx import load
     from centerx.draw import contact_sheet, draw_boxes, save_image
     from centerx.images import read_image
 
-    predictor = load(model)
+    predictor = centerx.load(model)
     cells = []
     for path in images:
         image = read_image(path)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import centerx
 from centerx.cli.options import FRAME_HELP, Frame
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
@@ -30,40 +31,23 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
-    from centerx.data.check import log_dataset_problems
-    from centerx.data.read import read_dataset, require_pictures
-    from centerx.evaluation.api import evaluate_model, evaluate_results, scaled_sizes
     from centerx.evaluation.table import metrics_table
-    from centerx.levels import AUTO
-    from centerx.runtime import Session, open_session
 
     if json_file is not None:
         require_writable(json_file, [model, data])
-    wanted = tuple(name.strip() for name in classes.split(",")) if classes else None
-    dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
-    if all(record.objects.ignore.all() for record in dataset.records):
-        there = "only ignored boxes" if any(len(record.objects.labels) for record in dataset.records) else "no boxes"
-        raise InputError(f"{data}: {there} on any of {len(dataset.records)} pictures, nothing to evaluate against")
-    if model.suffix != ".json":
-        require_pictures(dataset)
-    factors = read_scales(scales)
-    session: Session | None = None
-    if flip or factors != [1.0]:
-        if model.suffix.lower() != ".safetensors":
-            raise InputError(f"{model}: --flip and --scales need a .safetensors model file")
-        from centerx.build_model import TorchSession
-
-        flipped = TorchSession(model, flip)
-        for size in scaled_sizes(flipped.info.input_hw, factors):
-            flipped.detector.model.backbone.require_maps(size)
-        session = flipped
-    elif model.suffix != ".json":
-        session = open_session(model)
-    log_dataset_problems(dataset, value_range=session.info.value_range if session else AUTO)
-    if session:
-        metrics = evaluate_model(model, [dataset], batch, session, factors, max_detections)
-    else:
-        metrics = evaluate_results(model, dataset, max_detections)
+    metrics = centerx.evaluate(
+        model,
+        data,
+        split=split,
+        classes=[name.strip() for name in classes.split(",")] if classes else None,
+        images=images,
+        format=format,
+        frame=frame,
+        flip=flip,
+        scales=read_scales(scales),
+        max_detections=max_detections,
+        batch=batch,
+    )
     metrics_table(metrics)
     if json_file is not None:
         write_json(json_file, metrics.to_json(), indent=2)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from centerx.errors import InputError
 from centerx.files import require_utf8, require_writable
+
+if TYPE_CHECKING:
+    from centerx.interop.configs import ImportedConfig
 
 
 def import_(
@@ -37,7 +40,7 @@ def import_(
     if source.suffix.lower() in {".yaml", ".yml", ".py"}:
         from centerx.interop.configs import import_config
 
-        import_config(source, out)
+        print_config(import_config(source, out), out)
         return
     means, deviations = (triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
 
@@ -46,6 +49,14 @@ def import_(
     names = read_classes(classes) if classes else None
     told = import_checkpoint(source, out, names, colour, means, deviations, ema)
     print(f"{out}: {told}")
+
+
+def print_config(imported: ImportedConfig, out: Path) -> None:
+    """Print what became of every key of a configuration that was written to `out`."""
+    for row in imported.rows:
+        print(" | ".join(row))
+    counts = ", ".join(f"{imported.count(word)} keys {word}" for word in ("kept", "renamed", "dropped"))
+    print(f"{out}: {counts}; fill in {imported.to_fill}")
 
 
 def read_classes(text: str) -> list[str]:

@@ -12,14 +12,17 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
 
 from centerx.cli import bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
 from centerx.cli.options import EXTRAS
+from centerx.cli.progress import Terminal
 from centerx.errors import InputError
+from centerx.progress import shown_on
 
 app = typer.Typer(
     name="centerx",
@@ -28,6 +31,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def show_work(context: typer.Context) -> None:
+    """Print what the library logs, and show progress, while a command runs."""
+    context.with_resource(printed_log())
+    context.with_resource(shown_on(Terminal()))
+
+
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("merge", cls=merge.ListOptions)(merge.merge)
@@ -45,12 +57,19 @@ LINE_END = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")  # what `st
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 
-class StderrHandler(logging.Handler):
-    """Prints what the library logs as one line each, such as `warning: ...`."""
+class LogPrinter(logging.Handler):
+    """Prints what the library logs as one line each: warnings on standard error as `warning: ...`, the rest as it is.
+
+    A record of level INFO is part of what a command answers, so it goes to standard output.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record on whatever standard error is now."""
-        print(f"{record.levelname.lower()}: {one_line(record.getMessage())}", file=sys.stderr, flush=True)
+        """Print a record on whatever the standard streams are now."""
+        line = one_line(record.getMessage())
+        if record.levelno < logging.WARNING:
+            print(line, flush=True)
+        else:
+            print(f"{record.levelname.lower()}: {line}", file=sys.stderr, flush=True)
 
 
 def main() -> NoReturn:
@@ -63,10 +82,10 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of names that the terminal cannot show
-    show_log()
     warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:
-        status = program()
+        with printed_log(), shown_on(Terminal()):
+            status = program()
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -91,9 +110,18 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def show_log() -> None:
-    """Print the warnings of the library on standard error."""
-    logging.getLogger("centerx").handlers = [StderrHandler(logging.WARNING)]
+@contextmanager
+def printed_log() -> Iterator[None]:
+    """Print what the library logs, inside the `with`."""
+    library = logging.getLogger("centerx")
+    former, level = library.handlers, library.level
+    library.handlers = [LogPrinter(logging.INFO)]
+    library.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        library.handlers = former
+        library.setLevel(level)
 
 
 def one_line(message: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import yaml
 from omegaconf import OmegaConf
@@ -15,9 +15,12 @@ from pydantic_core import ErrorDetails
 
 from centerx.config.schema import Config, as_policies
 from centerx.errors import InputError, nearest
+from centerx.files import json_text
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 MAX_DEPTH = 16
+ConfigSource: TypeAlias = str | Path | Mapping[str, Any] | Config
+Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 # what pydantic says to programmers, for those who write YAML
 PLAIN = {r"valid tuple": "list", r"^Tuple": "List", r"valid dictionary( or instance of \w+)?": "mapping of keys"}
 
@@ -27,19 +30,32 @@ def preset_names() -> list[str]:
     return sorted(str(path.relative_to(PRESETS).with_suffix("")) for path in PRESETS.rglob("*.yaml"))
 
 
-def load_config(config: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(config: ConfigSource, overrides: Overrides = ()) -> Config:
     """Read a configuration.
 
     Args:
-        config: a YAML file, or the name of a shipped preset such as `bccd_nano`.
-        overrides: `dotted.key=value`, values in YAML.
+        config: a YAML file, the name of a shipped preset such as `bccd_nano`, a mapping with the keys of a YAML file
+            (`base` as well), or a configuration.
+        overrides: `dotted.key=value` with values in YAML, or a mapping of dotted keys to values.
 
     Raises:
         InputError: the file is missing or malformed, a key is unknown or a value is wrong.
     """
-    path = find_config(config)
-    tree = _merge(_read_with_bases(path, ()), _parse_overrides(overrides))
-    return parse_config(tree, path, overrides)
+    words = override_words(overrides) if isinstance(overrides, Mapping) else overrides
+    where: object = "the configuration"
+    if isinstance(config, Config):
+        tree = config.model_dump(mode="json")
+    elif isinstance(config, Mapping):
+        tree = _with_bases(_plain(config), where, None, ())
+    else:
+        where = path = find_config(config)
+        tree = _with_bases(_read_yaml(path), path, path.parent, (path.resolve(),))
+    return parse_config(_merge(tree, _parse_overrides(words)), where, words)
+
+
+def override_words(values: Mapping[str, Any]) -> list[str]:
+    """Return `dotted.key=value` for each key, as they are typed."""
+    return [f"{key}={json_text(_plain(value))}" for key, value in values.items()]
 
 
 def parse_config(tree: Any, where: object, overrides: Sequence[str] = ()) -> Config:
@@ -88,16 +104,36 @@ def find_config(config: str | Path, beside: Path | None = None) -> Path:
                      f"presets: {', '.join(preset_names())}")  # fmt: skip
 
 
-def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> Any:
-    if path.resolve() in seen or len(seen) > MAX_DEPTH:
-        raise InputError(f"{path}: `base` leads back to itself, remove the circle")
-    tree = _read_yaml(path)
-    base = tree.pop("base", None)
+def _with_bases(tree: dict[str, Any], where: object, folder: Path | None, seen: tuple[Path, ...]) -> Any:
+    """Put a tree on top of its bases.
+
+    Args:
+        tree: as written.
+        where: names it in errors.
+        folder: where a relative `base` may also start.
+        seen: the files that led here, this one included.
+    """
+    if len(set(seen)) < len(seen) or len(seen) > MAX_DEPTH:
+        raise InputError(f"{where}: `base` leads back to itself, remove the circle")
+    base = tree.get("base")
+    own = _spread_actions({key: value for key, value in tree.items() if key != "base"})
     if base is None:
-        return _spread_actions(tree)
+        return own
     if not isinstance(base, str):
-        raise InputError(f"{path}: base must name one file or preset, not {base!r}")
-    return _merge(_read_with_bases(find_config(base, path.parent), (*seen, path.resolve())), _spread_actions(tree))
+        raise InputError(f"{where}: base must name one file or preset, not {base!r}")
+    path = find_config(base, folder)
+    return _merge(_with_bases(_read_yaml(path), path, path.parent, (*seen, path.resolve())), own)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as YAML would give it: paths are text, tuples are lists."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

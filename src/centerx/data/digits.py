@@ -10,12 +10,11 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from centerx.errors import InputError
 from centerx.files import write_atomic, write_json
 from centerx.geometry import rotation_matrix, scale_matrix, shift_matrix, xyxy_to_xywh
+from centerx.progress import track
 
 Split = Literal["train", "val"]
 
@@ -104,9 +103,7 @@ def write_digit_scenes(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     scenes = iterate_scenes(count, seed, split, image_hw)
-    console = Console(stderr=True)
-    bar = track(scenes, f"digit scenes, {split}", count, console=console, disable=not console.is_terminal)
-    for i, scene in enumerate(bar):
+    for i, scene in zip(track(range(count), f"painting scenes, {split}"), scenes, strict=True):
         name = f"{split}/{i:06d}.jpg"
         content = io.BytesIO()
         Image.fromarray(scene.image).save(content, "JPEG", quality=95, subsampling=0)

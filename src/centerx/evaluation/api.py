@@ -30,12 +30,13 @@ WORKERS = 2
 
 
 def evaluate_model(
-    model: Path,
+    model: str | Path,
     datasets: Sequence[Dataset],
     batch_size: int,
     session: Session | None = None,
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
+    input_hw: tuple[int, int] | None = None,
 ) -> Metrics:
     """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `coco_metrics`.
 
@@ -43,11 +44,11 @@ def evaluate_model(
         InputError: model and data have no class name in common, or no picture can be read.
     """
     session = session or open_session(model)
-    source, found = run_model(model, datasets, batch_size, session, scales)
+    source, found = run_model(model, datasets, batch_size, session, scales, input_hw)
     return evaluate_found(source, TASKS[session.info.task], found, max_detections)
 
 
-def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
+def thresholds_of(model: str | Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
     """The score of each class from which on a model file's F1 on data sets is best; None where it finds nothing.
 
     Raises:
@@ -58,18 +59,22 @@ def thresholds_of(model: Path, datasets: Sequence[Dataset], batch_size: int) -> 
 
 
 def run_model(
-    model: Path,
+    model: str | Path,
     datasets: Sequence[Dataset],
     batch_size: int,
     session: Session | None = None,
     scales: Sequence[float] = (1.0,),
+    input_hw: tuple[int, int] | None = None,
 ) -> tuple[SampleSource, dict[int, Detections]]:
     """Run a model file over data sets: the pictures in its classes, and what it finds on those that can be read.
 
     Args:
-        model: the file. datasets, batch_size: what to run it on.
+        model: the file; with a session, what to call it in messages.
+        datasets: to run it on.
+        batch_size: pictures at once.
         session: the file opened already, where it is to run otherwise than usual.
         scales: of the model's input size, to fuse what is found at each; other than 1 where the session takes it.
+        input_hw: height and width of the input in pixels, where the session takes any; its own without it.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
@@ -89,8 +94,8 @@ def run_model(
         return run_session(session, batch.images.contiguous().numpy(), picture_sizes(batch))
 
     parts: list[dict[int, Detections]] = []
-    for input_hw in scaled_sizes(session.info.input_hw, scales):
-        pictures = EvalPictures(source, input_hw)
+    for size in scaled_sizes(input_hw or session.info.input_hw, scales):
+        pictures = EvalPictures(source, size)
         loader = load_batches(pictures, WORKERS, batch_size=batch_size)
         found, broken = detect_all(detect, task, track(loader, "evaluating"))
         parts.append(found)

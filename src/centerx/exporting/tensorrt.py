@@ -7,6 +7,7 @@ same when a flag is set.
 
 from __future__ import annotations
 
+import logging
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,9 @@ from centerx.exporting.registry import ExportOptions
 from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo
 
-# Operators that the ONNX parser supports since TensorRT 10.1 (onnx-tensorrt, docs/operators.md).
+logger = logging.getLogger(__name__)
+
+# What its ONNX parser supports since TensorRT 10.1, as its own list (onnx-tensorrt, docs/operators.md) has it.
 OPERATORS = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "AveragePool",
     "BatchNormalization", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
@@ -52,11 +55,11 @@ def export_tensorrt(detector: Detector, info: ModelInfo, path: Path, options: Ex
     model = build_onnx(detector, info, options, symmetric=True)
     require_operators(model.graph)
     write_atomic(path, model.SerializeToString())
-    print(f"with TensorRT's own tool: {trtexec_line(path, info)}")
+    logger.info(f"with TensorRT's own tool: {trtexec_line(path, info)}")
     if find_spec("tensorrt") is not None:
         engine = path.with_suffix(".engine")
         write_atomic(engine, build_engine(model.SerializeToString(), info))
-        print(f"{engine}: built on this machine's GPU, for which alone it is")
+        logger.info(f"{engine}: built on this machine's GPU, for which alone it is")
 
 
 def require_operators(graph: onnx.GraphProto) -> None:
@@ -95,10 +98,10 @@ def build_engine(model: bytes, info: ModelInfo) -> bytes:
     """
     import tensorrt as trt
 
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
+    messages = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(messages)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
+    parser = trt.OnnxParser(network, messages)
     if not parser.parse(model):
         told = "; ".join(str(parser.get_error(number)) for number in range(parser.num_errors))
         raise InputError(f"tensorrt: cannot read the graph ({told})")

@@ -36,12 +36,24 @@ class Row(NamedTuple):
     outcome: str
 
 
-def import_config(path: Path, out: Path) -> None:
-    """Write a configuration from a YAML file of another code base, and print the outcome of every key.
+class ImportedConfig(NamedTuple):
+    """A configuration that was written.
 
-    Args:
-        path: the YAML file.
-        out: the file to write.
+    Attributes:
+        rows: what became of every key.
+        to_fill: the keys of ours that a person has to fill in, in words.
+    """
+
+    rows: list[Row]
+    to_fill: str
+
+    def count(self, word: str) -> int:
+        """Return how many keys were `kept`, `renamed` or `dropped`."""
+        return sum(row.outcome.startswith(word) for row in self.rows)
+
+
+def import_config(path: Path, out: Path) -> ImportedConfig:
+    """Write our counterpart of a YAML, and return what became of every key.
 
     Raises:
         InputError: the file or one of its bases is missing, malformed, a program, or not a configuration of centerX or
@@ -67,10 +79,7 @@ def import_config(path: Path, out: Path) -> None:
         ours, sort_keys=False, allow_unicode=True, default_flow_style=None
     )
     write_atomic(out, text.encode("utf-8"))
-    for row in rows:
-        print(" | ".join(row))
-    counts = {word: sum(row.outcome.startswith(word) for row in rows) for word in ("kept", "renamed", "dropped")}
-    print(f"{out}: {', '.join(f'{count} keys {word}' for word, count in counts.items())}; fill in {to_fill}")
+    return ImportedConfig(rows, to_fill)
 
 
 def dialect_of(given: Flat) -> Dialect:

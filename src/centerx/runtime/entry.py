@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from centerx.detections import Detections
-from centerx.tasks import Task
+from centerx.tasks import TASKS
 
 
-def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections, task: Task) -> dict[str, Any]:
+def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections) -> dict[str, Any]:
     """The entry of one picture: positions in pixels of the picture as a viewer shows it.
 
     Args:
         name: of the picture.
         image_hw: its height and width in pixels.
         detections: of it.
-        task: of the model.
     """
     height, width = image_hw
     return {
@@ -25,7 +24,7 @@ def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections, task: 
         "detections": [
             {"label": detections.class_names[label], "score": float(score)} | geometry
             for label, score, geometry in zip(
-                detections.labels, detections.scores, task.to_dict(detections), strict=True
+                detections.labels, detections.scores, TASKS[detections.task].to_dict(detections), strict=True
             )
         ],
     }

@@ -63,8 +63,8 @@ def detections_of(
         outputs = {name: letterbox.to_source(np.asarray(arrays[row])) for name, arrays in raw.values.items()}
         others = {name: rows for name, rows in outputs.items() if name != "boxes"}
         boxes = outputs["boxes"] if "boxes" in outputs else spanned_boxes(outputs[task.outputs[0]])
-        one = Detections(boxes, np.asarray(raw.scores[row]), np.asarray(raw.labels[row]), class_names, others)
-        one = one.above(SMALLEST_SCORE)
+        scores, labels = np.asarray(raw.scores[row]), np.asarray(raw.labels[row])
+        one = Detections(boxes, scores, labels, class_names, others, task.name).above(SMALLEST_SCORE)
         found.append(one.with_area() if task.has_area else one)
     return found
 

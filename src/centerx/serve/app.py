@@ -159,7 +159,7 @@ def create_app(
             with _http_errors(504, f"no answer within {limits.seconds:g} s, try again later"):
                 async with asyncio.timeout_at(end):
                     placed, found = await find(content, name)
-        return answer(to_dict(name, placed.letterbox.source_hw, found.above(score), predictor.task))
+        return answer(to_dict(name, placed.letterbox.source_hw, found.above(score)))
 
     @app.get("/health", response_model=Health)
     @app.head("/health", include_in_schema=False)

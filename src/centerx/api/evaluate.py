@@ -1,0 +1,136 @@
+"""`centerx.evaluate`: COCO's metrics of a model, or of results made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from centerx.errors import InputError
+
+if TYPE_CHECKING:
+    from centerx.data.dataset import Dataset
+    from centerx.evaluation import Metrics
+    from centerx.runtime import Predictor, Session
+
+
+def evaluate(
+    model: str | Path | Predictor,
+    data: str | Path | Mapping[str, Any] | Dataset,
+    *,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    images: str | Path | None = None,
+    format: str | None = None,
+    frame: str | None = None,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    max_detections: int | None = None,
+    batch: int = 8,
+) -> Metrics:
+    """Evaluate a model on a data set with COCO's metrics.
+
+    Args:
+        model: a model file, an exported file, a COCO results json, or what `centerx.load` returns.
+        data: the path of a data set, an entry as in `data.train` of a configuration, or a data set as read.
+        split: split of the data set. This and the next four go with a path.
+        classes: only these classes.
+        images: folder of the pictures.
+        format: format of the data set, by name.
+        frame: what the boxes are of: the picture as a viewer shows it (`upright`, the default), or as it is stored,
+            before EXIF turns it (`stored`).
+        flip: look at the mirror image of each picture too; for a `.safetensors` file.
+        scales: sizes to look at, relative to the model's, above 0; for a `.safetensors` file.
+        max_detections: count so many detections of a class on a picture, at least 10; COCO's 100 without it.
+        batch: pictures at once.
+
+    Raises:
+        InputError: a file is missing or unusable, model and data have no class in common, or there are no boxes to
+            evaluate against.
+    """
+    from centerx.data.check import log_dataset_problems
+    from centerx.data.read import require_pictures
+    from centerx.evaluation.api import evaluate_model, evaluate_results
+    from centerx.levels import AUTO
+
+    options = {"split": split, "classes": classes, "images": images, "format": format, "frame": frame}
+    dataset = open_data(data, {key: value for key, value in options.items() if value is not None})
+    require_boxes(dataset)
+    results = Path(model) if isinstance(model, (str, Path)) and Path(model).suffix == ".json" else None
+    if results is not None:
+        log_dataset_problems(dataset, value_range=AUTO)
+        return evaluate_results(results, dataset, max_detections)
+    require_pictures(dataset)
+    name, session, input_hw = open_model(model, flip, scales)
+    log_dataset_problems(dataset, value_range=session.info.value_range)
+    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw)
+
+
+def open_data(data: str | Path | Mapping[str, Any] | Dataset, options: Mapping[str, Any]) -> Dataset:
+    """Return a data set.
+
+    Args:
+        data: a path, an entry as in a configuration, or the data set itself.
+        options: of `read_dataset`, for a path.
+
+    Raises:
+        InputError: it cannot be read, or options are given without a path.
+    """
+    from centerx.data.read import read_dataset
+
+    if isinstance(data, (str, Path)):
+        return read_dataset(data, **options)
+    if options:
+        raise InputError(f"{', '.join(options)}: goes with the path of a data set, leave it out")
+    if isinstance(data, Mapping):
+        from centerx.build import read_entry
+        from centerx.config import load_config
+
+        (entry,) = load_config({"data": {"val": [data]}}).data.val
+        return read_entry(entry)
+    return data
+
+
+def require_boxes(dataset: Dataset) -> None:
+    """Check that there is something to find.
+
+    Raises:
+        InputError: no picture has a box that counts.
+    """
+    if all(record.objects.ignore.all() for record in dataset.records):
+        there = "only ignored boxes" if any(len(record.objects.labels) for record in dataset.records) else "no boxes"
+        raise InputError(
+            f"{dataset.path}: {there} on any of {len(dataset.records)} pictures, nothing to evaluate against"
+        )
+
+
+def open_model(
+    model: str | Path | Predictor, flip: bool, scales: Sequence[float]
+) -> tuple[str, Session, tuple[int, int]]:
+    """Return a model's name for messages, its session, and the height and width to bring pictures to.
+
+    Args:
+        model: a file, or a predictor.
+        flip: whether mirror images are looked at.
+        scales: relative to the model's own size.
+
+    Raises:
+        InputError: it cannot be opened, or does not take mirror images or other sizes.
+    """
+    from centerx.runtime import Predictor, open_session
+
+    name = "the predictor" if isinstance(model, Predictor) else str(model)
+    if flip or list(scales) != [1.0]:
+        if isinstance(model, Predictor) or Path(model).suffix.lower() != ".safetensors":
+            raise InputError(f"{name}: --flip and --scales need a .safetensors model file")
+        from centerx.build_model import TorchSession
+        from centerx.evaluation.api import scaled_sizes
+
+        flipped = TorchSession(Path(model), flip)
+        for size in scaled_sizes(flipped.info.input_hw, scales):
+            flipped.detector.model.backbone.require_maps(size)
+        return name, flipped, flipped.info.input_hw
+    if isinstance(model, Predictor):
+        return name, model.session, model.input_hw
+    session = open_session(Path(model))
+    return name, session, session.info.input_hw

@@ -1,0 +1,196 @@
+"""`centerx.label`: labels from a model, not from a person."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from centerx.errors import InputError
+from centerx.files import require_writable, write_json
+from centerx.progress import track
+
+if TYPE_CHECKING:
+    from centerx.data.dataset import Record
+    from centerx.runtime import Predictor
+
+logger = logging.getLogger(__name__)
+
+SCORE = 0.3
+DESCRIPTION = "labels from a model, not from a person"
+
+
+class LabelResult(NamedTuple):
+    """A file of labels.
+
+    Attributes:
+        file: the COCO json.
+        boxes: how many there are of each class.
+        scores: the score from which on boxes of each class were kept.
+        pictures: how many were labelled.
+    """
+
+    file: Path
+    boxes: dict[str, int]
+    scores: dict[str, float]
+    pictures: int
+
+
+def label(
+    model: str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    score: float | None = None,
+    val: str | Path | None = None,
+    split: str | None = None,
+    images_split: str | None = None,
+) -> LabelResult:
+    """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from.
+
+    Args:
+        model: a model file or an exported file.
+        images: folder of pictures, or a data set whose labels are not read.
+        out: the COCO json to write.
+        score: keep what scores as much, in [0, 1]; 0.3 without `val`.
+        val: labelled data on which to choose a score for each class.
+        split: split of `val`.
+        images_split: split of `images`, where that has several.
+
+    Raises:
+        InputError: a file is missing or unusable, no picture can be read, or `out` is there and was not made so.
+    """
+    from centerx.data.check import log_dataset_problems
+    from centerx.data.read import read_pictures
+    from centerx.runtime import load
+
+    model, images, out = Path(model), Path(images), Path(out)
+    if score is not None and val is not None:
+        raise InputError("--score: --val chooses the scores, leave one of them out")
+    if split is not None and val is None:
+        raise InputError("--split: is that of --val, give both or neither; that of IMAGES is --images-split")
+    require_writable(out)
+    if out.exists() and not made_here(out):
+        raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
+    data = read_pictures(images, images_split)
+    predictor = load(model)
+    log_dataset_problems(data, value_range=predictor.session.info.value_range, labels=False)
+    least = dict.fromkeys(predictor.class_names, SCORE if score is None else score)
+    if val is not None:
+        least |= choose_scores(model, predictor, Path(val), split)
+    records, scores = label_pictures(predictor, data.records, least)
+    if not records:
+        raise InputError(f"{images}: none of {len(data.records)} pictures can be read, see the warnings above")
+    write_labels(out, model, images, records, scores, least, Path(val) if val is not None else None)
+    names = predictor.class_names
+    counts = np.bincount(np.concatenate([record.objects.labels for record in records]), minlength=len(names))
+    return LabelResult(out, dict(zip(names, counts.tolist(), strict=True)), least, len(records))
+
+
+def choose_scores(model: Path, predictor: Predictor, val: Path, split: str | None) -> dict[str, float]:
+    """Return the score of each class from which on the model's F1 is best, for the classes where there is one.
+
+    Args:
+        model: the file.
+        predictor: of it.
+        val: labelled data.
+        split: of it.
+    """
+    from centerx.data.check import log_dataset_problems
+    from centerx.data.read import read_dataset
+    from centerx.evaluation.api import thresholds_of
+
+    judged = read_dataset(val, split=split)
+    log_dataset_problems(judged, value_range=predictor.session.info.value_range)
+    best = thresholds_of(model, [judged], batch_size=8)
+    guessed = [name for name in predictor.class_names if best.get(name) is None]
+    if guessed:
+        logger.warning(
+            f"{val}: no score to choose for {', '.join(guessed)}, which it does not label or the model "
+            f"does not find, {SCORE} is used"
+        )
+    return {name: value for name, value in best.items() if value is not None}
+
+
+def label_pictures(
+    predictor: Predictor, pictures: Sequence[Record], least: dict[str, float]
+) -> tuple[list[Record], list[float]]:
+    """Return a record for each picture that can be read, and the score of each of their boxes.
+
+    Args:
+        predictor: finds the boxes.
+        pictures: their labels are not read.
+        least: the score from which on boxes of each class are kept.
+    """
+    from centerx.data.dataset import RecordBuilder
+
+    keep_from = np.array([least[name] for name in predictor.class_names])
+    named = any(isinstance(picture.image_id, str) for picture in pictures)  # a COCO file numbers them
+    records: list[Record] = []
+    scores: list[float] = []
+    for number, picture in enumerate(track(pictures, "labelling"), start=1):
+        try:
+            found = predictor(picture.image)
+        except InputError as error:
+            logger.warning(f"skipped: {error}")
+            continue
+        builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
+        for box, index, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
+            if value >= keep_from[index]:
+                builder.add(str(picture.image), box, int(index))
+                scores.append(float(value))
+        records.append(builder.build())
+    return records, scores
+
+
+def write_labels(
+    out: Path,
+    model: Path,
+    images: Path,
+    records: list[Record],
+    scores: list[float],
+    least: dict[str, float],
+    val: Path | None,
+) -> None:
+    """Write the COCO file.
+
+    Args:
+        out: the file.
+        model: whose labels they are.
+        images: where the pictures are.
+        records: of the pictures.
+        scores: of each box.
+        least: the score from which on boxes of each class were kept, in the order of the classes.
+        val: the data on which they were chosen.
+    """
+    from centerx.data.dataset import Dataset
+    from centerx.data.write import coco_tree
+
+    names = tuple(least)
+    tree: dict[str, Any] = coco_tree(
+        Dataset(images, "pseudo", names, tuple(range(1, len(names) + 1)), records, []), out.parent
+    )
+    for annotation, value in zip(tree["annotations"], scores, strict=True):
+        annotation["score"] = value
+    tree["info"] = {
+        "description": DESCRIPTION,
+        "model": str(model),
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "scores_from": least,
+        "scores_chosen_on": str(val) if val else None,
+    }
+    write_json(out, tree)
+
+
+def made_here(file: Path) -> bool:
+    """Return whether a file holds labels that were written by this module."""
+    try:
+        tree = json.loads(file.read_bytes())
+        return bool(tree["info"]["description"] == DESCRIPTION)
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return False

@@ -1,0 +1,261 @@
+"""`centerx.merge`: one detector of several, and what each of them reaches alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from centerx.api.train import train_in
+from centerx.errors import InputError
+from centerx.files import write_json
+
+if TYPE_CHECKING:
+    from centerx.build import Run
+    from centerx.config import Config, ConfigSource, Overrides
+    from centerx.config.schema import DataEntry, TeacherConfig
+    from centerx.data.dataset import Dataset
+    from centerx.evaluation import Metrics
+
+Entry = str | Path | Mapping[str, Any]  # a path, or the keys of an entry of the configuration
+
+
+class Comparison(NamedTuple):
+    """A class that a teacher and the student know.
+
+    Attributes:
+        class_name: of the student.
+        teacher: file of the teacher; None where labels alone teach the class.
+        alone: AP of the teacher by itself, in [0, 1]; None where it is not known.
+        student: AP of the student, in [0, 1]; None where the data has no such object.
+    """
+
+    class_name: str
+    teacher: str | None
+    alone: float | None
+    student: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """How much the student has gained."""
+        return difference(self.alone, self.student)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of merge.json."""
+        return {
+            "class": self.class_name,
+            "teacher": self.teacher,
+            "alone": self.alone,
+            "student": self.student,
+            "difference": self.difference,
+        }
+
+
+class MergeResult(NamedTuple):
+    """A merged detector.
+
+    Attributes:
+        folder: of the run.
+        model: the file of the last epoch's model.
+        best: the file of the model with the best AP; the last one where nothing was evaluated.
+        metrics: of the last model; None where there was nothing to judge by.
+        rows: the student beside each teacher, a row a class and teacher, as in merge.json.
+        seen: whether it was judged by pictures that it was trained on.
+        rank: number of this process; above 0 only under torchrun, and then another process has the metrics.
+    """
+
+    folder: Path
+    model: Path
+    best: Path
+    metrics: Metrics | None
+    rows: list[Comparison]
+    seen: bool = False
+    rank: int = 0
+
+
+class Alone(NamedTuple):
+    """A teacher by itself.
+
+    Attributes:
+        file: of the teacher.
+        per_class: AP of every class that it is to teach, under the student's names; None where the data does not
+            label it.
+    """
+
+    file: str
+    per_class: dict[str, float | None]
+
+
+def merge(
+    teachers: Sequence[Entry],
+    images: Sequence[str | Path],
+    student: ConfigSource,
+    *,
+    labels: Sequence[Entry] | None = None,
+    val: Sequence[Entry] | None = None,
+    labels_split: str | None = None,
+    val_split: str | None = None,
+    out: str | Path = Path("runs/merged"),
+    resume: bool = False,
+    overrides: Overrides = (),
+) -> MergeResult:
+    """Make one detector of several, on pictures without labels; it learns all classes that the teachers know.
+
+    Args:
+        teachers: model files, each with the classes it knows, or entries as in `distill.teachers`.
+        images: folders of pictures to learn from, without labels.
+        student: the configuration of the detector to train, as `centerx.train` takes it.
+        labels: labelled data sets to learn from as well; paths, or entries as in `data.train`.
+        val: labelled data to judge by, likewise; those of `labels` without it.
+        labels_split: split of `labels`, where those have several.
+        val_split: split of `val`, where that has several.
+        out: the run folder.
+        resume: go on from the run folder's last.ckpt.
+        overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
+
+    Raises:
+        InputError: anything in the arguments, the configuration, the data or the folder is wrong.
+    """
+    from centerx.build import build_datasets
+
+    folder = Path(out)
+    require_folders([Path(path) for path in images], folder)
+    for option, split, data in (("--labels-split", labels_split, labels), ("--val-split", val_split, val)):
+        if split is not None and not data:
+            raise InputError(f"{option}: goes with {option.removesuffix('-split')}, give both or neither")
+    labelled = [as_entry(each, "path", split=labels_split) for each in labels or ()]
+    config = merge_config(
+        student,
+        [as_entry(each, "weights") for each in teachers],
+        [as_entry(each, "path", format="folder") for each in images] + labelled,
+        [as_entry(each, "path", split=val_split) for each in val] if val else labelled,
+        overrides,
+    )
+    run = train_in(folder, config, resume)
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
+    if run.evaluation is None or not run.trainer.is_global_zero:
+        return MergeResult(folder, last, best, None, [], rank=run.trainer.global_rank)
+    judged_by, trained_on = run.config.data.val, run.config.data.train
+    metrics, rows = compare_with_teachers(run, last, build_datasets(judged_by))
+    write_json(folder / "merge.json", {"AP": metrics.AP, "classes": [row.to_json() for row in rows]}, indent=2)
+    return MergeResult(folder, last, best, metrics, rows, bool(places(judged_by) & places(trained_on)))
+
+
+def require_folders(images: Sequence[Path], out: Path) -> None:
+    """Check that pictures come from folders, and that a run does not lie among them.
+
+    Raises:
+        InputError: names the first that is no folder, or that the run lies in.
+    """
+    file = next((path for path in images if path.is_file()), None)
+    if file:
+        raise InputError(f"--images: {file} is no folder of pictures; labelled data goes to --labels")
+    around = next((path for path in images if out.resolve().is_relative_to(path.resolve())), None)
+    if around:
+        raise InputError(f"--out: {out} lies in {around}, whose pictures are learned from, name another folder")
+
+
+def as_entry(given: Entry, key: str, **more: Any) -> dict[str, Any]:
+    """Return an entry of the configuration; of a path, with `key` and `more`."""
+    return dict(given) if isinstance(given, Mapping) else {key: str(given), **more}
+
+
+def merge_config(
+    student: ConfigSource,
+    teachers: list[dict[str, Any]],
+    train: list[dict[str, Any]],
+    val: list[dict[str, Any]],
+    overrides: Overrides,
+) -> Config:
+    """Return the configuration of the student's run; `overrides` come last.
+
+    Raises:
+        InputError: as `load_config`.
+    """
+    from centerx.config import load_config
+    from centerx.config.load import override_words
+
+    given = {"classes": None, "data.train": train, "data.val": val, "distill.teachers": teachers}
+    words = override_words(overrides) if isinstance(overrides, Mapping) else overrides
+    return load_config(student, [*override_words(given), *words])
+
+
+def places(entries: Sequence[DataEntry]) -> set[tuple[Path, str | None]]:
+    """Return where entries read their pictures from, however that is written."""
+    return {(Path(entry.path).resolve(), entry.split) for entry in entries}
+
+
+def compare_with_teachers(run: Run, model: Path, datasets: Sequence[Dataset]) -> tuple[Metrics, list[Comparison]]:
+    """Judge the student of a finished run beside its teachers.
+
+    Args:
+        run: of the student.
+        model: its file.
+        datasets: to judge by.
+    """
+    from centerx.evaluation.api import evaluate_model
+
+    batch_size = run.config.train.batch_size
+    alone = judge(run.config.distill.teachers, datasets, batch_size)
+    # A resumed run with no epoch left has not been judged.
+    metrics = run.evaluation.metrics if run.evaluation else None
+    metrics = metrics or evaluate_model(model, datasets, batch_size)
+    return metrics, compare(metrics, alone)
+
+
+def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int) -> list[Alone]:
+    """Return what each teacher reaches alone.
+
+    Args:
+        teachers: their entries in the configuration.
+        datasets: to judge by.
+        batch_size: pictures at once.
+    """
+    from centerx.data.source import union_of_classes
+    from centerx.evaluation.api import evaluate_model
+    from centerx.runtime import open_session
+
+    labelled = union_of_classes(datasets)
+    found: list[Alone] = []
+    for teacher in teachers:
+        session = open_session(teacher.weights)
+        own = session.info.class_names
+        taught = teacher.classes or {name: name for name in own}
+        names = tuple(taught.get(name, f"{name}, not taught") for name in own)
+        session.info = session.info._replace(class_names=names)
+        reached: dict[str, float | None] = {}
+        if set(names).intersection(labelled):
+            reached = evaluate_model(Path(teacher.weights), datasets, batch_size, session).per_class
+        found.append(Alone(teacher.weights, {name: reached.get(name) for name in names if name in taught.values()}))
+    return found
+
+
+def compare(student: Metrics, alone: Sequence[Alone]) -> list[Comparison]:
+    """Return a row for each class and teacher that knows it, and one for a class that labels alone teach.
+
+    Args:
+        student: its metrics.
+        alone: those of the teachers.
+    """
+    rows: list[Comparison] = []
+    for name, ap in student.per_class.items():
+        known_by: list[tuple[str | None, float | None]] = [
+            (teacher.file, teacher.per_class[name]) for teacher in alone if name in teacher.per_class
+        ]
+        if not known_by and ap is not None:
+            known_by = [(None, None)]
+        rows += [Comparison(name, teacher, before, ap) for teacher, before in known_by]
+    return rows
+
+
+def mean_alone(student: Metrics, rows: Sequence[Comparison]) -> float | None:
+    """Return the mean AP of the teachers; None unless each class that can be judged has exactly one teacher's."""
+    alone = [row.alone for row in rows if row.student is not None]
+    known = [ap for ap in alone if ap is not None]
+    judged = sum(ap is not None for ap in student.per_class.values())
+    return sum(known) / len(known) if known and len(known) == len(alone) == judged else None
+
+
+def difference(before: float | None, after: float | None) -> float | None:
+    """Return what has been gained; None where one of them is not known."""
+    return None if before is None or after is None else after - before

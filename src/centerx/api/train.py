@@ -1,0 +1,169 @@
+"""`centerx.train`: a run from its configuration to its models."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, NamedTuple
+
+from centerx.errors import InputError
+
+if TYPE_CHECKING:
+    from centerx.build import Run
+    from centerx.config import Config, ConfigSource, Overrides
+    from centerx.evaluation import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+class TrainResult(NamedTuple):
+    """A finished training.
+
+    Attributes:
+        folder: of the run.
+        model: the file of the last epoch's model.
+        best: the file of the model with the best AP; the last one where nothing was evaluated.
+        metrics: of the last evaluation; None where there was none.
+        rank: number of this process; above 0 only under torchrun, and then another process has the metrics.
+    """
+
+    folder: Path
+    model: Path
+    best: Path
+    metrics: Metrics | None
+    rank: int = 0
+
+
+def train(
+    config: ConfigSource,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overrides: Overrides = (),
+) -> TrainResult:
+    """Train a detector. The run folder gets models, metrics and pictures.
+
+    Args:
+        config: a YAML file, the name of a preset such as `bccd_nano`, a mapping with the keys of a YAML file, or a
+            `Config`.
+        out: the run folder; without it `runs/NAME`, NAME being that of the file or preset.
+        resume: go on from the run folder's last.ckpt.
+        overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
+
+    Raises:
+        InputError: anything in the configuration, the data or the folder is wrong.
+    """
+    from centerx.config import load_config
+
+    if out is None and not isinstance(config, (str, Path)):
+        raise InputError("out: this configuration has no name for a run folder, give one")
+    folder = Path(out) if out is not None else Path("runs") / Path(str(config)).stem
+    run = train_in(folder, load_config(config, overrides), resume)
+    metrics = run.evaluation.metrics if run.evaluation else None
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
+    return TrainResult(folder, last, best, metrics, run.trainer.global_rank)
+
+
+def train_in(folder: Path, config: Config, resume: bool = False) -> Run:
+    """Train in a run folder.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        resume: go on from the folder's last.ckpt.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: as `train`.
+    """
+    from centerx.build import build_run
+
+    checkpoint = checkpoint_of(folder, resume)
+    run = build_run(config, folder)
+    fit(run, checkpoint)
+    return run
+
+
+def checkpoint_of(folder: Path, resume: bool) -> Path | None:
+    """Return the file that a run in this folder goes on from; None where it starts anew.
+
+    Args:
+        folder: of the run.
+        resume: whether it is to go on.
+
+    Raises:
+        InputError: there is nothing to resume, or a run that would be overwritten.
+    """
+    from centerx.runtime.info import RUN_MODELS
+
+    checkpoint = folder / "last.ckpt"
+    if resume and not checkpoint.is_file():
+        raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{folder}: holds a run already, go on with it by --resume, or name another folder with --out")
+    model = next((path for path in map(folder.joinpath, RUN_MODELS) if path.exists()), None)
+    if model and not resume:
+        raise InputError(f"{model}: is there already and would be overwritten, name another folder with --out")
+    return checkpoint if resume else None
+
+
+def fit(run: Run, checkpoint: Path | None = None) -> None:
+    """Train.
+
+    Args:
+        run: as built.
+        checkpoint: to go on from.
+
+    Raises:
+        InputError: the checkpoint is corrupt or of another network.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    from centerx.data.batch import EpochBatches
+
+    if checkpoint is not None:
+        # Lightning tells the sampler its epoch only after the workers have fetched their first batches.
+        assert isinstance(run.batches.batch_sampler, EpochBatches)
+        epoch = next_epoch(checkpoint, run)
+        run.batches.batch_sampler.set_epoch(epoch)
+        if run.trainer.is_global_zero:
+            tell_changes(checkpoint.with_name("config.yaml"), run.config)
+            if epoch >= run.config.train.epochs:
+                logger.warning(f"{checkpoint}: train.epochs={epoch} is reached, nothing is left")
+    try:
+        run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
+        raise KeyboardInterrupt from None
+
+
+def tell_changes(before: Path, config: Config) -> None:
+    """Warn where a run that goes on differs from `before`, the file of what it was trained with so far."""
+    from centerx.config import changed_keys
+
+    changes = changed_keys(before, config)
+    if changes:
+        logger.warning(
+            f"{before.parent}: goes on with another configuration: {', '.join(changes)}; unless that is "
+            "meant, give --resume the words that the run was started with"
+        )
+
+
+def next_epoch(checkpoint: Path, run: Run) -> int:
+    """Return the epoch, counted from 0, that a run resumed from a checkpoint begins with.
+
+    Raises:
+        InputError: the file is corrupt, or of another network.
+    """
+    import torch
+
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = {name: value.shape for name, value in content["state_dict"].items()}
+        epoch = int(content["epoch"])
+    except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
+        raise InputError(f"{checkpoint}: corrupt or not a checkpoint, train anew without --resume") from None
+    if shapes != {name: value.shape for name, value in run.module.state_dict().items()}:
+        raise InputError(f"{checkpoint}: is of another network, resume with the configuration it was trained with")
+    return epoch + 1
