@@ -98,7 +98,8 @@ class Recorder(Callback):
         self.trace: Trace = {}
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: object) -> None:
-        for name, value in {"loss": outputs["loss"], **pl_module.terms}.items():
+        terms = {term.label: value for term, value in pl_module.terms.items()}
+        for name, value in {"loss": outputs["loss"], **terms}.items():
             self.trace.setdefault(name, []).append(plain(value.item()))
 
 
@@ -130,7 +131,7 @@ def resume(folder: Path) -> Trace:
 
 
 def detect(path: Path) -> dict[str, Rows]:
-    """What a model file finds on synthetic_images pictures, by their size."""
+    """What a model file finds on synthetic pictures, by their size."""
     with one_thread():
         session = open_session(path)
         sizes = [session.info.input_hw, *([OTHER_HW] if session.any_size else [])]
@@ -141,7 +142,7 @@ def rows(found: Any) -> Rows:
     """Detections as plain numbers."""
     return [
         [[*map(plain, box), plain(score), int(label)] for box, score, label in zip(*picture, strict=True)]
-        for picture in zip(found.boxes, found.scores, found.labels, strict=True)
+        for picture in zip(found.values["boxes"], found.scores, found.labels, strict=True)
     ]
 
 
