@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -25,7 +26,13 @@ from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_b
 from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset, require_pictures
-from centerx.data.source import SampleSource, check_class_names, only_with_objects, union_of_classes
+from centerx.data.source import (
+    SampleSource,
+    check_class_names,
+    labelled_attributes,
+    only_with_objects,
+    union_of_classes,
+)
 from centerx.detections import Detections
 from centerx.detector import Detector
 from centerx.errors import InputError
@@ -174,11 +181,33 @@ def check_supervision(data: RunData) -> None:
             f"distill.until: nobody teaches {', '.join(unlabelled)} after {distill.until:g} of the run, as no "
             "data set labels them, set distill.until=1"
         )
+    require_fields(data)
     if data.val and not set(data.classes).intersection(union_of_classes(data.val)):
         raise InputError(
             f"data.val: {', '.join(str(dataset.path) for dataset in data.val)} labels none of "
             f"{classes}, which nothing can be judged by; name other labelled data or leave it out"
         )
+
+
+def require_fields(data: RunData) -> None:
+    """Check that every field of every class has somebody who teaches it.
+
+    Raises:
+        InputError: names the classes and the field that nobody teaches.
+    """
+    task = TASKS[data.config.task]
+    table = labelled_attributes(data.source.entries, task)
+    for teacher in data.teachers:
+        columns = [name in teacher.task.attributes for name in task.attributes]
+        rows = [data.classes.index(name) for name in teacher.student_classes if name in data.classes]
+        table[np.ix_(rows, columns)] = True
+    for column, name in enumerate(task.attributes[1:], start=1):
+        lacking = [data.classes[row] for row in np.flatnonzero(table[:, 0] & ~table[:, column])]
+        if lacking:
+            raise InputError(
+                f"data.train: nobody teaches the {name} of {', '.join(lacking)}, of which only centres are labelled; add "
+                "data or a teacher with boxes, or set task=center"
+            )
 
 
 def build_run(config: Config, folder: Path) -> Run:

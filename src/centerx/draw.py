@@ -35,6 +35,8 @@ def draw_boxes(
 ) -> np.ndarray:
     """Draw labelled boxes on a copy of (H, W, 3) uint8 RGB, names over all lines; both scale with the picture.
 
+    A box without sides is a point, drawn as a dot.
+
     Args:
         image: the picture; not changed.
         boxes: (N, 4) xyxy pixels. labels: (N,). scores: (N,), shown behind the name where given.
@@ -48,6 +50,9 @@ def draw_boxes(
     best_last = list(reversed(range(len(boxes))))
     for row in best_last:
         left, top, right, bottom = map(float, boxes[row])
+        if left == right and top == bottom:
+            pen.circle((left, top), 2 * width, fill=class_colour(int(labels[row])))
+            continue
         # Pillow counts the last pixel in: the box that ends at 10 covers pixel 9.
         corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
         pen.rectangle(corners, outline=class_colour(int(labels[row])), width=width)

@@ -142,7 +142,10 @@ def label_pictures(
         builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
         for box, index, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
             if value >= keep_from[index]:
-                builder.add(str(picture.image), box, int(index))
+                if box[:2] == box[2:]:
+                    builder.add_point(str(picture.image), box[:2], int(index))
+                else:
+                    builder.add(str(picture.image), box, int(index))
                 scores.append(float(value))
         records.append(builder.build())
     return records, scores

@@ -196,20 +196,23 @@ def compare_with_teachers(run: Run, model: Path, datasets: Sequence[Dataset]) ->
     from centerx.evaluation.api import evaluate_model
 
     batch_size = run.config.train.batch_size
-    alone = judge(run.config.distill.teachers, datasets, batch_size)
+    alone = judge(run.config.distill.teachers, datasets, batch_size, run.config.task)
     # A resumed run with no epoch left has not been judged.
     metrics = run.evaluation.metrics if run.evaluation else None
     metrics = metrics or evaluate_model(model, datasets, batch_size)
     return metrics, compare(metrics, alone)
 
 
-def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int) -> list[Alone]:
+def judge(
+    teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int, task: str = "boxes"
+) -> list[Alone]:
     """Return what each teacher reaches alone.
 
     Args:
         teachers: their entries in the configuration.
         datasets: to judge by.
         batch_size: pictures at once.
+        task: of the student; a teacher of another has no figures that could be compared.
     """
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_model
@@ -223,8 +226,8 @@ def judge(teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_
         taught = teacher.classes or {name: name for name in own}
         names = tuple(taught.get(name, f"{name}, not taught") for name in own)
         session.info = session.info._replace(class_names=names)
-        reached: dict[str, float | None] = {}
-        if set(names).intersection(labelled):
+        reached: Mapping[str, float | None] = {}
+        if session.info.task == task and set(names).intersection(labelled):
             reached = evaluate_model(Path(teacher.weights), datasets, batch_size, session).per_class
         found.append(Alone(teacher.weights, {name: reached.get(name) for name in names if name in taught.values()}))
     return found

@@ -104,4 +104,5 @@ def _tell(entry: dict[str, Any]) -> None:
     frame = f" frame {entry['frame']}" if "frame" in entry else ""
     print(f"{entry['image']}{frame}: {len(entry['detections'])} objects")
     for found in entry["detections"]:
-        print(f"  {found['label']}  {found['score']:.2f}  " + " ".join(f"{value:.1f}" for value in found["box"]))
+        place = found.get("box") or found["point"]
+        print(f"  {found['label']}  {found['score']:.2f}  " + " ".join(f"{value:.1f}" for value in place))

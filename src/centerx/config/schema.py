@@ -417,7 +417,11 @@ class TrainConfig(Section):
 class Config(Section):
     """A whole run."""
 
-    task: Literal["boxes"] = Field("boxes", description="what an object is: boxes: a centre with a width and a height")
+    task: Literal["boxes", "center"] = Field(
+        "boxes",
+        description="what an object is: boxes: a centre with a width and a height; center: its centre alone, a point, "
+        "for counting",
+    )
     classes: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
         None, description="the model's class names, in order; without it, all that the training data declares"
     )

@@ -163,10 +163,13 @@ def _add(
     problems: list[Problem],
 ) -> None:
     image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
+    point = None if _has_area(box) else _point(annotation)
     if not _is_id(image) or image not in builders:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the image {image!r}, which is not there"))
     elif not _is_id(category) or category not in label_of:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
+    elif point is not None:
+        builders[image].add_point(where, point, label_of[category])
     elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     elif annotation.get("iscrowd") not in FLAGS or annotation.get("ignore") not in FLAGS:
@@ -183,6 +186,18 @@ def _add(
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
         builders[image].add(where, xyxy, label_of[category], ignore, own_area)
+
+
+def _has_area(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) and min(box[2:]) > 0
+
+
+def _point(annotation: dict[str, Any]) -> list[float] | None:
+    """The place of an object that has one labelled keypoint."""
+    match annotation.get("keypoints"):
+        case [x, y, visible] if is_number(x) and is_number(y) and visible:
+            return [float(x), float(y)]
+    return None
 
 
 def _rotation(annotation: dict[str, Any]) -> float:

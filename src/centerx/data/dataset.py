@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from centerx.errors import InputError
+from centerx.fields import SIZE
 from centerx.images import image_header, image_hw
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
@@ -118,6 +119,24 @@ class RecordBuilder:
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
         self.rows.append((xyxy, label, ignore, own))
 
+    def add_point(self, where: str, xy: list[float], label: int) -> None:
+        """Add an object that is marked by a point, unless it is not finite or lies outside; that is a problem.
+
+        Args:
+            where: file, with line or id.
+            xy: its place in pixels.
+            label: into `Dataset.class_names`.
+        """
+        hw = self._frame() if all(map(math.isfinite, xy)) else None
+        text = " ".join(f"{value:g}" for value in xy)
+        if not all(map(math.isfinite, xy)):
+            self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"point {text} is not finite"))
+        elif hw is not None and not (0 <= xy[0] <= hw[1] and 0 <= xy[1] <= hw[0]):
+            what = f"point {text} lies outside its {hw[1]} x {hw[0]} picture"
+            self.problems.append(Problem(Kind.BOX_OUTSIDE, where, what))
+        else:
+            self.rows.append(([*xy, *xy], label, False, 0.0))
+
     def build(self) -> Record:
         """Return the record."""
         boxes, labels, ignore, area = zip(*self.rows, strict=True) if self.rows else ((), (), (), ())
@@ -129,6 +148,7 @@ class RecordBuilder:
                 np.array(labels, dtype=np.int64),
                 np.array(ignore, dtype=bool),
                 {"area": np.array(area, dtype=np.float64)},
+                {} if all(area) else {SIZE.name: np.array(area) > 0},  # a point has no size
             ),
             self.declared_hw,
         )

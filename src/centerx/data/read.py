@@ -24,6 +24,7 @@ FORMATS = {
     "wider": "centerx.data.wider",
     "pseudo": "centerx.data.pseudo",
     "openimages": "centerx.data.openimages",
+    "points": "centerx.data.points",
     "folder": "centerx.data.folder",
 }
 ADVISED = (Kind.UNREAD_LABELS, Kind.ONLY_IGNORED_BOXES)  # problems whose text contains the advice

@@ -67,6 +67,18 @@ class SampleSource:
         return Sample(image, record.objects.with_fields(self.task.fields), supervised, record.image_id)
 
 
+def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
+    """Return (C, 1 + F) bool: what the labels of any picture tell of a class, its centres and each field of the task."""
+    table = np.zeros_like(entries[0].supervised)
+    for record, supervised in entries:
+        objects = record.objects.where(~record.objects.ignore)
+        told = supervised[objects.labels]
+        for column, field in enumerate(task.fields, start=1):
+            told[:, column] &= objects.known.get(field.name, True)
+        np.logical_or.at(table, objects.labels, told)
+    return table
+
+
 def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
     """Class names of all data sets, in order of first appearance."""
     return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))

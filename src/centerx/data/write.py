@@ -253,6 +253,7 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
         objects = record.objects
         boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
         for box, label, ignore, area in zip(boxes, objects.labels, objects.ignore, areas, strict=True):
+            point = {} if any(box[2:]) else {"keypoints": [*box[:2], 2], "num_keypoints": 1}
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -262,6 +263,7 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
                     "area": area,
                     "iscrowd": int(ignore),
                 }
+                | point
             )
     categories = [{"id": i, "name": n} for i, n in zip(dataset.category_ids, dataset.class_names, strict=True)]
     return {"images": images, "categories": categories, "annotations": annotations}

@@ -9,13 +9,13 @@ from pathlib import Path
 from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.check import crowded_pictures
 from centerx.data.dataset import Dataset
-from centerx.data.source import SampleSource, union_of_classes
+from centerx.data.source import SampleSource, labelled_attributes, union_of_classes
 from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
-from centerx.evaluation.run import detect_all, evaluate_found, picture_sizes
+from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.problems import log_problems
 from centerx.progress import track
@@ -54,8 +54,10 @@ def thresholds_of(model: str | Path, datasets: Sequence[Dataset], batch_size: in
     Raises:
         InputError: as `evaluate_model`.
     """
-    source, found = run_model(model, datasets, batch_size)
-    return best_thresholds([source.entries[i] for i in found], list(found.values()), source.class_names)
+    session = open_session(model)
+    source, found = run_model(model, datasets, batch_size, session)
+    entries, curves = [source.entries[i] for i in found], named_function(TASKS[session.info.task].curves)
+    return best_thresholds(entries, list(found.values()), source.class_names, curves)
 
 
 def run_model(
@@ -88,6 +90,11 @@ def run_model(
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names, session.info.value_range, task)
+    table = labelled_attributes(source.entries, task)
+    if table[:, 0].any() and not table.all(axis=1).any():
+        raise InputError(f"{where}: labels points alone, by which no {task.name} can be judged; name data with them")
+    if len(scales) > 1 and not task.has_area:
+        raise InputError("--scales: goes with boxes only, leave it out")
     log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
     def detect(batch: Batch) -> RawDetections:

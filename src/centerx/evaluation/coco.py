@@ -6,7 +6,7 @@ matching takes for 'unmatched') all count. Pictures keep the order of their ids:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +15,26 @@ from faster_coco_eval import COCO, COCOeval_faster
 from centerx.data.source import Entry
 from centerx.detections import Detections
 from centerx.evaluation.crowded import warn_of_cap
+from centerx.fields import SIZE
 from centerx.geometry import xyxy_to_xywh
 
 COCO_MAX = 100  # detections of a class that COCO counts on a picture
+TITLES = {
+    "AP": "AP, IoU 0.50:0.95",
+    "AP50": "AP, IoU 0.50",
+    "AP75": "AP, IoU 0.75",
+    "APs": "AP, small objects",
+    "APm": "AP, medium objects",
+    "APl": "AP, large objects",
+    "AR1": "AR, 1 detection a picture",
+    "AR10": "AR, 10 detections",
+    "AR100": "AR",
+    "ARs": "AR, small objects",
+    "ARm": "AR, medium objects",
+    "ARl": "AR, large objects",
+}
+CurvesOf = Callable[[Sequence[Entry], Sequence[Detections], Sequence[str], int], COCOeval_faster]
+ToCoco = Callable[[Entry, np.ndarray], list[dict[str, Any]]]  # boxes (N, 4) xyxy of a picture -> keys of each in COCO
 
 
 class Metrics(NamedTuple):
@@ -29,28 +46,33 @@ class Metrics(NamedTuple):
         per_class: AP of each class.
         images: how many pictures were evaluated.
         max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
+        count_error: mean absolute error of the number of objects of a class on a picture; of the task `center`.
+        titles: of the figures that mean something, in the order of the table.
     """
 
     AP: float | None
     AP50: float | None
     AP75: float | None
-    APs: float | None
-    APm: float | None
-    APl: float | None
-    AR1: float | None
-    AR10: float | None
-    AR100: float | None
-    ARs: float | None
-    ARm: float | None
-    ARl: float | None
-    per_class: dict[str, float | None]
-    images: int
+    APs: float | None = None
+    APm: float | None = None
+    APl: float | None = None
+    AR1: float | None = None
+    AR10: float | None = None
+    AR100: float | None = None
+    ARs: float | None = None
+    ARm: float | None = None
+    ARl: float | None = None
+    per_class: Mapping[str, float | None] = {}
+    images: int = 0
     max_detections: int | None = None
+    count_error: float | None = None
+    titles: Mapping[str, str] = TITLES
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name; AR100 has the name of what was counted, and that is said, where it is not COCO's own."""
         tree = self._asdict()
-        most = tree.pop("max_detections")
+        most, titles = tree.pop("max_detections"), tree.pop("titles")
+        tree = {key: value for key, value in tree.items() if key in titles or key in ("per_class", "images")}
         if most is None:
             return tree
         renamed = {f"AR{most}" if key == "AR100" else key: value for key, value in tree.items()}
@@ -78,24 +100,35 @@ def coco_metrics(
     most = max_detections or COCO_MAX
     if not quiet:
         warn_of_cap(entries, class_names, most)
-    evaluation = _accumulated(entries, detections, class_names, most)
+    evaluation = accumulate(entries, detections, class_names, most)
     evaluation.summarize()
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, most detections
-    per_class = {name: _mean(precision[:, :, index]) for index, name in enumerate(class_names)}
+    per_class = {name: mean(precision[:, :, index]) for index, name in enumerate(class_names)}
     figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
     return Metrics(*figures, per_class, len(entries), max_detections)  # type: ignore[call-arg, arg-type]  # twelve figures
 
 
+def as_boxes(entry: Entry, boxes: np.ndarray) -> list[dict[str, Any]]:
+    """Return COCO's keys of objects that are boxes xyxy (N, 4)."""
+    return [{"bbox": box} for box in xyxy_to_xywh(boxes).tolist()]
+
+
 def best_thresholds(
-    entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str]
+    entries: Sequence[Entry],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    curves_of: CurvesOf | None = None,
 ) -> dict[str, float | None]:
-    """The score of each class from which on its F1 at IoU 0.50 is best, of all detections; None where none is right.
+    """Return the score of each class from which on its F1 is best; None where no detection is right.
 
     Args:
-        entries, detections, class_names: as for `coco_metrics`.
+        entries: as for `coco_metrics`.
+        detections: as for `coco_metrics`.
+        class_names: as for `coco_metrics`.
+        curves_of: of the task's metrics; those of boxes at IoU 0.50 without it.
     """
     most = max([COCO_MAX, *(len(found.scores) for found in detections)])
-    curves = _accumulated(entries, detections, class_names, most)
+    curves = (curves_of or accumulate)(entries, detections, class_names, most)
     recall = curves.params.recThrs[:, None]
     precision, scores = (curves.eval[name][0, :, :, 0, -1] for name in ("precision", "scores"))  # (recall, class)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
@@ -106,45 +139,65 @@ def best_thresholds(
     }
 
 
-def _accumulated(
-    entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str], most: int
-) -> Any:
-    """COCO's evaluation with its curves filled in, of at most so many detections of a class on a picture."""
+def accumulate(
+    entries: Sequence[Entry],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    most: int,
+    kind: str = "bbox",
+    to_coco: ToCoco = as_boxes,
+    sigma: float | None = None,
+) -> COCOeval_faster:
+    """Return COCO's evaluation with its curves filled in.
+
+    Args:
+        entries: the pictures with their labels.
+        detections: of each picture, in its pixels.
+        class_names: of the labels.
+        most: detections of a class on a picture that count.
+        kind: of COCO's evaluation.
+        to_coco: what that takes of objects and of detections.
+        sigma: of its keypoints, of which there is one.
+    """
     order = sorted(range(len(entries)), key=lambda index: _rank(entries[index].record.image_id))
     entries = [entries[index] for index in order]
-    truth = COCO(_ground_truth(entries, class_names))
-    found = truth.loadRes(_results(entries, [detections[index] for index in order]))
-    evaluation = COCOeval_faster(truth, found, iouType="bbox")
+    truth = COCO(_ground_truth(entries, class_names, to_coco))
+    found = truth.loadRes(_results(entries, [detections[index] for index in order], to_coco))
+    evaluation = COCOeval_faster(truth, found, iouType=kind, kpt_oks_sigmas=None if sigma is None else [sigma])
     evaluation.params.maxDets = [1, 10, most]
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation
 
 
-def _rank(image_id: int | str) -> tuple[bool, int | str]:
-    return isinstance(image_id, str), image_id
-
-
-def _mean(values: np.ndarray) -> float | None:
+def mean(values: np.ndarray) -> float | None:
+    """Return the mean of the values that are known, which -1 are not."""
     known = values[values > -1]
     return float(known.mean()) if known.size else None
 
 
-def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str]) -> dict[str, Any]:
+def _rank(image_id: int | str) -> tuple[bool, int | str]:
+    return isinstance(image_id, str), image_id
+
+
+def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str], to_coco: ToCoco) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
-    for image_id, (record, _) in enumerate(entries, start=1):
-        boxes = xyxy_to_xywh(record.objects.boxes).tolist()
-        areas = record.objects.values["area"]
-        for box, label, ignore, area in zip(boxes, record.objects.labels, record.objects.ignore, areas, strict=True):
+    for image_id, entry in enumerate(entries, start=1):
+        objects = entry.record.objects
+        objects = objects.where(known_classes(entry, to_coco)[objects.labels])
+        boxes = as_boxes(entry, objects.boxes)
+        rows = zip(boxes, objects.values["area"], to_coco(entry, objects.boxes), strict=True)
+        for index, (box, area, own) in enumerate(rows):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": int(label) + 1,
-                    "bbox": box,
+                    "category_id": int(objects.labels[index]) + 1,
                     "area": float(area),
-                    "iscrowd": int(ignore),
+                    "iscrowd": int(objects.ignore[index]),
                 }
+                | box
+                | own
             )
     return {
         "info": {},
@@ -154,11 +207,22 @@ def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str]) -> dict[
     }
 
 
-def _results(entries: Sequence[Entry], detections: Sequence[Detections]) -> list[dict[str, Any]]:
+def known_classes(entry: Entry, to_coco: ToCoco) -> np.ndarray:
+    """(C,) bool: the classes whose objects a picture labels, as boxes where those are measured."""
+    if to_coco is not as_boxes:
+        return entry.supervised[:, 0]
+    known = np.asarray(entry.supervised.all(axis=1))
+    objects = entry.record.objects
+    if SIZE.name in objects.known:
+        known[objects.labels[~objects.known[SIZE.name]]] = False
+    return known
+
+
+def _results(entries: Sequence[Entry], detections: Sequence[Detections], to_coco: ToCoco) -> list[dict[str, Any]]:
     results = []
     for image_id, (entry, found) in enumerate(zip(entries, detections, strict=True), start=1):
-        known = entry.supervised[found.labels, 0]
-        boxes = xyxy_to_xywh(np.asarray(found.boxes, dtype=np.float64))[known].tolist()
-        for box, score, label in zip(boxes, found.scores[known], found.labels[known], strict=True):
-            results.append({"image_id": image_id, "category_id": int(label) + 1, "bbox": box, "score": float(score)})
+        known = known_classes(entry, to_coco)[found.labels]
+        own = to_coco(entry, np.asarray(found.boxes, dtype=np.float64)[known])
+        for keys, score, label in zip(own, found.scores[known], found.labels[known], strict=True):
+            results.append({"image_id": image_id, "category_id": int(label) + 1, "score": float(score)} | keys)
     return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -62,9 +63,14 @@ def evaluate_found(
         quiet: as for `coco_metrics`.
     """
     order = sorted(found)
-    module, function = task.metrics.split(":")
-    measure = getattr(import_module(module), function)
-    metrics: Metrics = measure(
+    metrics: Metrics = named_function(task.metrics)(
         [source.entries[i] for i in order], [found[i] for i in order], source.class_names, max_detections, quiet
     )
     return metrics
+
+
+def named_function(name: str) -> Callable[..., Any]:
+    """Import what `module:function` names."""
+    module, function = name.split(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found

@@ -8,21 +8,6 @@ from rich.text import Text
 
 from centerx.evaluation.coco import Metrics
 
-ROWS = {
-    "AP": "AP, IoU 0.50:0.95",
-    "AP50": "AP, IoU 0.50",
-    "AP75": "AP, IoU 0.75",
-    "APs": "AP, small objects",
-    "APm": "AP, medium objects",
-    "APl": "AP, large objects",
-    "AR1": "AR, 1 detection a picture",
-    "AR10": "AR, 10 detections",
-    "AR100": "AR",
-    "ARs": "AR, small objects",
-    "ARm": "AR, medium objects",
-    "ARl": "AR, large objects",
-}
-
 
 def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
     """Print COCO's twelve figures and the AP of each class."""
@@ -31,7 +16,7 @@ def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
     table.add_column("value", justify="right")
     most = metrics.max_detections
     counted = f", {most} detections" if most is not None else ""  # in the name of every figure that it changes
-    for key, title in ROWS.items():
+    for key, title in metrics.titles.items():
         mark = {"AR1": "", "AR10": "", "AR100": counted or ", 100 detections"}.get(key, counted)
         table.add_row(f"{title}{mark}", shown(getattr(metrics, key)))
     table.add_section()

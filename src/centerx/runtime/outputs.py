@@ -64,8 +64,10 @@ def detections_of(
         others = {name: rows for name, rows in outputs.items() if name != "boxes"}
         boxes = outputs["boxes"] if "boxes" in outputs else spanned_boxes(outputs[task.outputs[0]])
         scores, labels = np.asarray(raw.scores[row]), np.asarray(raw.labels[row])
-        one = Detections(boxes, scores, labels, class_names, others, task.name).above(SMALLEST_SCORE)
-        found.append(one.with_area() if task.has_area else one)
+        one = Detections(boxes, scores, labels, class_names, others, task.name)
+        first = np.asarray(raw.values[task.outputs[0]][row])
+        inside = boxes[:, :2] < boxes[:, 2:] if task.has_area else first <= letterbox.placed_hw[::-1]
+        found.append(one.where((scores >= SMALLEST_SCORE) & inside.all(axis=1)))
     return found
 
 

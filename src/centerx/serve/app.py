@@ -52,11 +52,12 @@ class Found(BaseModel):
 
     label: str
     score: float
-    box: tuple[float, float, float, float]
+    box: tuple[float, float, float, float] | None = None
+    point: tuple[float, float] | None = None
 
 
 class Entry(BaseModel):
-    """What was found on a picture, boxes as x1, y1, x2, y2 in pixels of the picture as a viewer shows it."""
+    """Objects on a picture: boxes as x1, y1, x2, y2, or points as x, y, in pixels of the picture as it is shown."""
 
     image: str
     width: int

@@ -1,8 +1,9 @@
 """Tasks: what a detector finds. Each names the fields that an object carries and says how they become detections."""
 
 from centerx.tasks.boxes import BOXES
+from centerx.tasks.center import CENTER
 from centerx.tasks.task import ArrayFunctions, Task
 
-TASKS = {task.name: task for task in (BOXES,)}
+TASKS = {task.name: task for task in (BOXES, CENTER)}
 
-__all__ = ["BOXES", "TASKS", "ArrayFunctions", "Task"]
+__all__ = ["BOXES", "CENTER", "TASKS", "ArrayFunctions", "Task"]

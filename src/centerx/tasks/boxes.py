@@ -41,4 +41,5 @@ BOXES = Task(
     to_dict=to_dict,
     draw=draw_boxes,
     metrics="centerx.evaluation.coco:coco_metrics",
+    curves="centerx.evaluation.coco:accumulate",
 )

@@ -48,7 +48,8 @@ class Task(NamedTuple):
             where they fill the input; and array functions -> (B, 1, ...) bool, where nothing can be found.
         to_dict: detections -> what the JSON of `predict` says of each, beside its label and score.
         draw: picture (H, W, 3), boxes, labels, class names, scores or None -> a picture with them.
-        metrics: the module and function that measure detections, called as `evaluation.coco.coco_metrics`.
+        metrics: the module and function that measure detections, as `evaluation.coco.coco_metrics` does.
+        curves: those that fill in the curves of precision and recall, as `evaluation.coco.accumulate` does.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Task(NamedTuple):
     to_dict: Callable[[Detections], list[dict[str, Any]]]
     draw: Callable[..., np.ndarray]
     metrics: str
+    curves: str
 
     @property
     def branches(self) -> tuple[Field, ...]:

@@ -168,12 +168,18 @@ function drawBoxes(found, unit) {
   pen.lineWidth = 2 * unit;
   pen.font = `600 ${11 * unit}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
-  for (const { label, box } of bestLast) {
-    const [left, top, right, bottom] = box;
-    pen.strokeStyle = colour(label);
-    pen.strokeRect(left, top, right - left, bottom - top);
+  for (const { label, box, point } of bestLast) {
+    pen.strokeStyle = pen.fillStyle = colour(label);
+    if (point) {
+      pen.beginPath();
+      pen.arc(...point, 4 * unit, 0, 2 * Math.PI);
+      pen.fill();
+    } else {
+      const [left, top, right, bottom] = box;
+      pen.strokeRect(left, top, right - left, bottom - top);
+    }
   }
-  for (const { label, score, box } of bestLast) {
+  for (const { label, score, box } of bestLast.filter((each) => each.box)) {
     const text = `${label} ${score.toFixed(2)}`;
     const width = pen.measureText(text).width + 6 * unit;
     const height = 16 * unit;

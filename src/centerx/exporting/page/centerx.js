@@ -33,23 +33,24 @@ class Detector {
   /**
    * Find the objects of one picture: a file (Blob), ImageBitmap, ImageData, or an element with a picture in it.
    * Gives [{ label, score, box: [x1, y1, x2, y2] }], best first, in pixels of the picture as it is shown (EXIF
-   * applied). Rejects where the browser cannot read the picture.
+   * applied); of a model of points `point: [x, y]` in place of the box. Rejects where the browser cannot read the
+   * picture.
    */
   async detect(picture) {
     const pixels = await readPixels(picture);
     const [height, width] = this.inputHW;
     const { data, scale } = letterbox(pixels, height, width, this.padValue);
-    const { boxes, scores, labels } = await this.run(new ort.Tensor("uint8", data, [1, 3, height, width]));
-    return Array.from(scores.data, (score, k) => ({
-      label: this.classNames[Number(labels.data[k])],
+    const found = await this.run(new ort.Tensor("uint8", data, [1, 3, height, width]));
+    const [key, values, length] = found.points ? ["point", found.points, 2] : ["box", found.boxes, 4];
+    const limit = (side) => (side % 2 ? pixels.height : pixels.width);
+    return Array.from(found.scores.data, (score, k) => ({
+      label: this.classNames[Number(found.labels.data[k])],
       score,
-      box: Array.from(boxes.data.subarray(4 * k, 4 * k + 4), (value, side) =>
-        Math.min(value / scale, side % 2 ? pixels.height : pixels.width),
-      ),
-    })).filter(
-      // 0 marks places that the network had no peak for; what it finds beside the picture has no area in it
-      ({ score, box: [left, top, right, bottom] }) => score > 0 && left < right && top < bottom,
-    );
+      [key]: Array.from(values.data.subarray(length * k, length * (k + 1)), (value) => value / scale),
+    }))
+      .filter(({ score, point }) => score > 0 && (!point || point.every((value, side) => value <= limit(side))))
+      .map((each) => ({ ...each, [key]: each[key].map((value, side) => Math.min(value, limit(side))) }))
+      .filter(({ box }) => !box || (box[0] < box[2] && box[1] < box[3])); // beside the picture a box has no area in it
   }
 
   /** One picture at a time: the session does not take a second before it has answered. */
