@@ -205,8 +205,8 @@ def require_fields(data: RunData) -> None:
         lacking = [data.classes[row] for row in np.flatnonzero(table[:, 0] & ~table[:, column])]
         if lacking:
             raise InputError(
-                f"data.train: nobody teaches the {name} of {', '.join(lacking)}, of which only centres are labelled; add "
-                "data or a teacher with boxes, or set task=center"
+                f"data.train: nobody teaches the {name} of {', '.join(lacking)}, of which only centres are labelled; "
+                "add data or a teacher with boxes, or set task=center"
             )
 
 

@@ -68,7 +68,7 @@ class SampleSource:
 
 
 def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
-    """Return (C, 1 + F) bool: what the labels of any picture tell of a class, its centres and each field of the task."""
+    """Return (C, 1 + F) bool: what labels of any picture tell of a class, its centres and each field of the task."""
     table = np.zeros_like(entries[0].supervised)
     for record, supervised in entries:
         objects = record.objects.where(~record.objects.ignore)

@@ -157,7 +157,7 @@ def write_voc(
     problems += _partly_labelled(dataset)
     with many_files(folder / "Annotations") as new_file:
         for copy in copies:
-            tree = _voc(copy, dataset.class_names)
+            tree = _voc(copy, dataset.class_names, problems)
             indent(tree)
             with new_file(f"{Path(copy.name).stem}.xml") as made:
                 made.write_bytes(tostring(tree, encoding="unicode").encode())
@@ -265,7 +265,9 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
                 }
                 | point
             )
-    categories = [{"id": i, "name": n} for i, n in zip(dataset.category_ids, dataset.class_names, strict=True)]
+    points = {"keypoints": ["center"], "skeleton": []} if any("keypoints" in each for each in annotations) else {}
+    names = zip(dataset.category_ids, dataset.class_names, strict=True)
+    categories = [{"id": own_id, "name": name} | points for own_id, name in names]
     return {"images": images, "categories": categories, "annotations": annotations}
 
 
@@ -276,7 +278,7 @@ def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
     keep = ~record.objects.ignore & (box_area(boxes) > 0)
     labels = record.objects.labels[keep]
     if not keep.all():
-        what = f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out, ignored or outside the picture"
+        what = f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out, ignored, outside the picture or points without a box"
         problems.append(Problem(Kind.NOT_WRITTEN, str(record.image), what))
     relative = boxes[keep] / np.array([hw[1], hw[0], hw[1], hw[0]])
     centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
@@ -284,13 +286,17 @@ def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
     return [f"{label} " + " ".join(f"{v:.8f}" for v in row) for label, row in zip(labels, rows, strict=True)]
 
 
-def _voc(copy: _Copy, class_names: Sequence[str]) -> Element:
+def _voc(copy: _Copy, class_names: Sequence[str], problems: list[Problem]) -> Element:
     record, name, hw = copy
     assert hw is not None
     root = Element("annotation")
     _add(root, {"folder": "JPEGImages", "filename": name})
     _add(SubElement(root, "size"), {"width": hw[1], "height": hw[0], "depth": 3})
-    objects = record.objects
+    boxed = box_area(record.objects.boxes) > 0
+    if not boxed.all():
+        what = f"{np.count_nonzero(~boxed)} of {len(boxed)} objects are left out, points without a box"
+        problems.append(Problem(Kind.NOT_WRITTEN, str(record.image), what))
+    objects = record.objects.where(boxed)
     for box, label, ignore in zip(objects.boxes.tolist(), objects.labels, objects.ignore, strict=True):
         node = SubElement(root, "object")
         _add(node, {"name": class_names[label], "difficult": int(ignore)})
