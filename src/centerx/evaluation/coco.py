@@ -164,6 +164,7 @@ def accumulate(
     truth = COCO(_ground_truth(entries, class_names, to_coco))
     found = truth.loadRes(_results(entries, [detections[index] for index in order], to_coco))
     evaluation = COCOeval_faster(truth, found, iouType=kind, kpt_oks_sigmas=None if sigma is None else [sigma])
+    evaluation.params.catIds = list(range(1, len(class_names) + 1))  # of keypoints it leaves out those without objects
     evaluation.params.maxDets = [1, 10, most]
     evaluation.evaluate()
     evaluation.accumulate()
