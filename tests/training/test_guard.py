@@ -58,7 +58,7 @@ class Spoil(Callback):
         if trainer.global_step == self.step:
             balance = pl_module.balance
             self.kept, self.before = balance, snapshot(pl_module)
-            pl_module.balance = lambda terms, fades: (balance(terms, fades)[0] * self.factor, {})
+            pl_module.balance = lambda terms, decay: (balance(terms, fades)[0] * self.factor, {})
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
         if trainer.global_step == self.step + 1:
@@ -91,7 +91,7 @@ def test_a_skipped_step_moves_neither_weights_nor_moments(
 def test_a_run_without_a_finite_loss_is_given_up(small_overrides: list[str], tmp_path: Path) -> None:
     overrides = [*small_overrides, "data.val=[]", f"train.epochs={PATIENCE}", "train.skip_jumps=5"]
     run = build_run(load_config("nano", overrides), tmp_path)
-    run.module.balance = lambda terms, fades: (torch.stack(list(terms.values())).sum() * math.nan, {})
+    run.module.balance = lambda terms, decay: (torch.stack(list(terms.values())).sum() * math.nan, {})
     with pytest.raises(InputError, match=f"the loss became nan .* left out {PATIENCE} steps in a row"):
         run.trainer.fit(run.module, run.batches)
     assert run.trainer.global_step == PATIENCE - 1
