@@ -118,7 +118,11 @@ def test_two_objects_by_hand() -> None:
     torch.testing.assert_close(found.values["boxes"], torch.tensor([[[11.0, 4, 15, 16], [2, 2, 10, 10]]]))
     torch.testing.assert_close(found.scores, torch.tensor([[2.0, 1.0]]).sigmoid())
     assert found.labels.tolist() == [[1, 0]]
-    assert (found.values["boxes"].dtype, found.scores.dtype, found.labels.dtype) == (torch.float32, torch.float32, torch.int64)
+    assert (found.values["boxes"].dtype, found.scores.dtype, found.labels.dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.int64,
+    )
 
 
 def test_pictures_of_a_batch_do_not_mix() -> None:

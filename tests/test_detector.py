@@ -38,7 +38,9 @@ def scene(left: int, top: int) -> Tensor:
 def test_a_symmetric_network_says_the_same_of_the_mirror_image(place: tuple[int, int]) -> None:
     detector = Detector(Blobs(), top_k=1)  # type: ignore[arg-type]
     once, twice = detector(scene(*place)), MirrorDetector(detector)(scene(*place))
-    torch.testing.assert_close(once.values["boxes"][0, 0], torch.tensor([place[0], place[1], place[0] + 8, place[1] + 8]).float())
+    torch.testing.assert_close(
+        once.values["boxes"][0, 0], torch.tensor([place[0], place[1], place[0] + 8, place[1] + 8]).float()
+    )
     torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-4)
 
 

@@ -29,7 +29,9 @@ class Bright:
             y, x = np.nonzero(light)
             boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1])
         scores = np.full((len(images), 1), 0.75, dtype=np.float32)
-        return RawDetections({"boxes": np.array(boxes, np.float32)[:, None]}, scores, np.zeros((len(images), 1), np.int64))
+        return RawDetections(
+            {"boxes": np.array(boxes, np.float32)[:, None]}, scores, np.zeros((len(images), 1), np.int64)
+        )
 
 
 def picture(folder: Path) -> Dataset:

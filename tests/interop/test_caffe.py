@@ -47,7 +47,10 @@ def torch_maps(detector: Detector, images: np.ndarray) -> list[np.ndarray]:
     """The maps of the network itself, all but its peaks suppressed."""
     with torch.inference_mode():
         out = detector.model(torch.from_numpy(images))
-        return [each.numpy() for each in (out.heatmap.sigmoid() * peaks(out.heatmap), out.fields["offset"], out.fields["size"])]
+        return [
+            each.numpy()
+            for each in (out.heatmap.sigmoid() * peaks(out.heatmap), out.fields["offset"], out.fields["size"])
+        ]
 
 
 def different_presets() -> list[str]:

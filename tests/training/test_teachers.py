@@ -86,7 +86,12 @@ def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: 
         (several("a", "b", "b"), "ab", "teacher 0", "teacher 1 and teacher 2 both teach 'b', set distill.shared"),
         (several("a", "a"), "a", "teacher 0", "teacher 1 is left without a class to teach"),
         ([one_teacher("x", ("cat",), {})], ["cat"], None, "x is left without a class to teach"),
-        ([one_teacher("x", ("cat", "dog"), {"cat": "pet", "dog": "pet"})], ["pet"], None, "teaches 'pet' by two of its"),
+        (
+            [one_teacher("x", ("cat", "dog"), {"cat": "pet", "dog": "pet"})],
+            ["pet"],
+            None,
+            "teaches 'pet' by two of its",
+        ),
     ],
 )
 def test_what_cannot_be_taught(given: list[Teacher], student: str, shared: str | None, says: str) -> None:
