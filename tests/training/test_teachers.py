@@ -20,7 +20,6 @@ from centerx.errors import InputError
 from centerx.exporting import ExportOptions, export_model
 from centerx.losses.balance import ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
-from centerx.losses.term import Term
 from centerx.tasks import BOXES
 from centerx.training.teachers import DetectionTeacher, Distiller, Teacher, TeacherOutput, channels, map_channels
 from centerx.types import RawDetections
@@ -460,7 +459,7 @@ def test_teachers_that_share_a_class_share_its_constants(teachers: list[Path]) -
         config = load_config("nano", [*given, "loss.balance=constant", "distill.shared=average", "data.input_size=96"])
         balance = build_balance(config, build_distiller(config, open_teachers(config), BRANCHES, 10))
         assert isinstance(balance, ConstantMagnitude)
-        totals.append({field: sum(figure for term, figure in balance.targets.items() if term.teacher and term.field == field)
+        totals.append({field: sum(each for term, each in balance.targets.items() if term.teacher and term.field == field)
                        for field in ("heatmap", "size", "offset")})  # fmt: skip
     assert totals[0] == totals[1] == {"heatmap": 0.6, "size": 0.3, "offset": 0.3}
 
