@@ -144,7 +144,9 @@ class Field(NamedTuple):
         """Return the values (N, D), in pixels, after a move of the picture by `matrix` (3, 3)."""
         moved = self.kind.warp(values, matrix)
         if self.flip and np.linalg.det(matrix[:2, :2]) < 0:
-            moved = moved.reshape(len(values), self.num_values, self.kind.channels)[:, list(self.flip)].reshape(values.shape)
+            moved = moved.reshape(len(values), self.num_values, self.kind.channels)[:, list(self.flip)].reshape(
+                values.shape
+            )
         return moved
 
 

@@ -71,7 +71,9 @@ def snapshot(module) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
     return [p.detach().clone() for p in module.detector.parameters()] + moments
 
 
-@pytest.mark.parametrize(("factor", "more"), [(100.0, []), (math.nan, []), (100.0, ["train.clip_value=0.1", "train.clip_each=1"])])
+@pytest.mark.parametrize(
+    ("factor", "more"), [(100.0, []), (math.nan, []), (100.0, ["train.clip_value=0.1", "train.clip_each=1"])]
+)
 def test_a_skipped_step_moves_neither_weights_nor_moments(
     factor: float, more: list[str], small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
