@@ -459,7 +459,7 @@ def test_teachers_that_share_a_class_share_its_constants(teachers: list[Path]) -
         config = load_config("nano", [*given, "loss.balance=constant", "distill.shared=average", "data.input_size=96"])
         balance = build_balance(config, build_distiller(config, open_teachers(config), BRANCHES, 10))
         assert isinstance(balance, ConstantMagnitude)
-        totals.append({field: sum(each for term, each in balance.targets.items() if term.teacher and term.field == field)
+        totals.append({field: sum(one for term, one in balance.targets.items() if term.teacher and term.field == field)
                        for field in ("heatmap", "size", "offset")})  # fmt: skip
     assert totals[0] == totals[1] == {"heatmap": 0.6, "size": 0.3, "offset": 0.3}
 
