@@ -30,11 +30,13 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from centerx.build_model import load_detector
-from centerx.detections import Detections
+from centerx.detector import to_numpy
 from centerx.exporting.parity import Difference, difference, one, synthetic_images
 from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
 from centerx.models import Backbone
+from centerx.tasks import BOXES
+from centerx.types import Maps, RawDetections
 
 from rows import Row, rows, show, write
 
@@ -402,16 +404,16 @@ def compare(theirs: Theirs, folder: Path) -> dict[str, float]:
     torch.save(theirs.save(theirs.network.state_dict()), folder / "theirs.pth")
     import_checkpoint(folder / "theirs.pth", folder / "ours.safetensors", **theirs.options)
     detector, _ = load_detector(folder / "ours.safetensors")
-    rough, their_rough = probabilities(detector.model(images)), probabilities(theirs.maps(images))
+    rough, their_rough = probabilities(own_maps(detector.model(images))), probabilities(theirs.maps(images))
     detector.double()
     theirs.network.double()
-    fine, their_fine = probabilities(detector.model(images)), probabilities(theirs.maps(images))
+    fine, their_fine = probabilities(own_maps(detector.model(images))), probabilities(theirs.maps(images))
     boxes, scores, labels = theirs.decode([each.float() for each in their_fine])
-    pixels = Detections((boxes * 4).clamp(0, SIDE).numpy(), scores.numpy(), labels.long().numpy())
-    found = Detections(*(each.numpy() for each in detector(images)[:3]))
+    pixels = RawDetections({"boxes": (boxes * 4).clamp(0, SIDE).numpy()}, scores.numpy(), labels.long().numpy())
+    found = to_numpy(detector(images))
     total = Difference(0.0, 0.0, 0, 0)
     for row in range(PICTURES):
-        total |= difference(one(found, row), one(pixels, row))
+        total |= difference(one(found, row, BOXES), one(pixels, row, BOXES))
     return {
         **{name: apart([a], [b]) for name, a, b in zip(("heatmap", "size", "offset"), fine, their_fine, strict=True)},
         "boxes": total.box,
@@ -421,6 +423,11 @@ def compare(theirs: Theirs, folder: Path) -> dict[str, float]:
         "float32": apart(rough, their_rough),
         "float32, theirs": apart(their_rough, their_fine),
     }
+
+
+def own_maps(maps: Maps) -> list[Tensor]:
+    """Ours in the order of theirs."""
+    return [maps.heatmap, maps.fields["size"], maps.fields["offset"]]
 
 
 def probabilities(maps: Sequence[Tensor]) -> list[Tensor]:

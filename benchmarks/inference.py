@@ -12,10 +12,9 @@ from torch import nn
 from centerx.bench import bench_models, median_seconds
 from centerx.build_model import build_detector, model_info, save_named
 from centerx.config import Config, load_config
-from centerx.detections import Detections
 from centerx.exporting import export_model
 from centerx.runtime import open_session
-from centerx.types import Maps
+from centerx.types import Maps, RawDetections
 
 from rows import Row, in_ms, rows, show
 
@@ -30,9 +29,9 @@ class NoDecode(nn.Module):
 
     top_k = 100
 
-    def forward(self, outputs: Maps, *_: object) -> Detections:
+    def forward(self, outputs: Maps, *_: object) -> RawDetections:
         """Hand the maps over under the names of detections."""
-        return Detections(outputs.size, outputs.offset, outputs.heatmap)
+        return RawDetections({"boxes": outputs.fields["size"]}, outputs.fields["offset"], outputs.heatmap)
 
 
 def measure() -> list[Row]:

@@ -10,7 +10,9 @@ import torch
 from centerx.bench import median_seconds
 from centerx.config.schema import LossConfig
 from centerx.models import CenterNet
+from centerx.objects import make_objects
 from centerx.targets import center_targets
+from centerx.tasks import BOXES
 from centerx.training.processes import keep_freed_memory
 from centerx.types import Batch
 
@@ -18,6 +20,7 @@ from rows import Row, in_ms, rows, show
 
 SIDE = 512  # pixels, for a grid of 128 x 128
 RUNS = 51
+TASK = BOXES
 BOX_SIDES = (12.0, 120.0)  # pixels
 
 
@@ -33,6 +36,8 @@ def measure() -> list[Row]:
             stride=CenterNet.stride,
             min_overlap=loss.min_overlap,
             reach=loss.reach,
+            task=TASK,
+            point_radius=loss.point_radius,
         )
         for size, classes, boxes in product((1, 8), (3, 80), (10, 100))
     }
@@ -46,12 +51,15 @@ def random_batch(size: int, boxes: int, classes: int, side: int) -> Batch:
     centre = torch.rand(size, boxes, 2, generator=rng) * side
     half = (low + torch.rand(size, boxes, 2, generator=rng) * (high - low)) / 2
     corners = torch.cat([centre - half, centre + half], dim=-1).clamp(0, side)
+    objects = make_objects(
+        corners.flatten(0, 1),
+        torch.randint(0, classes, (size, boxes), generator=rng).flatten(),
+        torch.zeros(size * boxes, dtype=torch.bool),
+    )
     return Batch(
         images=torch.randint(0, 256, (size, 3, side, side), dtype=torch.uint8, generator=rng),
-        boxes=list(corners),
-        labels=list(torch.randint(0, classes, (size, boxes), generator=rng)),
-        ignore=list(torch.zeros(size, boxes, dtype=torch.bool)),
-        annotated=torch.ones(size, classes, dtype=torch.bool),
+        objects=objects._replace(image=torch.arange(size).repeat_interleave(boxes)),
+        supervised=torch.ones(size, classes, len(TASK.attributes), dtype=torch.bool),
         letterboxes=[None] * size,
         image_ids=list(range(size)),
         skipped=[],

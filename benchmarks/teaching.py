@@ -20,7 +20,7 @@ from centerx.build_teaching import open_teachers
 from centerx.config import load_config
 from centerx.exporting import export_model
 from centerx.training.processes import keep_freed_memory
-from centerx.training.teachers import Answer
+from centerx.training.teachers import TeacherModel
 from centerx.types import Batch
 
 from rows import Row, in_ms, rows, show
@@ -65,8 +65,8 @@ def measure_teacher(folder: Path, size: int, num_classes: int, bf16: bool, file:
         teachers = open_teachers(config)
         module = build_module(config, detector, 1000, teachers)
         steps[case] = partial(train_step, module, batch, bf16, config.train.clip_norm)
-        for _, answer in teachers:
-            steps["teacher's forward"] = partial(answer_alone, answer, batch, num_classes, bf16)
+        for teacher in teachers:
+            steps["teacher's forward"] = partial(forward_alone, teacher.model, batch, num_classes, bf16)
     seconds = median_seconds(steps, RUNS)
     apart = "student's step + teacher's forward"
     seconds[apart] = seconds["student's step"] + seconds["teacher's forward"]
@@ -75,10 +75,10 @@ def measure_teacher(folder: Path, size: int, num_classes: int, bf16: bool, file:
     return rows(figure, in_ms(seconds), "ms", RUNS, baseline=apart)
 
 
-def answer_alone(answer: Answer, batch: Batch, num_classes: int, bf16: bool) -> None:
+def forward_alone(model: TeacherModel, batch: Batch, num_classes: int, bf16: bool) -> None:
     """Let a teacher answer, as a run does."""
     with torch.no_grad(), torch.autocast(DEVICE, torch.bfloat16, enabled=bf16):
-        answer(batch.images, list(range(num_classes)))
+        model(batch.images, list(range(num_classes)))
     wait()
 
 

@@ -118,9 +118,9 @@ def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: flo
     with torch.autocast(DEVICE, torch.bfloat16, enabled=bf16):
         features = module.detector.model.features(batch.images)
         outputs = module.detector.model.head(features)
-        terms = module.criterion(outputs, module.assign(batch))
-        if module.teaching:
-            terms |= module.teaching.terms(outputs, features, batch.images)
+        terms = dict(module.criterion(outputs, module.assign(batch)))
+        if module.distiller:
+            terms |= module.distiller.terms(outputs, features, batch.images)
         loss, _ = module.balance(terms, {})
     module.optimizer.zero_grad()
     loss.backward()

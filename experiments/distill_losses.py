@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from unittest.mock import patch
 
 from torch import Tensor
 
 from centerx.cli.main import run_and_exit
-from centerx.losses.distill import DISTILL_LOSSES, response_terms, weighted_l1
+from centerx.losses.distill import DISTILL_LOSSES, response_terms
+from centerx.losses.fields import field_terms
 from centerx.losses.reduce import loss_normalizer
-from centerx.types import Maps
+from centerx.models import Branch
+from centerx.types import Maps, Places
 
 from repeat import CENTERX_CONSTANTS, Figures, summarise, train_once, write_table
 
@@ -42,14 +45,14 @@ LOSSES = {
 }
 
 
-def every_cell_terms(student: Maps, teacher: Maps, share: Tensor) -> dict[str, Tensor]:
-    """`response_terms`, but size and offset learned at every cell, weighted by the teacher's probability there."""
-    weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1, keepdim=True)
+def every_cell_terms(student: Maps, teacher: Maps, share: Tensor, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
+    """`response_terms`, but fields learned at every cell, weighted by the teacher's probability there."""
+    weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1).flatten(1)
     total = loss_normalizer(weight.sum())
-    return response_terms(student, teacher, share) | {
-        "size": weighted_l1(student.size, teacher.size, weight, total),
-        "offset": weighted_l1(student.offset, teacher.offset, weight, total),
-    }
+    goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
+    places = Places(None, goals, dict.fromkeys(goals, weight))
+    fields = field_terms(branches, student.fields, places, dict.fromkeys(goals, total))
+    return response_terms(student, teacher, share, branches) | fields
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.evaluation.api import evaluate_model
 from centerx.files import new_files
+from centerx.objects import join_objects
 
 from repeat import Figures, summarise, train_once, write_table
 
@@ -87,8 +88,7 @@ def write_halves(entry: DataEntry, classes: list[str], known: dict[str, list[str
 
 def join(own: Record, found: Record) -> Record:
     """The picture with the boxes of both, which are in the same classes."""
-    parts = ("boxes", "labels", "ignore", "area")
-    return own._replace(**{part: np.concatenate([getattr(own, part), getattr(found, part)]) for part in parts})
+    return own._replace(objects=join_objects([own.objects, found.objects]))
 
 
 def main() -> None:

@@ -81,13 +81,13 @@ def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
     with torch.no_grad():
         out = detector.train().model(torch.from_numpy(synthetic_images(8, input_hw)))
         # heatmap logits around -3 and apart by 3, sides of about 6 and 3 cells, centres all over the cell
-        for maps, last, mean, std in zip(
-            out,
-            (detector.model.head.heatmap[-1], detector.model.head.size[-1], detector.model.head.offset[-1]),
-            (-3.0, 6.0, 0.5),
-            (3.0, 3.0, 0.3),
-            strict=True,
+        head = detector.model.head
+        for maps, branch, mean, std in (
+            (out.heatmap, head.heatmap, -3.0, 3.0),
+            (out.fields["size"], head.branches["size"], 6.0, 3.0),
+            (out.fields["offset"], head.branches["offset"], 0.5, 0.3),
         ):
+            last = branch[-1]
             scale = std / maps.std((0, 2, 3))
             last.bias.copy_(mean + (last.bias - maps.mean((0, 2, 3))) * scale)
             last.weight.mul_(scale[:, None, None, None])

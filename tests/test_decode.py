@@ -9,8 +9,8 @@ from torch import Tensor
 from centerx.decode import Decode, peaks
 from centerx.targets import center_targets
 from centerx.tasks import BOXES
-from centerx.types import Batch, Maps
-from tests.made import box_maps
+from centerx.types import Maps
+from tests.made import box_batch, box_maps, every_map
 
 HALVES = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -94,7 +94,7 @@ def test_decoding_finds_those_peaks(values: int, dtype: torch.dtype) -> None:
         for image in range(2):
             expected = peaks(heatmap)[image].nonzero().tolist()
             kept = found.scores[image] > 0
-            right, bottom = found.boxes[image, kept, 2:].unbind(-1)
+            right, bottom = found.values["boxes"][image, kept, 2:].unbind(-1)
             cells = torch.stack([found.labels[image, kept], bottom - 0.5, right - 0.5], dim=-1)
             assert sorted(cells.int().tolist()) == expected
 
@@ -111,14 +111,18 @@ def test_two_objects_by_hand() -> None:
     outputs = maps(torch.full((1, 2, 4, 5), -5.0))
     outputs.heatmap[0, 1, 2, 3] = 2.0
     outputs.heatmap[0, 0, 1, 1] = 1.0
-    size, offset = outputs.size.clone(), outputs.offset.clone()
+    size, offset = outputs.fields["size"].clone(), outputs.fields["offset"].clone()
     size[0, :, 2, 3], offset[0, :, 2, 3] = torch.tensor([1.0, 3.0]), torch.tensor([0.25, 0.5])
     found = Decode(top_k=2, stride=4, task=BOXES)(box_maps(outputs.heatmap, size, offset), (16, 20))
     # cell (x 3, y 2) + offset = (3.25, 2.5); minus and plus half of (1, 3): (2.75, 1, 3.75, 4), times 4
-    torch.testing.assert_close(found.boxes, torch.tensor([[[11.0, 4, 15, 16], [2, 2, 10, 10]]]))
+    torch.testing.assert_close(found.values["boxes"], torch.tensor([[[11.0, 4, 15, 16], [2, 2, 10, 10]]]))
     torch.testing.assert_close(found.scores, torch.tensor([[2.0, 1.0]]).sigmoid())
     assert found.labels.tolist() == [[1, 0]]
-    assert (found.boxes.dtype, found.scores.dtype, found.labels.dtype) == (torch.float32, torch.float32, torch.int64)
+    assert (found.values["boxes"].dtype, found.scores.dtype, found.labels.dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.int64,
+    )
 
 
 def test_pictures_of_a_batch_do_not_mix() -> None:
@@ -129,16 +133,17 @@ def test_pictures_of_a_batch_do_not_mix() -> None:
     together = decode(outputs, (32, 24))
     assert torch.all(together.scores.diff(dim=1) <= 0)
     for k in range(3):
-        alone = decode(box_maps(*(each[k : k + 1] for each in outputs)), (32, 24))
-        for one, all_ in zip(alone[:3], together[:3], strict=True):
-            assert torch.equal(one[0], all_[k])
+        alone = decode(box_maps(*(each[k : k + 1] for each in every_map(outputs))), (32, 24))
+        assert torch.equal(alone.values["boxes"][0], together.values["boxes"][k])
+        assert torch.equal(alone.scores[0], together.scores[k])
+        assert torch.equal(alone.labels[0], together.labels[k])
 
 
 def test_k_is_clamped_to_the_grid_and_empty_places_score_zero() -> None:
     heatmap = torch.full((1, 2, 3, 4), -1.0)
     heatmap[0, 0, 1, 1] = 3.0
     found = Decode(top_k=1000, stride=4, task=BOXES)(maps(heatmap), (12, 16))
-    assert found.boxes.shape == (1, 2 * 3 * 4, 4)
+    assert found.values["boxes"].shape == (1, 2 * 3 * 4, 4)
     torch.testing.assert_close(found.scores[0, :2], torch.tensor([3.0, -1.0]).sigmoid())  # the other channel is flat
     assert torch.all(found.scores[0, 2:] == 0)
 
@@ -156,13 +161,13 @@ def test_boxes_are_clipped_to_the_input(cell, size, box) -> None:
     heatmap = torch.full((1, 1, 4, 5), -5.0)
     heatmap[0, 0, cell[0], cell[1]] = 5.0
     found = Decode(top_k=1, stride=4, task=BOXES)(maps(heatmap, size), (16, 20))
-    assert found.boxes[0, 0].tolist() == box
+    assert found.values["boxes"][0, 0].tolist() == box
 
 
 def test_a_peak_without_area_takes_no_place() -> None:
     """Three of them score higher than the one object: without width, of negative height, and beside the input."""
     outputs = maps(torch.full((1, 1, 6, 8), -5.0))
-    size, offset = outputs.size.clone(), outputs.offset.clone()
+    size, offset = outputs.fields["size"].clone(), outputs.fields["offset"].clone()
     for logit, (row, column) in zip((4.0, 3.0, 2.0, 1.0), ((0, 0), (0, 4), (4, 0), (3, 5)), strict=True):
         outputs.heatmap[0, 0, row, column] = logit
     size[0, 0, 0, 0] = 0
@@ -171,7 +176,7 @@ def test_a_peak_without_area_takes_no_place() -> None:
     size[0, :, 3, 5] = torch.tensor([2.0, 1.0])
     found = Decode(top_k=1, stride=4, task=BOXES)(box_maps(outputs.heatmap, size, offset), (24, 32))
     assert found.scores.item() == pytest.approx(torch.tensor(1.0).sigmoid().item())
-    assert found.boxes[0, 0].tolist() == [18, 12, 26, 16]  # centre (5.5, 3.5) cells of 4 pixels, sides (2, 1)
+    assert found.values["boxes"][0, 0].tolist() == [18, 12, 26, 16]  # centre (5.5, 3.5) cells of 4 pixels, sides (2, 1)
     everything = Decode(top_k=48, stride=4, task=BOXES)(box_maps(outputs.heatmap, size, offset), (24, 32))
     assert (everything.scores > 0.5).sum() == 1
 
@@ -193,7 +198,7 @@ def test_what_lies_in_the_padding_takes_no_place() -> None:
     unknown, known = decode(outputs, (24, 32)), decode(outputs, (24, 32), placed)
     torch.testing.assert_close(unknown.scores[:, 0], torch.tensor([4.0, 4.0]).sigmoid())
     torch.testing.assert_close(known.scores[:, 0], torch.tensor([1.0, 1.0]).sigmoid())
-    assert known.boxes[:, 0].tolist() == [[2, 2, 10, 10], [2, 10, 10, 18]]
+    assert known.values["boxes"][:, 0].tolist() == [[2, 2, 10, 10], [2, 10, 10, 18]]
 
 
 @pytest.mark.parametrize(("side", "kept"), [(1.0, False), (2.0, False), (2.5, True)])
@@ -205,7 +210,7 @@ def test_a_box_that_reaches_from_the_padding_into_the_picture_stays_as_it_is(sid
     found = Decode(top_k=1, stride=4, task=BOXES)(outputs, (16, 32), torch.tensor([[16.0, 16.0]]))
     assert (found.scores.item() > 0.5) is kept
     if kept:
-        assert found.boxes[0, 0].tolist() == [15, 5, 25, 15]
+        assert found.values["boxes"][0, 0].tolist() == [15, 5, 25, 15]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -213,26 +218,26 @@ def test_half_precision_maps_are_decoded_in_full(dtype: torch.dtype) -> None:
     """A cell of a large map, whose pixels half precision cannot count, keeps its place."""
     heatmap = torch.full((1, 1, 300, 700), -5.0, dtype=dtype)
     heatmap[0, 0, 298, 697] = 5.0
-    outputs = box_maps(*(each.to(dtype) for each in maps(heatmap)))
+    outputs = box_maps(*(each.to(dtype) for each in every_map(maps(heatmap))))
     found = Decode(top_k=3, stride=4, task=BOXES)(outputs, (1200, 2800))
-    assert found.boxes[0, 0].tolist() == [2786, 1190, 2794, 1198]
-    assert (found.boxes.dtype, found.scores.dtype) == (torch.float32, torch.float32)
+    assert found.values["boxes"][0, 0].tolist() == [2786, 1190, 2794, 1198]
+    assert (found.values["boxes"].dtype, found.scores.dtype) == (torch.float32, torch.float32)
 
 
 def test_a_peak_beside_the_centre_still_carries_the_right_box() -> None:
     """What `reach` is for: the targets' maps decode to the same box from the cells around."""
     box = [37.0, 18.0, 71.0, 45.0]
-    batch = Batch(
+    batch = box_batch(
         torch.zeros(1, 3, 64, 96, dtype=torch.uint8), [torch.tensor([box])], [torch.tensor([1])],
-        [torch.tensor([False])], torch.ones(1, 2, dtype=torch.bool), [None], [0], [],
+        [torch.tensor([False])], torch.ones(1, 2, dtype=torch.bool),
     )  # fmt: skip
-    targets = center_targets(batch, num_classes=2, stride=4, min_overlap=0.3, reach=1)
+    places = center_targets(batch, 2, stride=4, min_overlap=0.3, reach=1, task=BOXES, point_radius=2.0).places
     size, offset = torch.zeros(1, 2, 16 * 24), torch.zeros(1, 2, 16 * 24)
-    size[0, :, targets.index[0]], offset[0, :, targets.index[0]] = targets.size[0].T, targets.offset[0].T
-    assert targets.index.shape == (1, 9)
-    for cell in targets.index[0].tolist():
+    size[0, :, places.index[0]], offset[0, :, places.index[0]] = places.goals["size"][0], places.goals["offset"][0]
+    assert places.index.shape == (1, 9)
+    for cell in places.index[0].tolist():
         heatmap = torch.full((1, 2, 16 * 24), -9.0)
         heatmap[0, 1, cell] = 4.0
         outputs = box_maps(*(each.view(1, 2, 16, 24) for each in (heatmap, size, offset)))
         found = Decode(top_k=1, stride=4, task=BOXES)(outputs, (64, 96))
-        torch.testing.assert_close(found.boxes[0, 0], torch.tensor(box))
+        torch.testing.assert_close(found.values["boxes"][0, 0], torch.tensor(box))

@@ -14,7 +14,7 @@ from tests.made import box_maps
 class Blobs(nn.Module):
     """A network that is as good left as right: it finds squares of 8 pixels by their brightness, at any place."""
 
-    stride = 4
+    stride, task = 4, BOXES
 
     def forward(self, images: Tensor) -> Maps:
         light = images[:, :1].float() / 255
@@ -38,15 +38,16 @@ def scene(left: int, top: int) -> Tensor:
 def test_a_symmetric_network_says_the_same_of_the_mirror_image(place: tuple[int, int]) -> None:
     detector = Detector(Blobs(), top_k=1)  # type: ignore[arg-type]
     once, twice = detector(scene(*place)), MirrorDetector(detector)(scene(*place))
-    torch.testing.assert_close(once.boxes[0, 0], torch.tensor([place[0], place[1], place[0] + 8, place[1] + 8]).float())
-    for first, second in zip(once[:3], twice[:3], strict=True):
-        torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(
+        once.values["boxes"][0, 0], torch.tensor([place[0], place[1], place[0] + 8, place[1] + 8]).float()
+    )
+    torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-4)
 
 
 class Bright(nn.Module):
     """A network that finds every bright cell, 4 pixels wide."""
 
-    stride = 4
+    stride, task = 4, BOXES
 
     def forward(self, images: Tensor) -> Maps:
         heat = nn.functional.avg_pool2d(images[:, :1].float() / 255, 4)
@@ -62,8 +63,8 @@ def test_the_padding_is_not_searched(mirror: bool) -> None:
     images[..., 20:24, 16:20] = 200
     detector = Detector(Bright(), top_k=1)  # type: ignore[arg-type]
     seen = MirrorDetector(detector) if mirror else detector
-    assert seen(images).boxes[0, 0].tolist() == [48, 8, 52, 12]
-    assert seen(images, torch.tensor([[32.0, 40.0]])).boxes[0, 0].tolist() == [16, 20, 20, 24]
+    assert seen(images).values["boxes"][0, 0].tolist() == [48, 8, 52, 12]
+    assert seen(images, torch.tensor([[32.0, 40.0]])).values["boxes"][0, 0].tolist() == [16, 20, 20, 24]
 
 
 def maps(score: float, size: tuple[float, float], offset: tuple[float, float], cell: tuple[int, int]) -> Maps:
@@ -78,16 +79,16 @@ def test_the_mean_of_two_answers_by_hand() -> None:
     """Cell 1 of 6 is cell 4 in the mirror, and a centre 0.2 into it lies 0.8 into its mirror image."""
     seen = maps(0.8, (2.0, 1.0), (0.2, 0.5), (1, 2))
     mirrored = maps(0.4, (1.0, 1.0), (0.6, 0.7), (4, 2))
-    mean = mean_with_mirror(seen, mirrored)
+    mean = mean_with_mirror(seen, mirrored, BOXES.branches)
     found = Decode(top_k=1, stride=4, task=BOXES)(mean, (16, 24))
     assert found.scores.item() == pytest.approx(0.6)
     # centre x 1 + (0.2 + (1 - 0.6)) / 2 = 1.3 cells, y 2 + 0.6; width 1.5, height 1
     expected = [(1.3 - 0.75) * 4, (2.6 - 0.5) * 4, (1.3 + 0.75) * 4, (2.6 + 0.5) * 4]
-    assert found.boxes[0, 0].tolist() == pytest.approx(expected, rel=1e-5)
+    assert found.values["boxes"][0, 0].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("logit", [-200.0, 0.0, 200.0])
 def test_sure_answers_stay_finite(logit: float) -> None:
     sure = maps(0.5, (1.0, 1.0), (0.5, 0.5), (1, 1))
     sure = sure._replace(heatmap=torch.full_like(sure.heatmap, logit))
-    assert mean_with_mirror(sure, sure).heatmap == pytest.approx(sure.heatmap)
+    assert mean_with_mirror(sure, sure, BOXES.branches).heatmap == pytest.approx(sure.heatmap)

@@ -28,7 +28,7 @@ from centerx.data.digits import write_digit_scenes
 from centerx.decode import Decode, peaks
 from centerx.exporting.parity import synthetic_images
 from centerx.geometry import Letterbox, warp_image
-from centerx.runtime.maps import MAPS, OUTPUTS
+from centerx.runtime.outputs import detection_outputs, map_outputs
 from centerx.tasks import BOXES
 from tests.made import box_maps
 
@@ -226,14 +226,16 @@ def test_the_decode_shown_is_ours() -> None:
     rng = torch.Generator().manual_seed(0)
     maps = box_maps(*(torch.randn(1, channels, 24, 32, generator=rng) for channels in (3, 2, 2)))
     heatmap = maps.heatmap.sigmoid() * peaks(maps.heatmap)
-    boxes, scores, labels = deploy_code("decode")(heatmap[0].numpy(), maps.offset[0].numpy(), maps.size[0].numpy())
+    boxes, scores, labels = deploy_code("decode")(
+        heatmap[0].numpy(), maps.fields["offset"][0].numpy(), maps.fields["size"][0].numpy()
+    )
     clipped = boxes.clip(0, [128, 96, 128, 96])
     best = np.argsort(-scores)
     best = best[(clipped[best, :2] < clipped[best, 2:]).all(axis=1)]
     ours = Decode(top_k=500, stride=4, task=BOXES)(maps, (96, 128))
     keep = ours.scores[0] >= 0.3
     assert keep.sum() > 50
-    np.testing.assert_allclose(clipped[best], ours.boxes[0][keep], atol=1e-4)
+    np.testing.assert_allclose(clipped[best], ours.values["boxes"][0][keep], atol=1e-4)
     np.testing.assert_allclose(scores[best], ours.scores[0][keep], atol=1e-6)
     np.testing.assert_array_equal(labels[best], ours.labels[0][keep])
 
@@ -241,7 +243,7 @@ def test_the_decode_shown_is_ours() -> None:
 @pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 reads neither file")
 def test_opencv_runs_the_files_as_shown(onnx_file: Path, maps_file: Path) -> None:
     images = np.concatenate([synthetic_images(1, (96, 128)), np.full((1, 3, 96, 128), 114, np.uint8)])
-    for path, names in ((onnx_file, OUTPUTS), (maps_file, MAPS)):
+    for path, names in ((onnx_file, detection_outputs(BOXES)), (maps_file, map_outputs(BOXES))):
         for image in images:
             found = deploy_code("run_opencv")(str(path), image.transpose(1, 2, 0), names)
             for ours, theirs in zip(ort.InferenceSession(path).run(names, {"images": image[None]}), found, strict=True):

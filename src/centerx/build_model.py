@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,11 @@ def build_neck(config: NeckConfig, backbone: Backbone) -> Neck:
         if backbone.strides != [CenterNet.stride]:
             raise InputError("model.neck.type: none is for the hourglass alone, choose another neck")
         return NoNeck(backbone.channels)
+    if any(coarse != 2 * fine for fine, coarse in pairwise(backbone.strides)):
+        raise InputError(
+            f"model.neck.type: fpn needs maps of doubling strides, not {backbone.strides}, set model.last_stride=2 or "
+            "choose deconv"
+        )
     return FpnNeck(backbone.channels, width)
 
 

@@ -84,5 +84,5 @@ class Detections:
 
 def spanned_boxes(points: np.ndarray) -> np.ndarray:
     """Return xyxy (K, 4) around positions (K, D) in pairs of x and y."""
-    pairs = points.reshape(len(points), -1, 2)
+    pairs = points.reshape(len(points), points.shape[1] // 2, 2)
     return np.concatenate([pairs.min(axis=1), pairs.max(axis=1)], axis=1)

@@ -43,7 +43,7 @@ class Scalar:
 
         Args:
             values: (P, D) in cells.
-            cell: (P, 2) column and row.
+            cell: (P, 2) column and row; of dense values (B, D, h, w) it is (2, h, w).
         """
         return values
 
@@ -53,7 +53,7 @@ class Scalar:
 
         Args:
             raw: what the network says, with its channels on axis 1, such as (B, D, h, w).
-            cell: column and row on axis 1, of a shape that `raw` is broadcast with.
+            cell: (2, h, w) column and row; of (P, D) it is (P, 2).
         """
         return raw
 
@@ -91,7 +91,7 @@ class Points(Scalar):
     @staticmethod
     def warp(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return the moved positions (N, D)."""
-        moved = transform_points(values.reshape(len(values), -1, 2), matrix)
+        moved = transform_points(values.reshape(len(values), values.shape[1] // 2, 2), matrix)
         return moved.reshape(values.shape).astype(values.dtype)
 
     @staticmethod
@@ -144,7 +144,9 @@ class Field(NamedTuple):
         """Return the values (N, D), in pixels, after a move of the picture by `matrix` (3, 3)."""
         moved = self.kind.warp(values, matrix)
         if self.flip and np.linalg.det(matrix[:2, :2]) < 0:
-            moved = moved.reshape(len(values), self.num_values, -1)[:, list(self.flip)].reshape(values.shape)
+            moved = moved.reshape(len(values), self.num_values, self.kind.channels)[:, list(self.flip)].reshape(
+                values.shape
+            )
         return moved
 
 
@@ -155,5 +157,6 @@ SIZE = Field("size", Lengths, 2)  # width and height of a box
 def _shift(points: Array, by: Array) -> Array:
     if points.shape[1] == 2:
         return by + points
-    pairs = points.reshape(points.shape[0], -1, 2, *points.shape[2:])
-    return (by[:, None] + pairs).reshape(points.shape)
+    pairs = points.reshape(points.shape[0], points.shape[1] // 2, 2, *points.shape[2:])
+    of_pairs = by[:, None] if by.ndim == points.ndim else by  # (2, h, w) is broadcast as it is
+    return (of_pairs + pairs).reshape(points.shape)

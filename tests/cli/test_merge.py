@@ -16,11 +16,11 @@ from centerx.config import load_config
 from centerx.config.schema import DataEntry, TeacherConfig
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.evaluation import Metrics
 from centerx.evaluation.table import metrics_table
 from centerx.runtime.info import ModelInfo
+from centerx.types import RawDetections
 from tests.training.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
@@ -161,13 +161,13 @@ def test_teachers_are_judged_under_the_names_of_the_student(scenes: Path, monkey
             self.info = ModelInfo(names, (96, 96), 4)
             self.turn = iter(zero.records)
 
-        def __call__(self, images: np.ndarray) -> Detections:
+        def __call__(self, images: np.ndarray) -> RawDetections:
             boxes = np.zeros((len(images), 30, 4), dtype=np.float32)
             scores = np.zeros((len(images), 30), dtype=np.float32)
             for row, record in zip(range(len(images)), self.turn, strict=False):
                 boxes[row, : len(record.objects.boxes)] = record.objects.boxes
                 scores[row, : len(record.objects.boxes)] = 0.9
-            return Detections(boxes, scores, np.ones((len(images), 30), dtype=np.int64), self.info.class_names)
+            return RawDetections({"boxes": boxes}, scores, np.ones((len(images), 30), dtype=np.int64))
 
     monkeypatch.setattr("centerx.runtime.open_session", Session)
     entries = [TeacherConfig(weights="a.onnx", classes={"zero": "0", "one": "1"}), TeacherConfig(weights="b.onnx")]

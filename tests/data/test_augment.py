@@ -259,13 +259,14 @@ def test_pictures_of_different_sizes_are_padded_to_the_largest_and_boxes_stay():
     batch = collate([to_batch(part, None, []) for part in parts])
     assert batch.images.shape == (3, 3, 96, 96)
     assert batch.images.permute(0, 2, 3, 1).is_contiguous()
-    for image, boxes, part in zip(batch.images, batch.objects.boxes, parts, strict=True):
+    assert batch.objects.image.tolist() == [0, 1, 2]
+    for image, box, part in zip(batch.images, batch.objects.boxes, parts, strict=True):
         height, width = part.image.shape[:2]
         pixels = image.permute(1, 2, 0).numpy()
         assert np.array_equal(pixels[:height, :width], part.image)
         assert np.all(pixels[height:] == PAD_VALUE)
         assert np.all(pixels[:, width:] == PAD_VALUE)
-        assert np.array_equal(boxes.numpy(), part.objects.boxes)
+        assert np.array_equal(box[None].numpy(), part.objects.boxes)
 
 
 # Fates

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from centerx.data.dataset import Record
 from centerx.data.source import Entry
 from centerx.detections import Detections
 from centerx.evaluation import coco_metrics
+from tests.made import make_record
 
 CLASSES = ("cat", "dog", "pig")
 
@@ -25,8 +26,8 @@ def random_case(seed: int, images: int = 12) -> tuple[list[Entry], list[Detectio
         labels = rng.integers(0, len(CLASSES), count)
         ignore = rng.random(count) < 0.15
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) * rng.uniform(0.5, 1, count)
-        record = Record(Path(f"{index}.jpg"), index, boxes, labels, ignore, area)
-        entries.append(Entry(record, np.ones(len(CLASSES), dtype=bool)))
+        record = make_record(f"{index}.jpg", index, boxes, labels, ignore, area)
+        entries.append(Entry(record, np.ones((len(CLASSES), 2), dtype=bool)))
         noise = rng.uniform(0, 200, (5, 4))
         noise[:, 2:] = noise[:, :2] + noise[:, 2:] / 2
         guess = np.concatenate([boxes + rng.normal(0, 4, boxes.shape), noise])
@@ -81,7 +82,7 @@ def test_agrees_with_pycocotools(seed: int) -> None:
 
 def test_equal_scores_rank_by_image_id_whatever_the_order() -> None:
     entries, found = random_case(0)
-    found = [one._replace(scores=np.round(one.scores)) for one in found]
+    found = [replace(one, scores=np.round(one.scores)) for one in found]
     expected = judge(entries, found)
     shuffled = np.random.default_rng(1).permutation(len(entries))
     metrics = coco_metrics([entries[k] for k in shuffled], [found[k] for k in shuffled], CLASSES)
@@ -89,15 +90,8 @@ def test_equal_scores_rank_by_image_id_whatever_the_order() -> None:
 
 
 def test_perfect_detections_reach_one_and_the_first_annotation_counts() -> None:
-    record = Record(
-        Path("a.jpg"),
-        "a",
-        np.array([[10.0, 10, 50, 60]]),
-        np.array([0]),
-        np.array([False]),
-        np.array([2000.0]),
-    )
-    entry = Entry(record, np.array([True]))
+    record = make_record("a.jpg", "a", [[10.0, 10, 50, 60]], [0])
+    entry = Entry(record, np.array([[True, True]]))
     metrics = coco_metrics([entry], [Detections(record.objects.boxes, np.array([0.9]), np.array([0]))], ["cat"])
     assert metrics.AP == pytest.approx(1.0)
     assert metrics.APs is None
@@ -105,14 +99,13 @@ def test_perfect_detections_reach_one_and_the_first_annotation_counts() -> None:
 
 
 def test_a_class_that_a_picture_does_not_annotate_is_no_false_positive() -> None:
-    record = Record(
-        Path("a.jpg"), 0, np.array([[10.0, 10, 50, 60]]), np.array([0]), np.array([False]), np.array([2000.0])
-    )
+    record = make_record("a.jpg", 0, [[10.0, 10, 50, 60]], [0])
     found = Detections(np.array([[10.0, 10, 50, 60], [0, 0, 9, 9]]), np.array([0.5, 0.9]), np.array([0, 1]))
-    dog = Record(Path("b.jpg"), 1, np.array([[0.0, 0, 9, 9]]), np.array([1]), np.array([False]), np.array([81.0]))
-    seen = Detections(dog.boxes, np.array([0.4]), np.array([1]))
-    partial = [Entry(record, np.array([True, False])), Entry(dog, np.array([True, True]))]
-    whole = [Entry(record, np.array([True, True])), Entry(dog, np.array([True, True]))]
+    dog = make_record("b.jpg", 1, [[0.0, 0, 9, 9]], [1])
+    seen = Detections(dog.objects.boxes, np.array([0.4]), np.array([1]))
+    both = np.ones((2, 2), dtype=bool)
+    partial = [Entry(record, both & [[True], [False]]), Entry(dog, both)]
+    whole = [Entry(record, both), Entry(dog, both)]
     assert coco_metrics(partial, [found, seen], ["cat", "dog"]).per_class["dog"] == pytest.approx(1.0)
     assert coco_metrics(whole, [found, seen], ["cat", "dog"]).per_class["dog"] == pytest.approx(0.5)
 

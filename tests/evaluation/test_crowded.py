@@ -1,16 +1,15 @@
 """Pictures with more objects than COCO counts."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from centerx.data.dataset import Record
 from centerx.data.source import Entry
 from centerx.detections import Detections
 from centerx.evaluation import coco_metrics
 from centerx.evaluation.coco import best_thresholds
+from tests.made import make_record
 
 CLASSES = ("cat", "dog")
 
@@ -21,7 +20,7 @@ def crowd(name: str, cats: int, dogs: int, ignored: int = 0) -> Entry:
     labels = np.repeat([0, 1], [cats, dogs])
     ignore = np.arange(len(labels)) < ignored
     boxes = np.concatenate([low, low + 10], axis=1)
-    return Entry(Record(Path(name), name, boxes, labels, ignore, np.full(len(labels), 100.0)), np.ones(2, dtype=bool))
+    return Entry(make_record(name, name, boxes, labels, ignore), np.ones((2, 2), dtype=bool))
 
 
 def perfect(entry: Entry) -> Detections:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from centerx.data.dataset import Dataset, Record
-from centerx.detections import Detections
+from centerx.data.dataset import Dataset
 from centerx.evaluation.api import run_model, scaled_sizes
 from centerx.runtime.info import ModelInfo
+from centerx.types import RawDetections
+from tests.made import make_record
 
 BOX = (40, 60, 120, 100)
 
@@ -21,22 +22,23 @@ class Bright:
     def __init__(self) -> None:
         self.sizes: set[tuple[int, ...]] = set()
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray) -> RawDetections:
         self.sizes.add(images.shape[2:])
         boxes = []
         for light in images[:, 0] > 185:  # halfway between the padding's grey, the picture's edge and white
             y, x = np.nonzero(light)
             boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1])
         scores = np.full((len(images), 1), 0.75, dtype=np.float32)
-        return Detections(np.array(boxes, np.float32)[:, None], scores, np.zeros((len(images), 1), np.int64))
+        return RawDetections(
+            {"boxes": np.array(boxes, np.float32)[:, None]}, scores, np.zeros((len(images), 1), np.int64)
+        )
 
 
 def picture(folder: Path) -> Dataset:
     pixels = np.full((192, 256, 3), 114, np.uint8)
     pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 255
     Image.fromarray(pixels).save(folder / "bright.png")
-    box = np.array([BOX], dtype=np.float64)
-    record = Record(folder / "bright.png", 1, box, np.zeros(1, np.int64), np.zeros(1, bool), np.array([3200.0]))
+    record = make_record(folder / "bright.png", 1, [BOX], [0])
     return Dataset(folder, "coco", ("thing",), (1,), [record], [])
 
 

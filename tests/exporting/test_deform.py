@@ -52,8 +52,8 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
         offset, size = session.run(["offset", "size"], {"images": images})
         with torch.inference_mode():
             expected = detector.model(torch.from_numpy(images))
-        np.testing.assert_allclose(offset, expected.offset.numpy(), atol=1e-4, rtol=0)
-        np.testing.assert_allclose(size, expected.size.numpy(), atol=1e-4, rtol=0)
+        np.testing.assert_allclose(offset, expected.fields["offset"].numpy(), atol=1e-4, rtol=0)
+        np.testing.assert_allclose(size, expected.fields["size"].numpy(), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("name", "operator"), [("openvino", "DeformConv"), ("ncnn", r"torchvision\.deform_conv2d")])

@@ -22,6 +22,8 @@ from centerx.images import read_image
 from centerx.runtime import Predictor, Session, load, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.predictor import Letterboxed
+from centerx.tasks import BOXES
+from centerx.types import RawDetections
 
 PICTURES = 200
 
@@ -240,5 +242,9 @@ def test_verify_bears_that_rounding_chooses_the_peaks_of_an_untrained_model(tmp_
 
 
 def test_one_takes_a_row() -> None:
-    batch = Detections(np.zeros((2, 3, 4)), np.arange(6).reshape(2, 3), np.ones((2, 3), int))
-    assert one(batch, 1).scores.tolist() == [3, 4, 5]
+    batch = RawDetections(
+        {"boxes": np.arange(24.0).reshape(2, 3, 4)}, np.arange(6).reshape(2, 3), np.arange(6, 12).reshape(2, 3)
+    )
+    found = one(batch, 1, BOXES)
+    assert (found.scores.tolist(), found.labels.tolist()) == ([3, 4, 5], [9, 10, 11])
+    assert found.boxes.tolist() == np.arange(12.0, 24).reshape(3, 4).tolist()

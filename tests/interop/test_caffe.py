@@ -24,7 +24,8 @@ from centerx.exporting.parity import synthetic_images
 from centerx.interop.caffe import convert
 from centerx.interop.caffe_schema import NetParameter
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import MAPS
+from centerx.runtime.outputs import map_outputs
+from centerx.tasks import BOXES
 from centerx.types import Maps
 from tests.conftest import give_structure
 from tests.made import box_maps
@@ -39,14 +40,17 @@ def read_files(path: Path, images: np.ndarray) -> list[np.ndarray]:
     """The maps that OpenCV finds, without this package's backend."""
     net = cv2.dnn.readNetFromCaffe(str(path), str(path.with_suffix(".caffemodel")))
     net.setInput(images.astype(np.float32))
-    return list(net.forward(MAPS))
+    return list(net.forward(map_outputs(BOXES)))
 
 
 def torch_maps(detector: Detector, images: np.ndarray) -> list[np.ndarray]:
     """The maps of the network itself, all but its peaks suppressed."""
     with torch.inference_mode():
         out = detector.model(torch.from_numpy(images))
-        return [each.numpy() for each in (out.heatmap.sigmoid() * peaks(out.heatmap), out.offset, out.size)]
+        return [
+            each.numpy()
+            for each in (out.heatmap.sigmoid() * peaks(out.heatmap), out.fields["offset"], out.fields["size"])
+        ]
 
 
 def different_presets() -> list[str]:
@@ -85,7 +89,7 @@ class Picked(nn.Module):
         slope: logits a step of a pixel's value. level: logit of the value 128. classes: at most 3.
     """
 
-    stride = 4
+    stride, task = 4, BOXES
 
     def __init__(self, slope: float = 1 / 16, level: float = 0.0, classes: int = 2) -> None:
         super().__init__()

@@ -77,11 +77,11 @@ def test_a_term_of_zero_leaves_its_learned_weight_alone() -> None:
     assert balance.log_variance.grad.tolist() == pytest.approx([-4.0 + 0.5, 0.0])
 
 
-def test_a_term_that_fades_counts_for_less() -> None:
+def test_a_term_that_decays_counts_for_less() -> None:
     """Half of its weight, half of its constant, half of itself."""
-    fades = {"a": 0.5}
-    assert FixedWeights({"a": 2.0, "b": 0.5})(terms(3.0, 4.0), fades)[0].item() == 3.0 + 2.0
-    total, _ = ConstantMagnitude({"a": 1.5, "b": 0.3})(terms(3.0, 4.0), fades)
+    decay = {"a": 0.5}
+    assert FixedWeights({"a": 2.0, "b": 0.5})(terms(3.0, 4.0), decay)[0].item() == 3.0 + 2.0
+    total, _ = ConstantMagnitude({"a": 1.5, "b": 0.3})(terms(3.0, 4.0), decay)
     assert total.item() == pytest.approx(0.75 + 0.3)
-    total, _ = Uncertainty({"a": 2.0, "b": 1.0})(terms(3.0, 4.0), fades)
+    total, _ = Uncertainty({"a": 2.0, "b": 1.0})(terms(3.0, 4.0), decay)
     assert total.item() == pytest.approx(0.5 * (2.0 * 3.0 - math.log(2) / 2) + 4.0)

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from centerx.losses.balance import ConstantMagnitude
 from centerx.losses.distill import article_terms, response_terms, ridge_residual
-from tests.made import box_maps
+from tests.made import BRANCHES, box_maps, every_map
 
 SHARES = 2
 
@@ -25,11 +25,13 @@ def losses(rank: int, share: int) -> tuple[dict[str, float], list[torch.Tensor]]
     )
     features, told = (torch.randn(4, 8, 6, 5, generator=rng) for _ in range(2))
     own = slice(rank * share, (rank + 1) * share)
-    leaves = [maps[own].clone().requires_grad_() for maps in (*student, features)]
-    seen, taught = box_maps(*leaves[:3]), box_maps(*(maps[own] for maps in teacher))
+    leaves = [maps[own].clone().requires_grad_() for maps in (*every_map(student), features)]
+    seen, taught = box_maps(*leaves[:3]), box_maps(*(maps[own] for maps in every_map(teacher)))
     terms = {}
     for name, loss in (("article", article_terms), ("response", response_terms)):
-        terms |= {f"{name}/{term}": value for term, value in loss(seen, taught, torch.tensor([1, 0.5, 1])).items()}
+        terms |= {
+            f"{name}/{term}": value for term, value in loss(seen, taught, torch.tensor([1, 0.5, 1]), BRANCHES).items()
+        }
     terms["features"] = ridge_residual(leaves[3], told[own] + features[own, :8])
     total, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})
     total.backward()

@@ -185,3 +185,13 @@ def test_a_network_is_the_same_whatever_was_built_before() -> None:
         shapes.append({key: value.shape for key, value in Backbone("regnetx_002").state_dict().items()})
         Backbone("regnety_002")
     assert shapes[0] == shapes[1]
+
+
+def test_an_fpn_needs_the_last_stride() -> None:
+    plain, short = Backbone("resnet18"), Backbone("resnet18", last_stride=1)
+    assert isinstance(build_neck(NeckConfig(type="fpn", channels=16), plain), FpnNeck)
+    assert isinstance(build_neck(NeckConfig(type="deconv", channels=(16, 16)), short), DeconvNeck)
+    with pytest.raises(
+        InputError, match=r"model.neck.type: fpn needs .* not \[4, 8, 16, 16\], set model.last_stride=2"
+    ):
+        build_neck(NeckConfig(type="fpn", channels=16), short)

@@ -12,15 +12,18 @@ from centerx.runtime import open_session
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_any_batch_best_first(batch: int, onnx_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    found = open_session(onnx_file)(synthetic_images(batch, (96, 128)))
-    assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
-    assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]
-    assert found.class_names == ("red", "green", "blue")
+    session = open_session(onnx_file)
+    found = session(synthetic_images(batch, (96, 128)))
+    arrays = found.values["boxes"], found.scores, found.labels
+    assert [each.shape for each in arrays] == [(batch, 60, 4), (batch, 60), (batch, 60)]
+    assert [each.dtype for each in arrays] == [np.float32, np.float32, np.int64]
+    assert list(found.values) == ["boxes"]
+    assert session.info.class_names == ("red", "green", "blue")
     assert np.all(np.diff(found.scores, axis=1) <= 0)
     assert found.scores.max() > 0.5
     assert set(found.labels.ravel()) == {0, 1, 2}
-    assert np.all((found.boxes >= 0) & (found.boxes <= [128, 96, 128, 96]))
-    assert np.all(found.boxes[..., :2] <= found.boxes[..., 2:])
+    assert np.all((found.values["boxes"] >= 0) & (found.values["boxes"] <= [128, 96, 128, 96]))
+    assert np.all(found.values["boxes"][..., :2] <= found.values["boxes"][..., 2:])
     assert capfd.readouterr() == ("", "")
 
 
@@ -30,7 +33,7 @@ def test_rows_do_not_depend_on_their_batch(onnx_file: Path) -> None:
     together = session(images)
     for row in range(3):
         alone = session(images[row : row + 1])
-        np.testing.assert_allclose(alone.boxes[0], together.boxes[row], atol=1e-3)
+        np.testing.assert_allclose(alone.values["boxes"][0], together.values["boxes"][row], atol=1e-3)
         np.testing.assert_allclose(alone.scores[0], together.scores[row], atol=1e-5)
 
 

@@ -17,6 +17,7 @@ from centerx.exporting.parity import difference, one, synthetic_images, verify
 from centerx.runtime import load, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.opencv import OpenCvSession, read_comments
+from centerx.tasks import BOXES
 from tests.cli.conftest import CommandLine, centerx  # noqa: F401 - a fixture
 from tests.cli.test_predict import picture, save
 from tests.cli.test_torch_free import COMMAND, run
@@ -36,12 +37,14 @@ def test_any_batch_as_torch_finds_it(
     assert session.info == ModelInfo(("red", "green", "blue"), (96, 128), 4, top_k=60)
     images = synthetic_images(batch, (96, 128))
     found, ours = session(images), open_session(model_file)(images)
-    assert [each.shape for each in found[:3]] == [(batch, 60, 4), (batch, 60), (batch, 60)]
-    assert [each.dtype for each in found[:3]] == [np.float32, np.float32, np.int64]
-    assert found.class_names == ("red", "green", "blue")
+    arrays = found.values["boxes"], found.scores, found.labels
+    assert [each.shape for each in arrays] == [(batch, 60, 4), (batch, 60), (batch, 60)]
+    assert [each.dtype for each in arrays] == [np.float32, np.float32, np.int64]
+    assert list(found.values) == ["boxes"]
+    assert session.info.class_names == ("red", "green", "blue")
     assert np.all(np.diff(found.scores, axis=1) <= 0)
     for row in range(batch):
-        apart = difference(one(ours, row), one(found, row)._replace(scores=found.scores[row]))
+        apart = difference(one(ours, row, BOXES), one(found, row, BOXES))
         assert apart.matched == 60
         assert apart.box < 0.01
         assert apart.score < 1e-4
@@ -137,7 +140,8 @@ def test_evaluation_is_that_of_the_model(
     for seed in range(4):
         file = save(tmp_path / f"{seed}.png", picture(seed))
         tree["images"].append({"id": seed, "file_name": file.name, "width": 120, "height": 90})
-        for box, label in zip(*model(file).above(0.3)[0:3:2], strict=True):
+        found = model(file).above(0.3)
+        for box, label in zip(found.boxes, found.labels, strict=True):
             sides = (box[2:] - box[:2]) * 1.1
             tree["annotations"].append({"id": len(tree["annotations"]), "image_id": seed, "category_id": int(label),
                                         "bbox": [*box[:2].tolist(), *sides.tolist()], "iscrowd": 0})  # fmt: skip

@@ -27,6 +27,7 @@ from centerx.geometry import box_area, box_iou
 from centerx.images import read_image
 from centerx.runtime import Predictor
 from centerx.runtime.info import ModelInfo
+from centerx.types import RawDetections
 
 
 class Told:
@@ -38,11 +39,12 @@ class Told:
         self.boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
         self.scores = np.array(scores, dtype=np.float32)
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray) -> RawDetections:
         self.images = images
         many = len(images)
         labels = np.arange(len(self.scores)) % 2
-        return Detections(np.stack([self.boxes] * many), np.stack([self.scores] * many), np.stack([labels] * many))
+        boxes, scores, labels = (np.stack([each] * many) for each in (self.boxes, self.scores, labels))
+        return RawDetections({"boxes": boxes}, scores, labels)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -399,7 +401,7 @@ def test_the_eight_exif_orientations_are_one_picture(onnx_file: Path, shared_dat
         shown = session.images[0].astype(np.float32)
         shown[:, 34:48, 58:70] = 0  # the number
         found = predictor(picture)
-        return shown, found._replace(scores=found.scores * (box_area(found.boxes) > 0)).above(0.5)
+        return shown, found.where(box_area(found.boxes) > 0).above(0.5)
 
     def agreement(first: Detections, second: Detections) -> float:
         same = first.labels[:, None] == second.labels[None]

@@ -18,9 +18,10 @@ from centerx.exporting.parity import synthetic_images
 from centerx.model_file import read_model
 from centerx.runtime import open_session
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.maps import detections_from_maps
 from centerx.runtime.onnx import OnnxSession
 from centerx.runtime.openvino import OpenVinoSession
+from centerx.runtime.outputs import detections_from_maps
+from centerx.tasks import BOXES
 from tests.made import box_maps
 
 
@@ -186,12 +187,13 @@ def test_a_whole_foreign_detector_is_taken(tmp_path: Path) -> None:
 
 def test_a_maps_file_gives_the_same_detections(onnx_file: Path, maps_file: Path) -> None:
     images = synthetic_images(3, (96, 128))
-    ours, read = open_session(onnx_file)(images), open_session(maps_file)(images)
+    decoding, reading = open_session(onnx_file), open_session(maps_file)
+    ours, read = decoding(images), reading(images)
     assert read.scores.shape == ours.scores.shape == (3, 60)
-    assert (read.boxes.dtype, read.scores.dtype, read.labels.dtype) == ("float32", "float32", "int64")
-    assert read.class_names == ours.class_names
+    assert (read.values["boxes"].dtype, read.scores.dtype, read.labels.dtype) == ("float32", "float32", "int64")
+    assert reading.info.class_names == decoding.info.class_names == ("red", "green", "blue")
     np.testing.assert_allclose(read.scores, ours.scores, atol=1e-6)
-    np.testing.assert_allclose(read.boxes, ours.boxes, atol=1e-2)
+    np.testing.assert_allclose(read.values["boxes"], ours.values["boxes"], atol=1e-2)
     np.testing.assert_array_equal(read.labels, ours.labels)
 
 
@@ -200,15 +202,16 @@ def test_maps_are_read_as_the_network_decodes_them() -> None:
     generator = torch.Generator().manual_seed(0)
     out = box_maps(*(torch.randn((2, channels, 12, 16), generator=generator) for channels in (3, 2, 2)))
     heatmap = (out.heatmap.sigmoid() * peaks(out.heatmap)).numpy()
+    maps = {"heatmap": heatmap, **{name: each.numpy() for name, each in out.fields.items()}}
     for placed in (None, np.array([[20.0, 64.0], [48.0, 30.5]], np.float32)):
         for top_k in (5, 1000):
-            ours = Decode(top_k, 4)(out, (48, 64), None if placed is None else torch.from_numpy(placed))
-            read = detections_from_maps(heatmap, out.offset.numpy(), out.size.numpy(), 4, top_k, placed)
+            ours = Decode(top_k, 4, BOXES)(out, (48, 64), None if placed is None else torch.from_numpy(placed))
+            read = detections_from_maps(maps, BOXES, 4, top_k, placed)
             kept = read.scores > 0
             np.testing.assert_allclose(read.scores, ours.scores, atol=1e-6)
-            np.testing.assert_allclose(read.boxes[kept], ours.boxes[kept], atol=1e-4)
+            np.testing.assert_allclose(read.values["boxes"][kept], ours.values["boxes"][kept], atol=1e-4)
             np.testing.assert_array_equal(read.labels[kept], ours.labels[kept])
-            assert (read.boxes[kept][:, 2:] > read.boxes[kept][:, :2]).all()
+            assert (read.values["boxes"][kept][:, 2:] > read.values["boxes"][kept][:, :2]).all()
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "1e3", str(10**12)])
@@ -234,11 +237,12 @@ def test_files_made_before_top_k_was_in_them(model_file: Path, onnx_file: Path, 
 
 
 def test_maps_without_peaks_or_of_few_cells() -> None:
-    maps = np.zeros((2, 1, 2, 3), np.float32), np.ones((2, 2, 2, 3), np.float32), np.full((2, 2, 2, 3), -1, np.float32)
-    found = detections_from_maps(*maps, stride=4)
-    assert found.boxes.shape == (2, 6, 4)
+    offset, size = np.ones((2, 2, 2, 3), np.float32), np.full((2, 2, 2, 3), -1, np.float32)
+    maps = {"heatmap": np.zeros((2, 1, 2, 3), np.float32), "offset": offset, "size": size}
+    found = detections_from_maps(maps, BOXES, stride=4, top_k=100)
+    assert found.values["boxes"].shape == (2, 6, 4)
     assert not found.scores.any()
-    assert found.boxes.max() <= 12
+    assert found.values["boxes"].max() <= 12
 
 
 @pytest.mark.parametrize("path", [b"\x08\x0a", None, 7, ["model.onnx"]])

@@ -17,10 +17,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import centerx as package
-from centerx.detections import Detections
 from centerx.runtime import Predictor
 from centerx.runtime.info import ModelInfo
 from centerx.serve import Limits, create_app
+from centerx.types import RawDetections
 from tests.cli.test_predict import picture
 
 LIMITS = Limits(bytes=100_000, pixels=1_000_000, seconds=10, requests=64)
@@ -37,13 +37,13 @@ class Slow:
         self.entered, self.opened = threading.Event(), threading.Event()
         self.opened.set()
 
-    def __call__(self, images: np.ndarray) -> Detections:
+    def __call__(self, images: np.ndarray) -> RawDetections:
         self.sizes.append(len(images))
         self.entered.set()
         assert self.opened.wait(10)
         boxes = np.array([[[level, 1, level + 2, 2]] * len(self.scores) for level in images[:, 0, 0, 0]], np.float32)
         scores = np.array([self.scores] * len(images), np.float32)
-        return Detections(boxes, scores, np.zeros(scores.shape, np.int64))
+        return RawDetections({"boxes": boxes}, scores, np.zeros(scores.shape, np.int64))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Targets against hand-worked numbers, a naive renderer, and the decoder that must read them back."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from centerx.geometry import box_iou
 from centerx.targets import center_targets, gaussian_radius
 from centerx.tasks import BOXES
 from centerx.types import Batch, Maps, Targets
-from tests.made import box_maps
+from tests.made import box_batch, box_maps
 
 STRIDE = 4
 OVERLAP = 0.3
+POINT_RADIUS = 2.0
 Object = tuple[float, float, float, float, int]  # x1, y1, x2, y2, label
 
 
@@ -30,24 +32,46 @@ def make_batch(
     """A batch of black pictures; `ignore` lists positions of ignored objects."""
     ignore = ignore or [[] for _ in pictures]
     rows = [torch.tensor(picture, dtype=torch.float32).reshape(-1, 5) for picture in pictures]
-    return Batch(
-        images=torch.zeros((len(pictures), 3, *input_hw), dtype=torch.uint8),
-        boxes=[row[:, :4].clone() for row in rows],
-        labels=[row[:, 4].long() for row in rows],
-        ignore=[
+    return box_batch(
+        torch.zeros((len(pictures), 3, *input_hw), dtype=torch.uint8),
+        [row[:, :4].clone() for row in rows],
+        [row[:, 4].long() for row in rows],
+        [
             torch.tensor([k in some for k in range(len(row))], dtype=torch.bool)
             for row, some in zip(rows, ignore, strict=True)
         ],
-        annotated=torch.tensor(annotated or [[True] * num_classes] * len(pictures)),
-        letterboxes=[None] * len(pictures),
-        image_ids=list(range(len(pictures))),
-        skipped=[],
+        torch.tensor(annotated or [[True] * num_classes] * len(pictures)),
     )
 
 
-def targets_of(pictures: list[list[Object]], **options) -> Targets:
-    batch = make_batch(pictures, **options)
-    return center_targets(batch, batch.annotated.shape[1], STRIDE, OVERLAP)
+class Flat(NamedTuple):
+    """Targets with the places of both fields side by side, objects before values."""
+
+    heatmap: torch.Tensor
+    weight: torch.Tensor
+    index: torch.Tensor
+    size: torch.Tensor
+    offset: torch.Tensor
+    valid: torch.Tensor
+
+
+def flat(targets: Targets) -> Flat:
+    """The targets of boxes: size and offset are known at the same places, with weight 1."""
+    places = targets.places
+    assert places.index is not None
+    assert places.goals.keys() == places.weights.keys() == {"size", "offset"}
+    assert torch.equal(places.weights["size"], places.weights["offset"])
+    assert torch.equal(places.weights["size"], (places.weights["size"] == 1).float())
+    size, offset = (places.goals[name].transpose(1, 2) for name in ("size", "offset"))
+    return Flat(targets.heatmap, targets.weight, places.index, size, offset, places.weights["size"] == 1)
+
+
+def targets_in(batch: Batch, reach: int = 0) -> Flat:
+    return flat(center_targets(batch, batch.supervised.shape[1], STRIDE, OVERLAP, reach, BOXES, POINT_RADIUS))
+
+
+def targets_of(pictures: list[list[Object]], **options) -> Flat:
+    return targets_in(make_batch(pictures, **options))
 
 
 def random_pictures(seed: int, count: int, objects: int, input_hw: tuple[int, int]) -> list[list[Object]]:
@@ -199,11 +223,11 @@ def test_pictures_without_objects(count):
 def test_the_batch_is_left_alone_and_a_second_call_agrees():
     pictures = random_pictures(9, count=3, objects=10, input_hw=(96, 96))
     batch, untouched = (make_batch(pictures, input_hw=(96, 96), ignore=[[1], [], [3]]) for _ in range(2))
-    first, second = (center_targets(batch, 3, STRIDE, OVERLAP) for _ in range(2))
+    first, second = (targets_in(batch) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    for name in ("boxes", "labels", "ignore"):
-        assert all(torch.equal(a, b) for a, b in zip(getattr(batch, name), getattr(untouched, name), strict=True))
-    assert torch.equal(batch.annotated, untouched.annotated)
+    for name in ("image", "boxes", "labels", "ignore"):
+        assert torch.equal(getattr(batch.objects, name), getattr(untouched.objects, name))
+    assert torch.equal(batch.supervised, untouched.supervised)
 
 
 # Reach
@@ -211,7 +235,7 @@ def test_the_batch_is_left_alone_and_a_second_call_agrees():
 
 def test_reach_asks_for_the_box_at_the_neighbouring_cells_by_hand():
     batch = make_batch([[(10, 17, 22, 27, 0)]])  # centre (16, 22) pixels = (4, 5.5) cells
-    targets = center_targets(batch, 3, STRIDE, OVERLAP, reach=1)
+    targets = targets_in(batch, reach=1)
     cells = [(x, y) for y in (4, 5, 6) for x in (3, 4, 5)]
     offsets = {16 * y + x: [4 - x, 5.5 - y] for x, y in cells}
     assert dict(zip(targets.index[0].tolist(), targets.offset[0].tolist(), strict=True)) == offsets
@@ -221,7 +245,7 @@ def test_reach_asks_for_the_box_at_the_neighbouring_cells_by_hand():
 
 @pytest.mark.parametrize(("box", "places"), [((0, 0, 4, 4), 4), ((60, 60, 64, 64), 4), ((0, 0, 6, 64), 6)])
 def test_reach_stops_at_the_border(box, places):
-    targets = center_targets(make_batch([[(*box, 0)]]), 3, STRIDE, OVERLAP, reach=1)
+    targets = targets_in(make_batch([[(*box, 0)]]), reach=1)
     assert int(targets.valid.sum()) == places
     assert len(targets.index[0].unique()) == places
 
@@ -232,8 +256,8 @@ def test_every_place_leads_to_its_box(seed, reach):
     """At each place index, size and offset spell one of the picture's boxes; each box has its centre cell's place."""
     pictures = random_pictures(seed, count=2, objects=5, input_hw=(64, 96))
     batch = make_batch(pictures, input_hw=(64, 96))
-    targets = center_targets(batch, 3, STRIDE, OVERLAP, reach)
-    plain = center_targets(batch, 3, STRIDE, OVERLAP, 0)
+    targets = targets_in(batch, reach)
+    plain = targets_in(batch)
     assert torch.equal(targets.heatmap, plain.heatmap)
     assert torch.equal(targets.weight, plain.weight)
     for k, picture in enumerate(pictures):
@@ -353,7 +377,7 @@ def test_a_mixed_batch_equals_its_pictures_one_by_one():
 # Round trip
 
 
-def perfect_outputs(targets: Targets) -> Maps:
+def perfect_outputs(targets: Flat) -> Maps:
     """What a network that answers the targets exactly would say."""
     batch, _, height, width = targets.heatmap.shape
     maps = torch.zeros(batch, 4, height * width)
@@ -378,5 +402,5 @@ def test_decoding_the_targets_gives_the_boxes_back(seed, rows, columns):
     found = Decode(top_k=50, stride=STRIDE, task=BOXES)(outputs, input_hw)
     sure = found.scores > 0.99
     assert sure.sum(dim=1).tolist() == [len(boxes), 0]
-    got = torch.cat([found.boxes[0, sure[0]], found.labels[0, sure[0], None].float()], dim=1).tolist()
+    got = torch.cat([found.values["boxes"][0, sure[0]], found.labels[0, sure[0], None].float()], dim=1).tolist()
     assert np.abs(np.array(sorted(got)) - np.array(sorted(map(list, boxes)))).max() < 1e-3

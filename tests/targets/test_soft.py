@@ -1,11 +1,16 @@
 """Boxes rendered as maps decode back to the same boxes."""
 
 import torch
+from torch import Tensor
 
 from centerx.decode import Decode
-from centerx.detections import Detections
 from centerx.targets.soft import maps_from_detections
 from centerx.tasks import BOXES
+from centerx.types import Maps
+
+
+def rendered(boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, input_hw: tuple[int, int]) -> Maps:
+    return maps_from_detections(boxes, scores, labels, BOXES, num_classes, 4, input_hw, 0.3, 2.0)
 
 
 def test_boxes_come_back() -> None:
@@ -14,27 +19,25 @@ def test_boxes_come_back() -> None:
     )
     scores = torch.tensor([[0.9, 0.5, 0.2], [0.7, 0.6, 0.0]])
     labels = torch.tensor([[1, 0, 2], [2, 2, 0]])
-    maps = maps_from_detections(Detections(boxes, scores, labels), 3, 4, (96, 96), 0.3)
+    maps = rendered(boxes, scores, labels, 3, (96, 96))
     back = Decode(top_k=3, stride=4, task=BOXES)(maps, (96, 96))
     torch.testing.assert_close(back.scores[0], scores[0])
     torch.testing.assert_close(back.labels[0], labels[0])
-    torch.testing.assert_close(back.boxes[0], boxes[0])
-    torch.testing.assert_close(back.boxes[1, :2], boxes[1, :2])
+    torch.testing.assert_close(back.values["boxes"][0], boxes[0])
+    torch.testing.assert_close(back.values["boxes"][1, :2], boxes[1, :2])
     assert back.scores[1, 2] == 0  # elsewhere there is no size, and so no box
 
 
 def test_the_better_box_has_the_cell() -> None:
     boxes = torch.tensor([[[0.0, 0, 16, 16], [4, 0, 28, 16]]])  # peaks in cells 2 and 4 of row 2
     for scores, width in (([0.9, 0.4], 4.0), ([0.4, 0.9], 6.0)):
-        found = Detections(boxes, torch.tensor([scores]), torch.tensor([[0, 1]]))
-        maps = maps_from_detections(found, 2, 4, (32, 32), 0.3)
-        assert maps.size[0, 0, 2, 3] == width  # the cell between them
+        maps = rendered(boxes, torch.tensor([scores]), torch.tensor([[0, 1]]), 2, (32, 32))
+        assert maps.fields["size"][0, 0, 2, 3] == width  # the cell between them
 
 
 def test_nothing_found_is_an_empty_map() -> None:
-    found = Detections(torch.zeros(2, 5, 4), torch.zeros(2, 5), torch.zeros(2, 5, dtype=torch.int64))
-    maps = maps_from_detections(found, 3, 4, (32, 64), 0.3)
+    maps = rendered(torch.zeros(2, 5, 4), torch.zeros(2, 5), torch.zeros(2, 5, dtype=torch.int64), 3, (32, 64))
     assert maps.heatmap.shape == (2, 3, 8, 16)
     assert maps.heatmap.sigmoid().max() < 2e-4
-    assert not maps.size.any()
-    assert not maps.offset.any()
+    assert not maps.fields["size"].any()
+    assert not maps.fields["offset"].any()

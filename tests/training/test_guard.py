@@ -58,7 +58,7 @@ class Spoil(Callback):
         if trainer.global_step == self.step:
             balance = pl_module.balance
             self.kept, self.before = balance, snapshot(pl_module)
-            pl_module.balance = lambda terms, fades: (balance(terms, fades)[0] * self.factor, {})
+            pl_module.balance = lambda terms, decay: (balance(terms, decay)[0] * self.factor, {})
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
         if trainer.global_step == self.step + 1:
@@ -71,11 +71,14 @@ def snapshot(module) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
     return [p.detach().clone() for p in module.detector.parameters()] + moments
 
 
-@pytest.mark.parametrize("factor", [100.0, math.nan])
+@pytest.mark.parametrize(
+    ("factor", "more"), [(100.0, []), (math.nan, []), (100.0, ["train.clip_value=0.1", "train.clip_each=1"])]
+)
 def test_a_skipped_step_moves_neither_weights_nor_moments(
-    factor: float, small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    factor: float, more: list[str], small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     overrides = [*small_overrides, "data.val=[]", "train.epochs=2", "train.skip_jumps=5", "train.optimizer.lr=1e-4"]
+    overrides += more
     run = build_run(load_config("nano", overrides), tmp_path)
     spoil = Spoil(step=7, factor=factor)
     run.trainer.callbacks.insert(0, spoil)  # type: ignore[attr-defined]
@@ -91,7 +94,7 @@ def test_a_skipped_step_moves_neither_weights_nor_moments(
 def test_a_run_without_a_finite_loss_is_given_up(small_overrides: list[str], tmp_path: Path) -> None:
     overrides = [*small_overrides, "data.val=[]", f"train.epochs={PATIENCE}", "train.skip_jumps=5"]
     run = build_run(load_config("nano", overrides), tmp_path)
-    run.module.balance = lambda terms, fades: (torch.stack(list(terms.values())).sum() * math.nan, {})
+    run.module.balance = lambda terms, decay: (torch.stack(list(terms.values())).sum() * math.nan, {})
     with pytest.raises(InputError, match=f"the loss became nan .* left out {PATIENCE} steps in a row"):
         run.trainer.fit(run.module, run.batches)
     assert run.trainer.global_step == PATIENCE - 1

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +13,52 @@ from safetensors.torch import load_file, save_file
 
 from centerx.build import Run, build_run, open_teachers
 from centerx.build_model import build_detector, load_detector, save_named
-from centerx.build_teaching import build_balance, build_teaching, teacher_names, term_figures
+from centerx.build_teaching import build_balance, build_distiller, teacher_names, term_figures
 from centerx.config import load_config
 from centerx.config.schema import TeacherConfig
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.exporting import ExportOptions, export_model
 from centerx.losses.balance import ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
-from centerx.training.teachers import BoxTeacher, Claim, Teaching, channels, plan_lessons
-from tests.made import box_maps
+from centerx.tasks import BOXES
+from centerx.training.teachers import DetectionTeacher, Distiller, Teacher, TeacherOutput, channels, map_channels
+from centerx.types import RawDetections
+from tests.made import BRANCHES, box_maps
 
 DIGITS = "0123456789"
 
 
-def claims(*known: str) -> list[Claim]:
-    return [Claim(f"teacher {number}", tuple(names), None) for number, names in enumerate(known)]
+def silent(images: torch.Tensor, teacher_channels: list[int]) -> TeacherOutput:
+    raise AssertionError("nobody asks")
+
+
+def one_teacher(name: str, class_names: tuple[str, ...], classes: dict[str, str] | None = None) -> Teacher:
+    return Teacher(name, silent, class_names, BOXES, classes)
+
+
+def several(*known: str) -> list[Teacher]:
+    return [one_teacher(f"teacher {number}", tuple(names)) for number, names in enumerate(known)]
+
+
+def raw(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> RawDetections:
+    return RawDetections({"boxes": boxes}, scores, labels)
+
+
+def detection_teacher(detect: Callable[[np.ndarray], RawDetections], num_classes: int) -> DetectionTeacher:
+    return DetectionTeacher(detect, Path("x.onnx"), BOXES, num_classes, 4, 0.3, 2.0)
 
 
 def test_classes_are_matched_by_name() -> None:
-    first, second = plan_lessons(claims("cab", "d"), "abcd", None)
-    assert first.own == [0, 1, 2]
-    assert first.taught == [2, 0, 1]
-    assert second.taught == [3]
-    assert first.share.tolist() == [1, 1, 1]
+    first, second = map_channels(several("cab", "d"), "abcd", None)
+    assert first.teacher_channels == [0, 1, 2]
+    assert first.student_channels == [2, 0, 1]
+    assert second.student_channels == [3]
+    assert first.weight.tolist() == [1, 1, 1]
 
 
 def test_renamed_and_left_out_classes() -> None:
-    (lesson,) = plan_lessons([Claim("x", ("a", "b", "c"), {"c": "face"})], ["body", "face"], None)
-    assert (lesson.own, lesson.taught) == ([2], [1])
+    (channel_map,) = map_channels([one_teacher("x", ("a", "b", "c"), {"c": "face"})], ["body", "face"], None)
+    assert (channel_map.teacher_channels, channel_map.student_channels) == ([2], [1])
 
 
 @pytest.mark.parametrize(
@@ -52,33 +70,38 @@ def test_renamed_and_left_out_classes() -> None:
     ],
 )
 def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: list[list[float]]) -> None:
-    lessons = plan_lessons(claims("ab", "bc"), "abc", shared)
-    assert [lesson.taught for lesson in lessons] == taught
-    assert [lesson.share.tolist() for lesson in lessons] == share
+    channel_maps = map_channels(several("ab", "bc"), "abc", shared)
+    assert [each.student_channels for each in channel_maps] == taught
+    assert [each.weight.tolist() for each in channel_maps] == share
 
 
 @pytest.mark.parametrize(
     ("given", "student", "shared", "says"),
     [
-        (claims("ab", "bc"), "abc", None, "teacher 0 and teacher 1 both teach 'b', set distill.shared"),
-        (claims("ab"), "a", None, "teaches 'b', which the student lacks"),
-        ([Claim("x", ("cat", "dog"), {"cta": "cat"})], ["cat"], None, "has no class 'cta' (did you mean 'cat'?)"),
-        (claims("a"), "a", "avrage", "'avrage' is neither average nor a teacher"),
-        (claims("a", "b", "b"), "ab", "teacher 0", "teacher 1 and teacher 2 both teach 'b', set distill.shared"),
-        (claims("a", "a"), "a", "teacher 0", "teacher 1 is left without a class to teach"),
-        ([Claim("x", ("cat",), {})], ["cat"], None, "x is left without a class to teach"),
-        ([Claim("x", ("cat", "dog"), {"cat": "pet", "dog": "pet"})], ["pet"], None, "teaches 'pet' by two of its"),
+        (several("ab", "bc"), "abc", None, "teacher 0 and teacher 1 both teach 'b', set distill.shared"),
+        (several("ab"), "a", None, "teaches 'b', which the student lacks"),
+        ([one_teacher("x", ("cat", "dog"), {"cta": "cat"})], ["cat"], None, "has no class 'cta' (did you mean 'cat'?)"),
+        (several("a"), "a", "avrage", "'avrage' is neither average nor a teacher"),
+        (several("a", "b", "b"), "ab", "teacher 0", "teacher 1 and teacher 2 both teach 'b', set distill.shared"),
+        (several("a", "a"), "a", "teacher 0", "teacher 1 is left without a class to teach"),
+        ([one_teacher("x", ("cat",), {})], ["cat"], None, "x is left without a class to teach"),
+        (
+            [one_teacher("x", ("cat", "dog"), {"cat": "pet", "dog": "pet"})],
+            ["pet"],
+            None,
+            "teaches 'pet' by two of its",
+        ),
     ],
 )
-def test_what_cannot_be_taught(given: list[Claim], student: str, shared: str | None, says: str) -> None:
+def test_what_cannot_be_taught(given: list[Teacher], student: str, shared: str | None, says: str) -> None:
     with pytest.raises(InputError) as error:
-        plan_lessons(given, list(student), shared)
+        map_channels(given, list(student), shared)
     assert says in str(error.value)
 
 
 def test_average_is_the_rule_whatever_teachers_are_called() -> None:
-    given = [claim._replace(name=name) for claim, name in zip(claims("a", "a"), ("average", "x"), strict=True)]
-    assert [lesson.share.tolist() for lesson in plan_lessons(given, "a", "average")] == [[0.5], [0.5]]
+    given = [teacher._replace(name=name) for teacher, name in zip(several("a", "a"), ("average", "x"), strict=True)]
+    assert [each.weight.tolist() for each in map_channels(given, "a", "average")] == [[0.5], [0.5]]
 
 
 @pytest.mark.parametrize(("chosen", "is_view"), [([0, 1, 2, 3], True), ([1, 2], True), ([2], True), ([2, 0], False)])
@@ -93,29 +116,29 @@ def test_channels_are_those_asked_for_and_learn(chosen: list[int], is_view: bool
 
 
 def test_a_model_that_gives_boxes_answers_with_maps() -> None:
-    def detect(images: np.ndarray) -> Detections:
+    def detect(images: np.ndarray) -> RawDetections:
         assert images.shape == (1, 3, 32, 64)
         assert images.flags.c_contiguous
         box = np.array([[[8, 8, 24, 16]]], dtype=np.float32)
-        return Detections(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
+        return raw(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
 
     images = torch.zeros(1, 3, 32, 64, dtype=torch.uint8).to(memory_format=torch.channels_last)
-    maps, features = BoxTeacher(detect, Path("x.onnx"), 2, 4, 0.3)(images, [0, 1])
+    maps, features = detection_teacher(detect, 2)(images, [0, 1])
     assert features is None
     assert maps.heatmap.sigmoid()[0, 1, 3, 4].item() == pytest.approx(0.7)
-    assert maps.size[0, :, 3, 4].tolist() == [4, 2]
+    assert maps.fields["size"][0, :, 3, 4].tolist() == [4, 2]
 
 
 def test_classes_that_are_not_asked_for_leave_no_trace() -> None:
     """A large box of another class with a better score, about the same centre."""
     boxes = np.array([[[0, 0, 32, 32], [12, 12, 20, 20], [0, 0, 0, 0]]], dtype=np.float32)
-    found = Detections(boxes, np.array([[0.9, 0.8, 0.0]], dtype=np.float32), np.array([[0, 2, -1]]))
-    answer = BoxTeacher(lambda images: found, Path("x.onnx"), 3, 4, 0.3)
+    found = raw(boxes, np.array([[0.9, 0.8, 0.0]], dtype=np.float32), np.array([[0, 2, -1]]))
+    answer = detection_teacher(lambda images: found, 3)
     images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     maps, _ = answer(images, [2, 1])
     assert maps.heatmap.shape[1] == 2
     assert maps.heatmap.sigmoid()[0, :, 4, 4].tolist() == pytest.approx([0.8, 1e-4])
-    assert maps.size[0, :, 4, 4].tolist() == [2, 2]
+    assert maps.fields["size"][0, :, 4, 4].tolist() == [2, 2]
     found.labels[0, 1] = 3
     with pytest.raises(InputError, match=r"x.onnx: gives labels beyond its 3 classes"):
         answer(images, [0])
@@ -124,12 +147,12 @@ def test_classes_that_are_not_asked_for_leave_no_trace() -> None:
 @pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
 def test_a_teacher_that_sees_nothing_teaches_no_boxes(loss: DistillLoss) -> None:
     """At constant magnitude a term would count in full however small it is."""
-    nothing = Detections(np.zeros((2, 3, 4)), np.zeros((2, 3)), np.zeros((2, 3), dtype=np.int64))
-    answer = BoxTeacher(lambda images: nothing, Path("x.onnx"), 2, 4, 0.3)
+    nothing = raw(np.zeros((2, 3, 4)), np.zeros((2, 3)), np.zeros((2, 3), dtype=np.int64))
+    answer = detection_teacher(lambda images: nothing, 2)
     told = answer(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [0, 1]).maps
     rng = torch.Generator().manual_seed(0)
     student = box_maps(*(torch.randn(2, 2, 8, 8, generator=rng) for _ in range(3)))
-    terms = loss(student, told, torch.ones(2))
+    terms = loss(student, told, torch.ones(2), BRANCHES)
     assert (terms["size"].item(), terms["offset"].item()) == (0, 0)
     _, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})
     assert (weights["size"].item(), weights["offset"].item()) == (0, 0)
@@ -165,8 +188,8 @@ def test_two_teachers_teach_one_student_without_labels(
     unlabelled = json.dumps([{"path": str(scenes.parent / "train"), "format": "folder"}])
     config = overrides(small_overrides, teachers, f"data.train={unlabelled}", "train.ema=0")
     run = build_run(load_config("nano", config), tmp_path)
-    assert run.module.teaching is not None
-    networks = [teacher.answer.model for teacher in run.module.teaching.teachers]
+    assert run.module.distiller is not None
+    networks = [teacher.model.model for teacher in run.module.distiller.teachers]
     run.trainer.fit(run.module, run.batches)
     for network, path in zip(networks, teachers, strict=True):
         assert not any(module.training for module in network.modules())
@@ -189,11 +212,11 @@ def test_two_teachers_teach_one_student_without_labels(
 def test_labels_teach_what_no_teacher_does(small_overrides: list[str], teachers: list[Path], tmp_path: Path) -> None:
     config = overrides(small_overrides, teachers[:1], "distill.labels=false")
     run = build_run(load_config("nano", config), tmp_path)
-    assert run.module.teaching is not None
-    assert run.module.teaching.left.tolist() == [False] * 5 + [True] * 5
+    assert run.module.distiller is not None
+    assert run.module.distiller.by_labels.tolist() == [[False, False]] * 5 + [[True, True]] * 5
     batch = next(iter(run.batches))
-    assert run.module.teaching.left_to_labels(batch).annotated.sum(1).tolist() == [5] * 4
-    assert batch.annotated.all()
+    assert run.module.distiller.mask_labels(batch).supervised.sum(1).tolist() == [[5, 5]] * 4
+    assert batch.supervised.all()
 
 
 def test_teachers_fall_silent(small_overrides: list[str], teachers: list[Path], tmp_path: Path) -> None:
@@ -287,8 +310,8 @@ def test_a_teacher_is_called_by_its_folder(
     folder.mkdir()
     (folder / "best.safetensors").write_bytes(teachers[0].read_bytes())
     monkeypatch.chdir(folder)
-    ((claim, _),) = open_teachers(load_config("nano", ["distill.teachers=[best.safetensors]"]))
-    assert claim.name == "faces"
+    (teacher,) = open_teachers(load_config("nano", ["distill.teachers=[best.safetensors]"]))
+    assert teacher.name == "faces"
 
 
 def test_a_teacher_of_another_range_is_told(teachers: list[Path], caplog: pytest.LogCaptureFixture) -> None:
@@ -334,9 +357,9 @@ def test_a_teacher_with_a_weight_that_is_no_number_is_refused(
 
 @pytest.mark.parametrize("part", ["boxes", "scores"])
 def test_boxes_that_are_no_numbers_teach_nothing(part: str) -> None:
-    found = Detections(np.ones((1, 1, 4)), np.ones((1, 1)), np.zeros((1, 1), dtype=np.int64))
-    getattr(found, part)[0, 0] = np.nan
-    answer = BoxTeacher(lambda images: found, Path("x.onnx"), 1, 4, 0.3)
+    found = raw(np.ones((1, 1, 4)), np.ones((1, 1)), np.zeros((1, 1), dtype=np.int64))
+    {**found.values, "scores": found.scores}[part][0, 0] = np.nan
+    answer = detection_teacher(lambda images: found, 1)
     with pytest.raises(InputError, match=r"x.onnx: gives boxes or scores that are not finite"):
         answer(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0])
 
@@ -370,43 +393,44 @@ def test_features_of_no_weight_are_not_compared(
 @pytest.mark.parametrize(("preset", "compared"), [("coco/r18_distilled", False), ("nano", True)])
 def test_features_of_no_weight_are_not_compared_at_constant_magnitude(preset: str, compared: bool) -> None:
     config = load_config(preset, ["loss.balance=constant"])
-    assert ("features" in term_figures(config.distill, constant=True)) == compared
+    assert ("features" in term_figures(config.distill, BOXES, constant=True)) == compared
 
 
 def test_terms_of_no_weight_stay_out_at_constant_magnitude_and_constants_count_there_alone() -> None:
     config = load_config("nano", ["loss.size=0", "distill.offset=0", "distill.constant.features=0"])
-    assert term_figures(config.loss, constant=True) == {
+    assert term_figures(config.loss, BOXES, constant=True) == {
         "heatmap": 1.2,
         "size": 0,
         "offset": config.loss.constant.offset,
     }
-    taught = term_figures(config.distill, constant=True)
+    taught = term_figures(config.distill, BOXES, constant=True)
     assert taught["offset"] == 0 < taught["size"]
     assert "features" not in taught
-    assert term_figures(config.distill, constant=False)["features"] == config.distill.features > 0
+    assert term_figures(config.distill, BOXES, constant=False)["features"] == config.distill.features > 0
 
 
-def weighed(teachers: list[Path], weights: list[object], *more: str) -> tuple[Teaching, dict[str, float]]:
+def weighed(teachers: list[Path], weights: list[object], *more: str) -> tuple[Distiller, dict[str, float]]:
     entries = [{"weights": str(path), "weight": weight} for path, weight in zip(teachers, weights, strict=True)]
     given = [f"distill.teachers={json.dumps(entries)}", f"classes={json.dumps(list(DIGITS))}", "data.input_size=96"]
     config = load_config("nano", [*given, "distill.heatmap=1000", "distill.size=2", "distill.features=10", *more])
-    teaching = build_teaching(config, open_teachers(config), 10)
-    assert teaching is not None
-    balance = build_balance(config, teaching)
+    distiller = build_distiller(config, open_teachers(config), BRANCHES, 10)
+    assert distiller is not None
+    balance = build_balance(config, distiller)
     if isinstance(balance, Uncertainty):
         learned = (-balance.log_variance).exp().tolist()
-        return teaching, {name: learned[index] for name, index in balance.names.items()}
-    return teaching, dict(balance.factors if isinstance(balance, FixedWeights) else balance.targets)  # type: ignore[union-attr]
+        return distiller, {term.label: learned[place] for term, place in balance.places.items()}
+    figures = balance.factors if isinstance(balance, FixedWeights) else balance.targets  # type: ignore[union-attr]
+    return distiller, {term.label: figure for term, figure in figures.items()}
 
 
 @pytest.mark.parametrize("balance", ["fixed", "uncertainty"])
 def test_each_teacher_has_its_weight_by_term(balance: str, teachers: list[Path]) -> None:
-    teaching, figures = weighed(teachers, [2, {"heatmap": 5, "offset": 0.5, "features": 0}], f"loss.balance={balance}")
+    distiller, figures = weighed(teachers, [2, {"heatmap": 5, "offset": 0.5, "features": 0}], f"loss.balance={balance}")
     assert {name: figure for name, figure in figures.items() if name.startswith("kd/")} == pytest.approx(
         {"kd/low/heatmap": 2000, "kd/low/size": 4, "kd/low/offset": 2, "kd/low/features": 20,
          "kd/high/heatmap": 5000, "kd/high/size": 2, "kd/high/offset": 0.5}
     )  # fmt: skip
-    assert [teacher.features for teacher in teaching.teachers] == [True, False]
+    assert [teacher.match_features for teacher in distiller.teachers] == [True, False]
 
 
 def test_the_weight_of_a_teacher_multiplies_its_constants(teachers: list[Path]) -> None:
@@ -433,10 +457,10 @@ def test_teachers_that_share_a_class_share_its_constants(teachers: list[Path]) -
     for entries in (teachers[:1], [teachers[0]] * 2):
         given = [f"distill.teachers={json.dumps(list(map(str, entries)))}", f"classes={json.dumps(list(DIGITS[:5]))}"]
         config = load_config("nano", [*given, "loss.balance=constant", "distill.shared=average", "data.input_size=96"])
-        balance = build_balance(config, build_teaching(config, open_teachers(config), 10))
+        balance = build_balance(config, build_distiller(config, open_teachers(config), BRANCHES, 10))
         assert isinstance(balance, ConstantMagnitude)
-        totals.append({term: sum(v for k, v in balance.targets.items() if k.startswith("kd") and k.endswith(term))
-                       for term in ("heatmap", "size", "offset")})  # fmt: skip
+        totals.append({field: sum(one for term, one in balance.targets.items() if term.teacher and term.field == field)
+                       for field in ("heatmap", "size", "offset")})  # fmt: skip
     assert totals[0] == totals[1] == {"heatmap": 0.6, "size": 0.3, "offset": 0.3}
 
 

@@ -58,6 +58,7 @@ def detections_of(
         task: of the model.
         class_names: of the model.
     """
+    raw = raw._replace(labels=np.where(raw.scores > 0, raw.labels, 0))  # a place without a peak may have any label
     found = []
     for row, letterbox in enumerate(letterboxes):
         outputs = {name: letterbox.to_source(np.asarray(arrays[row])) for name, arrays in raw.values.items()}

@@ -57,7 +57,7 @@ class LossSpikeGuard(L.Callback):
     @property
     def state_key(self) -> str:
         """Key of the state in a checkpoint: the former name of the class, so that older checkpoints resume."""
-        return "LossSpikeGuard"
+        return "SkipJumps"
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running mean and the number of skipped steps."""

@@ -92,8 +92,10 @@ class CenterNetModule(L.LightningModule):
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *limits: object, **named: object) -> None:
         """Clip by value, then the norm of each parameter, then that of all.
 
-        Lightning's own way has one of them, and refuses fused optimisers under bf16.
+        Lightning's own way has one of them, and refuses fused optimisers under bf16. A skipped step has no gradients.
         """
+        if all(parameter.grad is None for parameter in self.parameters()):
+            return
         if self.clip_value:
             torch.nn.utils.clip_grad_value_(self.parameters(), self.clip_value)
         if self.clip_each:
