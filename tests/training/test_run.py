@@ -233,9 +233,13 @@ def test_a_batch_arrives_whole_from_a_worker(small_overrides: list[str], tmp_pat
         for workers in (0, 1)
     )
     assert type(here) is type(there)
-    assert any(len(boxes) for boxes in here.boxes)
-    torch.testing.assert_close(tuple(there[:5]), tuple(here[:5]), rtol=0, atol=0)
-    assert there[5:] == here[5:]
+    assert type(here.objects) is type(there.objects)
+    assert len(here.objects.boxes)
+    assert there.objects.fields == here.objects.fields
+    for ours, theirs in zip((*here[:1], *here.objects[:6], here.supervised),
+                            (*there[:1], *there.objects[:6], there.supervised), strict=True):  # fmt: skip
+        torch.testing.assert_close(theirs, ours, rtol=0, atol=0)
+    assert there[3:] == here[3:]
 
 
 def test_a_worker_keeps_opencv_to_one_thread(
@@ -243,8 +247,8 @@ def test_a_worker_keeps_opencv_to_one_thread(
 ) -> None:
     """On a machine of many cores each worker would have as many threads as the machine has cores."""
 
-    def threads(*_: object) -> Batch:
-        return empty_batch((32, 32), 10)._replace(skipped=[str(cv2.getNumThreads())])
+    def threads(pictures: TrainPictures | EvalPictures, _: object) -> Batch:
+        return empty_batch((32, 32), pictures.source)._replace(skipped=[str(cv2.getNumThreads())])
 
     for pictures in (TrainPictures, EvalPictures):
         monkeypatch.setattr(pictures, "__getitem__", threads)
@@ -305,7 +309,8 @@ def test_an_infinite_loss_is_told_and_the_last_model_kept(
 ) -> None:
     overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e18",
                  "train.clip_norm=0", "train.precision=fp32", f"loss.balance={balance}"]  # fmt: skip
-    with pytest.raises(InputError, match=r"the loss became (nan|inf) at epoch \d+, step \d+: lower train.optimizer.lr"):
+    said = r"the loss became (nan|inf) at epoch \d+, step \d+, first its term (heatmap|size|offset): lower train.optim"
+    with pytest.raises(InputError, match=said):
         train(overrides, tmp_path)
 
 
