@@ -233,9 +233,9 @@ def test_a_peak_beside_the_centre_still_carries_the_right_box() -> None:
     )  # fmt: skip
     places = center_targets(batch, 2, stride=4, min_overlap=0.3, reach=1, task=BOXES, point_radius=2.0).places
     size, offset = torch.zeros(1, 2, 16 * 24), torch.zeros(1, 2, 16 * 24)
-    size[0, :, places.index[0]], offset[0, :, places.index[0]] = places.goals["size"][0], places.goals["offset"][0]
-    assert places.index.shape == (1, 9)
-    for cell in places.index[0].tolist():
+    size[0, :, places.cells[0]], offset[0, :, places.cells[0]] = places.goals["size"][0], places.goals["offset"][0]
+    assert places.cells.shape == (1, 9)
+    for cell in places.cells[0].tolist():
         heatmap = torch.full((1, 2, 16 * 24), -9.0)
         heatmap[0, 1, cell] = 4.0
         outputs = box_maps(*(each.view(1, 2, 16, 24) for each in (heatmap, size, offset)))

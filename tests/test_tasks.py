@@ -113,8 +113,8 @@ def posts_batch() -> tuple[Objects, Batch]:
 def test_targets_of_other_fields_by_hand() -> None:
     _, batch = posts_batch()
     places = center_targets(batch, 2, 4, 0.3, 0, POSTS, 2.0).places
-    assert places.index is not None
-    assert places.index.tolist() == [[4 * 16 + 4, 6 * 16 + 12]]
+    assert places.cells is not None
+    assert places.cells.tolist() == [[4 * 16 + 4, 6 * 16 + 12]]
     assert places.goals["ends"][0].T.tolist() == [[-2, -2, 2, -2, 0, 2], [-2, 4, 2, 4, 0, -4]]
     assert places.goals["turn"][0].T.tolist() == [[1, 0], [0, 1]]
     assert {name: each.tolist() for name, each in places.weights.items()} == {

@@ -31,6 +31,7 @@ from centerx.data.source import (
     check_class_names,
     labelled_attributes,
     only_with_objects,
+    require_judging,
     union_of_classes,
 )
 from centerx.detections import Detections
@@ -55,7 +56,7 @@ from centerx.training.pictures import compare_with_truth
 from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
 from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
-from centerx.training.teachers import Teacher
+from centerx.training.teachers import Teacher, map_channels, taught_attributes
 from centerx.types import Batch
 
 PROBLEMS = "problems.json"  # of the data, in the run folder
@@ -187,26 +188,30 @@ def check_supervision(data: RunData) -> None:
             f"data.val: {', '.join(str(dataset.path) for dataset in data.val)} labels none of "
             f"{classes}, which nothing can be judged by; name other labelled data or leave it out"
         )
+    if data.val:
+        task = TASKS[data.config.task]
+        require_judging(SampleSource(data.val, data.classes, data.config.data.range, task), task, "data.val")
 
 
 def require_fields(data: RunData) -> None:
-    """Check that every field of every class has somebody who teaches it.
+    """Check that every field of every class has somebody who teaches it, at any time of the run.
 
     Raises:
         InputError: names the classes and the field that nobody teaches.
     """
-    task = TASKS[data.config.task]
-    table = labelled_attributes(data.source.entries, task)
-    for teacher in data.teachers:
-        columns = [name in teacher.task.attributes for name in task.attributes]
-        rows = [data.classes.index(name) for name in teacher.student_classes if name in data.classes]
-        table[np.ix_(rows, columns)] = True
+    task, distill = TASKS[data.config.task], data.config.distill
+    by_labels = labelled_attributes(data.source.entries, task)
+    taught = np.zeros_like(by_labels)
+    for channel_map in map_channels(data.teachers, data.classes, distill.shared, task) if data.teachers else ():
+        taught |= taught_attributes(channel_map, task, len(data.classes)).numpy()
+    table = by_labels if distill.until < 1 else by_labels | taught
     for column, name in enumerate(task.attributes[1:], start=1):
-        lacking = [data.classes[row] for row in np.flatnonzero(table[:, 0] & ~table[:, column])]
-        if lacking:
+        untaught = [data.classes[row] for row in np.flatnonzero((by_labels | taught)[:, 0] & ~table[:, column])]
+        if untaught:
+            after = f" after {distill.until:g} of the run" if taught.any() and distill.until < 1 else ""
             raise InputError(
-                f"data.train: nobody teaches the {name} of {', '.join(lacking)}, of which only centres are labelled; "
-                "add data or a teacher with boxes, or set task=center"
+                f"data.train: nobody teaches the {name} of {', '.join(untaught)}{after}, of which only centres are "
+                "labelled; add data or a teacher with boxes, or set task=center"
             )
 
 

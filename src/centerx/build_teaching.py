@@ -74,7 +74,7 @@ def open_teachers(config: Config) -> list[Teacher]:
                 f"{range_text(config.data.range)}; set that where there are pictures of more than 8 bits"
             )
         figures = term_figures(config.distill, TASKS[config.task], loss.balance == "constant", entry.weight)
-        if not any(figures.values()):
+        if not any(figures[field] for field in figures if field in teacher_terms(TASKS[info.task])):
             raise InputError(f"distill: every term of teacher {name} has weight 0, raise one or leave the teacher out")
         teachers.append(Teacher(name, model, info.class_names, TASKS[info.task], entry.classes, FEATURES in figures))
     return teachers
@@ -137,7 +137,7 @@ def build_distiller(
         loss = partial(article_terms, relative_size=True)
     return Distiller(
         teachers,
-        map_channels(teachers, config.classes, distill.shared),
+        map_channels(teachers, config.classes, distill.shared, TASKS[config.task]),
         loss,
         config.classes,
         TASKS[config.task],
@@ -157,17 +157,22 @@ def build_balance(config: Config, distiller: Distiller | None) -> Balance:
     figures = {Term(field): figure for field, figure in term_figures(config.loss, task, constant).items()}
     for place, entry in enumerate(config.distill.teachers) if distiller else ():
         assert distiller is not None
-        share = distiller.channel_maps[place].weight.mean().item() if constant else 1.0
-        known = {"heatmap", FEATURES, *(field.name for field in distiller.teachers[place].task.branches)}
+        known, channel_map = teacher_terms(distiller.teachers[place].task), distiller.channel_maps[place]
         for field, figure in term_figures(config.distill, task, constant, entry.weight).items():
             if field in known:
-                figures[distiller.term(place, field)] = figure if field == FEATURES else figure * share
+                share = channel_map.weight(field).mean().item() if constant and field != FEATURES else 1.0
+                figures[distiller.term(place, field)] = figure * share
     if config.loss.balance == "uncertainty":
         zero = next((term for term, figure in figures.items() if not figure), None)
         if zero is not None:
             raise InputError(f"loss.balance: uncertainty cannot start from weight 0 of {zero.label!r}, raise it")
         return Uncertainty(figures)
     return ConstantMagnitude(figures) if constant else FixedWeights(figures)
+
+
+def teacher_terms(task: Task) -> set[str]:
+    """Names of the terms that a teacher of a task can have."""
+    return {"heatmap", FEATURES, *(field.name for field in task.branches)}
 
 
 def term_figures(

@@ -61,10 +61,6 @@ class Detections:
         """Return the detections that score at least `score`."""
         return self.where(self.scores >= score)
 
-    def with_area(self) -> Detections:
-        """Return the detections whose boxes have a width and a height."""
-        return self.where((self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1))
-
     def to_supervision(self) -> Any:
         """Return `supervision.Detections`.
 
@@ -80,9 +76,3 @@ class Detections:
             class_id=np.asarray(self.labels, dtype=int),
             data={"class_name": names},
         )
-
-
-def spanned_boxes(points: np.ndarray) -> np.ndarray:
-    """Return xyxy (K, 4) around positions (K, D) in pairs of x and y."""
-    pairs = points.reshape(len(points), points.shape[1] // 2, 2)
-    return np.concatenate([pairs.min(axis=1), pairs.max(axis=1)], axis=1)

@@ -6,12 +6,17 @@ import colorsys
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from centerx.errors import InputError
 from centerx.files import quoted, write_atomic
+
+if TYPE_CHECKING:
+    from centerx.detections import Detections
+    from centerx.objects import Objects
 
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
 PAPER = (250, 250, 250)
@@ -26,6 +31,13 @@ def class_colour(label: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
+def draw_objects(
+    image: np.ndarray, found: Objects | Detections, class_names: Sequence[str], scores: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw objects or detections as boxes or points, see `draw_boxes`."""
+    return draw_boxes(image, found.boxes, found.labels, class_names, scores)
+
+
 def draw_boxes(
     image: np.ndarray,
     boxes: np.ndarray,
@@ -35,7 +47,7 @@ def draw_boxes(
 ) -> np.ndarray:
     """Draw labelled boxes on a copy of (H, W, 3) uint8 RGB, names over all lines; both scale with the picture.
 
-    A box without sides is a point, drawn as a dot.
+    A box without sides is a point, drawn as a dot without a name, since there may be many.
 
     Args:
         image: the picture; not changed.
@@ -56,7 +68,7 @@ def draw_boxes(
         # Pillow counts the last pixel in: the box that ends at 10 covers pixel 9.
         corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
         pen.rectangle(corners, outline=class_colour(int(labels[row])), width=width)
-    for row in best_last:
+    for row in (row for row in best_last if (boxes[row][:2] != boxes[row][2:]).any()):
         label = int(labels[row])
         text = quoted(class_names[label]) + ("" if scores is None else f" {float(scores[row]):.2f}")
         corner = float(boxes[row][0]), float(boxes[row][1])

@@ -120,6 +120,14 @@ def clip_boxes(boxes: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
     return np.clip(boxes, 0, np.array([width, height] * (boxes.shape[-1] // 2), dtype=boxes.dtype))
 
 
+def spanned_boxes(points: np.ndarray) -> np.ndarray:
+    """Return xyxy (..., 4) around positions (..., D) in pairs of x and y; of two, which are corners already, these."""
+    if points.shape[-1] == 4:
+        return points
+    pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2)
+    return np.concatenate([pairs.min(axis=-2), pairs.max(axis=-2)], axis=-1)
+
+
 def box_area(boxes: np.ndarray) -> np.ndarray:
     """Areas of xyxy (..., 4); 0 where a box is inverted."""
     return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)

@@ -64,12 +64,12 @@ class Places(NamedTuple):
     P is the most places on one picture; those with fewer are padded with weight 0.
 
     Attributes:
-        index: (B, P) int64 flat cell y * w + x; None where the places are all cells in order.
+        cells: (B, P) int64 flat cell y * w + x; None where the places are all cells in order.
         goals: by field, (B, D, P) what the network is to say there.
         weights: by field, (B, P) float32 of each place, 0 where the field is not known.
     """
 
-    index: Tensor | None  # type: ignore[assignment]  # the name tuple.index is of no use here
+    cells: Tensor | None
     goals: dict[str, Tensor]
     weights: dict[str, Tensor]
 

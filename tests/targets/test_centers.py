@@ -58,12 +58,12 @@ class Flat(NamedTuple):
 def flat(targets: Targets) -> Flat:
     """The targets of boxes: size and offset are known at the same places, with weight 1."""
     places = targets.places
-    assert places.index is not None
+    assert places.cells is not None
     assert places.goals.keys() == places.weights.keys() == {"size", "offset"}
     assert torch.equal(places.weights["size"], places.weights["offset"])
     assert torch.equal(places.weights["size"], (places.weights["size"] == 1).float())
     size, offset = (places.goals[name].transpose(1, 2) for name in ("size", "offset"))
-    return Flat(targets.heatmap, targets.weight, places.index, size, offset, places.weights["size"] == 1)
+    return Flat(targets.heatmap, targets.weight, places.cells, size, offset, places.weights["size"] == 1)
 
 
 def targets_in(batch: Batch, reach: int = 0) -> Flat:

@@ -277,12 +277,17 @@ def file_name(stem: str, entry: Format, options: ExportOptions) -> str:
 
 
 def measure_both(job: Job, exported: Path) -> tuple[float, float] | None:
-    """Return AP of the model and of the exported file; None without labels of the model's classes."""
-    from centerx.data.source import union_of_classes
+    """Return AP of the model and of the exported file; None without labels that the model can be judged by."""
+    from centerx.data.source import SampleSource, require_judging, union_of_classes
     from centerx.evaluation.api import evaluate_model
 
     labelled = any(len(record.objects.labels) for dataset in job.judged for record in dataset.records)
     if not labelled or not set(job.info.class_names) & set(union_of_classes(job.judged)):
+        return None
+    task = job.detector.model.task
+    try:
+        require_judging(SampleSource(job.judged, job.info.class_names, task=task), task, "")
+    except InputError:
         return None
     before, after = (evaluate_model(file, job.judged, batch_size=8).AP or 0.0 for file in (job.model, exported))
     return before, after

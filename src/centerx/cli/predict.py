@@ -89,7 +89,7 @@ class Drawings(ExitStack):
             return
         target, found = self.targets[result.number], result.detections
         draw = TASKS[found.task].draw
-        drawn = draw(result.image, found.boxes, found.labels, found.class_names, found.scores)
+        drawn = draw(result.image, found, found.class_names, found.scores)
         if result.frame is None:
             save_image(target, drawn)
             return

@@ -79,6 +79,22 @@ def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
     return table
 
 
+def require_judging(source: SampleSource, task: Task, where: str) -> None:
+    """Raise where labels tell the centres of objects alone and a detector of more is to be judged by them.
+
+    Args:
+        source: the labelled pictures.
+        task: of the detector.
+        where: the data, for the error.
+
+    Raises:
+        InputError: no class has all fields of the task.
+    """
+    table = labelled_attributes(source.entries, task)
+    if table[:, 0].any() and not table.all(axis=1).any():
+        raise InputError(f"{where}: labels points alone, by which no {task.name} can be judged; name data with them")
+
+
 def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
     """Class names of all data sets, in order of first appearance."""
     return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))

@@ -9,19 +9,20 @@ from pathlib import Path
 from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.check import crowded_pictures
 from centerx.data.dataset import Dataset
-from centerx.data.source import SampleSource, labelled_attributes, union_of_classes
+from centerx.data.source import SampleSource, require_judging, union_of_classes
 from centerx.detections import Detections
 from centerx.errors import InputError
-from centerx.evaluation.coco import Metrics, best_thresholds, coco_metrics
+from centerx.evaluation.coco import Metrics, best_thresholds
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
+from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
 from centerx.runtime.session import run_session
-from centerx.tasks import TASKS
+from centerx.tasks import BOXES, CENTER, TASKS
 from centerx.types import Batch, RawDetections
 
 logger = logging.getLogger(__name__)
@@ -90,9 +91,7 @@ def run_model(
             f"{', '.join(names)}; rename the classes in one of them"
         )
     source = SampleSource(datasets, names, session.info.value_range, task)
-    table = labelled_attributes(source.entries, task)
-    if table[:, 0].any() and not table.all(axis=1).any():
-        raise InputError(f"{where}: labels points alone, by which no {task.name} can be judged; name data with them")
+    require_judging(source, task, where)
     if len(scales) > 1 and not task.has_area:
         raise InputError("--scales: goes with boxes only, leave it out")
     log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
@@ -121,6 +120,14 @@ def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tup
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:
-    """Evaluate a COCO results json on the data set it was made on; `max_detections` as for `coco_metrics`."""
-    source = SampleSource([dataset], dataset.class_names)
-    return coco_metrics(source.entries, read_results(results, dataset), dataset.class_names, max_detections)
+    """Evaluate a COCO results json on the data set it was made on; where that has points alone, as points.
+
+    Args:
+        results: the file.
+        dataset: whose pictures it is of.
+        max_detections: as for `coco_metrics`.
+    """
+    points = [record.objects.known.get(SIZE.name) for record in dataset.records if len(record.objects.labels)]
+    task = CENTER if all(known is not None and not known.any() for known in points) else BOXES
+    source = SampleSource([dataset], dataset.class_names, task=task)
+    return evaluate_found(source, task, dict(enumerate(read_results(results, dataset))), max_detections)

@@ -15,7 +15,7 @@ from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
 
 IDS = ("image_id", "category_id")
-WANTED = "image_id, category_id, bbox (four numbers) and score (a number)"
+WANTED = "image_id, category_id, bbox (four numbers) or keypoints (of one point), and score (a number)"
 
 
 def read_results(path: Path, dataset: Dataset) -> list[Detections]:
@@ -34,7 +34,7 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
         raise InputError(
             f"{path}: image id {error} is not in {dataset.path}, evaluate the data it was made on"
         ) from None
-    boxes = xywh_to_xyxy(np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4))
+    boxes = xywh_to_xyxy(np.array([_box(row) for row in rows], dtype=np.float64).reshape(-1, 4))
     scores = np.array([row["score"] for row in rows], dtype=np.float64)
     labels = np.array([label_of[row["category_id"]] for row in rows], dtype=np.int64)
     order = np.argsort(-scores, kind="stable")
@@ -60,8 +60,14 @@ def _load(path: Path) -> list[dict[str, Any]]:
 def _is_result(row: Any) -> bool:
     if not isinstance(row, dict) or not all(isinstance(row.get(key), int | float | str) for key in IDS):
         return False
-    box, score = row.get("bbox"), row.get("score")
-    return isinstance(box, list) and len(box) == 4 and all(map(_is_number, [*box, score]))
+    box = _box(row)
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_number, [*box, row.get("score")]))
+
+
+def _box(row: dict[str, Any]) -> Any:
+    """Left, top, width and height; of one keypoint its place without sides."""
+    points = row.get("keypoints")
+    return [*points[:2], 0, 0] if isinstance(points, list) and len(points) == 3 else row.get("bbox")
 
 
 def _is_number(value: Any) -> bool:

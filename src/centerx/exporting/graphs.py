@@ -31,7 +31,7 @@ class DetectionsGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) uint8 -> the task's outputs, scores, labels."""
         found = self.detector(images)
-        return (*found.values.values(), found.scores, found.labels)
+        return (*(found.values[each.name] for each in self.detector.model.task.outputs), found.scores, found.labels)
 
 
 class MapsGraph(nn.Module):

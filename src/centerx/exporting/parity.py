@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from centerx.detections import Detections, spanned_boxes
+from centerx.detections import Detections
 from centerx.detector import Detector, to_numpy
 from centerx.runtime import open_session
 from centerx.runtime.outputs import SMALLEST_SCORE
@@ -141,7 +141,8 @@ def run(detector: Detector, images: np.ndarray) -> RawDetections:
 
 def one(batch: RawDetections, row: int, task: Task) -> Detections:
     """The detections of one picture of a batch, in input pixels."""
-    return Detections(spanned_boxes(batch.values[task.outputs[0]][row]), batch.scores[row], batch.labels[row])
+    values = {name: each[row] for name, each in batch.values.items()}
+    return Detections(task.boxes(values), batch.scores[row], batch.labels[row])
 
 
 def synthetic_images(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -21,14 +21,15 @@ from centerx.losses.reduce import loss_normalizer, mean_over_processes
 from centerx.models import Branch
 from centerx.types import Maps, Places
 
-DistillLoss = Callable[[Maps, Maps, Tensor, Mapping[str, Branch]], dict[str, Tensor]]
+Weights = Mapping[str, Tensor]
+DistillLoss = Callable[[Maps, Maps, Weights, Mapping[str, Branch]], dict[str, Tensor]]
 DEAD = 1e-6  # deviation of a channel up to which it counts as constant
 RIDGE = 1e-3  # relative to the mean variance of the student's features
 LEAST_PEAK = 2e-4  # a peak is above it: maps rendered from no boxes are at 1e-4 everywhere
 REACH = 1  # fields are learned at cells up to this far from a teacher's peak
 
 
-def response_terms(student: Maps, teacher: Maps, weight: Tensor, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
+def response_terms(student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
     """Every cell of the heatmap learns the teacher's probability; fields where the teacher sees an object.
 
     Heatmap: the quality focal loss with the teacher's probability, divided by the number of objects that the teacher
@@ -38,20 +39,20 @@ def response_terms(student: Maps, teacher: Maps, weight: Tensor, branches: Mappi
     Args:
         student: its maps, (B, T, h, w) logits.
         teacher: its maps, likewise.
-        weight: (T,) of each class, below 1 where several teachers teach it.
+        weights: of `heatmap` and of each field, (T,) of each class, below 1 where several teachers teach it.
         branches: of the student, by field.
     """
     target = teacher.heatmap.float().sigmoid()
     error = quality_focal(student.heatmap.float(), target)
     peak = at_peaks(target, teacher.heatmap)
     objects = loss_normalizer(peak.sum())
-    places, total = places_at_peaks(peak, weight, teacher, branches, REACH)
-    heatmap = (error.sum(dim=(0, 2, 3)) * weight).sum() / objects
+    places, total = places_at_peaks(peak, weights, teacher, branches, REACH)
+    heatmap = (error.sum(dim=(0, 2, 3)) * weights["heatmap"]).sum() / objects
     return {"heatmap": heatmap} | field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total))
 
 
 def article_terms(
-    student: Maps, teacher: Maps, weight: Tensor, branches: Mapping[str, Branch], relative_size: bool = False
+    student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch], relative_size: bool = False
 ) -> dict[str, Tensor]:
     """The losses of centerX's published code: squared error of probabilities, absolute error at the teacher's peaks.
 
@@ -61,16 +62,18 @@ def article_terms(
     Args:
         student: its maps, (B, T, h, w) logits.
         teacher: its maps, likewise.
-        weight: (T,) of each class, below 1 where several teachers teach it.
+        weights: of `heatmap` and of each field, (T,) of each class, below 1 where several teachers teach it.
         branches: of the student, by field.
         relative_size: divide the error of lengths by the teacher's mean length, at least one cell.
     """
     target = teacher.heatmap.float().sigmoid()
     peak = at_peaks(target, teacher.heatmap)
     error = (student.heatmap.float().sigmoid() - target) ** 2
-    places, total = places_at_peaks(peak, weight, teacher, branches)
+    places, total = places_at_peaks(peak, weights, teacher, branches)
     terms = field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total), relative_size)
-    return {"heatmap": (weight[:, None, None] * error).mean()} | {name: 2 * term for name, term in terms.items()}
+    return {"heatmap": (weights["heatmap"][:, None, None] * error).mean()} | {
+        name: 2 * term for name, term in terms.items()
+    }
 
 
 def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:
@@ -79,13 +82,13 @@ def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:
 
 
 def places_at_peaks(
-    peak: Tensor, weight: Tensor, teacher: Maps, branches: Mapping[str, Branch], reach: int = 0
+    peak: Tensor, weights: Weights, teacher: Maps, branches: Mapping[str, Branch], reach: int = 0
 ) -> tuple[Places, Tensor]:
     """Return all cells, weighted by the teacher's peaks up to `reach` cells away, and what to divide weighted sums by.
 
     Args:
         peak: (B, T, h, w) probability at the teacher's peaks, 0 elsewhere.
-        weight: (T,) of each class. No part of the divisor, or it would cancel out.
+        weights: of each field, (T,) of each class. No part of the divisor, or it would cancel out.
         teacher: its maps.
         branches: of the student, by field.
         reach: cells.
@@ -93,12 +96,16 @@ def places_at_peaks(
     Returns:
         Places with the fields that both have, and a scalar.
     """
-    of_cells, whole = (
-        F.max_pool2d(each.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
-        for each in (peak * weight[:, None, None], peak)
-    )
+
+    def spread(peak: Tensor) -> Tensor:
+        return F.max_pool2d(peak.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
+
     goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
-    return Places(None, goals, dict.fromkeys(goals, of_cells.flatten(1))), loss_normalizer(whole.sum())
+    different = {id(weights[name]): weights[name] for name in goals}  # most often one
+    spreads = {key: spread(peak * weight[:, None, None]).flatten(1) for key, weight in different.items()}
+    of_cells = {name: spreads[id(weights[name])] for name in goals}
+    whole = spread(peak)
+    return Places(None, goals, of_cells), loss_normalizer(whole.sum())
 
 
 def ridge_residual(student: Tensor, teacher: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def field_terms(
     """
     terms = {}
     for name, goal in places.goals.items():
-        said = maps[name].flatten(2) if places.index is None else at_cells(maps[name], places.index)
+        said = maps[name].flatten(2) if places.cells is None else at_cells(maps[name], places.cells)
         error = branches[name].loss(said, goal, relative)
         terms[name] = (error * places.weights[name]).sum() / totals[name]
     return terms

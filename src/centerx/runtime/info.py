@@ -101,11 +101,12 @@ class ModelInfo(NamedTuple):
             value_range = check_range(json.loads(metadata.get("range", f'"{AUTO}"')))
             origin, size = metadata.get("origin", ""), (int(height), int(width))
             task = metadata.get("task", BOXES.name)
-            if task not in TASKS:
-                raise ValueError(f"task {task!r} is none of {', '.join(TASKS)}")
-            return cls(names, size, int(metadata["stride"]), origin, top_k, value_range, task)
+            info = cls(names, size, int(metadata["stride"]), origin, top_k, value_range, task)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "
                 "make it with `centerx train` or `centerx export`"
             ) from None
+        if task not in TASKS:
+            raise InputError(f"{where}: is of the task {task!r}, of a newer version, known here: {', '.join(TASKS)}")
+        return info

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from centerx.detections import Detections, spanned_boxes
+from centerx.detections import Detections
 from centerx.fields import OFFSET
 from centerx.geometry import Letterbox
 from centerx.runtime.info import ModelInfo
-from centerx.tasks import TASKS, ArrayFunctions, Task
+from centerx.tasks import TASKS, ArrayFunctions, Output, Task
 from centerx.types import RawDetections
 
 SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
@@ -18,7 +18,7 @@ SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place 
 
 def detection_outputs(task: Task) -> tuple[str, ...]:
     """Names of what a file gives that ends with the decoding."""
-    return (*task.outputs, "scores", "labels")
+    return (*(output.name for output in task.outputs), "scores", "labels")
 
 
 def map_outputs(task: Task) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def read_outputs(
     task = TASKS[info.task]
     if "heatmap" in outputs:
         return detections_from_maps(outputs, task, info.stride, info.top_k, picture_hw)
-    return RawDetections({name: outputs[name] for name in task.outputs}, outputs["scores"], outputs["labels"])
+    return RawDetections({each.name: outputs[each.name] for each in task.outputs}, outputs["scores"], outputs["labels"])
 
 
 def detections_of(
@@ -61,15 +61,24 @@ def detections_of(
     raw = raw._replace(labels=np.where(raw.scores > 0, raw.labels, 0))  # a place without a peak may have any label
     found = []
     for row, letterbox in enumerate(letterboxes):
-        outputs = {name: letterbox.to_source(np.asarray(arrays[row])) for name, arrays in raw.values.items()}
-        others = {name: rows for name, rows in outputs.items() if name != "boxes"}
-        boxes = outputs["boxes"] if "boxes" in outputs else spanned_boxes(outputs[task.outputs[0]])
+        raw_outputs = {each.name: np.asarray(raw.values[each.name][row]) for each in task.outputs}
+        outputs = {each.name: in_picture(raw_outputs[each.name], each, letterbox) for each in task.outputs}
+        boxes = task.boxes(outputs)
+        if task.has_area:
+            inside = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+        else:
+            corner = np.array(letterbox.placed_hw[::-1])[None, :, None]
+            inside = ~task.empty({name: each.T[None] for name, each in raw_outputs.items()}, corner, NUMPY)[0, 0]
         scores, labels = np.asarray(raw.scores[row]), np.asarray(raw.labels[row])
+        others = {name: rows for name, rows in outputs.items() if name != "boxes"}
         one = Detections(boxes, scores, labels, class_names, others, task.name)
-        first = np.asarray(raw.values[task.outputs[0]][row])
-        inside = boxes[:, :2] < boxes[:, 2:] if task.has_area else first <= letterbox.placed_hw[::-1]
-        found.append(one.where((scores >= SMALLEST_SCORE) & inside.all(axis=1)))
+        found.append(one.where((scores >= SMALLEST_SCORE) & inside))
     return found
+
+
+def in_picture(values: np.ndarray, output: Output, letterbox: Letterbox) -> np.ndarray:
+    """Return an output (K, D) in pixels of the input -> of the picture."""
+    return letterbox.to_source(values) if output.clipped else output.kind.scale(values, 1 / letterbox.scale)
 
 
 def detections_from_maps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from centerx.fields import OFFSET
 from centerx.objects import Objects
 from centerx.tasks import Task
 from centerx.types import Batch, Places, Targets
@@ -39,8 +40,8 @@ def center_targets(
 
     Every object is a Gaussian of its class's channel around its centre cell, the maximum where Gaussians overlap, 1 at
     the centre cell itself (Objects as Points, section 3). `weight` is 0 in channels whose centres the labels of a
-    picture do not tell, and in the box of every ignored object, save at centre cells. Objects with a side under one
-    pixel, or centred outside the input, are ignored too.
+    picture do not tell, and in the box of every ignored object, around a point that is ignored, save at centre cells.
+    Objects with a side under one pixel, or centred outside the input, are ignored too.
 
     Args:
         batch: pictures with objects in input pixels; not changed.
@@ -57,11 +58,12 @@ def center_targets(
     boxes = objects.boxes / stride
     size, center = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
     limit = center.new_tensor([width, height])
-    inside = ((center >= 0) & (center < limit)).all(dim=1)
-    supervised = batch.supervised[objects.image, objects.labels]
     point = (size == 0).all(dim=1)
+    inside = ((center >= 0) & ((center < limit) | (point[:, None] & (center == limit)))).all(dim=1)
     large = point | (size.amin(dim=1) * stride >= MIN_SIDE)
-    use = ~objects.ignore & inside & large & supervised[:, 0]
+    supervised = batch.supervised[objects.image, objects.labels]
+    trained = ~objects.ignore & inside & large
+    use = trained & supervised[:, 0]
     cell = center.floor().minimum(limit - 1).clamp(min=0)
 
     heatmap = boxes.new_zeros(len(batch.images), num_classes, height, width)
@@ -71,10 +73,12 @@ def center_targets(
 
     weight = batch.supervised[..., 0].float()[:, :, None, None].expand_as(heatmap).clone()
     masked = ~use & supervised[:, 0]
-    mask_ignored(weight, objects.image[masked], objects.labels[masked], boxes[masked])
+    around = torch.where(point[:, None], boxes + point_radius * boxes.new_tensor([-1, -1, 1, 1]), boxes)
+    mask_ignored(weight, objects.image[masked], objects.labels[masked], around[masked])
     weight.masked_fill_(heatmap == 1, 1.0)
+    told = trained & supervised.any(dim=1)
     places = regression_targets(
-        objects.where(use), cell[use], supervised[use], task, stride, reach, limit, len(batch.images)
+        objects.where(told), cell[told], supervised[told], task, stride, reach, limit, len(batch.images)
     )
     return Targets(heatmap, weight, places)
 
@@ -107,10 +111,10 @@ def regression_targets(
     owner = torch.arange(len(cell), device=cell.device).repeat_interleave(len(around))
     inside = ((cells >= 0) & (cells < limit)).all(dim=1)
     cells, owner = cells[inside], owner[inside]
-    columns = {name: column for column, name in enumerate(task.attributes)}
     goals, weights = {}, {}
     for field in task.branches:
-        known = supervised[:, columns.get(field.name, 0)]  # the offset is known where the centre is
+        column = 0 if field == OFFSET else task.attributes.index(field.name)  # the offset is known where the centre is
+        known = supervised[:, column]
         if field.name in objects.known:
             known = known & objects.known[field.name]
         values = field.kind.scale(objects.value(field), 1 / stride)

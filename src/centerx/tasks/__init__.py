@@ -2,8 +2,8 @@
 
 from centerx.tasks.boxes import BOXES
 from centerx.tasks.center import CENTER
-from centerx.tasks.task import ArrayFunctions, Task
+from centerx.tasks.task import ArrayFunctions, Output, Task
 
 TASKS = {task.name: task for task in (BOXES, CENTER)}
 
-__all__ = ["BOXES", "CENTER", "TASKS", "ArrayFunctions", "Task"]
+__all__ = ["BOXES", "CENTER", "TASKS", "ArrayFunctions", "Output", "Task"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from centerx.draw import draw_boxes
+from centerx.draw import draw_objects
 from centerx.fields import SIZE, Array
-from centerx.tasks.task import ArrayFunctions, Arrays, Task
+from centerx.tasks.task import ArrayFunctions, Arrays, Output, Task
 
 if TYPE_CHECKING:
     from centerx.detections import Detections
@@ -34,12 +34,12 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
 BOXES = Task(
     name="boxes",
     fields=(SIZE,),
-    outputs=("boxes",),
+    outputs=(Output("boxes"),),
     has_area=True,
     assemble=assemble,
     empty=empty,
     to_dict=to_dict,
-    draw=draw_boxes,
+    draw=draw_objects,
     metrics="centerx.evaluation.coco:coco_metrics",
     curves="centerx.evaluation.coco:accumulate",
 )

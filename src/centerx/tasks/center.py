@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from centerx.draw import draw_boxes
+from centerx.draw import draw_objects
 from centerx.fields import Array
-from centerx.tasks.task import ArrayFunctions, Arrays, Task
+from centerx.tasks.task import ArrayFunctions, Arrays, Output, Task
 
 if TYPE_CHECKING:
     from centerx.detections import Detections
+
+MARGIN = 4.0  # pixels, one cell: a centre at the edge may be found a little beside it
 
 
 def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
@@ -18,9 +20,9 @@ def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[s
 
 
 def empty(outputs: Arrays, corner: Array | None, functions: ArrayFunctions) -> Array:
-    """Return where a point lies beside its picture."""
+    """Return where a point lies more than a cell beside its picture."""
     points = outputs["points"]
-    return functions.least(points if corner is None else corner - points) < 0
+    return functions.least(points if corner is None else corner - points) < -MARGIN
 
 
 def to_dict(detections: Detections) -> list[dict[str, Any]]:
@@ -31,12 +33,12 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
 CENTER = Task(
     name="center",
     fields=(),
-    outputs=("points",),
+    outputs=(Output("points"),),
     has_area=False,
     assemble=assemble,
     empty=empty,
     to_dict=to_dict,
-    draw=draw_boxes,
+    draw=draw_objects,
     metrics="centerx.evaluation.points:point_metrics",
     curves="centerx.evaluation.points:curves",
 )

@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from centerx.fields import OFFSET, Array, Field
+from centerx.fields import OFFSET, Array, Field, Points, Scalar
+from centerx.geometry import spanned_boxes
 
 if TYPE_CHECKING:
     from centerx.detections import Detections
 
 Arrays = Mapping[str, Array]
+
+
+class Output(NamedTuple):
+    """What a detector gives beside scores and labels.
+
+    Attributes:
+        name: of the output, such as `boxes`.
+        kind: its geometry.
+        clipped: whether positions are clipped to the picture.
+    """
+
+    name: str
+    kind: type[Scalar] = Points
+    clipped: bool = True
 
 
 class ArrayFunctions(NamedTuple):
@@ -39,22 +54,21 @@ class Task(NamedTuple):
     Attributes:
         name: in configurations and in the metadata of model files.
         fields: beside the centre, in the order of the network's branches.
-        outputs: names of what a detector gives beside scores and labels: positions in pairs of x and y. What the first
-            of them spans is the box of a detection.
+        outputs: what a detector gives. The first are positions, and what they span is the box of a detection.
         has_area: whether a detection whose box has no area is none.
         assemble: centre (B, 2, ...) and fields (B, D, ...) in cells, and array functions -> the outputs in cells, with
             their channels on axis 1.
         empty: the outputs (B, D, ...) in pixels; the lower right corners of the pictures (B, 2, ...) in pixels, None
             where they fill the input; and array functions -> (B, 1, ...) bool, where nothing can be found.
         to_dict: detections -> what the JSON of `predict` says of each, beside its label and score.
-        draw: picture (H, W, 3), boxes, labels, class names, scores or None -> a picture with them.
+        draw: picture (H, W, 3), objects or detections, class names, scores or None -> a picture with them.
         metrics: the module and function that measure detections, as `evaluation.coco.coco_metrics` does.
         curves: those that fill in the curves of precision and recall, as `evaluation.coco.accumulate` does.
     """
 
     name: str
     fields: tuple[Field, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[Output, ...]
     has_area: bool
     assemble: Callable[[Array, Arrays, ArrayFunctions], dict[str, Array]]
     empty: Callable[[Arrays, Array | None, ArrayFunctions], Array]
@@ -87,4 +101,12 @@ class Task(NamedTuple):
         """
         values = {field.name: field.kind.decode(raw[field.name], cell) for field in self.branches}
         outputs = self.assemble(values.pop(OFFSET.name), values, functions)
-        return {name: functions.clip(array * stride, input_hw) for name, array in outputs.items()}
+        scaled = {each.name: each.kind.scale(outputs[each.name], stride) for each in self.outputs}
+        return {
+            each.name: functions.clip(scaled[each.name], input_hw) if each.clipped else scaled[each.name]
+            for each in self.outputs
+        }
+
+    def boxes(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return xyxy (..., 4) of detections, around the positions of the first output (..., D)."""
+        return spanned_boxes(outputs[self.outputs[0].name])

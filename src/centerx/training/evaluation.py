@@ -85,6 +85,8 @@ class Evaluation(L.Callback):
 def val_figures(metrics: Metrics) -> dict[str, float]:
     """Return the metrics to log by name. Classes that the data does not label are left out."""
     figures = {"AP": metrics.AP or 0.0, "AP50": metrics.AP50 or 0.0, "AP75": metrics.AP75 or 0.0}
+    if metrics.count_error is not None:
+        figures["count_error"] = metrics.count_error
     figures |= {f"AP/{quoted(name)}": value for name, value in metrics.per_class.items() if value is not None}
     return {f"val/{name}": value for name, value in figures.items()}
 

@@ -27,5 +27,5 @@ def compare_with_truth(path: Path, source: SampleSource, found: dict[int, Detect
             continue
         best = found[index].above(SCORE)
         for each, scores in ((sample.objects, None), (best, best.scores)):
-            cells.append(task.draw(sample.image, each.boxes, each.labels, source.class_names, scores))
+            cells.append(task.draw(sample.image, each, source.class_names, scores))
     save_image(path, contact_sheet(cells, columns=4, cell_hw=(300, 400)))

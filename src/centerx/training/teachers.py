@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from centerx.detections import spanned_boxes
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.losses.distill import DistillLoss, ridge_residual
@@ -67,12 +66,17 @@ class ChannelMap(NamedTuple):
     Attributes:
         teacher_channels: T channels of the teacher.
         student_channels: the T channels of the student that they teach.
-        weight: (T,) float32 of each: 1, or less where several teachers share a class.
+        weights: by attribute that the teacher has, `center` and fields, (T,) float32 of each class: 1, less where
+            several teachers share it, 0 where another one is preferred. Equal ones are one tensor.
     """
 
     teacher_channels: list[int]
     student_channels: list[int]
-    weight: Tensor
+    weights: dict[str, Tensor]
+
+    def weight(self, field: str) -> Tensor:
+        """Return the weights (T,) of a term: heatmap and offset have those of the centre."""
+        return self.weights.get(field, self.weights["center"])
 
 
 class NetworkTeacher:
@@ -126,8 +130,8 @@ class DetectionTeacher:
             InputError: a position or score is not finite, a label not of its classes.
         """
         found = self.detect(images.cpu().contiguous().numpy())
-        positions = found.values[self.task.outputs[0]]
-        if not (np.isfinite(found.scores).all() and np.isfinite(positions).all()):
+        boxes = self.task.boxes(found.values)
+        if not (np.isfinite(found.scores).all() and np.isfinite(boxes).all()):
             raise InputError(f"{self.path}: gives boxes or scores that are not finite, use another file as teacher")
         known = (found.labels >= 0) & (found.labels < self.num_classes)
         if not known[found.scores > 0].all():
@@ -135,7 +139,6 @@ class DetectionTeacher:
         place = np.full(self.num_classes, -1)
         place[teacher_channels] = np.arange(len(teacher_channels))
         asked = place[np.where(known, found.labels, 0)]
-        boxes = spanned_boxes(positions.reshape(-1, positions.shape[-1])).reshape(*asked.shape, 4)
         maps = maps_from_detections(
             torch.from_numpy(boxes).to(images.device),
             torch.from_numpy(found.scores * (asked >= 0)).to(images.device),
@@ -179,10 +182,8 @@ class Distiller:
         self.loss, self.branches, self.steps = loss, branches, steps
         self.class_names = class_names
         self.by_labels = torch.ones(len(class_names), len(task.attributes), dtype=torch.bool)
-        for teacher, channel_map in zip(teachers, channel_maps, strict=True) if not labels else ():
-            for column, attribute in enumerate(task.attributes):
-                if attribute in teacher.task.attributes:
-                    self.by_labels[channel_map.student_channels, column] = False
+        for channel_map in channel_maps if not labels else ():
+            self.by_labels &= ~taught_attributes(channel_map, task, len(class_names))
 
     def mask_labels(self, batch: Batch) -> Batch:
         """Return the batch with only that supervised that labels are to teach."""
@@ -198,11 +199,13 @@ class Distiller:
         """
         terms: dict[Term, Tensor] = {}
         for place, teacher in enumerate(self.teachers):
-            teacher_channels, student_channels, weight = self.channel_maps[place]
+            channel_map = self.channel_maps[place]
             with torch.no_grad():
-                output = teacher.model(images, teacher_channels)
-            seen = student._replace(heatmap=channels(student.heatmap, student_channels))
-            found = self.loss(seen, output.maps, weight.to(images.device), self.branches)
+                output = teacher.model(images, channel_map.teacher_channels)
+            seen = student._replace(heatmap=channels(student.heatmap, channel_map.student_channels))
+            moved = {id(weight): weight.to(images.device) for weight in channel_map.weights.values()}
+            weights = {name: moved[id(channel_map.weight(name))] for name in ("heatmap", *self.branches)}
+            found = self.loss(seen, output.maps, weights, self.branches)
             if teacher.match_features and output.features is not None:
                 found[FEATURES] = ridge_residual(features, output.features)
             terms |= {self.term(place, field): value for field, value in found.items()}
@@ -231,13 +234,16 @@ def channels(maps: Tensor, chosen: list[int]) -> Tensor:
     return maps.index_select(1, torch.tensor(chosen, device=maps.device))
 
 
-def map_channels(teachers: Sequence[Teacher], student: Sequence[str], shared: str | None) -> list[ChannelMap]:
-    """Decide which teacher teaches which class.
+def map_channels(
+    teachers: Sequence[Teacher], student: Sequence[str], shared: str | None, task: Task
+) -> list[ChannelMap]:
+    """Decide which teacher teaches which class, its centres and each field.
 
     Args:
         teachers: of the run.
         student: the student's class names.
         shared: the rule for a class that several teach: `average`, or the name of the teacher to prefer.
+        task: of the student.
 
     Raises:
         InputError: a class that a teacher or the student lacks; a class with two teachers and no rule; a teacher that
@@ -247,30 +253,50 @@ def map_channels(teachers: Sequence[Teacher], student: Sequence[str], shared: st
     if shared not in (None, "average", *names):
         raise InputError(f"distill.shared: {shared!r} is neither average nor a teacher, teachers: {', '.join(names)}")
     pairs = [_pairs(teacher, student) for teacher in teachers]
-    chosen: dict[str, list[str]] = {}
-    for target in student:
-        rivals = [name for name, own in zip(names, pairs, strict=True) if target in own]
-        if len(rivals) > 1 and shared not in ("average", *rivals):
-            raise InputError(
-                f"distill.teachers: {' and '.join(rivals)} both teach {target!r}, set distill.shared to average or to "
-                "the teacher to prefer, or list the classes of each"
-            )
-        chosen[target] = [name for name in rivals if name == shared != "average"] or rivals
+    shares: list[dict[str, dict[str, float]]] = [{} for _ in teachers]  # of a teacher: attribute -> class -> weight
+    for attribute in task.attributes:
+        for target in student:
+            rivals = [
+                place
+                for place, teacher in enumerate(teachers)
+                if target in pairs[place] and attribute in teacher.task.attributes
+            ]
+            if len(rivals) > 1 and shared not in ("average", *(names[place] for place in rivals)):
+                raise InputError(
+                    f"distill.teachers: {' and '.join(names[place] for place in rivals)} both teach {target!r}, set "
+                    "distill.shared to average or to the teacher to prefer, or list the classes of each"
+                )
+            chosen = [place for place in rivals if names[place] == shared != "average"] or rivals
+            for place in rivals:
+                share = 1 / len(chosen) if place in chosen else 0.0
+                shares[place].setdefault(attribute, {})[target] = share
     channel_maps = []
-    for teacher, own in zip(teachers, pairs, strict=True):
-        taught = [target for target in own if teacher.name in chosen[target]]
+    for place, teacher in enumerate(teachers):
+        own = pairs[place]
+        taught = [target for target in own if any(share.get(target) for share in shares[place].values())]
         if not taught:
             raise InputError(
                 f"distill.teachers: {teacher.name} is left without a class to teach, leave it out or change its classes"
             )
+        lists = {name: tuple(share[target] for target in taught) for name, share in shares[place].items()}
+        tensors = {each: torch.tensor(each) for each in lists.values()}
         channel_maps.append(
             ChannelMap(
                 [teacher.class_names.index(own[target]) for target in taught],
                 [student.index(target) for target in taught],
-                torch.tensor([1 / len(chosen[target]) for target in taught]),
+                {name: tensors[each] for name, each in lists.items()},
             )
         )
     return channel_maps
+
+
+def taught_attributes(channel_map: ChannelMap, task: Task, num_classes: int) -> Tensor:
+    """(C, 1 + F) bool: what a teacher teaches of each class of the student, whose task it is."""
+    table = torch.zeros(num_classes, len(task.attributes), dtype=torch.bool)
+    for column, attribute in enumerate(task.attributes):
+        if attribute in channel_map.weights:
+            table[channel_map.student_channels, column] = channel_map.weights[attribute] > 0
+    return table
 
 
 def _pairs(teacher: Teacher, student: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@
 
 import * as ort from "./ort.wasm.bundle.min.mjs";
 
+const CELL = 4; // pixels of the input: so far beside its picture a centre may be found
 ort.env.wasm.numThreads = 1; // more would need the headers COOP and COEP, which plain file servers do not send
 
 /** Open `model.onnx` and `model.json` of a folder, of this one without an argument. */
@@ -48,7 +49,7 @@ class Detector {
       score,
       [key]: Array.from(values.data.subarray(length * k, length * (k + 1)), (value) => value / scale),
     }))
-      .filter(({ score, point }) => score > 0 && (!point || point.every((value, side) => value <= limit(side))))
+      .filter(({ score, point }) => score > 0 && (!point || point.every((value, side) => value <= limit(side) + CELL / scale)))
       .map((each) => ({ ...each, [key]: each[key].map((value, side) => Math.min(value, limit(side))) }))
       .filter(({ box }) => !box || (box[0] < box[2] && box[1] < box[3])); // beside the picture a box has no area in it
   }
