@@ -19,7 +19,7 @@ from unittest.mock import patch
 from torch import Tensor
 
 from centerx.cli.main import run_and_exit
-from centerx.losses.distill import DISTILL_LOSSES, response_terms
+from centerx.losses.distill import DISTILL_LOSSES, Weights, response_terms
 from centerx.losses.fields import field_terms
 from centerx.losses.reduce import loss_normalizer
 from centerx.models import Branch
@@ -45,14 +45,16 @@ LOSSES = {
 }
 
 
-def every_cell_terms(student: Maps, teacher: Maps, share: Tensor, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
+def every_cell_terms(
+    student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch]
+) -> dict[str, Tensor]:
     """`response_terms`, but fields learned at every cell, weighted by the teacher's probability there."""
-    weight = (teacher.heatmap.float().sigmoid() * share[:, None, None]).amax(dim=1).flatten(1)
+    weight = (teacher.heatmap.float().sigmoid() * weights["heatmap"][:, None, None]).amax(dim=1).flatten(1)
     total = loss_normalizer(weight.sum())
     goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
     places = Places(None, goals, dict.fromkeys(goals, weight))
     fields = field_terms(branches, student.fields, places, dict.fromkeys(goals, total))
-    return response_terms(student, teacher, share, branches) | fields
+    return response_terms(student, teacher, weights, branches) | fields
 
 
 def main() -> None:

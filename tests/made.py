@@ -24,6 +24,11 @@ def box_maps(heatmap: Tensor, size: Tensor, offset: Tensor) -> Maps:
     return Maps(heatmap, {"size": size, "offset": offset})
 
 
+def equal_weights(count: int, value: float = 1.0) -> dict[str, Tensor]:
+    """The same weight for so many classes, of the heatmap and of every field."""
+    return dict.fromkeys(("heatmap", *BRANCHES), torch.full((count,), value))
+
+
 def every_map(maps: Maps) -> list[Tensor]:
     """Heatmap and fields."""
     return [maps.heatmap, *maps.fields.values()]

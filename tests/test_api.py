@@ -65,10 +65,10 @@ def trained(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A COCO json of synthetic pictures, with a box of each class of `model_file`."""
-    from centerx.exporting.parity import painted
+    from centerx.exporting.parity import synthetic_images
 
     folder = tmp_path_factory.mktemp("painted")
-    for number, pixels in enumerate(painted(3, (96, 128), seed=4)):
+    for number, pixels in enumerate(synthetic_images(3, (96, 128), seed=4)):
         Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / f"{number}.png")
     tree = {
         "images": [{"id": n, "file_name": f"{n}.png", "width": 128, "height": 96} for n in range(3)],

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from centerx.detections import Detections, spanned_boxes
-from centerx.geometry import Letterbox
+from centerx.detections import Detections
+from centerx.geometry import Letterbox, spanned_boxes
 from centerx.runtime.outputs import detections_of
 from centerx.tasks import BOXES
 from centerx.types import RawDetections
@@ -52,10 +52,9 @@ def test_where_selects_rows_of_everything() -> None:
         assert (kept.class_names, kept.task) == (NAMES, "posts")
 
 
-def test_above_and_with_area() -> None:
+def test_above() -> None:
     assert three().above(0.5).scores.tolist() == [0.9, 0.5]
     assert three().above(0.51).values["depth"].tolist() == [3]
-    assert three().with_area().scores.tolist() == [0.9, 0.2]
     assert len(three()) == 3
 
 
@@ -68,7 +67,6 @@ def test_none() -> None:
     assert len(nothing) == 0
     assert (nothing.boxes.shape, nothing.centers.shape) == ((0, 4), (0, 2))
     assert nothing.values["ends"].shape == (0, 2, 2)
-    assert len(nothing.with_area().above(0.1)) == 0
     assert len(Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64), NAMES)) == 0
 
 
@@ -76,6 +74,7 @@ def test_points_span_a_box() -> None:
     assert spanned_boxes(np.array([[3.0, 4, 1, 9, 2, 2]])).tolist() == [[1, 2, 3, 9]]
     assert spanned_boxes(np.array([[3.0, 4]])).tolist() == [[3, 4, 3, 4]]
     assert spanned_boxes(np.zeros((0, 6))).shape == (0, 4)
+    assert spanned_boxes(np.zeros((2, 3, 6))).shape == (2, 3, 4)
 
 
 def test_raw_detections_become_those_of_each_picture() -> None:

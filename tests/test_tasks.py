@@ -22,8 +22,8 @@ from centerx.objects import Objects, make_objects
 from centerx.runtime.outputs import NUMPY
 from centerx.targets import center_targets
 from centerx.targets.soft import maps_from_detections
-from centerx.tasks import BOXES, TASKS, ArrayFunctions, Task
-from centerx.training.teachers import ChannelMap, Distiller, Teacher, TeacherOutput
+from centerx.tasks import BOXES, TASKS, ArrayFunctions, Output, Task
+from centerx.training.teachers import ChannelMap, Distiller, Teacher, TeacherOutput, map_channels
 from centerx.types import Batch, Maps
 from tests.made import BRANCHES, box_batch, box_maps, every_map, make_record
 
@@ -40,8 +40,8 @@ def never_empty(outputs: Mapping[str, Any], corner: Any, functions: ArrayFunctio
 
 
 POSTS = BOXES._replace(
-    name="posts", fields=(ENDS, TURN), outputs=("ends", "spot"), has_area=False, assemble=assemble_posts,
-    empty=never_empty,
+    name="posts", fields=(ENDS, TURN), outputs=(Output("ends"), Output("spot")), has_area=False,
+    assemble=assemble_posts, empty=never_empty,
 )  # fmt: skip
 CENTERS = BOXES._replace(name="centers", fields=())  # a task whose branches lack the size
 
@@ -55,7 +55,7 @@ def test_graph_and_numpy_have_one_decoder(task: Task) -> None:
     tensors = {name: torch.from_numpy(each) for name, each in raw.items()}
     theirs = task.decode(raw, cells, 4, (20, 28), NUMPY)
     ours = task.decode(tensors, torch.from_numpy(cells), 4, (20, 28), TORCH)
-    assert tuple(ours) == tuple(theirs) == task.outputs
+    assert tuple(ours) == tuple(theirs) == tuple(output.name for output in task.outputs)
     for name, each in theirs.items():
         assert each.dtype == np.float32
         assert np.array_equal(ours[name].numpy(), each)
@@ -185,7 +185,7 @@ def silent(images: torch.Tensor, teacher_channels: list[int]) -> TeacherOutput:
 def distiller(task: Task, labels: bool, student: Task = BOXES, model: Any = silent) -> Distiller:
     """One teacher that teaches the second of three classes."""
     teacher = Teacher("it", model, ("b",), task)
-    channel_map = ChannelMap([0], [1], torch.ones(1))
+    channel_map = ChannelMap([0], [1], dict.fromkeys(task.attributes, torch.ones(1)))
     branches = {field.name: Branch(8, 8, field) for field in student.branches}
     return Distiller([teacher], [channel_map], DISTILL_LOSSES["response"], "abc", student, branches, labels, 10)
 
@@ -254,23 +254,46 @@ def test_a_configuration_may_say_which_fields_are_labelled(scenes: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fields", "size_is_taught"), [("", True), (", fields: []", False), (", fields: [size]", True)]
-)
-def test_data_without_fields_trains_centres_alone(
-    fields: str, size_is_taught: bool, scenes: Path, small_overrides: list[str], tmp_path: Path
+@pytest.mark.parametrize("fields", ["", ", fields: [size]"])
+def test_data_that_labels_sizes_trains_them(
+    fields: str, scenes: Path, small_overrides: list[str], tmp_path: Path
 ) -> None:
-    data = [f"data.train=[{{path: {scenes}{fields}}}]", "data.val=[]", "train.ema=0"]
+    data = [f"data.train=[{{path: {scenes}{fields}}}, {{path: {scenes}, fields: []}}]", "data.val=[]"]
     run = build_run(load_config("nano", [*small_overrides, *data]), tmp_path)
-    before = {name: value.clone() for name, value in run.module.detector.model.head.state_dict().items()}
+    batch = next(iter(run.batches))
+    told = batch.supervised.any(dim=1)  # by picture: centres, sizes
+    assert told[:, 0].all()
+    assert 0 < told[:, 1].sum() < len(told)
     run.trainer.fit(run.module, run.batches)
-    terms = {term.label: value.item() for term, value in run.module.terms.items()}
-    assert (terms["size"] > 0) is size_is_taught
-    assert terms["heatmap"] > 0
-    assert terms["offset"] > 0
-    after = run.module.detector.model.head.state_dict()
-    assert not torch.equal(after["offset.2.bias"], before["offset.2.bias"])
-    assert torch.equal(after["size.2.bias"], before["size.2.bias"]) is not size_is_taught
+    assert {term.label: value > 0 for term, value in run.module.terms.items()} == dict.fromkeys(
+        ("heatmap", "size", "offset"), True
+    )
+
+
+def test_a_size_that_nobody_teaches_ends_a_run_before_it_starts(
+    scenes: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    data = [f"data.train=[{{path: {scenes}, fields: []}}]", "data.val=[]"]
+    with pytest.raises(InputError, match=r"nobody teaches the size of 0, .* of which only centres are labelled"):
+        build_run(load_config("nano", [*small_overrides, *data]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shared", "center", "size"),
+    [("average", [0.5, 0.5], [None, 1]), ("points", [1, 0], [None, 1]), ("boxes", [None, 1], [None, 1])],
+)
+def test_teachers_of_one_class_share_what_both_teach(
+    shared: str, center: list[float | None], size: list[float | None]
+) -> None:
+    """A teacher of points and one of boxes: the size is the second one's, whoever is preferred for the centre."""
+    teachers = [Teacher("points", silent, ("a",), CENTERS), Teacher("boxes", silent, ("a",), BOXES)]
+    if shared == "boxes":
+        with pytest.raises(InputError, match="points is left without a class to teach"):
+            map_channels(teachers, ["a"], shared, BOXES)
+        return
+    maps = map_channels(teachers, ["a"], shared, BOXES)
+    for name, due in (("center", center), ("size", size)):
+        assert [each.weights[name].item() if name in each.weights else None for each in maps] == due
 
 
 def test_objects_without_a_field_are_made_with_zeros() -> None:

@@ -172,7 +172,7 @@ def test_origins_are_as_browsers_send_them(text: str, origin: str) -> None:
 
 def test_a_started_server_answers_pages_of_an_allowed_origin(onnx_file: Path) -> None:
     with started(onnx_file, "--allow-origin", "http://a.org", "--allow-origin", "http://b.org") as (_, port):
-        asked = {"Origin": "http://b.org", "Access-Control-ExportOptions-Method": "POST"}
+        asked = {"Origin": "http://b.org", "Access-Control-Request-Method": "POST"}
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
             assert client.options("/predict", headers=asked).headers["Access-Control-Allow-Origin"] == "http://b.org"
             head = client.head("/health")

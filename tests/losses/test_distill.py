@@ -6,7 +6,7 @@ import torch
 
 from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms, ridge_residual
 from centerx.types import Maps
-from tests.made import BRANCHES, box_maps
+from tests.made import BRANCHES, box_maps, equal_weights
 
 
 def random_maps(rng: np.random.Generator) -> Maps:
@@ -25,7 +25,7 @@ def test_the_article_s_losses_are_those_of_its_code(relative: bool, size: float)
     """The figures are what CPFLAME/centerX 1073753, centernet_kdloss.py, gives for these very maps."""
     rng = np.random.default_rng(0)
     student, teacher = random_maps(rng), random_maps(rng)
-    terms = article_terms(student, teacher, torch.ones(3), BRANCHES, relative_size=relative)
+    terms = article_terms(student, teacher, equal_weights(3), BRANCHES, relative_size=relative)
     assert terms["heatmap"].item() == pytest.approx(0.1737796813249588, rel=1e-5)
     assert terms["size"].item() == pytest.approx(size, rel=1e-4)  # that code adds 1e-4 to the teacher's size
     assert terms["offset"].item() == pytest.approx(0.6536360383033752, rel=1e-5)
@@ -34,7 +34,9 @@ def test_the_article_s_losses_are_those_of_its_code(relative: bool, size: float)
 @pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
 def test_agreement_costs_nothing(loss) -> None:
     maps = random_maps(np.random.default_rng(1))
-    assert all(term.item() == pytest.approx(0, abs=1e-6) for term in loss(maps, maps, torch.ones(3), BRANCHES).values())
+    assert all(
+        term.item() == pytest.approx(0, abs=1e-6) for term in loss(maps, maps, equal_weights(3), BRANCHES).values()
+    )
 
 
 @pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
@@ -45,7 +47,7 @@ def test_descent_leads_to_the_teacher(loss) -> None:
     optimizer = torch.optim.Adam([heatmap], lr=0.1)
     for _ in range(200):
         optimizer.zero_grad()
-        loss(student._replace(heatmap=heatmap), teacher, torch.ones(3), BRANCHES)["heatmap"].backward()
+        loss(student._replace(heatmap=heatmap), teacher, equal_weights(3), BRANCHES)["heatmap"].backward()
         optimizer.step()
     apart = (heatmap.sigmoid() - teacher.heatmap.sigmoid()).abs()
     assert apart.max() < 0.2
@@ -57,7 +59,7 @@ def test_extreme_maps_stay_finite(loss, level: float) -> None:
     student, teacher = random_maps(np.random.default_rng(3)), random_maps(np.random.default_rng(4))
     heatmap = torch.full_like(student.heatmap, level).requires_grad_()
     flat = box_maps(torch.full_like(teacher.heatmap, -level), teacher.fields["size"] * 0, teacher.fields["offset"])
-    terms = loss(student._replace(heatmap=heatmap), flat, torch.ones(3), BRANCHES)
+    terms = loss(student._replace(heatmap=heatmap), flat, equal_weights(3), BRANCHES)
     sum(terms.values()).backward()
     assert all(term.isfinite() for term in terms.values())
     assert heatmap.grad is not None
@@ -68,7 +70,7 @@ def test_a_teacher_s_size_near_zero_is_no_explosion() -> None:
     student, teacher = random_maps(np.random.default_rng(3)), random_maps(np.random.default_rng(4))
     tiny = box_maps(teacher.heatmap, teacher.fields["size"] * 1e-6, teacher.fields["offset"])
     relative, plain = (
-        article_terms(student, tiny, torch.ones(3), BRANCHES, relative_size=each)["size"] for each in (True, False)
+        article_terms(student, tiny, equal_weights(3), BRANCHES, relative_size=each)["size"] for each in (True, False)
     )
     assert relative.item() == pytest.approx(plain.item())  # the error itself: a size counts as one cell at least
 
@@ -79,7 +81,7 @@ def test_size_is_learned_around_the_teacher_s_peaks_only() -> None:
     zeros = torch.zeros(1, 2, 9, 9)
     size = zeros.clone().requires_grad_()
     teacher = box_maps(logits, zeros + 3, zeros)
-    response_terms(box_maps(logits, size, zeros), teacher, torch.ones(2), BRANCHES)["size"].backward()
+    response_terms(box_maps(logits, size, zeros), teacher, equal_weights(2), BRANCHES)["size"].backward()
     assert size.grad is not None
     moved = size.grad[0].abs().sum(0) > 1e-3
     assert moved.nonzero().tolist() == [[y, x] for y in (3, 4, 5) for x in (3, 4, 5)]
@@ -88,7 +90,7 @@ def test_size_is_learned_around_the_teacher_s_peaks_only() -> None:
 @pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
 def test_a_shared_class_counts_half(loss) -> None:
     student, teacher = random_maps(np.random.default_rng(5)), random_maps(np.random.default_rng(6))
-    whole, half = (loss(student, teacher, torch.full((3,), share), BRANCHES) for share in (1.0, 0.5))
+    whole, half = (loss(student, teacher, equal_weights(3, share), BRANCHES) for share in (1.0, 0.5))
     for name, term in half.items():
         assert term.item() == pytest.approx(whole[name].item() / 2)
 

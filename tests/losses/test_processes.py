@@ -30,7 +30,10 @@ def losses(rank: int, share: int) -> tuple[dict[str, float], list[torch.Tensor]]
     terms = {}
     for name, loss in (("article", article_terms), ("response", response_terms)):
         terms |= {
-            f"{name}/{term}": value for term, value in loss(seen, taught, torch.tensor([1, 0.5, 1]), BRANCHES).items()
+            f"{name}/{term}": value
+            for term, value in loss(
+                seen, taught, dict.fromkeys(("heatmap", *BRANCHES), torch.tensor([1, 0.5, 1])), BRANCHES
+            ).items()
         }
     terms["features"] = ridge_residual(leaves[3], told[own] + features[own, :8])
     total, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})

@@ -129,7 +129,7 @@ def test_a_point_is_a_gaussian_of_the_given_radius_and_has_no_size() -> None:
 
 
 def test_points_by_hand() -> None:
-    """One in cell (3, 2), and a better one that lies in the padding of a picture of 12 x 20 pixels."""
+    """One in cell (3, 2), and a better one more than a cell below a picture of 8 x 20 pixels."""
     heatmap = torch.full((1, 2, 4, 5), -5.0)
     heatmap[0, 1, 2, 3], heatmap[0, 0, 3, 1] = 1.0, 2.0
     offset = torch.full((1, 2, 4, 5), 0.5)
@@ -138,7 +138,7 @@ def test_points_by_hand() -> None:
     found = decode(Maps(heatmap, {"offset": offset}), (16, 20))
     assert found.values["points"][0].tolist() == [[6, 14], [13, 11]]
     assert found.labels[0].tolist() == [0, 1]
-    inside = decode(Maps(heatmap, {"offset": offset}), (16, 20), torch.tensor([[12.0, 20.0]]))
+    inside = decode(Maps(heatmap, {"offset": offset}), (16, 20), torch.tensor([[8.0, 20.0]]))
     assert inside.labels[0, 0] == 1
     assert inside.scores[0, 0] == pytest.approx(torch.tensor(1.0).sigmoid())
 

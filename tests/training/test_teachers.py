@@ -23,7 +23,7 @@ from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
 from centerx.tasks import BOXES
 from centerx.training.teachers import DetectionTeacher, Distiller, Teacher, TeacherOutput, channels, map_channels
 from centerx.types import RawDetections
-from tests.made import BRANCHES, box_maps
+from tests.made import BRANCHES, box_maps, equal_weights
 
 DIGITS = "0123456789"
 
@@ -49,15 +49,15 @@ def detection_teacher(detect: Callable[[np.ndarray], RawDetections], num_classes
 
 
 def test_classes_are_matched_by_name() -> None:
-    first, second = map_channels(several("cab", "d"), "abcd", None)
+    first, second = map_channels(several("cab", "d"), "abcd", None, BOXES)
     assert first.teacher_channels == [0, 1, 2]
     assert first.student_channels == [2, 0, 1]
     assert second.student_channels == [3]
-    assert first.weight.tolist() == [1, 1, 1]
+    assert first.weights["center"].tolist() == first.weights["size"].tolist() == [1, 1, 1]
 
 
 def test_renamed_and_left_out_classes() -> None:
-    (channel_map,) = map_channels([one_teacher("x", ("a", "b", "c"), {"c": "face"})], ["body", "face"], None)
+    (channel_map,) = map_channels([one_teacher("x", ("a", "b", "c"), {"c": "face"})], ["body", "face"], None, BOXES)
     assert (channel_map.teacher_channels, channel_map.student_channels) == ([2], [1])
 
 
@@ -70,9 +70,9 @@ def test_renamed_and_left_out_classes() -> None:
     ],
 )
 def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: list[list[float]]) -> None:
-    channel_maps = map_channels(several("ab", "bc"), "abc", shared)
+    channel_maps = map_channels(several("ab", "bc"), "abc", shared, BOXES)
     assert [each.student_channels for each in channel_maps] == taught
-    assert [each.weight.tolist() for each in channel_maps] == share
+    assert [each.weights["center"].tolist() for each in channel_maps] == share
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: 
 )
 def test_what_cannot_be_taught(given: list[Teacher], student: str, shared: str | None, says: str) -> None:
     with pytest.raises(InputError) as error:
-        map_channels(given, list(student), shared)
+        map_channels(given, list(student), shared, BOXES)
     assert says in str(error.value)
 
 
 def test_average_is_the_rule_whatever_teachers_are_called() -> None:
     given = [teacher._replace(name=name) for teacher, name in zip(several("a", "a"), ("average", "x"), strict=True)]
-    assert [each.weight.tolist() for each in map_channels(given, "a", "average")] == [[0.5], [0.5]]
+    assert [each.weights["center"].tolist() for each in map_channels(given, "a", "average", BOXES)] == [[0.5], [0.5]]
 
 
 @pytest.mark.parametrize(("chosen", "is_view"), [([0, 1, 2, 3], True), ([1, 2], True), ([2], True), ([2, 0], False)])
@@ -152,7 +152,7 @@ def test_a_teacher_that_sees_nothing_teaches_no_boxes(loss: DistillLoss) -> None
     told = answer(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [0, 1]).maps
     rng = torch.Generator().manual_seed(0)
     student = box_maps(*(torch.randn(2, 2, 8, 8, generator=rng) for _ in range(3)))
-    terms = loss(student, told, torch.ones(2), BRANCHES)
+    terms = loss(student, told, equal_weights(2), BRANCHES)
     assert (terms["size"].item(), terms["offset"].item()) == (0, 0)
     _, weights = ConstantMagnitude(dict.fromkeys(terms, 1.0))(terms, {})
     assert (weights["size"].item(), weights["offset"].item()) == (0, 0)
