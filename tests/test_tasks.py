@@ -14,6 +14,7 @@ from centerx.config.schema import DataEntry
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource
 from centerx.decode import TORCH, grid
+from centerx.errors import InputError
 from centerx.fields import OFFSET, SIZE, Angle, Field, Lengths, Points
 from centerx.losses.distill import DISTILL_LOSSES
 from centerx.losses.labels import label_terms

@@ -34,7 +34,7 @@ class ExportedFile(NamedTuple):
         megabytes: of all that was written, 10^6 bytes each.
         input_hw: height and width of the input in pixels.
         any_size: whether it takes others as well.
-        compared_on: how many pictures it was compared on; 0 for painted ones.
+        compared_on: how many pictures it was compared on; 0 for synthetic ones.
         parity: a line that tells how far it is from the model; None where it could not be run here.
         not_compared: why it could not be run here; None where it was.
         AP: of the model and of the file, on labelled data; None where that was not measured.

@@ -199,7 +199,7 @@ class NeckConfig(Section):
 
     type: Literal["fpn", "deconv", "dla_up", "dla_concat", "none"] = Field(
         "fpn",
-        description="fpn: light top-down pyramid; deconv: the article's; dla_up: iterative aggregation, as CenterNet "
+        description="fpn: light top-down pyramid; deconv: of the original centerX; dla_up: iterative aggregation, as CenterNet "
         "has it on DLA-34; dla_concat: its earlier form, of plain convolutions; none: for the hourglass",
     )
     conv: Literal["plain", "deformable", "modulated", "none"] = Field(
@@ -239,7 +239,7 @@ class TermConfig(Section):
     offset: NonNegative = Field(0.4, description="of the centre offset")
 
 
-class TaughtTermConfig(TermConfig):
+class TeacherTermConfig(TermConfig):
     """A figure for each term of a teacher."""
 
     heatmap: NonNegative = Field(0.6, description="of the heatmap")
@@ -319,7 +319,7 @@ class DistillConfig(Section):
         True, description="labels teach too the classes that have a teacher, on the pictures that label them"
     )
     loss: Literal["response", "article"] = Field(
-        "response", description="response: every cell learns the teacher's probability; article: as centerX has it"
+        "response", description="response: every cell learns the teacher's probability; article: as the original centerX has it"
     )
     relative_size: bool = Field(False, description="article: divide the error of the size by the teacher's size")
     heatmap: NonNegative = Field(
@@ -332,7 +332,7 @@ class DistillConfig(Section):
         description="weight, falling to 0 over the run, of what the student's features fail to hold of a network "
         "teacher's; 0: not compared",
     )
-    constant: TaughtTermConfig = TaughtTermConfig()
+    constant: TeacherTermConfig = TeacherTermConfig()
     shared: str | None = Field(
         None, description="who teaches a class that several teachers know: average, or the name of one of them"
     )

@@ -39,7 +39,7 @@ class FixedWeights:
 class ConstantMagnitude:
     """Every term counts for a constant: its weight is target / term, so its gradient is target * grad(log term).
 
-    The article's adaptive loss. The total is constant, so it is the raw terms that say how training goes. A term that
+    The adaptive loss of the original centerX. The total is constant, so it is the raw terms that say how training goes. A term that
     is zero or not finite gets no weight and adds nothing, where the plain formula would give infinity times zero.
 
     Args:

@@ -26,7 +26,7 @@ DistillLoss = Callable[[Maps, Maps, Weights, Mapping[str, Branch]], dict[str, Te
 DEAD = 1e-6  # deviation of a channel up to which it counts as constant
 RIDGE = 1e-3  # relative to the mean variance of the student's features
 LEAST_PEAK = 2e-4  # a peak is above it: maps rendered from no boxes are at 1e-4 everywhere
-REACH = 1  # fields are learned at cells up to this far from a teacher's peak
+RADIUS = 1  # fields are learned at cells up to this far from a teacher's peak
 
 
 def response_terms(student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ def response_terms(student: Maps, teacher: Maps, weights: Weights, branches: Map
     error = quality_focal(student.heatmap.float(), target)
     peak = at_peaks(target, teacher.heatmap)
     objects = loss_normalizer(peak.sum())
-    places, total = places_at_peaks(peak, weights, teacher, branches, REACH)
+    places, total = places_at_peaks(peak, weights, teacher, branches, RADIUS)
     heatmap = (error.sum(dim=(0, 2, 3)) * weights["heatmap"]).sum() / objects
     return {"heatmap": heatmap} | field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total))
 
@@ -82,23 +82,23 @@ def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:
 
 
 def places_at_peaks(
-    peak: Tensor, weights: Weights, teacher: Maps, branches: Mapping[str, Branch], reach: int = 0
+    peak: Tensor, weights: Weights, teacher: Maps, branches: Mapping[str, Branch], radius: int = 0
 ) -> tuple[Places, Tensor]:
-    """Return all cells, weighted by the teacher's peaks up to `reach` cells away, and what to divide weighted sums by.
+    """Return all cells, weighted by the teacher's peaks up to `radius` cells away, and what to divide weighted sums by.
 
     Args:
         peak: (B, T, h, w) probability at the teacher's peaks, 0 elsewhere.
         weights: of each field, (T,) of each class. No part of the divisor, or it would cancel out.
         teacher: its maps.
         branches: of the student, by field.
-        reach: cells.
+        radius: in cells.
 
     Returns:
         Places with the fields that both have, and a scalar.
     """
 
     def spread(peak: Tensor) -> Tensor:
-        return F.max_pool2d(peak.amax(dim=1, keepdim=True), 2 * reach + 1, stride=1, padding=reach)
+        return F.max_pool2d(peak.amax(dim=1, keepdim=True), 2 * radius + 1, stride=1, padding=radius)
 
     goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
     different = {id(weights[name]): weights[name] for name in goals}  # most often one
@@ -145,16 +145,16 @@ class _RidgeResidual(torch.autograd.Function):
         ridge = (RIDGE * covariance.diagonal().mean()).clamp(min=1e-12)
         linear = torch.linalg.solve(covariance + ridge * unit, cross)
         of_seen = linear @ linear.T + RIDGE * linear.square().sum() / width * unit
-        slope = torch.cat([of_seen, -(linear / deviation).T]) * (2 / len(rows) / channels)
-        ctx.save_for_backward(rows.to(student.dtype), slope)
+        grad = torch.cat([of_seen, -(linear / deviation).T]) * (2 / len(rows) / channels)
+        ctx.save_for_backward(rows.to(student.dtype), grad)
         ctx.map_size = student.shape[0], *student.shape[2:]
         return 1 - (cross * linear).sum() / channels
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        rows, slope = ctx.saved_tensors
-        of_rows = rows @ (gradients[0] * slope).to(rows.dtype)
+        rows, grad = ctx.saved_tensors
+        of_rows = rows @ (gradients[0] * grad).to(rows.dtype)
         return of_rows.unflatten(0, ctx.map_size).permute(0, 3, 1, 2), None
 
 
