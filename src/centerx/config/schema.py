@@ -199,8 +199,8 @@ class NeckConfig(Section):
 
     type: Literal["fpn", "deconv", "dla_up", "dla_concat", "none"] = Field(
         "fpn",
-        description="fpn: light top-down pyramid; deconv: of the original centerX; dla_up: iterative aggregation, as CenterNet "
-        "has it on DLA-34; dla_concat: its earlier form, of plain convolutions; none: for the hourglass",
+        description="fpn: light top-down pyramid; deconv: of the original centerX; dla_up: iterative aggregation, as "
+        "CenterNet has it on DLA-34; dla_concat: its earlier form, of plain convolutions; none: for the hourglass",
     )
     conv: Literal["plain", "deformable", "modulated", "none"] = Field(
         "plain",
@@ -319,7 +319,8 @@ class DistillConfig(Section):
         True, description="labels teach too the classes that have a teacher, on the pictures that label them"
     )
     loss: Literal["response", "article"] = Field(
-        "response", description="response: every cell learns the teacher's probability; article: as the original centerX has it"
+        "response",
+        description="response: every cell learns the teacher's probability; article: as the original centerX has it",
     )
     relative_size: bool = Field(False, description="article: divide the error of the size by the teacher's size")
     heatmap: NonNegative = Field(

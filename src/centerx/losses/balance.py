@@ -39,8 +39,9 @@ class FixedWeights:
 class ConstantMagnitude:
     """Every term counts for a constant: its weight is target / term, so its gradient is target * grad(log term).
 
-    The adaptive loss of the original centerX. The total is constant, so it is the raw terms that say how training goes. A term that
-    is zero or not finite gets no weight and adds nothing, where the plain formula would give infinity times zero.
+    The adaptive loss of the original centerX. The total is constant, so it is the raw terms that say how training goes.
+    A term that is zero or not finite gets no weight and adds nothing, where the plain formula would give infinity times
+    zero.
 
     Args:
         targets: the constant of each term.
