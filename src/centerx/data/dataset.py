@@ -102,7 +102,7 @@ class RecordBuilder:
         declared_hw: tuple[int, int] | None = None,
     ) -> None:
         self.image, self.image_id, self.problems, self.declared_hw = image, image_id, problems, declared_hw
-        self.rows: list[tuple[list[float], int, bool, float]] = []
+        self.rows: list[tuple[Sequence[float], int, bool, float]] = []
 
     def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
         """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
@@ -132,12 +132,14 @@ class RecordBuilder:
             label: into `Dataset.class_names`.
             ignore: crowd or difficult.
         """
-        if self.declared_hw is None or not _holds(self.declared_hw, xy):
+        x, y = xy
+        hw = self.declared_hw
+        if hw is None or not (0 <= x <= hw[1] and 0 <= y <= hw[0]):
             problem = self._unusable(where, xy)
             if problem is not None:
                 self.problems.append(problem)
                 return
-        self.rows.append(([*xy, *xy], label, ignore, 0.0))
+        self.rows.append(((x, y, x, y), label, ignore, 0.0))
 
     def build(self) -> Record:
         """Return the record."""

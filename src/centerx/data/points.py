@@ -14,9 +14,9 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
-from centerx.data.dataset import Dataset, RecordBuilder, join_records, readable_hw
+from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, join_records, readable_hw
 from centerx.data.places import find_pictures, is_neighbour, locate_pictures
 from centerx.data.text import decode_head, read_text
 from centerx.problems import Kind, Problem
@@ -33,24 +33,7 @@ OF_A_BOX = re.compile(  # columns, such as xmin, x1, box_width, h
 )
 CLASS = "object"  # of files without labels
 HEADER = 4096  # bytes in which the first line ends
-
-
-class Row(NamedTuple):
-    """A row of the file.
-
-    Attributes:
-        line: number of the line where it begins, from 1.
-        image: name of the picture.
-        x: as text; empty, as `y` is, where the picture has no object.
-        y: as text.
-        label: name of the class.
-    """
-
-    line: int
-    image: str
-    x: str
-    y: str
-    label: str
+Row: TypeAlias = tuple[int, str, str, int]  # of an object: the line where its row begins, x and y, label
 
 
 def recognises(path: Path) -> bool:
@@ -67,50 +50,55 @@ def recognises(path: Path) -> bool:
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Read a file. Names of one picture, such as `a.png` and `./a.png`, become one record."""
     problems: list[Problem] = []
-    rows = list(read_rows(path, problems))
-    names = list(dict.fromkeys(row.image for row in rows))
-    class_names = tuple(dict.fromkeys(row.label for row in rows if row.x or row.y))
+    rows, class_names = read_rows(path, problems)
+    names = list(rows)
     folder = images or find_pictures(path, names, problems)
-    places = locate_pictures(folder, names, str(path), problems)
-    builders = {
-        name: RecordBuilder(place, name, problems, readable_hw(place))
-        for name, place in zip(names, places, strict=True)
-    }
-    label_of = {name: label for label, name in enumerate(class_names)}
-    prefix = f"{path}:"
-    for row in rows:
-        if not row.x and not row.y:
-            continue
-        where = prefix + str(row.line)
-        try:
-            point = [float(row.x), float(row.y)]
-        except ValueError:
-            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"not two numbers: {row.x!r}, {row.y!r}"))
-            continue
-        builders[row.image].add_point(where, point, label_of[row.label])
-    records = join_records([builder.build() for builder in builders.values()], problems)
+    records, where = [], f"{path}:"
+    for name, place in zip(names, locate_pictures(folder, names, str(path), problems), strict=True):
+        builder = RecordBuilder(place, name, problems, readable_hw(place))
+        for line, x, y, label in rows[name]:
+            try:
+                point = [float(x), float(y)]
+            except ValueError:
+                what = f"not two numbers: {x!r}, {y!r}"
+                problems.append(Problem(Kind.MALFORMED_ENTRY, f"{where}{line}", what))
+            else:
+                builder.add_point(f"{where}{line}", point, label)
+        records.append(builder.build())
+    records = join_records(records, problems)
     neighbour = folder if images is None and is_neighbour(folder, path) else None
     ids = tuple(range(1, len(class_names) + 1))
     return Dataset(path, "points", class_names, ids, records, problems, neighbour=neighbour)
 
 
-def read_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
-    """Yield the rows of a file that name a picture."""
+def read_rows(path: Path, problems: list[Problem]) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Return the objects of each picture that a file names, and the names of their classes.
+
+    Raises:
+        UnusableData: the first line is no header.
+    """
     text = read_text(path, problems)
     header, delimiter = header_of(text)
     columns = find_columns(header)
+    if not all(name in columns for name in NEEDED):
+        raise UnusableData(path, "its first line does not name columns of pictures, x and y")
     image, x, y = (columns[name] for name in NEEDED)
     label = columns.get("label")
     needed = max(columns.values()) + 1
+    rows: dict[str, list[Row]] = {}
+    labels: dict[str, int] = {}
     for line, cells in read_cells(text, delimiter, path, problems):
         if len(cells) < needed:
             cells += [""] * (needed - len(cells))
-        name = cells[image].strip()
+        name, place = cells[image].strip(), (cells[x].strip(), cells[y].strip())
         if name:
-            of_class = CLASS if label is None else cells[label].strip() or CLASS
-            yield Row(line, name, cells[x].strip(), cells[y].strip(), of_class)
+            row = rows.setdefault(name, [])
+            if any(place):
+                of_class = CLASS if label is None else cells[label].strip() or CLASS
+                row.append((line, *place, labels.setdefault(of_class, len(labels))))
         elif any(cells):
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{line}", "names no picture"))
+    return rows, tuple(labels)
 
 
 def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
@@ -121,7 +109,9 @@ def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -
     lines = io.StringIO(text, newline="").readlines()
     start = 1
     while start < len(lines):
-        reader = csv.reader(map(lines.__getitem__, range(start, len(lines))), delimiter=delimiter, strict=True)
+        reader = csv.reader(
+            map(lines.__getitem__, range(start, len(lines))), delimiter=delimiter, skipinitialspace=True, strict=True
+        )
         begin = start + 1
         try:
             for cells in reader:
@@ -134,9 +124,9 @@ def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -
 
 
 def header_of(text: str) -> tuple[list[str], str]:
-    """Return the cells of the first line, stripped and in lower case, and what separates them; no cells if it is no csv.
+    """Return the cells of the first line, stripped and in lower case, and what separates them.
 
-    The separator is a comma, a semicolon or a tab.
+    The separator is a comma, a semicolon or a tab. There are no cells if the line is no csv.
     """
     line = io.StringIO(text, newline="").readline().rstrip("\r\n")
     delimiter = max(",;\t", key=line.count)

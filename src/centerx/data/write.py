@@ -279,7 +279,9 @@ def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
     keep = ~record.objects.ignore & (box_area(boxes) > 0)
     labels = record.objects.labels[keep]
     if not keep.all():
-        what = f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out: ignored, outside or points without a box"
+        what = (
+            f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out: ignored, outside or points without a box"
+        )
         problems.append(Problem(Kind.NOT_WRITTEN, str(record.image), what))
     relative = boxes[keep] / np.array([hw[1], hw[0], hw[1], hw[0]])
     centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
