@@ -32,20 +32,17 @@ def drop_turned_points(dataset: Dataset) -> Dataset:
     """Leave out, and report, points that lie in a picture as stored but outside the upright one."""
     records, problems = [], []
     for record in dataset.records:
-        outside = _outside(record, record.declared_hw) if SIZE.name in record.objects.known else None
-        if outside is None or not outside.any():
-            records.append(record)
-            continue
-        header = readable_header(record.image)
-        hw = frame_hw(header, record.declared_hw)
-        outside = _outside(record, hw)
-        records.append(record._replace(objects=record.objects.where(~outside)))
-        if hw is not None and outside.any():
-            what = (
-                f"points lie outside the {hw[1]} x {hw[0]} picture, but inside it as stored, before its EXIF "
-                "orientation is applied; if they are of that, read the data with frame: stored"
-            )
-            problems.append(Problem(Kind.BOX_OUTSIDE, str(record.image), what, int(outside.sum())))
+        hw = record.declared_hw
+        if SIZE.name in record.objects.known and (hw is None or _outside(record, hw).any()):
+            hw = frame_hw(readable_header(record.image), hw)
+            if hw is not None and (outside := _outside(record, hw)).any():
+                what = (
+                    f"points lie outside the {hw[1]} x {hw[0]} picture, but inside it as stored, before its EXIF "
+                    "orientation is applied; if they are of that, read the data with frame: stored"
+                )
+                problems.append(Problem(Kind.BOX_OUTSIDE, str(record.image), what, int(outside.sum())))
+                record = record._replace(objects=record.objects.where(~outside))
+        records.append(record)
     return dataset._replace(records=records, problems=[*dataset.problems, *problems])
 
 
@@ -70,11 +67,9 @@ def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
     return np.stack([left, top, right, bottom], axis=1)
 
 
-def _outside(record: Record, hw: tuple[int, int] | None) -> np.ndarray:
-    """(N,) bool: points outside a picture of some height and width; all of them where that is unknown."""
+def _outside(record: Record, hw: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: points outside a picture of some height and width."""
     objects = record.objects
-    if hw is None:
-        return np.asarray(objects.is_point)
     centers = objects.centers
     inside = ((centers >= 0) & (centers <= (hw[1], hw[0]))).all(axis=1)
     return np.asarray(objects.is_point & ~inside)
