@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"errors", "files", "geometry", "levels", "problems"},
+    "config": {"errors", "files", "geometry", "levels", "problems", "tasks"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,

@@ -22,7 +22,9 @@ class Objects(NamedTuple):
         ignore: (N,) bool; True where an object is neither a positive nor a negative (crowd, difficult, cut away).
         boxes: (N, 4) xyxy pixels; an object that is marked by a point has it twice, and no area.
         values: by name of a field, (N, D): what the objects carry beside the box. Readers give `area` in square pixels.
-        known: by name of a field, (N,) bool: whether the field is labelled. All are where a field is absent.
+        known: by name of a field, (N,) bool: whether the field is labelled. A field that is absent here is known of
+            all objects if they have values of it (or it is told by the box), and of none if they have not;
+            `with_fields` fills in the latter.
         fields: those of `values` that move with the picture.
     """
 
@@ -43,6 +45,11 @@ class Objects(NamedTuple):
     def sizes(self) -> Array:
         """(N, 2) width and height of the boxes."""
         return self.boxes[:, 2:] - self.boxes[:, :2]
+
+    @property
+    def is_point(self) -> Array:
+        """(N,) bool: whether an object is marked by a point, a box without sides."""
+        return (self.boxes[:, 2:] == self.boxes[:, :2]).all(axis=1)
 
     def value(self, field: Field) -> Array:
         """Return the (N, D) values of a field in pixels: of offset and size those of the boxes."""
@@ -65,7 +72,11 @@ class Objects(NamedTuple):
         )
 
     def with_fields(self, fields: Sequence[Field]) -> Objects:
-        """Return float32 objects that carry these fields alone, beside the box; one that is absent is not known."""
+        """Return float32 objects that carry these fields alone, beside the box.
+
+        A field of which they have no values gets zeros and is not known of any object; what `known` says of the others
+        stays.
+        """
         carried = tuple(field for field in fields if field.name not in OF_BOXES)
         count = len(self.labels)
         absent = {field.name: np.zeros((count, field.channels)) for field in carried if field.name not in self.values}
@@ -94,9 +105,8 @@ class Objects(NamedTuple):
             min_visible: share of a box's area that must be inside; below it the object is ignored.
         """
         clipped = clip_boxes(self.boxes, image_hw)
-        whole = box_area(self.boxes)
-        inside = (clipped == self.boxes).all(axis=1)  # what counts for a point
-        visible = np.where(whole > 0, box_area(clipped) / np.maximum(whole, 1e-9), inside)
+        inside = (clipped == self.boxes).all(axis=1)
+        visible = np.where(self.is_point, inside, box_area(clipped) / np.maximum(box_area(self.boxes), 1e-9))
         cut = self._replace(boxes=clipped, ignore=self.ignore | (visible < min_visible))
         return cut.where(visible > 0)
 

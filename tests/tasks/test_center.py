@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,95 +13,20 @@ import torch
 from starlette.testclient import TestClient
 
 import centerx
-from centerx.data.read import read_dataset, scan_dataset
+from centerx.data.read import read_dataset
 from centerx.data.source import Entry, SampleSource
-from centerx.data.write import WRITERS
 from centerx.decode import Decode
 from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.evaluation.points import NEAR, point_metrics
 from centerx.exporting.web import PAGE
-from centerx.problems import Kind
 from centerx.runtime import open_session
 from centerx.serve import Limits, create_app
 from centerx.targets import center_targets
 from centerx.tasks import BOXES, CENTER
 from centerx.types import Maps
-from tests.data.handmade import coco_annotation, write_coco, write_picture, write_text
+from tests.data.handmade import write_text
 from tests.made import box_batch, make_record
-
-
-def write_points(folder: Path, *lines: str, name: str = "points.csv") -> Path:
-    """A csv file beside the pictures a.png and b.png, of 40 x 30 pixels."""
-    for picture in ("a.png", "b.png"):
-        write_picture(folder / picture)
-    return write_text(folder / name, "\n".join(lines))
-
-
-# Reading and writing
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ("image,x,y,label", "a.png,3,4,ox", "a.png,10.5,20,cat", "b.png,,,"),
-        ("label;Y;X;Filename", "ox;4;3;a.png", "cat;20;10.5;a.png", ";;;b.png"),
-        ("file_name\tcenter_x\tcenter_y\tclass", "a.png\t3\t4\tox", "a.png\t10.5\t20\tcat", "b.png\t\t\t"),
-        ('"image","x","y","id","label"', '"a.png","3","4","1","ox"', '"a.png","10.5","20","2","cat"', '"b.png",,,,'),
-    ],
-)
-def test_points_are_read(lines: Sequence[str], tmp_path: Path) -> None:
-    dataset = read_dataset(write_points(tmp_path, *lines))
-    assert (dataset.format, dataset.class_names, dataset.problems) == ("points", ("ox", "cat"), [])
-    first, second = (record.objects for record in dataset.records)
-    assert first.boxes.tolist() == [[3, 4, 3, 4], [10.5, 20, 10.5, 20]]
-    assert first.labels.tolist() == [0, 1]
-    assert first.known["size"].tolist() == [False, False]
-    assert len(second.labels) == 0
-
-
-def test_points_without_labels_are_of_one_class(tmp_path: Path) -> None:
-    dataset = read_dataset(write_points(tmp_path, "image,x,y", "a.png,3,4"))
-    assert dataset.class_names == ("object",)
-
-
-def test_what_is_wrong_with_points_is_told(tmp_path: Path) -> None:
-    lines = "image,x,y", "a.png,3,4", "a.png,41,4", "a.png,nan,4", "a.png,3", "a.png,x,4", ",1,1"
-    problems = scan_dataset(write_points(tmp_path, *lines)).problems
-    assert sorted((problem.where[-2:], problem.kind) for problem in problems) == [
-        (":3", Kind.BOX_OUTSIDE),
-        (":4", Kind.BOX_NOT_FINITE),
-        (":5", Kind.MALFORMED_ENTRY),
-        (":6", Kind.MALFORMED_ENTRY),
-        (":7", Kind.MALFORMED_ENTRY),
-    ]
-
-
-def test_a_csv_file_of_boxes_is_none_of_points(tmp_path: Path) -> None:
-    path = write_points(tmp_path, "image,x,y,width,height,label", "a.png,3,4,5,6,ox")
-    with pytest.raises(InputError):
-        read_dataset(path)
-
-
-def test_one_keypoint_of_coco_is_a_point_unless_there_is_a_box(tmp_path: Path) -> None:
-    write_picture(tmp_path / "a.png")
-    keypoint = {"keypoints": [7, 8, 2], "num_keypoints": 1}
-    annotations = [coco_annotation(1, bbox=[0, 0, 0, 0]) | keypoint, coco_annotation(2, bbox=[1, 2, 10, 12]) | keypoint]
-    file = write_coco(tmp_path / "a.json", annotations=annotations)
-    (record,) = read_dataset(file).records
-    assert record.objects.boxes.tolist() == [[7, 8, 7, 8], [1, 2, 11, 14]]
-    assert record.objects.known["size"].tolist() == [False, True]
-
-
-def test_points_come_back_from_coco_and_other_formats_say_that_they_cannot(tmp_path: Path) -> None:
-    dataset = read_dataset(write_points(tmp_path, "image,x,y,label", "a.png,3,4,ox", "b.png,10,20,ox"))
-    for name in WRITERS:
-        written = WRITERS[name](dataset, tmp_path / name, "train")
-        kinds = {problem.kind for problem in written.problems}
-        assert kinds == (set() if name == "coco" else {Kind.NOT_WRITTEN})
-    back = read_dataset(next((tmp_path / "coco").rglob("*.json")))
-    assert [record.objects.boxes.tolist() for record in back.records] == [[[3, 4, 3, 4]], [[10, 20, 10, 20]]]
-
 
 # Targets and decoding
 

@@ -179,7 +179,7 @@ def _summarise(dataset: Dataset) -> None:
     print(f"{plural(len(dataset.records), 'picture')}, {empty} without objects, {plural(ignored, 'ignored box', 'es')}")
     if counts:
         table = Table()
-        for column in ("class", "boxes", "ignored", "pictures"):
+        for column in ("class", "objects", "ignored", "pictures"):
             table.add_column(column, justify="left" if column == "class" else "right")
         for count in counts:
             table.add_row(Text(quoted(count.name)), str(count.boxes), str(count.ignored), str(count.images))

@@ -10,6 +10,7 @@ from centerx.errors import nearest
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Kind, Policy
+from centerx.tasks import TASKS
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -67,6 +68,22 @@ def known_kinds(value: dict[str, Policy]) -> dict[str, Policy]:
     return value
 
 
+def known_fields(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Names of fields of any task."""
+    names = list(dict.fromkeys(field.name for task in TASKS.values() for field in task.fields))
+    for name in value or ():
+        if name not in names:
+            raise ValueError(f"{name!r} is no field of an object{nearest(name, names)}, there are: {', '.join(names)}")
+    return value
+
+
+def known_task(value: str) -> str:
+    """Name of a task."""
+    if value not in TASKS:
+        raise ValueError(f"there is no such task{nearest(value, TASKS)}, there are: {', '.join(TASKS)}")
+    return value
+
+
 def as_pair(value: Any) -> Any:
     """One side of a square."""
     return (value, value) if isinstance(value, int) else value
@@ -93,7 +110,7 @@ class DataEntry(Section):
         description="classes of the model that the data set lacks are not on its pictures either and count as "
         "background; without it they are unsupervised",
     )
-    fields: Annotated[tuple[str, ...] | None, BeforeValidator(as_list)] = Field(
+    fields: Annotated[tuple[str, ...] | None, BeforeValidator(as_list), AfterValidator(known_fields)] = Field(
         None,
         description="which fields of its objects are labelled beside the centre, such as [size]; [] for centres alone, "
         "where boxes are rough; without it all that the data set has",
@@ -418,7 +435,7 @@ class TrainConfig(Section):
 class Config(Section):
     """A whole run."""
 
-    task: Literal["boxes", "center"] = Field(
+    task: Annotated[str, AfterValidator(known_task)] = Field(
         "boxes",
         description="what an object is: boxes: a centre with a width and a height; center: its centre alone, a point, "
         "for counting",

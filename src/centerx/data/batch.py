@@ -165,9 +165,10 @@ def to_batch(sample: Sample, letterbox: Letterbox | None, skipped: list[str]) ->
 
 
 def empty_batch(input_hw: tuple[int, int], source: SampleSource) -> Batch:
-    """A batch of no pictures."""
+    """A batch of no pictures, with the fields of the source's task."""
     images = torch.zeros((0, 3, *input_hw), dtype=torch.uint8)
-    objects = make_objects(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)).map(torch.from_numpy)
+    nothing = make_objects(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64))
+    objects = nothing.with_fields(source.task.fields).map(torch.from_numpy)
     shape = 0, len(source.class_names), len(source.task.attributes)
     return Batch(images, objects, torch.zeros(shape, dtype=torch.bool), [], [], [])
 

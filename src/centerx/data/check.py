@@ -205,8 +205,7 @@ def small_boxes(records: Sequence[Record], input_hw: tuple[int, int]) -> list[Pr
     """
     least, first, small, total = 1.0, None, 0, 0
     for record in records:
-        sides = record.objects.sizes[~record.objects.ignore]
-        sides = sides[sides.any(axis=1)]  # points have none
+        sides = record.objects.sizes[~record.objects.ignore & ~record.objects.is_point]
         hw = (record.declared_hw or readable_hw(record.image)) if len(sides) else None
         if hw is None:
             continue

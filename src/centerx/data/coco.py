@@ -164,17 +164,18 @@ def _add(
 ) -> None:
     image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
     point = None if _has_area(box) else _point(annotation)
+    ignore = bool(annotation.get("iscrowd") or annotation.get("ignore"))
     if not _is_id(image) or image not in builders:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the image {image!r}, which is not there"))
     elif not _is_id(category) or category not in label_of:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
-    elif point is not None:
-        builders[image].add_point(where, point, label_of[category])
-    elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
-        problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     elif annotation.get("iscrowd") not in FLAGS or annotation.get("ignore") not in FLAGS:
         flags = f"iscrowd {annotation.get('iscrowd')!r}, ignore {annotation.get('ignore')!r}"
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"flags must be 0 or 1, not {flags}"))
+    elif point is not None:
+        builders[image].add_point(where, point, label_of[category], ignore)
+    elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
+        problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
         x, y, width, height = map(float, box)
         xyxy = [x, y, x + width, y + height]
@@ -182,7 +183,6 @@ def _add(
             xyxy = upright_around((x + width / 2, y + height / 2), (width, height), math.radians(turn))
             what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
-        ignore = bool(annotation.get("iscrowd") or annotation.get("ignore"))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
         builders[image].add(where, xyxy, label_of[category], ignore, own_area)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.fields import SIZE
-from centerx.images import image_header, image_hw
+from centerx.images import Header, image_header
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
 
@@ -101,7 +102,7 @@ class RecordBuilder:
         declared_hw: tuple[int, int] | None = None,
     ) -> None:
         self.image, self.image_id, self.problems, self.declared_hw = image, image_id, problems, declared_hw
-        self.rows: list[tuple[list[float], int, bool, float]] = []
+        self.rows: list[tuple[Sequence[float], int, bool, float]] = []
 
     def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
         """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
@@ -119,23 +120,26 @@ class RecordBuilder:
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
         self.rows.append((xyxy, label, ignore, own))
 
-    def add_point(self, where: str, xy: list[float], label: int) -> None:
+    def add_point(self, where: str, xy: list[float], label: int, ignore: bool = False) -> None:
         """Add an object that is marked by a point, unless it is not finite or lies outside; that is a problem.
+
+        A point outside the upright picture is added if it lies in the picture as stored, before its EXIF orientation is
+        applied: `frame` turns it or leaves it out.
 
         Args:
             where: file, with line or id.
             xy: its place in pixels.
             label: into `Dataset.class_names`.
+            ignore: crowd or difficult.
         """
-        hw = self._frame() if all(map(math.isfinite, xy)) else None
-        text = " ".join(f"{value:g}" for value in xy)
-        if not all(map(math.isfinite, xy)):
-            self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"point {text} is not finite"))
-        elif hw is not None and not (0 <= xy[0] <= hw[1] and 0 <= xy[1] <= hw[0]):
-            what = f"point {text} lies outside its {hw[1]} x {hw[0]} picture"
-            self.problems.append(Problem(Kind.BOX_OUTSIDE, where, what))
-        else:
-            self.rows.append(([*xy, *xy], label, False, 0.0))
+        x, y = xy
+        hw = self.declared_hw
+        if hw is None or not (0 <= x <= hw[1] and 0 <= y <= hw[0]):
+            problem = self._unusable(where, xy)
+            if problem is not None:
+                self.problems.append(problem)
+                return
+        self.rows.append(((x, y, x, y), label, ignore, 0.0))
 
     def build(self) -> Record:
         """Return the record."""
@@ -173,17 +177,23 @@ class RecordBuilder:
             return None
         return self._clip(where, xyxy) if _overhang(xyxy, self.declared_hw) > OVERHANG else xyxy
 
-    def _frame(self) -> tuple[int, int] | None:
-        """Height and width that boxes are of: of the stored picture where that is what is declared."""
-        try:
-            header = image_header(self.image)
-        except InputError:
-            return self.declared_hw
-        return header.stored_hw if self.declared_hw == header.stored_hw else header.hw
+    def _unusable(self, where: str, xy: list[float]) -> Problem | None:
+        """What makes a point unusable; None where nothing does."""
+        text = " ".join(f"{value:g}" for value in xy)
+        if not all(map(math.isfinite, xy)):
+            return Problem(Kind.BOX_NOT_FINITE, where, f"point {text} is not finite")
+        hw = frame_hw(self._header, self.declared_hw)
+        if hw is None or _holds(hw, xy) or (self._header is not None and _holds(self._header.stored_hw, xy)):
+            return None
+        return Problem(Kind.BOX_OUTSIDE, where, f"point {text} lies outside its {hw[1]} x {hw[0]} picture")
+
+    @cached_property
+    def _header(self) -> Header | None:
+        return readable_header(self.image)
 
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
         """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
-        hw = self._frame()
+        hw = frame_hw(self._header, self.declared_hw)
         if hw is None or _overhang(xyxy, hw) <= OVERHANG:
             return xyxy
         limit = (hw[1], hw[0], hw[1], hw[0])
@@ -244,10 +254,11 @@ def _joined(records: Sequence[Record]) -> Record:
     objects = join_objects([record.objects for record in records])
     source = np.repeat(np.arange(len(records)), [len(record.objects.labels) for record in records])
     rows = np.column_stack([objects.boxes, objects.labels, objects.ignore])
-    same = (rows[:, None] == rows[None]).all(axis=2) & (source[:, None] > source[None])
+    _, first, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    same = source > source[first[group.ravel()]]
     sets = [record.labelled for record in records]
     return records[0]._replace(
-        objects=objects.where(~same.any(axis=1)),
+        objects=objects.where(~same),
         declared_hw=next((record.declared_hw for record in records if record.declared_hw), None),
         labelled=None if None in sets else frozenset().union(*(each for each in sets if each is not None)),
         aliases=tuple(record.image_id for record in records[1:]),
@@ -262,12 +273,30 @@ def upright_around(centre: tuple[float, float], sides: tuple[float, float], radi
     return [x - across, y - down, x + across, y + down]
 
 
-def readable_hw(image: Path) -> tuple[int, int] | None:
-    """Height and width of a picture as a viewer shows it; None where it is missing or broken."""
+def frame_hw(header: Header | None, declared_hw: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width that boxes are of: of the stored picture where that is what is declared.
+
+    Args:
+        header: of the picture, None where it cannot be read.
+        declared_hw: height and width as the data set states them.
+    """
+    if header is None:
+        return declared_hw
+    return header.stored_hw if declared_hw == header.stored_hw else header.hw
+
+
+def readable_header(image: Path) -> Header | None:
+    """Header of a picture; None where it is missing or broken."""
     try:
-        return image_hw(image)
+        return image_header(image)
     except InputError:
         return None
+
+
+def readable_hw(image: Path) -> tuple[int, int] | None:
+    """Height and width of a picture as a viewer shows it; None where it is missing or broken."""
+    header = readable_header(image)
+    return None if header is None else header.hw
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -278,6 +307,11 @@ def is_number(value: Any) -> TypeGuard[float]:
 def parent_folder(path: Path) -> Path:
     """The folder above, relative where `path` is; `Path.parent` of `.` is itself."""
     return Path(os.path.normpath(path / ".."))
+
+
+def _holds(hw: tuple[int, int], xy: list[float]) -> bool:
+    """Whether a picture of some height and width holds a point."""
+    return 0 <= xy[0] <= hw[1] and 0 <= xy[1] <= hw[0]
 
 
 def _overhang(xyxy: list[float], hw: tuple[int, int] | None) -> float:

@@ -15,7 +15,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read every image in a folder, or in the subfolder of a split. No class counts as annotated."""
+    """Read every image in a folder, or in the subfolder of a split. No class counts as labelled."""
     root = images or path
     if split is not None:
         root = root / split

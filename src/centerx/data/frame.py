@@ -1,12 +1,12 @@
-"""Convert boxes of pictures as stored to boxes of upright pictures, with the EXIF orientation applied."""
+"""Convert boxes and points of pictures as stored to those of upright pictures, with the EXIF orientation applied."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record
-from centerx.errors import InputError
-from centerx.images import Header, image_header
+from centerx.data.dataset import Dataset, Record, frame_hw, readable_header
+from centerx.fields import SIZE
+from centerx.images import Header
 from centerx.problems import Kind, Problem
 
 RELATIVE = ("yolo", "openimages")  # formats with boxes relative to the picture's sides
@@ -16,7 +16,7 @@ def turn_boxes(dataset: Dataset) -> Dataset:
     """Convert the boxes of every picture that has an EXIF orientation, and report them."""
     records, problems = [], list(dataset.problems)
     for record in dataset.records:
-        header = _header(record)
+        header = readable_header(record.image)
         if header is None or header.orientation == 1:
             records.append(record)
             continue
@@ -26,6 +26,24 @@ def turn_boxes(dataset: Dataset) -> Dataset:
             what = f"its boxes are turned with it, by EXIF orientation {header.orientation}"
             problems.append(Problem(Kind.TURNED_BOXES, str(record.image), what, len(record.objects.boxes)))
     return dataset._replace(records=records, problems=problems)
+
+
+def drop_turned_points(dataset: Dataset) -> Dataset:
+    """Leave out, and report, points that lie in a picture as stored but outside the upright one."""
+    records, problems = [], []
+    for record in dataset.records:
+        hw = record.declared_hw
+        if SIZE.name in record.objects.known and (hw is None or _outside(record, hw).any()):
+            hw = frame_hw(readable_header(record.image), hw)
+            if hw is not None and (outside := _outside(record, hw)).any():
+                what = (
+                    f"points lie outside the {hw[1]} x {hw[0]} picture, but inside it as stored, before its EXIF "
+                    "orientation is applied; if they are of that, read the data with frame: stored"
+                )
+                problems.append(Problem(Kind.BOX_OUTSIDE, str(record.image), what, int(outside.sum())))
+                record = record._replace(objects=record.objects.where(~outside))
+        records.append(record)
+    return dataset._replace(records=records, problems=[*dataset.problems, *problems])
 
 
 def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
@@ -49,6 +67,14 @@ def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
     return np.stack([left, top, right, bottom], axis=1)
 
 
+def _outside(record: Record, hw: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: points outside a picture of some height and width."""
+    objects = record.objects
+    centers = objects.centers
+    inside = ((centers >= 0) & (centers <= (hw[1], hw[0]))).all(axis=1)
+    return np.asarray(objects.is_point & ~inside)
+
+
 def _turned(record: Record, header: Header, relative: bool) -> Record:
     boxes = record.objects.boxes
     if relative:  # the reader took the shares of the upright picture's sides
@@ -56,10 +82,3 @@ def _turned(record: Record, header: Header, relative: bool) -> Record:
         boxes = boxes * np.array([stored_width / width, stored_height / height] * 2)
     objects = record.objects._replace(boxes=upright_boxes(boxes, header))
     return record._replace(objects=objects, declared_hw=header.hw)
-
-
-def _header(record: Record) -> Header | None:
-    try:
-        return image_header(record.image)
-    except InputError:
-        return None

@@ -10,13 +10,15 @@ y is a picture without objects; pictures that no row names are not read.
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
-from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
+from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, join_records, readable_hw
 from centerx.data.places import find_pictures, is_neighbour, locate_pictures
-from centerx.data.text import read_text
+from centerx.data.text import decode_head, read_text
 from centerx.problems import Kind, Problem
 
 COLUMNS = {
@@ -26,91 +28,118 @@ COLUMNS = {
     "label": ("label", "class", "category", "class_name", "name", "species"),
 }
 NEEDED = ("image", "x", "y")
+OF_A_BOX = re.compile(  # columns, such as xmin, x1, box_width, h
+    r"b?box|(?:b?box[ _-]?)?(?:[xy][ _-]?(?:min|max|\d)|(?:min|max)[ _-]?[xy]|w|width|h|height|left|top|right|bottom)"
+)
 CLASS = "object"  # of files without labels
 HEADER = 4096  # bytes in which the first line ends
-
-
-class Row(NamedTuple):
-    """A line of the file.
-
-    Attributes:
-        where: file and line.
-        image: name of the picture.
-        place: x and y as text; empty where the picture has no object.
-        label: name of the class.
-    """
-
-    where: str
-    image: str
-    place: tuple[str, str]
-    label: str
+Row: TypeAlias = tuple[int, str, str, int]  # of an object: the line where its row begins, x and y, label
 
 
 def recognises(path: Path) -> bool:
     """Return whether a path is a csv file whose first line names a picture, x and y, and no box."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
-    with path.open("rb") as file:
-        line = file.read(HEADER).split(b"\n")[0].decode("utf-8", errors="replace")
-    columns = find_columns(split_line(line, delimiter_of(line)))
-    boxes = {"xmin", "xmax", "x1", "x2", "width", "w"}
-    return all(name in columns for name in NEEDED) and not boxes & set(line.lower().replace('"', "").split(","))
+    try:
+        cells, _ = header_of(decode_head(path, HEADER))
+    except OSError:  # unreadable
+        return False
+    return all(name in find_columns(cells) for name in NEEDED) and not any(map(OF_A_BOX.fullmatch, cells))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
-    """Read a file."""
+    """Read a file. Names of one picture, such as `a.png` and `./a.png`, become one record."""
     problems: list[Problem] = []
-    rows = list(read_rows(path, problems))
-    names = list(dict.fromkeys(row.image for row in rows))
-    class_names = tuple(dict.fromkeys(row.label for row in rows if any(row.place)))
+    rows, class_names = read_rows(path, problems)
+    names = list(rows)
     folder = images or find_pictures(path, names, problems)
-    places = locate_pictures(folder, names, str(path), problems)
-    builders = {
-        name: RecordBuilder(place, name, problems, readable_hw(place))
-        for name, place in zip(names, places, strict=True)
-    }
-    for row in rows:
-        try:
-            point = [float(value) for value in row.place if value]
-        except ValueError:
-            problems.append(Problem(Kind.MALFORMED_ENTRY, row.where, f"not two numbers: {', '.join(row.place)}"))
-            continue
-        if len(point) == 2:
-            builders[row.image].add_point(row.where, point, class_names.index(row.label))
-        elif point:
-            problems.append(Problem(Kind.MALFORMED_ENTRY, row.where, f"not two numbers: {', '.join(row.place)}"))
-    records = [builder.build() for builder in builders.values()]
+    records, where = [], f"{path}:"
+    for name, place in zip(names, locate_pictures(folder, names, str(path), problems), strict=True):
+        builder = RecordBuilder(place, name, problems, readable_hw(place))
+        for line, x, y, label in rows[name]:
+            try:
+                point = [float(x), float(y)]
+            except ValueError:
+                what = f"not two numbers: {x!r}, {y!r}"
+                problems.append(Problem(Kind.MALFORMED_ENTRY, f"{where}{line}", what))
+            else:
+                builder.add_point(f"{where}{line}", point, label)
+        records.append(builder.build())
+    records = join_records(records, problems)
     neighbour = folder if images is None and is_neighbour(folder, path) else None
     ids = tuple(range(1, len(class_names) + 1))
     return Dataset(path, "points", class_names, ids, records, problems, neighbour=neighbour)
 
 
-def read_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
-    """Yield the rows of a file that name a picture."""
-    lines = read_text(path, problems).splitlines()
-    delimiter = delimiter_of(lines[0])
-    columns = find_columns(split_line(lines[0], delimiter))
-    for number, cells in enumerate(csv.reader(lines[1:], delimiter=delimiter), start=2):
-        texts = {name: cells[column].strip() if column < len(cells) else "" for name, column in columns.items()}
-        where = f"{path}:{number}"
-        if texts["image"]:
-            yield Row(where, texts["image"], (texts["x"], texts["y"]), texts.get("label") or CLASS)
+def read_rows(path: Path, problems: list[Problem]) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Return the objects of each picture that a file names, and the names of their classes.
+
+    Raises:
+        UnusableData: the first line is no header.
+    """
+    text = read_text(path, problems)
+    header, delimiter = header_of(text)
+    columns = find_columns(header)
+    if not all(name in columns for name in NEEDED):
+        raise UnusableData(path, "its first line does not name columns of pictures, x and y")
+    image, x, y = (columns[name] for name in NEEDED)
+    label = columns.get("label")
+    needed = max(columns.values()) + 1
+    rows: dict[str, list[Row]] = {}
+    labels: dict[str, int] = {}
+    for line, cells in read_cells(text, delimiter, path, problems):
+        if len(cells) < needed:
+            cells += [""] * (needed - len(cells))
+        name, place = cells[image].strip(), (cells[x].strip(), cells[y].strip())
+        if name:
+            row = rows.setdefault(name, [])
+            if any(place):
+                of_class = CLASS if label is None else cells[label].strip() or CLASS
+                row.append((line, *place, labels.setdefault(of_class, len(labels))))
         elif any(cells):
-            problems.append(Problem(Kind.MALFORMED_ENTRY, where, "names no picture"))
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{line}", "names no picture"))
+    return rows, tuple(labels)
+
+
+def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row below the header, with the line where it begins.
+
+    A row that is no csv, such as one with a quote that nothing closes, is a problem; reading goes on at the next line.
+    """
+    lines = io.StringIO(text, newline="").readlines()
+    start = 1
+    while start < len(lines):
+        reader = csv.reader(
+            map(lines.__getitem__, range(start, len(lines))), delimiter=delimiter, skipinitialspace=True, strict=True
+        )
+        begin = start + 1
+        try:
+            for cells in reader:
+                yield begin, cells
+                begin = start + reader.line_num + 1
+            return
+        except csv.Error as error:
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{begin}", f"no row of a csv file ({error})"))
+            start = begin
+
+
+def header_of(text: str) -> tuple[list[str], str]:
+    """Return the cells of the first line, stripped and in lower case, and what separates them.
+
+    The separator is a comma, a semicolon or a tab. There are no cells if the line is no csv.
+    """
+    line = io.StringIO(text, newline="").readline().rstrip("\r\n")
+    delimiter = max(",;\t", key=line.count)
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        cells = []
+    return [cell.strip().lower() for cell in cells], delimiter
 
 
 def find_columns(header: list[str]) -> dict[str, int]:
     """Return the column of each of COLUMNS that a header has."""
-    given = [name.strip().lower() for name in header]
-    found = {name: next((given.index(each) for each in names if each in given), -1) for name, names in COLUMNS.items()}
+    found = {
+        name: next((header.index(each) for each in names if each in header), -1) for name, names in COLUMNS.items()
+    }
     return {name: column for name, column in found.items() if column >= 0}
-
-
-def delimiter_of(line: str) -> str:
-    """Return what separates the cells of a header: a comma, a semicolon or a tab."""
-    return max(",;\t", key=line.count)
-
-
-def split_line(line: str, delimiter: str) -> list[str]:
-    """Return the cells of one line."""
-    return next(csv.reader([line], delimiter=delimiter), [])

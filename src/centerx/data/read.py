@@ -10,7 +10,7 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, UnusableData, relabel
 from centerx.data.foreign import foreign_labels
-from centerx.data.frame import turn_boxes
+from centerx.data.frame import drop_turned_points, turn_boxes
 from centerx.errors import InputError, nearest
 from centerx.images import left_out
 from centerx.problems import Kind
@@ -46,7 +46,7 @@ def read_dataset(
     Args:
         path: file or folder.
         split: name of the split; needed if there are several.
-        classes: names of the classes to read; only these count as annotated. `theirs=ours` renames a class. Default:
+        classes: names of the classes to read; only these count as labelled. `theirs=ours` renames a class. Default:
             all classes but the optional ones.
         images: folder of the pictures, if it cannot be found from the path.
         format: name of the format, if it cannot be recognised.
@@ -118,7 +118,7 @@ def scan_dataset(
         return Dataset(path, chosen, (), (), [], [error.problem])
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
-    return turn_boxes(dataset) if frame == STORED else dataset
+    return turn_boxes(dataset) if frame == STORED else drop_turned_points(dataset)
 
 
 def check_usable(dataset: Dataset, split: str | None) -> None:

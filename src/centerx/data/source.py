@@ -71,7 +71,7 @@ def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
     """Return (C, 1 + F) bool: what labels of any picture tell of a class, its centres and each field of the task."""
     table = np.zeros_like(entries[0].supervised)
     for record, supervised in entries:
-        objects = record.objects.where(~record.objects.ignore)
+        objects = record.objects.where(~record.objects.ignore).with_fields(task.fields)
         told = supervised[objects.labels]
         for column, field in enumerate(task.fields, start=1):
             told[:, column] &= objects.known.get(field.name, True)
@@ -143,15 +143,15 @@ def check_class_names(
 
 def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> list[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
-    annotated = np.array([dataset.complete or name in dataset.class_names for name in class_names])
+    labelled = np.array([dataset.complete or name in dataset.class_names for name in class_names])
     told = task.attributes if dataset.fields is None else ("center", *dataset.fields)
     fields = np.array([name in told for name in task.attributes])
     entries = []
     for record in dataset.records:
         moved = relabel(record, ours)
-        known = annotated
+        known = labelled
         if moved.labelled is not None:
-            known = annotated.copy()
+            known = labelled.copy()
             known[ours[ours >= 0]] = False
             known[list(moved.labelled)] = True
         entries.append(Entry(moved, known[:, None] & fields))

@@ -52,7 +52,7 @@ def decode(file: Path) -> tuple[str, str]:
         UnusableData: as for `read_text`.
     """
     data = file.read_bytes()
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "UTF-8")
+    encoding = _marked(data)
     try:
         text = data.decode("utf-8-sig" if encoding == "UTF-8" else encoding)
     except UnicodeDecodeError:
@@ -63,6 +63,24 @@ def decode(file: Path) -> tuple[str, str]:
     if "\0" in text:
         raise UnusableData(file, "not a text file")
     return text, encoding
+
+
+def decode_head(file: Path, size: int) -> str:
+    """Decode the first bytes of a file by its byte order mark, else as UTF-8; what is no text is replaced.
+
+    Args:
+        file: the file.
+        size: number of bytes.
+    """
+    with file.open("rb") as opened:
+        data = opened.read(size)
+    encoding = _marked(data)
+    return data.decode("utf-8-sig" if encoding == "UTF-8" else encoding, errors="replace")
+
+
+def _marked(data: bytes) -> str:
+    """Return the encoding that a byte order mark gives; UTF-8 without one."""
+    return next((name for mark, name in MARKS.items() if data.startswith(mark)), "UTF-8")
 
 
 def _seems_gbk(data: bytes) -> bool:

@@ -252,8 +252,9 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
             images[-1] |= {"neg_category_ids": [dataset.category_ids[label] for label in negative]}
         objects = record.objects
         boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
-        for box, label, ignore, area in zip(boxes, objects.labels, objects.ignore, areas, strict=True):
-            point = {} if any(box[2:]) else {"keypoints": [*box[:2], 2], "num_keypoints": 1}
+        rows = zip(boxes, objects.labels, objects.ignore, areas, objects.is_point, strict=True)
+        for box, label, ignore, area, is_point in rows:
+            point = {"keypoints": [*box[:2], 2], "num_keypoints": 1} if is_point else {}
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -294,7 +295,7 @@ def _voc(copy: _Copy, class_names: Sequence[str], problems: list[Problem]) -> El
     root = Element("annotation")
     _add(root, {"folder": "JPEGImages", "filename": name})
     _add(SubElement(root, "size"), {"width": hw[1], "height": hw[0], "depth": 3})
-    boxed = box_area(record.objects.boxes) > 0
+    boxed = ~record.objects.is_point
     if not boxed.all():
         what = f"{np.count_nonzero(~boxed)} of {len(boxed)} objects are left out, points without a box"
         problems.append(Problem(Kind.NOT_WRITTEN, str(record.image), what))
