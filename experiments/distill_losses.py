@@ -20,8 +20,7 @@ from torch import Tensor
 
 from centerx.cli.main import run_and_exit
 from centerx.losses.distill import DISTILL_LOSSES, Weights, response_terms
-from centerx.losses.fields import field_terms
-from centerx.losses.reduce import loss_normalizer
+from centerx.losses.terms import field_terms, loss_normalizer
 from centerx.models import Branch
 from centerx.types import Maps, Places
 

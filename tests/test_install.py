@@ -62,5 +62,5 @@ def test_presets_and_the_page_are_packed(environment: Path) -> None:
     assert {path.name for path in (package / "presets").iterdir()} == {
         path.name for path in (ROOT / "configs").iterdir()
     }
-    here = ROOT / "src" / "centerx" / "export" / "page"
-    assert {path.name for path in (package / "export" / "page").iterdir()} == {path.name for path in here.iterdir()}
+    here = ROOT / "src" / "centerx" / "exporting" / "page"
+    assert {path.name for path in (package / "exporting" / "page").iterdir()} == {path.name for path in here.iterdir()}

@@ -17,7 +17,7 @@ from centerx.decode import TORCH, grid
 from centerx.errors import InputError
 from centerx.fields import OFFSET, SIZE, Angle, Field, Lengths, Points
 from centerx.losses.distill import DISTILL_LOSSES
-from centerx.losses.labels import label_terms
+from centerx.losses.terms import label_terms
 from centerx.models import Branch, CenterHead
 from centerx.objects import Objects, make_objects
 from centerx.runtime.outputs import NUMPY

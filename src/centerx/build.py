@@ -39,7 +39,7 @@ from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
-from centerx.losses.labels import label_terms
+from centerx.losses.terms import label_terms
 from centerx.models import CenterNet
 from centerx.models.deform import offset_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms

@@ -17,7 +17,7 @@ from centerx.errors import InputError
 from centerx.levels import range_text
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
-from centerx.losses.term import FEATURES, Term
+from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch, CenterNet
 from centerx.tasks import TASKS, Task
 from centerx.training.teachers import (

@@ -24,10 +24,12 @@ from centerx.exporting.precision import last_convolutions, name_nodes, network
 from centerx.exporting.tensorrt import require_operators, trtexec_line
 from centerx.runtime import Predictor, open_session
 from centerx.runtime.info import ModelInfo
+from centerx.tasks import BOXES
 from centerx.types import Maps
 from tests.made import box_maps
 
 # AOTInductor compiles for a minute: a test of its own, below. Caffe and the web page have files of their own.
+NAMES = ("heatmap", "offset", "size")
 QUICK = ["onnx", "openvino", "ncnn", "tensorrt", "torch-export", "torchscript"]
 
 
@@ -42,7 +44,7 @@ def compare(detector: Detector, path: Path, images: np.ndarray, reach: float = 1
     ours, theirs = run(detector, images), open_session(path)(images)
     total = Difference(0.0, 0.0, 0, 0)
     for row in range(len(images)):
-        total |= difference(one(ours, row), one(theirs, row), reach=reach)
+        total |= difference(one(ours, row, BOXES), one(theirs, row, BOXES), reach=reach)
     return total
 
 
@@ -120,7 +122,7 @@ def test_half_precision(name: str, suffix: str, model: tuple[Detector, ModelInfo
 class Saturated(nn.Module):
     """A network of one convolution, whose logits differ by less than half precision can tell."""
 
-    stride = 4
+    stride, task = 4, BOXES
 
     def __init__(self) -> None:
         super().__init__()
@@ -214,13 +216,13 @@ def test_nothing_redundant_is_left(preset: str) -> None:
 
 
 def test_pooled_peaks_are_peaks() -> None:
-    class Maps(nn.Module):
-        stride = 4
+    class Same(nn.Module):
+        stride, task = 4, BOXES
 
         def forward(self, images: torch.Tensor) -> Maps:
             return box_maps(images, images[:, :2], images[:, :2])
 
-    detector = Detector(Maps(), top_k=9)  # type: ignore[arg-type]
+    detector = Detector(Same(), top_k=9)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
     for scale in (1e-2, 1.0, 20.0):
         logits = torch.randn((2, 3, 40, 50), generator=generator) * scale
@@ -261,17 +263,17 @@ def test_the_line_for_tensorrt() -> None:
 
 def test_ncnn_blobs_get_their_names_and_foreign_layers_are_told() -> None:
     param = "7767517\n3 4\nInput in0 0 1 in0\nConvolution c 1 1 in0 out0 0=3\nSplit s 1 2 out0 out1 out2\n"
-    lines = name_blobs(param).splitlines()
+    lines = name_blobs(param, NAMES).splitlines()
     assert [line.split() for line in lines[2:]] == [
         ["Input", "in0", "0", "1", "images"],
         ["Convolution", "c", "1", "1", "images", "heatmap", "0=3"],
         ["Split", "s", "1", "2", "heatmap", "offset", "size"],
     ]
     with pytest.raises(InputError, match=r"ncnn: no layer for torch\.roll \(roll_0\)"):
-        name_blobs(f"{param}torch.roll roll_0 1 1 out1 x\n")
+        name_blobs(f"{param}torch.roll roll_0 1 1 out1 x\n", NAMES)
     weighted = f"{param}MemoryData neck.0 0 1 w 0=3\ntorchvision.deform_conv2d pnnx_9 2 1 out1 w x\n"
     with pytest.raises(InputError, match=r"torchvision\.deform_conv2d \(neck\.0\); export to onnx"):
-        name_blobs(weighted)
+        name_blobs(weighted, NAMES)
 
 
 @pytest.mark.parametrize(

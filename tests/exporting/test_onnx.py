@@ -17,6 +17,7 @@ from centerx.errors import InputError
 from centerx.exporting import FORMATS, export_model, find_format
 from centerx.exporting.parity import synthetic_images
 from centerx.runtime.info import ModelInfo
+from centerx.tasks import BOXES
 from centerx.types import Maps
 from tests.made import box_maps
 
@@ -26,7 +27,7 @@ FLOAT, UINT8, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.Tenso
 class PixelsAreMaps(nn.Module):
     """A network without weights: every fourth pixel is a cell; red and green are two classes, blue is the side."""
 
-    stride = 4
+    stride, task = 4, BOXES
 
     def forward(self, images: Tensor) -> Maps:
         cells = images[..., ::4, ::4].float()

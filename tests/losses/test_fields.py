@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from centerx.fields import Angle, Field, Lengths, Points, Scalar
-from centerx.losses.fields import field_terms
+from centerx.losses.terms import field_terms
 from centerx.models import Branch
 from centerx.types import Places
 

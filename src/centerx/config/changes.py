@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from centerx.config.load import dump_config, flat
+from centerx.config.load import dump_config, flat, parse_text
 from centerx.config.schema import Config
+from centerx.errors import InputError
 
 
 def changed_keys(before: Path, config: Config) -> list[str]:
@@ -18,13 +19,10 @@ def changed_keys(before: Path, config: Config) -> list[str]:
         config: the configuration now.
     """
     try:
-        tree = yaml.safe_load(before.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        former = parse_text(
+            before.read_text(encoding="utf-8"), before
+        )  # keys that are newer than the file are filled in
+    except (OSError, ValueError, InputError):
         return []
-    default = yaml.safe_load(dump_config(Config()))  # a key that is newer than the file
-    former = dict(flat(default)) | dict(flat(tree)) if isinstance(tree, dict) else {}
-    return [
-        f"{key}={value} (was {former.get(key)})"
-        for key, value in flat(yaml.safe_load(dump_config(config)))
-        if former.get(key) != value
-    ]
+    first, now = (dict(flat(yaml.safe_load(dump_config(each)))) for each in (former, config))
+    return [f"{key}={value} (was {first.get(key)})" for key, value in now.items() if first.get(key) != value]

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from centerx.losses.reduce import mean_over_processes
-from centerx.losses.term import Term, Terms
+from centerx.losses.terms import Term, Terms, mean_over_processes
 
 LEAST = 1e-12  # a smaller term is as good as none: it gets no weight; means over all cells of many classes are 1e-7
 Decay = Mapping[Term, float]

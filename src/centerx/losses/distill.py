@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from centerx.decode import peaks
-from centerx.losses.fields import field_terms
 from centerx.losses.heatmap import quality_focal
-from centerx.losses.reduce import loss_normalizer, mean_over_processes
+from centerx.losses.terms import field_terms, loss_normalizer, mean_over_processes
 from centerx.models import Branch
 from centerx.types import Maps, Places
 

@@ -58,7 +58,7 @@ def center_targets(
     boxes = objects.boxes / stride
     size, center = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
     limit = center.new_tensor([width, height])
-    point = (size == 0).all(dim=1)
+    point = objects.is_point
     inside = ((center >= 0) & ((center < limit) | (point[:, None] & (center == limit)))).all(dim=1)
     large = point | (size.amin(dim=1) * stride >= MIN_SIDE)
     supervised = batch.supervised[objects.image, objects.labels]

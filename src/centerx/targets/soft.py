@@ -50,7 +50,7 @@ def maps_from_detections(
     found = Objects(image[keep], labels[keep], torch.zeros_like(scores, dtype=torch.bool), boxes[keep] / stride)
 
     cell = found.centers.floor().clamp(min=0).minimum(boxes.new_tensor([width - 1, height - 1]))
-    radius = gaussian_radius(found.sizes, min_overlap).masked_fill((found.sizes == 0).all(dim=1), point_radius)
+    radius = gaussian_radius(found.sizes, min_overlap).masked_fill(found.is_point, point_radius)
     probability = boxes.new_full((batch, num_classes, height, width), FLOOR)
     plane = found.image * num_classes + found.labels
     draw_gaussians(probability.view(-1, height, width), plane, cell, radius, scores)

@@ -10,7 +10,7 @@ import lightning as L
 from torch import Tensor
 
 from centerx.errors import InputError
-from centerx.losses.reduce import mean_over_processes
+from centerx.losses.terms import mean_over_processes
 from centerx.training.module import CenterNetModule
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from centerx.detector import Detector
 from centerx.losses.balance import Balance
-from centerx.losses.term import Term, Terms
+from centerx.losses.terms import Term, Terms
 from centerx.training.average import Averaging
 from centerx.training.teachers import Distiller
 from centerx.types import Batch, Maps, Targets

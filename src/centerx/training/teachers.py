@@ -13,7 +13,7 @@ from torch import Tensor
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.losses.distill import DistillLoss, ridge_residual
-from centerx.losses.term import FEATURES, Term
+from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch
 from centerx.targets.soft import maps_from_detections
 from centerx.tasks import Task

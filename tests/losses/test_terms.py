@@ -5,7 +5,7 @@ import torch
 
 from centerx.losses.balance import FixedWeights
 from centerx.losses.heatmap import heatmap_focal
-from centerx.losses.labels import label_terms
+from centerx.losses.terms import label_terms
 from centerx.targets import center_targets
 from centerx.tasks import BOXES
 from centerx.types import Maps, Targets

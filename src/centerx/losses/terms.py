@@ -1,0 +1,118 @@
+"""Loss terms: what each is about, those of labels, and that of a field, for labels and for teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch.distributed as dist
+from torch import Tensor
+
+from centerx.decode import at_cells
+from centerx.losses.heatmap import heatmap_focal, heatmap_squared
+from centerx.models import Branch
+from centerx.types import Maps, Places, Targets
+
+FEATURES = "features"  # the term of a teacher's features, which is about no field
+
+
+class Term(NamedTuple):
+    """The name of a loss term.
+
+    Attributes:
+        field: `heatmap`, a field of the task, or `features`.
+        teacher: the name of the teacher; None of labels.
+        classes: the classes that the teacher teaches; empty where it is about all.
+    """
+
+    field: str
+    teacher: str | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics.csv and logs."""
+        return self.field if self.teacher is None else f"kd/{self.teacher}/{self.field}"
+
+    def __str__(self) -> str:
+        """Its name in messages."""
+        return f"{self.label} ({', '.join(self.classes)})" if self.classes else self.label
+
+
+Terms = Mapping[Term, Tensor]
+
+
+def label_terms(
+    maps: Maps,
+    targets: Targets,
+    branches: Mapping[str, Branch],
+    squared_heatmap: bool = False,
+    relative_size: bool = False,
+) -> Terms:
+    """Return the raw terms of heatmap and fields, Objects as Points, eq. 4: means over the whole batch.
+
+    The heatmap's divisor is the number of positive cells, that of a field the number of places where it is known, both
+    of all processes.
+
+    Args:
+        maps: of the network.
+        targets: of the batch.
+        branches: of the network, by field.
+        squared_heatmap: squared error instead of the focal loss; its divisor is the number of supervised cells.
+        relative_size: divide the error of lengths by the object's, see `Branch.loss`.
+    """
+    heatmap = heatmap_squared if squared_heatmap else heatmap_focal
+    divisor = loss_normalizer(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
+    totals = {name: loss_normalizer(weight.sum()) for name, weight in targets.places.weights.items()}
+    terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, targets.weight) / divisor}
+    terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size)
+    return {Term(name): value for name, value in terms.items()}
+
+
+def field_terms(
+    branches: Mapping[str, Branch],
+    maps: Mapping[str, Tensor],
+    places: Places,
+    totals: Mapping[str, Tensor],
+    relative: bool = False,
+) -> dict[str, Tensor]:
+    """Return the term of each field that the places teach: errors by weight, summed and divided by its total.
+
+    Args:
+        branches: of the network, by field.
+        maps: of the network, by field, (B, D, h, w) in cells.
+        places: where to look, and what should be there.
+        totals: by field, a scalar.
+        relative: of lengths, see `Branch.loss`.
+    """
+    terms = {}
+    for name, goal in places.goals.items():
+        said = maps[name].flatten(2) if places.cells is None else at_cells(maps[name], places.cells)
+        error = branches[name].loss(said, goal, relative)
+        terms[name] = (error * places.weights[name]).sum() / totals[name]
+    return terms
+
+
+def loss_normalizer(count: Tensor) -> Tensor:
+    """Return the number to divide a summed loss by, so that gradients are those of the mean over the whole batch.
+
+    Data-parallel training averages gradients over processes. The number is therefore the total count over processes,
+    at least 1, divided by the number of processes.
+
+    Args:
+        count: scalar of this process, such as its number of objects.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return count.clamp(min=1)
+    total = count.clone()
+    dist.all_reduce(total)
+    return total.clamp(min=1) / dist.get_world_size()
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """Return the mean of a tensor over data-parallel processes, or the tensor itself in a single process."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
