@@ -19,9 +19,7 @@ def changed_keys(before: Path, config: Config) -> list[str]:
         config: the configuration now.
     """
     try:
-        former = parse_text(
-            before.read_text(encoding="utf-8"), before
-        )  # keys that are newer than the file are filled in
+        former = parse_text(before.read_text(encoding="utf-8"), before)  # fills in keys that are newer than the file
     except (OSError, ValueError, InputError):
         return []
     first, now = (dict(flat(yaml.safe_load(dump_config(each)))) for each in (former, config))
