@@ -157,6 +157,18 @@ def test_every_feature_of_the_originals_has_its_place_and_its_test() -> None:
     assert all(re.search(r"`test_\w+` \|$", line) for line in features)
 
 
+def test_the_picture_and_tables_of_the_architecture_name_types_that_are_there() -> None:
+    package = Path(centerx.__file__).parent
+    known = set(re.findall(r"^class (\w+)", "\n".join(map(Path.read_text, package.rglob("*.py"))), re.MULTILINE))
+    (picture,) = blocks(ROOT / "ARCHITECTURE.md", "mermaid")
+    named = set(re.findall(r"\b[A-Z]\w+", picture.replace("LR", "")))
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("| type | content |")[1].split("\n\n")[0]
+    for line in table.strip().splitlines():
+        named |= set(re.findall(r"`([A-Z]\w+)`", line.split("|")[1]))
+    assert {"Objects", "Batch", "TeacherOutput", "Distiller", "Term", "RawDetections"} <= named
+    assert named - known == set()
+
+
 def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
     assert GENERATE.DATA_PAGE.read_text(encoding="utf-8") == GENERATE.render_data_page(), "run `make docs`"
