@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from centerx.detections import Detections
 from centerx.geometry import Letterbox, spanned_boxes
 from centerx.runtime.outputs import detections_of
 from centerx.tasks import BOXES
-from centerx.types import RawDetections
+from centerx.types import Detections, RawDetections
 
 NAMES = ("cat", "dog")
 

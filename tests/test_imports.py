@@ -17,7 +17,7 @@ PACKAGE = Path(centerx.__file__).parent
 
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
-SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "detections", "tasks"}
+SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "tasks"}
 SHARED |= {"contents", "levels", "images", "problems"}
 MAY_IMPORT = {
     "errors": set(),
@@ -27,9 +27,8 @@ MAY_IMPORT = {
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},
     "types": {"geometry", "objects"},
-    "detections": set(),
-    "draw": {"errors", "files", "detections", "objects"},
-    "tasks": {"draw", "fields", "geometry", "detections"},
+    "draw": {"errors", "files", "types", "objects"},
+    "tasks": {"draw", "fields", "geometry", "types"},
     "contents": set(),
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Detections": "centerx.detections",
+    "Detections": "centerx.types",
     "ExportedFile": "centerx.api.export",
     "InputError": "centerx.errors",
     "LabelResult": "centerx.api.label",

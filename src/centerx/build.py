@@ -34,7 +34,6 @@ from centerx.data.source import (
     require_judging,
     union_of_classes,
 )
-from centerx.detections import Detections
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.files import require_utf8
@@ -57,7 +56,7 @@ from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
 from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
 from centerx.training.teachers import Teacher, map_channels, taught_attributes
-from centerx.types import Batch
+from centerx.types import Batch, Detections
 
 PROBLEMS = "problems.json"  # of the data, in the run folder
 ROOM = 1 << 16  # bytes that a run folder must have room for before anything starts
@@ -165,8 +164,8 @@ def check_supervision(data: RunData) -> None:
     """
     distill, classes = data.config.distill, ", ".join(data.classes)
     labels_alone = not data.teachers or distill.until < 1  # at least for a part of the run
-    if labels_alone and all(entry.record.objects.ignore.all() for entry in data.source.entries):
-        ignored = any(len(entry.record.objects.labels) for entry in data.source.entries)
+    if labels_alone and all(entry.record.ignore.all() for entry in data.source.entries):
+        ignored = any(len(entry.record.labels) for entry in data.source.entries)
         there = (
             "only ignored boxes (iscrowd, which tools set on painted masks, ignore or difficult)"
             if ignored
@@ -305,7 +304,7 @@ def data_problems(data: RunData, silent: bool) -> list[Problem]:
     for dataset in different.values():
         problems += log_dataset_problems(dataset, policies, silent, config.data.range)
     small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
-    trainable = sum(int((~record.objects.ignore).sum()) for record in records)
+    trainable = sum(int((~record.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:
         raise InputError(f"data.train: {small[0].where}: {small[0].what}")
     judged = [record for dataset in data.val for record in dataset.records]

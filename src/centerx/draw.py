@@ -15,8 +15,8 @@ from centerx.errors import InputError
 from centerx.files import quoted, write_atomic
 
 if TYPE_CHECKING:
-    from centerx.detections import Detections
     from centerx.objects import Objects
+    from centerx.types import Detections
 
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
 PAPER = (250, 250, 250)

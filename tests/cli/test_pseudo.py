@@ -12,12 +12,12 @@ import centerx
 from centerx.cli.main import app
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
-from centerx.detections import Detections
 from centerx.draw import save_image
 from centerx.errors import InputError
 from centerx.evaluation.coco import best_thresholds
 from centerx.exporting.parity import synthetic_images
 from centerx.images import read_image
+from centerx.types import Detections
 
 
 def test_labels_are_what_the_model_finds(onnx_file: Path, scenes: Path, tmp_path: Path) -> None:

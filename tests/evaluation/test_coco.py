@@ -8,8 +8,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from centerx.data.source import Entry
-from centerx.detections import Detections
 from centerx.evaluation import coco_metrics
+from centerx.types import Detections
 from tests.made import make_record
 
 CLASSES = ("cat", "dog", "pig")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from centerx.data.source import Entry
-from centerx.detections import Detections
 from centerx.evaluation import coco_metrics
 from centerx.evaluation.coco import best_thresholds
+from centerx.types import Detections
 from tests.made import make_record
 
 CLASSES = ("cat", "dog")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from centerx.detections import Detections
 from centerx.evaluation.fuse import fuse
+from centerx.types import Detections
 
 
 def found(*rows: tuple[float, ...]) -> Detections:

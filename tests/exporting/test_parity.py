@@ -13,7 +13,6 @@ from PIL import Image
 from centerx.build_model import build_detector, load_detector
 from centerx.config import load_config
 from centerx.data.read import read_dataset
-from centerx.detections import Detections
 from centerx.evaluation.api import evaluate_model
 from centerx.exporting import export_model
 from centerx.exporting.parity import Difference, difference, one, synthetic_images, verify
@@ -23,7 +22,7 @@ from centerx.runtime import Predictor, Session, load, open_session
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.predictor import Letterboxed
 from centerx.tasks import BOXES
-from centerx.types import RawDetections
+from centerx.types import Detections, RawDetections
 
 PICTURES = 200
 

@@ -20,14 +20,13 @@ import centerx
 from centerx.data.batch import EvalPictures
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.exporting.parity import synthetic_images
 from centerx.geometry import box_area, box_iou
 from centerx.images import read_image
 from centerx.runtime import Predictor
 from centerx.runtime.info import ModelInfo
-from centerx.types import RawDetections
+from centerx.types import Detections, RawDetections
 
 
 class Told:

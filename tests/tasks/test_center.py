@@ -16,7 +16,6 @@ import centerx
 from centerx.data.read import read_dataset
 from centerx.data.source import Entry, SampleSource
 from centerx.decode import Decode
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.evaluation.points import NEAR, point_metrics
 from centerx.exporting.web import PAGE
@@ -24,7 +23,7 @@ from centerx.runtime import open_session
 from centerx.serve import Limits, create_app
 from centerx.targets import center_targets
 from centerx.tasks import BOXES, CENTER
-from centerx.types import Maps
+from centerx.types import Detections, Maps
 from tests.data.handmade import write_text
 from tests.made import box_batch, make_record
 

@@ -97,8 +97,8 @@ def require_boxes(dataset: Dataset) -> None:
     Raises:
         InputError: no picture has a box that counts.
     """
-    if all(record.objects.ignore.all() for record in dataset.records):
-        there = "only ignored boxes" if any(len(record.objects.labels) for record in dataset.records) else "no boxes"
+    if all(record.ignore.all() for record in dataset.records):
+        there = "only ignored boxes" if any(len(record.labels) for record in dataset.records) else "no boxes"
         raise InputError(
             f"{dataset.path}: {there} on any of {len(dataset.records)} pictures, nothing to evaluate against"
         )

@@ -281,7 +281,7 @@ def measure_both(job: Job, exported: Path) -> tuple[float, float] | None:
     from centerx.data.source import SampleSource, require_judging, union_of_classes
     from centerx.evaluation.api import evaluate_model
 
-    labelled = any(len(record.objects.labels) for dataset in job.judged for record in dataset.records)
+    labelled = any(len(record.labels) for dataset in job.judged for record in dataset.records)
     if not labelled or not set(job.info.class_names) & set(union_of_classes(job.judged)):
         return None
     task = job.detector.model.task

@@ -88,7 +88,7 @@ def label(
         raise InputError(f"{images}: none of {len(data.records)} pictures can be read, see the warnings above")
     write_labels(out, model, images, records, scores, least, Path(val) if val is not None else None)
     names = predictor.class_names
-    counts = np.bincount(np.concatenate([record.objects.labels for record in records]), minlength=len(names))
+    counts = np.bincount(np.concatenate([record.labels for record in records]), minlength=len(names))
     return LabelResult(out, dict(zip(names, counts.tolist(), strict=True)), least, len(records))
 
 

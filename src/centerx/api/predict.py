@@ -15,9 +15,9 @@ from centerx.progress import track
 if TYPE_CHECKING:
     import numpy as np
 
-    from centerx.detections import Detections
     from centerx.runtime import Predictor
     from centerx.runtime.sources import Source
+    from centerx.types import Detections
 
 logger = logging.getLogger(__name__)
 

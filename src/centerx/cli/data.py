@@ -139,7 +139,7 @@ def show(
         except InputError as error:
             logger.warning(f"skipped: {error}")
             continue
-        captions.append(f"{record.image.name}   {plural(len(record.objects.labels), 'object')}")
+        captions.append(f"{record.image.name}   {plural(len(record.labels), 'object')}")
         if len(cells) == count:
             break
     if not cells:
@@ -157,12 +157,12 @@ def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
     from centerx.images import read_image
 
     names = [*class_names, *(f"{name} (ignored)" for name in class_names)]
-    labels = record.objects.labels + len(class_names) * record.objects.ignore
+    labels = record.labels + len(class_names) * record.ignore
     image = read_image(record.image)
     scale = min(CELL_HW[0] / image.shape[0], CELL_HW[1] / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    return draw_boxes(small, record.objects.boxes * scale, labels, names)
+    return draw_boxes(small, record.boxes * scale, labels, names)
 
 
 def _summarise(dataset: Dataset) -> None:
@@ -173,7 +173,7 @@ def _summarise(dataset: Dataset) -> None:
     from centerx.data.check import count_classes
 
     counts = count_classes(dataset)
-    empty = sum(not len(record.objects.labels) for record in dataset.records)
+    empty = sum(not len(record.labels) for record in dataset.records)
     ignored = sum(count.ignored for count in counts)
     print(f"{quoted(str(dataset.path))}, read as {dataset.format}")
     print(f"{plural(len(dataset.records), 'picture')}, {empty} without objects, {plural(ignored, 'ignored box', 'es')}")

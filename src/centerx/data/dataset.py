@@ -40,6 +40,21 @@ class Record(NamedTuple):
     labelled: frozenset[int] | None = None
     aliases: tuple[int | str, ...] = ()
 
+    @property
+    def boxes(self) -> np.ndarray:
+        """(N, 4) float64 xyxy pixels."""
+        return np.asarray(self.objects.boxes)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64 into `Dataset.class_names`."""
+        return np.asarray(self.objects.labels)
+
+    @property
+    def ignore(self) -> np.ndarray:
+        """(N,) bool; crowds and difficult objects."""
+        return np.asarray(self.objects.ignore)
+
 
 class Dataset(NamedTuple):
     """The outcome of reading.

@@ -248,7 +248,7 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
         if hw is not None:
             images[-1] |= {"width": hw[1], "height": hw[0]}
         if record.labelled is not None:  # in LVIS's words
-            negative = sorted(record.labelled - set(record.objects.labels.tolist()))
+            negative = sorted(record.labelled - set(record.labels.tolist()))
             images[-1] |= {"neg_category_ids": [dataset.category_ids[label] for label in negative]}
         objects = record.objects
         boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
@@ -275,9 +275,9 @@ def _coco(dataset: Dataset, copies: Sequence[_Copy]) -> dict[str, Any]:
 def _yolo_lines(copy: _Copy, problems: list[Problem]) -> list[str]:
     record, _, hw = copy
     assert hw is not None
-    boxes = clip_boxes(record.objects.boxes, hw)
-    keep = ~record.objects.ignore & (box_area(boxes) > 0)
-    labels = record.objects.labels[keep]
+    boxes = clip_boxes(record.boxes, hw)
+    keep = ~record.ignore & (box_area(boxes) > 0)
+    labels = record.labels[keep]
     if not keep.all():
         what = (
             f"{np.count_nonzero(~keep)} of {len(keep)} objects are left out: ignored, outside or points without a box"

@@ -10,7 +10,6 @@ from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.check import crowded_pictures
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, require_judging, union_of_classes
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds
 from centerx.evaluation.fuse import fuse
@@ -23,7 +22,7 @@ from centerx.progress import track
 from centerx.runtime import Session, open_session
 from centerx.runtime.session import run_session
 from centerx.tasks import BOXES, CENTER, TASKS
-from centerx.types import Batch, RawDetections
+from centerx.types import Batch, Detections, RawDetections
 
 logger = logging.getLogger(__name__)
 

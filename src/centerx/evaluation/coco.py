@@ -13,10 +13,10 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
 from centerx.data.source import Entry
-from centerx.detections import Detections
 from centerx.evaluation.crowded import warn_of_cap
 from centerx.fields import SIZE
 from centerx.geometry import xyxy_to_xywh
+from centerx.types import Detections
 
 COCO_MAX = 100  # detections of a class that COCO counts on a picture
 TITLES = {

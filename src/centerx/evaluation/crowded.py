@@ -28,4 +28,4 @@ def warn_of_cap(entries: Sequence[Entry], class_names: Sequence[str], most: int)
 
 def _labels(entries: Sequence[Entry]) -> Iterable[np.ndarray]:
     """Of the objects to find on each picture."""
-    return (record.objects.labels[~record.objects.ignore] for record, _ in entries)
+    return (record.labels[~record.ignore] for record, _ in entries)

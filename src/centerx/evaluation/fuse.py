@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from centerx.detections import Detections
 from centerx.geometry import box_iou
 from centerx.runtime.outputs import SMALLEST_SCORE
+from centerx.types import Detections
 
 OVERLAP = 0.5  # IoU from which on boxes of two scales are of one object
 

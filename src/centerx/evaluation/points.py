@@ -15,9 +15,9 @@ from faster_coco_eval import COCOeval_faster
 
 from centerx.data.dataset import readable_hw
 from centerx.data.source import Entry
-from centerx.detections import Detections
 from centerx.evaluation.coco import COCO_MAX, Metrics, accumulate, mean
 from centerx.evaluation.crowded import warn_of_cap
+from centerx.types import Detections
 
 NEAR = 0.05  # of the picture's side: the distance at which the similarity is 0.5, that of AP50
 SIGMA = NEAR / (2 * math.sqrt(2 * math.log(2)))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from centerx.data.dataset import Dataset
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
+from centerx.types import Detections
 
 IDS = ("image_id", "category_id")
 WANTED = "image_id, category_id, bbox (four numbers) or keypoints (of one point), and score (a number)"

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from centerx.data.source import SampleSource
-from centerx.detections import Detections
 from centerx.evaluation.coco import Metrics
 from centerx.geometry import placed_sizes
 from centerx.runtime.outputs import detections_of
 from centerx.tasks import Task
-from centerx.types import Batch, RawDetections
+from centerx.types import Batch, Detections, RawDetections
 
 Detect = Callable[[Batch], RawDetections]  # a batch -> (B, K, ...) detections in input pixels, NumPy
 

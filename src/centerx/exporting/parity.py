@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from centerx.detections import Detections
 from centerx.detector import Detector, to_numpy
 from centerx.runtime import open_session
 from centerx.runtime.outputs import SMALLEST_SCORE
 from centerx.tasks import TASKS, Task
-from centerx.types import RawDetections
+from centerx.types import Detections, RawDetections
 
 BATCHES = (1, 3, 8)
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3  # pixels, probability

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from centerx.detections import Detections
 from centerx.tasks import TASKS
+from centerx.types import Detections
 
 
 def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections) -> dict[str, Any]:

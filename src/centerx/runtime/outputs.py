@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from centerx.detections import Detections
 from centerx.fields import OFFSET
 from centerx.geometry import Letterbox
 from centerx.runtime.info import ModelInfo
 from centerx.tasks import TASKS, ArrayFunctions, Output, Task
-from centerx.types import RawDetections
+from centerx.types import Detections, RawDetections
 
 SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.geometry import Letterbox, placed_sizes, warp_image
 from centerx.runtime.outputs import detections_of
 from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, run_session
 from centerx.tasks import TASKS
+from centerx.types import Detections
 
 
 class Letterboxed(NamedTuple):

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
 from centerx import __version__
-from centerx.detections import Detections
 from centerx.errors import InputError
 from centerx.files import json_text, quoted
 from centerx.images import TooManyPixelsError, decode_image
@@ -27,6 +26,7 @@ from centerx.runtime.predictor import Letterboxed
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
 from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown
+from centerx.types import Detections
 
 PATH = "/predict"
 

@@ -9,7 +9,7 @@ from centerx.fields import SIZE, Array
 from centerx.tasks.task import ArrayFunctions, Arrays, Output, Task
 
 if TYPE_CHECKING:
-    from centerx.detections import Detections
+    from centerx.types import Detections
 
 
 def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:

@@ -9,7 +9,7 @@ from centerx.fields import Array
 from centerx.tasks.task import ArrayFunctions, Arrays, Output, Task
 
 if TYPE_CHECKING:
-    from centerx.detections import Detections
+    from centerx.types import Detections
 
 MARGIN = 4.0  # pixels, one cell: a centre at the edge may be found a little beside it
 

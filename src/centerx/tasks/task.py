@@ -11,7 +11,7 @@ from centerx.fields import OFFSET, Array, Field, Points, Scalar
 from centerx.geometry import spanned_boxes
 
 if TYPE_CHECKING:
-    from centerx.detections import Detections
+    from centerx.types import Detections
 
 Arrays = Mapping[str, Array]
 

@@ -11,14 +11,13 @@ import torch
 import torch.distributed as dist
 
 from centerx.data.source import SampleSource
-from centerx.detections import Detections
 from centerx.detector import Detector, to_numpy
 from centerx.evaluation import Metrics, detect_all, evaluate_found
 from centerx.evaluation.run import picture_sizes
 from centerx.files import quoted
 from centerx.tasks import Task
 from centerx.training.module import CenterNetModule
-from centerx.types import Batch, RawDetections
+from centerx.types import Batch, Detections, RawDetections
 
 logger = logging.getLogger(__name__)
 

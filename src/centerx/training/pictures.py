@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from centerx.data.source import SampleSource
-from centerx.detections import Detections
 from centerx.draw import contact_sheet, save_image
 from centerx.errors import InputError
 from centerx.tasks import Task
+from centerx.types import Detections
 
 PAIRS = 6
 SCORE = 0.3  # detections with lower scores are not drawn
