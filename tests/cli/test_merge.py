@@ -12,13 +12,13 @@ import centerx.evaluation.api  # noqa: F401 - before a test replaces what it imp
 from centerx.api.merge import Alone, compare, judge, places
 from centerx.cli.main import app
 from centerx.cli.merge import print_comparison
+from centerx.cli.table import metrics_table
 from centerx.config import load_config
 from centerx.config.schema import DataEntry, TeacherConfig
 from centerx.data.read import read_dataset
 from centerx.data.write import coco_tree
 from centerx.errors import InputError
 from centerx.evaluation import Metrics
-from centerx.evaluation.table import metrics_table
 from centerx.runtime.info import ModelInfo
 from centerx.types import RawDetections
 from tests.training.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture

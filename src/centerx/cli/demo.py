@@ -32,9 +32,9 @@ def demo(
     """
     from centerx.build_model import load_detector
     from centerx.cli.merge import print_comparison
+    from centerx.cli.table import metrics_table
     from centerx.data.digits import write_digit_scenes
     from centerx.data.read import read_dataset
-    from centerx.evaluation.table import metrics_table
     from centerx.exporting import export_model
 
     started = time.perf_counter()

@@ -31,7 +31,7 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
-    from centerx.evaluation.table import metrics_table
+    from centerx.cli.table import metrics_table
 
     if json_file is not None:
         require_writable(json_file, [model, data])

@@ -93,7 +93,7 @@ def print_comparison(student: Metrics, rows: Sequence[Comparison]) -> None:
     from rich.text import Text
 
     from centerx.api.merge import difference, mean_alone
-    from centerx.evaluation.table import shown
+    from centerx.cli.table import shown
 
     table = Table(title="AP")
     for title in ("class", "teacher", "teacher alone", "student", "difference"):

@@ -21,7 +21,7 @@ def train(
     if result.rank:
         return
     if result.metrics:
-        from centerx.evaluation.table import metrics_table
+        from centerx.cli.table import metrics_table
 
         metrics_table(result.metrics)
     print(f"model: {result.best}")

@@ -10,7 +10,7 @@ from centerx.evaluation.coco import Metrics
 
 
 def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
-    """Print COCO's twelve figures and the AP of each class."""
+    """Print the figures of the task and the AP of each class."""
     table = Table(title=f"{metrics.images} pictures")
     table.add_column("figure")
     table.add_column("value", justify="right")
