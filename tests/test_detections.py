@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from centerx.errors import InputError
 from centerx.geometry import Letterbox, spanned_boxes
 from centerx.runtime.outputs import detections_of
 from centerx.tasks import BOXES
@@ -99,3 +100,9 @@ def test_places_without_a_peak_may_have_any_label() -> None:
     )
     (found,) = detections_of(raw, [Letterbox.fit((32, 32), (32, 32))], BOXES, NAMES)
     assert found.labels.tolist() == [1]
+
+
+def test_labels_beyond_the_classes_are_an_error_that_says_so() -> None:
+    raw = RawDetections({"boxes": np.array([[[0.0, 0, 8, 8]]])}, np.array([[0.5]]), np.array([[2]]))
+    with pytest.raises(InputError, match="gives labels beyond its 2 classes"):
+        detections_of(raw, [Letterbox.fit((32, 32), (32, 32))], BOXES, NAMES)

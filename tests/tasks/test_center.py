@@ -13,6 +13,8 @@ import torch
 from starlette.testclient import TestClient
 
 import centerx
+from centerx.build import build_run
+from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.data.source import Entry, SampleSource
 from centerx.decode import Decode
@@ -20,6 +22,7 @@ from centerx.errors import InputError
 from centerx.evaluation.points import NEAR, point_metrics
 from centerx.exporting.web import PAGE
 from centerx.runtime import open_session
+from centerx.runtime.info import ModelInfo
 from centerx.serve import Limits, create_app
 from centerx.targets import center_targets
 from centerx.tasks import BOXES, CENTER
@@ -192,6 +195,49 @@ def test_the_size_of_points_is_no_reason_to_leave_them_out(csv_file: Path) -> No
     sample = source.sample(0)
     assert len(sample.objects.labels) > 0
     assert sample.supervised.tolist() == [[True]]
+
+
+def test_results_made_elsewhere_are_judged_as_points(csv_file: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(csv_file)
+    results = [
+        {"image_id": record.image_id, "category_id": 1, "keypoints": [x, y, 1], "score": 0.9}
+        for record in dataset.records
+        for x, y in record.objects.centers.tolist()
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    metrics = centerx.evaluate(tmp_path / "results.json", csv_file)
+    assert (metrics.AP, metrics.count_error) == (1, 0)
+
+
+def test_a_run_of_boxes_is_not_judged_by_points(
+    csv_file: Path, scenes: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    words = [f"data.train=[{scenes}, {{path: {csv_file}, classes: {{object: '0'}}}}]", "classes=null"]
+    val = f"data.val=[{{path: {csv_file}, classes: {{object: '0'}}}}]"
+    with pytest.raises(InputError, match=r"data\.val: labels points alone, by which no boxes can be judged"):
+        build_run(load_config("nano", [*small_overrides, *words, val]), tmp_path)
+
+
+def test_sizes_are_learned_from_labels_whose_centres_are_not() -> None:
+    """As beside a teacher of points, with distill.labels=false."""
+    batch = box_batch(
+        torch.zeros((1, 3, 64, 64), dtype=torch.uint8),
+        [torch.tensor([[8.0, 8, 24, 24]])],
+        [torch.tensor([0])],
+        [torch.tensor([False])],
+        torch.ones(1, 1, dtype=torch.bool),
+    )
+    targets = center_targets(batch._replace(supervised=torch.tensor([[[False, True]]])), 1, 4, 0.3, 0, BOXES, 2.0)
+    assert not targets.weight.any()
+    assert targets.places.weights["size"].tolist() == [[1]]
+    assert targets.places.weights["offset"].tolist() == [[0]]
+
+
+def test_a_file_of_a_task_that_is_not_known_says_so() -> None:
+    facts = {"class_names": '["a"]', "input_size": "[32, 32]", "stride": "4"}
+    assert ModelInfo.from_metadata(facts, "old.onnx").task == "boxes"
+    with pytest.raises(InputError, match=r"new\.onnx: is of the task 'pose', of a newer version"):
+        ModelInfo.from_metadata(facts | {"task": "pose"}, "new.onnx")
 
 
 NODE = """

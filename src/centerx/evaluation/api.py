@@ -127,6 +127,6 @@ def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None
         max_detections: as for `coco_metrics`.
     """
     points = [record.objects.known.get(SIZE.name) for record in dataset.records if len(record.objects.labels)]
-    task = CENTER if all(known is not None and not known.any() for known in points) else BOXES
+    task = CENTER if points and all(known is not None and not known.any() for known in points) else BOXES
     source = SampleSource([dataset], dataset.class_names, task=task)
     return evaluate_found(source, task, dict(enumerate(read_results(results, dataset))), max_detections)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from centerx.errors import InputError
 from centerx.fields import OFFSET
 from centerx.geometry import Letterbox
 from centerx.runtime.info import ModelInfo
@@ -56,8 +57,13 @@ def detections_of(
         letterboxes: how each picture lies in the input.
         task: of the model.
         class_names: of the model.
+
+    Raises:
+        InputError: a label is none of the model's classes.
     """
     raw = raw._replace(labels=np.where(raw.scores > 0, raw.labels, 0))  # a place without a peak may have any label
+    if class_names and raw.labels.size and not 0 <= raw.labels.min() <= raw.labels.max() < len(class_names):
+        raise InputError(f"the model gives labels beyond its {len(class_names)} classes, export it again")
     found = []
     for row, letterbox in enumerate(letterboxes):
         raw_outputs = {each.name: np.asarray(raw.values[each.name][row]) for each in task.outputs}
