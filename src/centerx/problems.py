@@ -71,7 +71,7 @@ class Kind(Enum):
     REPEATED_BOX = "doubtful", "the same box of the same class twice on a picture: both are used"
     RELATIVE_BOXES = "doubtful", "boxes that seem to be shares of the pictures' sides, where pixels are due"
     CLASS_WITHOUT_BOX = "doubtful", "a class without any box"
-    ALIKE_CLASSES = "doubtful", "class names that differ in case, spaces and signs alone"
+    ALIKE_CLASSES = "doubtful", "class names that differ in case, spaces, signs and a plural s alone"
     OTHER_SIZE = "doubtful", "a picture of another size than declared: its boxes are taken as they stand"
     TURNED_FRAME = "doubtful", "boxes that seem to be of the picture as stored, before its EXIF orientation"
     FEW_GREY_LEVELS = "doubtful", "a picture that uses few grey levels"

@@ -48,3 +48,16 @@ def test_places_without_a_peak_are_nothing(parts: int):
 def test_an_object_takes_one_box_of_a_scale():
     one, two = found((0, 0, 10, 10, 0.8, 0)), found((0, 0, 10, 10, 0.6, 0), (1, 0, 11, 10, 0.4, 0))
     same(fuse([one, two]), found((0, 0, 10, 10, 0.7, 0), (1, 0, 11, 10, 0.2, 0)))
+
+
+def test_a_part_counts_by_its_weight():
+    """3/4 of 0.8 and 1/4 of 0.4: widths 10 and 12 weighted 0.6 to 0.1."""
+    first, second = found((0, 0, 10, 10, 0.8, 0)), found((0, 0, 12, 10, 0.4, 0), (50, 50, 60, 60, 0.4, 0))
+    joined = fuse([first, second], [3, 1])
+    same(joined, found((0, 0, 10 + 2 / 7, 10, 0.7, 0), (50, 50, 60, 60, 0.1, 0)))
+    same(joined, fuse([first, second], [0.75, 0.25]))
+
+
+def test_a_part_of_no_weight_says_nothing():
+    first = found((0, 0, 10, 10, 0.8, 0))
+    same(fuse([first, found((50, 50, 60, 60, 0.4, 0))], [1, 0]), first)

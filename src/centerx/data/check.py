@@ -175,11 +175,14 @@ def evenly_spaced(records: list[Record], most: int) -> list[Record]:
 
 
 def alike_classes(class_names: Sequence[str]) -> list[Problem]:
-    """Return a problem for each group of class names that differ only in case, spaces and punctuation."""
+    """Return a problem for each group of class names that differ only in case, spaces, punctuation and number.
+
+    A plural is told by its last letter alone: `mask` and `Masks` are alike, `person` and `people` are not.
+    """
     alike: dict[str, list[str]] = {}
     for name in class_names:
-        letters = unicodedata.normalize("NFKC", name).casefold()
-        alike.setdefault(re.sub(r"[\W_]", "", letters) or name, []).append(name)
+        letters = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+        alike.setdefault(letters.removesuffix("s") or name, []).append(name)
     return [
         Problem(
             Kind.ALIKE_CLASSES,

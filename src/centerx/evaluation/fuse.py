@@ -1,4 +1,4 @@
-"""What a detector finds in one picture at several scales -> one set of detections."""
+"""What a detector finds in one picture at several scales, or several detectors -> one set of detections."""
 
 from __future__ import annotations
 
@@ -7,34 +7,42 @@ from collections.abc import Sequence
 import numpy as np
 
 from centerx.geometry import box_iou
+from centerx.objects import Objects
 from centerx.runtime.outputs import SMALLEST_SCORE
 from centerx.types import Detections
 
-OVERLAP = 0.5  # IoU from which on boxes of two scales are of one object
+OVERLAP = 0.5  # IoU from which on boxes of two parts are of one object
 
 
-def fuse(parts: Sequence[Detections]) -> Detections:
-    """Join detections of one picture, in its pixels, one part a scale: those of one object become one.
+def fuse(parts: Sequence[Detections], weights: Sequence[float] | None = None) -> Detections:
+    """Join detections of one picture, in its pixels, one part a scale or detector: those of one object become one.
 
-    The fused box is the mean of its boxes weighted by their scores, its score their sum over the number of scales.
-    Boxes of one scale are of different objects and never suppress each other.
+    The fused box is the mean of its boxes weighted by their scores, its score the mean over all parts, where a part
+    that did not find the object counts as 0 (weighted boxes fusion, Solovyev et al., 2021). Boxes of one part are of
+    different objects and never suppress each other.
+
+    Args:
+        parts: detections of the same picture.
+        weights: of the parts; equal ones without it.
     """
+    shares = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=float)
+    shares = shares / shares.sum()
     score, weighted, labels = np.zeros(0), np.zeros((0, 4)), np.zeros(0, dtype=np.int64)
-    for part in parts:
-        found = part.above(SMALLEST_SCORE)
+    for part, share in zip(parts, shares, strict=True):
+        found = part.above(SMALLEST_SCORE if share else np.inf)
         place = same_objects(found, Detections(weighted / score[:, None], score, labels))
         fresh = place < 0
         place[fresh] = len(score) + np.arange(fresh.sum())
         score = np.append(score, np.zeros(fresh.sum()))
         weighted = np.append(weighted, np.zeros((fresh.sum(), 4)), axis=0)
         labels = np.append(labels, found.labels[fresh])
-        score[place] += found.scores
-        weighted[place] += found.scores[:, None] * found.boxes
+        score[place] += share * found.scores
+        weighted[place] += share * found.scores[:, None] * found.boxes
     order = np.argsort(-score, kind="stable")
-    return Detections((weighted / score[:, None])[order], score[order] / len(parts), labels[order])
+    return Detections((weighted / score[:, None])[order], score[order], labels[order])
 
 
-def same_objects(found: Detections, objects: Detections) -> np.ndarray:
+def same_objects(found: Detections, objects: Detections | Objects) -> np.ndarray:
     """The object of the same class that each detection overlaps most, -1 for none; best first, each object once."""
     overlap = box_iou(found.boxes, objects.boxes) * (found.labels[:, None] == objects.labels)
     place = np.full(len(found.scores), -1)
