@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from centerx.data.augment import ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
+from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox, warp_image
 from centerx.objects import Objects, join_objects, make_objects
@@ -48,6 +49,11 @@ class TrainPictures(TorchDataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def with_detections(self, detections: Sequence[StoredDetections]) -> TrainPictures:
+        """Return the pictures with what each stored teacher found on them."""
+        source = self.source.with_detections(detections)
+        return TrainPictures(source, self.affine, self.colour, self.mosaic_probability, self.seed)
 
     def __getitem__(self, key: Key) -> Batch:
         """Return a batch of one. An unreadable picture is replaced by the next one and named in `skipped`."""

@@ -101,14 +101,31 @@ def ask_once(
         return _read(path, connection, teacher, digests)
 
 
-def read_store(path: Path, images: Sequence[Path]) -> StoredDetections:
-    """Return what a file knows of pictures, found by their content.
+def read_store(path: Path, images: Sequence[Path], quiet: bool = False) -> StoredDetections:
+    """Return what a file knows of pictures, found by their content; those that it does not know are told.
+
+    Args:
+        path: the file.
+        images: the pictures.
+        quiet: whether the file may know none of them; nothing is told then.
 
     Raises:
-        InputError: it is missing, corrupt or another file.
+        InputError: it is missing, corrupt or another file, or knows none of the pictures.
     """
+    teacher = read_info(path)
     with _opened(path) as connection:
-        return _read(path, connection, read_info(path), [picture_digest(image) for image in images])
+        found = _read(path, connection, teacher, [picture_digest(image) for image in track(images, "comparing")])
+    if quiet:
+        return found
+    lost = np.flatnonzero(~found.answered)
+    if len(lost) == len(images):
+        raise InputError(f"{path}: knows none of the {len(images)} pictures, such as {images[0]}, as they are now")
+    if len(lost):
+        logger.warning(
+            f"{path}: {len(lost)} of {len(images)} pictures are not known as they are now, and this teacher teaches "
+            f"nothing there; the first: {images[lost[0]]}"
+        )
+    return found
 
 
 def content_digest(files: Iterable[Path]) -> str:

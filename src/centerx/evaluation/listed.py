@@ -65,7 +65,9 @@ class Tellings:
             logger.warning(f"{self.path}: {count} {what}; the first: {self.first[what]}")
 
 
-def read_detections(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> StoredDetections:
+def read_detections(
+    path: Path, datasets: Sequence[Dataset], images: Sequence[Path], quiet: bool = False
+) -> StoredDetections:
     """Return what a json says was found on pictures.
 
     Pictures are matched by their paths, else by the longest end of a path that leads to one picture alone. Results name
@@ -76,6 +78,7 @@ def read_detections(path: Path, datasets: Sequence[Dataset], images: Sequence[Pa
         path: the file, of one of `FORMS`.
         datasets: those of the run.
         images: the pictures.
+        quiet: whether the file may be of other pictures; nothing is told then.
 
     Raises:
         InputError: the file is of none of the forms, has unusable detections or is of other pictures.
@@ -90,7 +93,7 @@ def read_detections(path: Path, datasets: Sequence[Dataset], images: Sequence[Pa
     else:
         raise InputError(f"{path}: holds no detections, a teacher's json is one of {FORMS}")
     chosen = match_pictures([each.name for each in listed], images, path, tellings)
-    if all(place is None for place in chosen):
+    if not quiet and all(place is None for place in chosen):
         raise InputError(
             f"{path}: lists none of the {len(images)} pictures, such as {images[0]}, but {len(listed)} others, such as "
             f"{listed[0].name if listed else 'none'}; name the file that was made of them"
@@ -101,7 +104,8 @@ def read_detections(path: Path, datasets: Sequence[Dataset], images: Sequence[Pa
     for image, each in zip(images, found, strict=True):
         if each is None:
             tellings.add("pictures have no entry, and this teacher teaches nothing there", str(image))
-    tellings.log()
+    if not quiet:
+        tellings.log()
     boxes = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in found if each is not None)])
     points = len(boxes) > 0 and bool((boxes[:, :2] == boxes[:, 2:]).all())
     return store_detections(class_names, (CENTER if points else BOXES).name, found)
