@@ -78,7 +78,7 @@ def measure_teacher(folder: Path, size: int, num_classes: int, bf16: bool, file:
 def forward_alone(model: TeacherModel, batch: Batch, num_classes: int, bf16: bool) -> None:
     """Let a teacher answer, as a run does."""
     with torch.no_grad(), torch.autocast(DEVICE, torch.bfloat16, enabled=bf16):
-        model(batch.images, list(range(num_classes)))
+        model(batch, list(range(num_classes)))
     wait()
 
 

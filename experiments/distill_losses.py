@@ -45,7 +45,7 @@ LOSSES = {
 
 
 def every_cell_terms(
-    student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch]
+    student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch], known: Tensor | None = None
 ) -> dict[str, Tensor]:
     """`response_terms`, but fields learned at every cell, weighted by the teacher's probability there."""
     weight = (teacher.heatmap.float().sigmoid() * weights["heatmap"][:, None, None]).amax(dim=1).flatten(1)
@@ -53,7 +53,7 @@ def every_cell_terms(
     goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
     places = Places(None, goals, dict.fromkeys(goals, weight))
     fields = field_terms(branches, student.fields, places, dict.fromkeys(goals, total))
-    return response_terms(student, teacher, weights, branches) | fields
+    return response_terms(student, teacher, weights, branches, known) | fields
 
 
 def main() -> None:

@@ -48,6 +48,15 @@ def box_batch(
     return Batch(images, objects, supervised, [None] * count, list(range(count)), [])
 
 
+def pictures(images: Tensor) -> Batch:
+    """A batch of pictures (B, 3, H, W) without objects."""
+    nothing = (
+        [torch.zeros(0, 4)] * len(images),
+        *([torch.zeros(0, dtype=kind)] * len(images) for kind in (torch.int64, torch.bool)),
+    )
+    return box_batch(images, *nothing, torch.ones(len(images), 1, dtype=torch.bool))
+
+
 def make_record(
     image: Path | str,
     image_id: int | str,

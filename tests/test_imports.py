@@ -49,12 +49,14 @@ MAY_IMPORT = {
     "training": SHARED | {"progress", "data", "draw", "targets", "models", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
-    "build_teaching": SHARED | {"config", "models", "losses", "training", "runtime", "build_model"},
+    "build_teaching": SHARED
+    | {"config", "data", "models", "losses", "evaluation", "training", "runtime", "build_model"},
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teaching"},
     "api": SHARED
-    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"},
+    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"}
+    | {"build_teaching"},
     "cli": SHARED
     | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "api", "__init__"},

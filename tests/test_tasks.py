@@ -26,7 +26,7 @@ from centerx.targets.soft import maps_from_detections
 from centerx.tasks import BOXES, TASKS, ArrayFunctions, Output, Task
 from centerx.training.teachers import ChannelMap, Distiller, Teacher, TeacherOutput, map_channels
 from centerx.types import Batch, Maps
-from tests.made import BRANCHES, box_batch, box_maps, every_map, make_record
+from tests.made import BRANCHES, box_batch, box_maps, every_map, make_record, pictures
 
 ENDS, TURN = Field("ends", Points, 3, flip=(1, 0, 2)), Field("turn", Angle)
 
@@ -179,7 +179,7 @@ def test_supervision_says_class_and_field(fields: tuple[str, ...] | None, table:
     assert entry.supervised.tolist() == table
 
 
-def silent(images: torch.Tensor, teacher_channels: list[int]) -> TeacherOutput:
+def silent(batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
     raise AssertionError("nobody asks")
 
 
@@ -216,11 +216,9 @@ def test_a_teacher_teaches_the_fields_that_both_have(task: Task, taught: set[str
     rng = torch.Generator().manual_seed(0)
     maps = box_maps(*(torch.randn(1, channels, 8, 8, generator=rng) for channels in (1, 2, 2)))
     fields = {field.name: maps.fields[field.name] for field in task.branches}
-    given = distiller(
-        task, True, model=lambda images, teacher_channels: TeacherOutput(Maps(maps.heatmap, fields), None)
-    )
+    given = distiller(task, True, model=lambda batch, teacher_channels: TeacherOutput(Maps(maps.heatmap, fields)))
     student = box_maps(*(torch.randn(1, channels, 8, 8, generator=rng) for channels in (3, 2, 2)))
-    terms = given.terms(student, torch.zeros(1, 4, 8, 8), torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    terms = given.terms(student, torch.zeros(1, 4, 8, 8), pictures(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)))
     assert {term.field for term in terms} == taught
     assert {(term.teacher, term.classes) for term in terms} == {("it", ("b",))}
     assert {term.label for term in terms} == {f"kd/it/{name}" for name in taught}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,13 +18,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from centerx.build_model import build_detector, require_sizes, save_named, start_from
-from centerx.build_teaching import build_balance, build_distiller, open_teachers
+from centerx.build_teaching import build_balance, build_distiller, load_detections, open_teachers
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
 from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
 from centerx.data.dataset import Dataset
+from centerx.data.function import Function
 from centerx.data.read import read_dataset, require_pictures
 from centerx.data.source import (
     SampleSource,
@@ -132,11 +133,13 @@ class RunData(NamedTuple):
         return self.config.classes
 
 
-def load_data(config: Config) -> RunData:
+def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | None = None) -> RunData:
     """Read the data sets, open the teachers and settle the class names.
 
     Args:
         config: of the run.
+        folder: of the run.
+        functions: as for `open_teachers`.
 
     Raises:
         InputError: a data set or a teacher cannot be used, or a class name is known to none of them.
@@ -144,7 +147,7 @@ def load_data(config: Config) -> RunData:
     train, val = build_datasets(config.data.train), build_datasets(config.data.val)
     if not train:
         raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
-    teachers = open_teachers(config)
+    teachers = open_teachers(config, train, folder, functions)
     taught = [name for teacher in teachers for name in teacher.student_classes]
     config = resolve_classes(config, train, taught)
     assert config.classes is not None
@@ -214,17 +217,18 @@ def require_fields(data: RunData) -> None:
             )
 
 
-def build_run(config: Config, folder: Path) -> Run:
+def build_run(config: Config, folder: Path, functions: Mapping[str, Function] | None = None) -> Run:
     """Read the data and make everything that a training run needs.
 
     Args:
         config: of the run.
         folder: where it leaves its files; made where missing.
+        functions: as for `open_teachers`.
 
     Raises:
         InputError: anything in the configuration or the data is wrong.
     """
-    data = load_data(config)
+    data = load_data(config, folder, functions)
     check_supervision(data)
     config, train = data.config, data.config.train
     processes = Processes.detect(train.device)
@@ -239,14 +243,16 @@ def build_run(config: Config, folder: Path) -> Run:
     sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
     module = build_module(config, detector, len(sampler), data.teachers)
+    pictures = build_train_pictures(config, data.source)
+    callbacks = build_callbacks(config, folder, evaluation)
+    prepare_folder(folder)
+    detections = load_detections(data.teachers, processes)  # the longest, so after everything that may be refused
     batches = load_batches(
-        build_train_pictures(config, data.source),
+        pictures.with_detections(detections),
         config.data.workers,
         batch_sampler=sampler,
         persistent_workers=config.data.workers > 0,
     )
-    callbacks = build_callbacks(config, folder, evaluation)
-    prepare_folder(folder)
     if processes.rank == 0:
         write_problems(folder / PROBLEMS, problems)
     return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import torch
 
@@ -13,71 +15,211 @@ from centerx import runtime
 from centerx.build_model import load_detector, require_sizes
 from centerx.config import Config
 from centerx.config.schema import DistillConfig, LossConfig, TeacherConfig, TermWeights
+from centerx.data.dataset import Dataset
+from centerx.data.function import Function
+from centerx.data.store import SUFFIX, TeacherInfo, ask_once, content_digest, read_info, read_store
+from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
-from centerx.levels import range_text
+from centerx.evaluation.listed import read_detections
+from centerx.levels import ValueRange, range_text
 from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
 from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch, CenterNet
 from centerx.tasks import TASKS, Task
+from centerx.training.processes import Processes
 from centerx.training.teachers import (
     DetectionTeacher,
     Distiller,
     NetworkTeacher,
+    StoredTeacher,
     Teacher,
     TeacherModel,
     map_channels,
 )
 
 NO_FACTORS = TermWeights()
+STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
+COMPANIONS = (".adapter.yaml", ".bin", ".caffemodel")  # suffixes of what belongs to a model file beside it
+EXTERNAL = (".data", "_data")  # ends of the names of an ONNX file's own weights, where they lie beside it
 logger = logging.getLogger(__name__)
 
 
-def open_teachers(config: Config) -> list[Teacher]:
-    """Load the teachers of a configuration.
+class Opened(NamedTuple):
+    """A teacher's file.
+
+    Attributes:
+        class_names: of the teacher.
+        task: of the teacher.
+        model: what answers; None of a teacher that is asked once a picture.
+        load: gives what such a teacher found on all training pictures.
+    """
+
+    class_names: tuple[str, ...]
+    task: Task
+    model: TeacherModel | None = None
+    load: Callable[[], StoredDetections] | None = None
+
+
+def open_teachers(
+    config: Config,
+    datasets: Sequence[Dataset] = (),
+    folder: Path = Path(),
+    functions: Mapping[str, Function] | None = None,
+) -> list[Teacher]:
+    """Load the teachers of a configuration, all but what those found that are asked once a picture.
+
+    Args:
+        config: of the run.
+        datasets: of the training pictures.
+        folder: of the run.
+        functions: those that are teachers, by the file that keeps what they find.
 
     Raises:
         InputError: a file is missing, of another kind, or takes pictures of another size; two have one name; every
             weight of one is 0.
     """
     entries, loss = config.distill.teachers, config.loss
-    teachers = []
+    images = [record.image for dataset in datasets for record in dataset.records]
+    teachers: list[Teacher] = []
     for entry, name in zip(entries, teacher_names(entries), strict=True):
         path = Path(entry.weights)
-        model: TeacherModel
         if path.suffix.lower() == ".safetensors":
-            detector, info = load_detector(path)
-            try:
-                require_sizes(detector, config)
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
-            if config.train.channels_last:
-                detector.to(memory_format=torch.channels_last)
-            model = NetworkTeacher(detector)
+            opened = open_network(path, config)
+        elif functions and entry.weights in functions:
+            opened = open_function(path, functions[entry.weights], images, config)
+        elif path.suffix.lower() in STORED:
+            opened = open_stored(path, datasets, images)
+        elif config.distill.cache is False:
+            opened = open_detector(path, config)
         else:
-            session = runtime.open_session(path)
-            info = session.info
-            if not session.any_size:
-                check_size(path, info.input_hw, config)
-            model = DetectionTeacher(
-                session,
-                path,
-                TASKS[info.task],
-                len(info.class_names),
-                CenterNet.stride,
-                loss.min_overlap,
-                loss.point_radius,
-            )
-        if info.value_range != config.data.range:
-            logger.warning(
-                f"{path}: this teacher was trained with data.range={range_text(info.value_range)}, not "
-                f"{range_text(config.data.range)}; set that where there are pictures of more than 8 bits"
-            )
+            opened = open_asked(path, store_file(config.distill.cache, folder, name), images)
         figures = term_figures(config.distill, TASKS[config.task], loss.balance == "constant", entry.weight)
-        if not any(figures[field] for field in figures if field in teacher_terms(TASKS[info.task])):
+        if not any(figures[field] for field in figures if field in teacher_terms(opened.task)):
             raise InputError(f"distill: every term of teacher {name} has weight 0, raise one or leave the teacher out")
-        teachers.append(Teacher(name, model, info.class_names, TASKS[info.task], entry.classes, FEATURES in figures))
+        model = opened.model or StoredTeacher(
+            sum(teacher.load is not None for teacher in teachers),
+            opened.task,
+            len(opened.class_names),
+            CenterNet.stride,
+            loss.min_overlap,
+            loss.point_radius,
+        )
+        matched = FEATURES in figures
+        teachers.append(Teacher(name, model, opened.class_names, opened.task, entry.classes, matched, opened.load))
     return teachers
+
+
+def load_detections(teachers: Sequence[Teacher], processes: Processes) -> list[StoredDetections]:
+    """Return what each teacher that is asked once a picture found on the training pictures; asks where it must.
+
+    Args:
+        teachers: of the run.
+        processes: of the run, of which the first asks, and the others read what it kept.
+    """
+    with processes.first_alone(), torch.random.fork_rng(devices=[]):  # asking must not change the run
+        return [teacher.load() for teacher in teachers if teacher.load is not None]
+
+
+def open_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> Opened:
+    """Open a file, one of `STORED`, of what somebody found on pictures.
+
+    Args:
+        path: the file.
+        datasets: by whose ids a json of results is read.
+        images: the pictures.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    if path.suffix.lower() == SUFFIX:
+        info = read_info(path)
+        return Opened(info.class_names, TASKS[info.task], load=partial(read_store, path, images))
+    found = read_detections(path, datasets, images)
+    return Opened(found.class_names, TASKS[found.task], load=lambda: found)
+
+
+def find_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> StoredDetections:
+    """Return what a file, one of `STORED`, says of pictures that need not be those that it teaches on.
+
+    Args:
+        path: the file.
+        datasets: as for `open_stored`.
+        images: the pictures.
+    """
+    if path.suffix.lower() == SUFFIX:
+        return read_store(path, images, quiet=True)
+    return read_detections(path, datasets, images, quiet=True)
+
+
+def open_network(path: Path, config: Config) -> Opened:
+    """Open a network of this project, which is asked about each augmented picture."""
+    detector, info = load_detector(path)
+    try:
+        require_sizes(detector, config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    tell_range(path, info.value_range, config)
+    if config.train.channels_last:
+        detector.to(memory_format=torch.channels_last)
+    return Opened(info.class_names, TASKS[info.task], NetworkTeacher(detector))
+
+
+def open_detector(path: Path, config: Config) -> Opened:
+    """Open a file that gives detections, which is asked about each augmented picture."""
+    session, loss = runtime.open_session(path), config.loss
+    info, task = session.info, TASKS[session.info.task]
+    if not session.any_size:
+        check_size(path, info.input_hw, config)
+    tell_range(path, info.value_range, config)
+    count = len(info.class_names)
+    model = DetectionTeacher(session, path, task, count, CenterNet.stride, loss.min_overlap, loss.point_radius)
+    return Opened(info.class_names, task, model)
+
+
+def open_asked(path: Path, store: Path, images: Sequence[Path]) -> Opened:
+    """Open a file that gives detections, which is asked once a picture; the model is dropped until then."""
+    info = runtime.open_session(path).info
+
+    def load() -> StoredDetections:
+        teacher = TeacherInfo(content_digest(teacher_files(path)), info.class_names, info.task)
+        return ask_once(store, teacher, runtime.load(path), images, info.value_range)
+
+    return Opened(info.class_names, TASKS[info.task], load=load)
+
+
+def open_function(store: Path, function: Function, images: Sequence[Path], config: Config) -> Opened:
+    """Open a function of Python, which is asked once a picture."""
+    teacher = function.info(store, images, config.data.range)
+    load = partial(ask_once, store, teacher, function.named(teacher.class_names), images, config.data.range)
+    return Opened(teacher.class_names, TASKS[teacher.task], load=load)
+
+
+def store_file(cache: bool | str, folder: Path, name: str) -> Path:
+    """Return the file that keeps what a teacher finds.
+
+    Args:
+        cache: `distill.cache`, a folder or True.
+        folder: of the run.
+        name: of the teacher.
+    """
+    home = Path(cache) if isinstance(cache, str) else folder / "teachers"
+    return home / f"{quote(name, safe=' ')}{SUFFIX}"
+
+
+def teacher_files(path: Path) -> list[Path]:
+    """Return a model file and the files beside it that belong to it."""
+    beside = [path.with_suffix(suffix) for suffix in COMPANIONS] + [Path(f"{path}{end}") for end in EXTERNAL]
+    return [path, *(each for each in beside if each.is_file() and each != path)]
+
+
+def tell_range(path: Path, value_range: ValueRange, config: Config) -> None:
+    """Warn where a teacher reads pictures of more than 8 bits otherwise than the run does."""
+    if value_range != config.data.range:
+        logger.warning(
+            f"{path}: this teacher was trained with data.range={range_text(value_range)}, not "
+            f"{range_text(config.data.range)}; set that where there are pictures of more than 8 bits"
+        )
 
 
 def teacher_names(entries: Sequence[TeacherConfig]) -> list[str]:

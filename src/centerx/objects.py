@@ -11,6 +11,7 @@ from centerx.fields import OFFSET, SIZE, Array, Field
 from centerx.geometry import box_area, clip_boxes, transform_boxes
 
 OF_BOXES = {OFFSET.name: "centers", SIZE.name: "sizes"}  # fields that the box tells
+SCORE = "score"  # among the values of what a teacher found, (N, 1) in [0, 1]
 
 
 class Objects(NamedTuple):
@@ -21,7 +22,8 @@ class Objects(NamedTuple):
         labels: (N,) int64 class indices.
         ignore: (N,) bool; True where an object is neither a positive nor a negative (crowd, difficult, cut away).
         boxes: (N, 4) xyxy pixels; an object that is marked by a point has it twice, and no area.
-        values: by name of a field, (N, D): what the objects carry beside the box. Readers give `area` in square pixels.
+        values: by name of a field, (N, D): what the objects carry beside the box. Readers give `area` in square pixels;
+            a teacher's detections have a `score`.
         known: by name of a field, (N,) bool: whether the field is labelled. A field that is absent here is known of
             all objects if they have values of it (or it is told by the box), and of none if they have not;
             `with_fields` fills in the latter.

@@ -10,7 +10,7 @@ a class of its own, which checks itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,12 +33,21 @@ class Sample(NamedTuple):
         supervised: (C, 1 + F) bool; whether labels tell of a class its centres (column 0) and each field of the task.
             The rest has no supervisor but teachers.
         image_id: the data set's own id.
+        detections: of each stored teacher what it found on the picture, in the teacher's own labels and with `SCORE`
+            among their values; nothing where it has not seen the picture.
+        answered: of each stored teacher whether it has seen the picture.
     """
 
     image: np.ndarray
     objects: Objects
     supervised: np.ndarray
     image_id: int | str
+    detections: tuple[Objects, ...] = ()
+    answered: tuple[bool, ...] = ()
+
+    def move(self, change: Callable[[Objects], Objects]) -> Sample:
+        """Return the sample with everything on it moved alike: its objects, and what stored teachers found."""
+        return self._replace(objects=change(self.objects), detections=tuple(map(change, self.detections)))
 
 
 class Batch(NamedTuple):
@@ -51,6 +60,8 @@ class Batch(NamedTuple):
         letterboxes: how each picture was placed; None where augmentation chose the placement.
         image_ids: B ids.
         skipped: what was wrong with pictures that could not be read and were replaced.
+        detections: of each stored teacher what it found on all pictures, as tensors in input pixels, see `Sample`.
+        answered: of each stored teacher (B,) bool, whether it has seen the pictures.
     """
 
     images: Tensor
@@ -59,6 +70,8 @@ class Batch(NamedTuple):
     letterboxes: list[Letterbox | None]
     image_ids: list[int | str]
     skipped: list[str]
+    detections: tuple[Objects, ...] = ()
+    answered: tuple[Tensor, ...] = ()
 
 
 class Places(NamedTuple):

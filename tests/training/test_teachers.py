@@ -22,13 +22,13 @@ from centerx.losses.balance import ConstantMagnitude, FixedWeights, Uncertainty
 from centerx.losses.distill import DISTILL_LOSSES, DistillLoss
 from centerx.tasks import BOXES
 from centerx.training.teachers import DetectionTeacher, Distiller, Teacher, TeacherOutput, channels, map_channels
-from centerx.types import RawDetections
-from tests.made import BRANCHES, box_maps, equal_weights
+from centerx.types import Batch, RawDetections
+from tests.made import BRANCHES, box_maps, equal_weights, pictures
 
 DIGITS = "0123456789"
 
 
-def silent(images: torch.Tensor, teacher_channels: list[int]) -> TeacherOutput:
+def silent(batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
     raise AssertionError("nobody asks")
 
 
@@ -123,8 +123,8 @@ def test_a_model_that_gives_boxes_answers_with_maps() -> None:
         return raw(box, np.array([[0.7]], dtype=np.float32), np.array([[1]]))
 
     images = torch.zeros(1, 3, 32, 64, dtype=torch.uint8).to(memory_format=torch.channels_last)
-    maps, features = detection_teacher(detect, 2)(images, [0, 1])
-    assert features is None
+    maps, features, known = detection_teacher(detect, 2)(pictures(images), [0, 1])
+    assert (features, known) == (None, None)
     assert maps.heatmap.sigmoid()[0, 1, 3, 4].item() == pytest.approx(0.7)
     assert maps.fields["size"][0, :, 3, 4].tolist() == [4, 2]
 
@@ -134,14 +134,14 @@ def test_classes_that_are_not_asked_for_leave_no_trace() -> None:
     boxes = np.array([[[0, 0, 32, 32], [12, 12, 20, 20], [0, 0, 0, 0]]], dtype=np.float32)
     found = raw(boxes, np.array([[0.9, 0.8, 0.0]], dtype=np.float32), np.array([[0, 2, -1]]))
     answer = detection_teacher(lambda images: found, 3)
-    images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    maps, _ = answer(images, [2, 1])
+    batch = pictures(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    maps = answer(batch, [2, 1]).maps
     assert maps.heatmap.shape[1] == 2
     assert maps.heatmap.sigmoid()[0, :, 4, 4].tolist() == pytest.approx([0.8, 1e-4])
     assert maps.fields["size"][0, :, 4, 4].tolist() == [2, 2]
     found.labels[0, 1] = 3
     with pytest.raises(InputError, match=r"x.onnx: gives labels beyond its 3 classes"):
-        answer(images, [0])
+        answer(batch, [0])
 
 
 @pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
@@ -149,7 +149,7 @@ def test_a_teacher_that_sees_nothing_teaches_no_boxes(loss: DistillLoss) -> None
     """At constant magnitude a term would count in full however small it is."""
     nothing = raw(np.zeros((2, 3, 4)), np.zeros((2, 3)), np.zeros((2, 3), dtype=np.int64))
     answer = detection_teacher(lambda images: nothing, 2)
-    told = answer(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [0, 1]).maps
+    told = answer(pictures(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)), [0, 1]).maps
     rng = torch.Generator().manual_seed(0)
     student = box_maps(*(torch.randn(2, 2, 8, 8, generator=rng) for _ in range(3)))
     terms = loss(student, told, equal_weights(2), BRANCHES)
@@ -361,7 +361,7 @@ def test_boxes_that_are_no_numbers_teach_nothing(part: str) -> None:
     {**found.values, "scores": found.scores}[part][0, 0] = np.nan
     answer = detection_teacher(lambda images: found, 1)
     with pytest.raises(InputError, match=r"x.onnx: gives boxes or scores that are not finite"):
-        answer(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0])
+        answer(pictures(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)), [0])
 
 
 def test_a_file_whose_names_are_not_those_it_was_made_for_is_refused(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from centerx.api.functions import keep_functions
 from centerx.api.train import train_in
 from centerx.errors import InputError
 from centerx.files import write_json
@@ -87,7 +88,7 @@ class Alone(NamedTuple):
 
 
 def merge(
-    teachers: Sequence[Entry],
+    teachers: Sequence[Entry | Callable[..., Any]],
     images: Sequence[str | Path],
     student: ConfigSource,
     *,
@@ -102,7 +103,11 @@ def merge(
     """Make one detector of several, on pictures without labels; it learns all classes that the teachers know.
 
     Args:
-        teachers: model files, each with the classes it knows, or entries as in `distill.teachers`.
+        teachers: model files, each with the classes it knows, or entries as in `distill.teachers`. Functions as
+            well, from a picture (H, W, 3) uint8 RGB to `Detections`, as `centerx.load` returns one, or to boxes (K, 4)
+            xyxy, scores and labels; or an entry with such a function under `detect` instead of `weights`, and with the
+            names of its labels under `class_names`. A function is asked once a picture, and the run folder keeps what
+            it finds.
         images: folders of pictures to learn from, without labels.
         student: the configuration of the detector to train, as `centerx.train` takes it.
         labels: labelled data sets to learn from as well; paths, or entries as in `data.train`.
@@ -124,14 +129,15 @@ def merge(
         if split is not None and not data:
             raise InputError(f"{option}: goes with {option.removesuffix('-split')}, give both or neither")
     labelled = [as_entry(each, "path", split=labels_split) for each in labels or ()]
+    kept, functions = keep_functions(teachers, folder)
     config = merge_config(
         student,
-        [as_entry(each, "weights") for each in teachers],
+        [as_entry(each, "weights") for each in kept],
         [as_entry(each, "path", format="folder") for each in images] + labelled,
         [as_entry(each, "path", split=val_split) for each in val] if val else labelled,
         overrides,
     )
-    run = train_in(folder, config, resume)
+    run = train_in(folder, config, resume, functions)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
         return MergeResult(folder, last, best, None, [], rank=run.trainer.global_rank)
@@ -196,7 +202,7 @@ def compare_with_teachers(run: Run, model: Path, datasets: Sequence[Dataset]) ->
     from centerx.evaluation.api import evaluate_model
 
     batch_size = run.config.train.batch_size
-    alone = judge(run.config.distill.teachers, datasets, batch_size, run.config.task)
+    alone = judge(run.config.distill.teachers, datasets, batch_size, run.config.task, run.config.data.train)
     # A resumed run with no epoch left has not been judged.
     metrics = run.evaluation.metrics if run.evaluation else None
     metrics = metrics or evaluate_model(model, datasets, batch_size)
@@ -204,7 +210,11 @@ def compare_with_teachers(run: Run, model: Path, datasets: Sequence[Dataset]) ->
 
 
 def judge(
-    teachers: Sequence[TeacherConfig], datasets: Sequence[Dataset], batch_size: int, task: str = "boxes"
+    teachers: Sequence[TeacherConfig],
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    task: str = "boxes",
+    trained_on: Sequence[DataEntry] = (),
 ) -> list[Alone]:
     """Return what each teacher reaches alone.
 
@@ -213,7 +223,9 @@ def judge(
         datasets: to judge by.
         batch_size: pictures at once.
         task: of the student; a teacher of another has no figures that could be compared.
+        trained_on: the training data, by whose ids a json of results is read.
     """
+    from centerx.build_teaching import STORED
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_model
     from centerx.runtime import open_session
@@ -221,6 +233,9 @@ def judge(
     labelled = union_of_classes(datasets)
     found: list[Alone] = []
     for teacher in teachers:
+        if Path(teacher.weights).suffix.lower() in STORED:
+            found.append(judge_stored(teacher, datasets, task, trained_on))
+            continue
         session = open_session(teacher.weights)
         own = session.info.class_names
         taught = teacher.classes or {name: name for name in own}
@@ -231,6 +246,32 @@ def judge(
             reached = evaluate_model(Path(teacher.weights), datasets, batch_size, session).per_class
         found.append(Alone(teacher.weights, {name: reached.get(name) for name in names if name in taught.values()}))
     return found
+
+
+def judge_stored(
+    teacher: TeacherConfig, datasets: Sequence[Dataset], task: str, trained_on: Sequence[DataEntry]
+) -> Alone:
+    """Return what a file of detections reaches, where it knows every picture to judge by.
+
+    Args:
+        teacher: its entry in the configuration.
+        datasets: to judge by.
+        task: of the student.
+        trained_on: as for `judge`.
+    """
+    from centerx.build import build_datasets
+    from centerx.build_teaching import find_stored
+    from centerx.data.source import union_of_classes
+    from centerx.evaluation.api import evaluate_stored
+
+    file = Path(teacher.weights)
+    stored = find_stored(file, build_datasets(trained_on), [each.image for data in datasets for each in data.records])
+    taught = teacher.classes or {name: name for name in stored.class_names}
+    names = tuple(taught.get(name, f"{name}, not taught") for name in stored.class_names)
+    reached: Mapping[str, float | None] = {}
+    if stored.task == task and stored.answered.all() and set(names).intersection(union_of_classes(datasets)):
+        reached = evaluate_stored(stored._replace(class_names=names), datasets).per_class
+    return Alone(teacher.weights, {name: reached.get(name) for name in names if name in taught.values()})
 
 
 def compare(student: Metrics, alone: Sequence[Alone]) -> list[Comparison]:

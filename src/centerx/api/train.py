@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from centerx.errors import InputError
 if TYPE_CHECKING:
     from centerx.build import Run
     from centerx.config import Config, ConfigSource, Overrides
+    from centerx.data.function import Function
     from centerx.evaluation import Metrics
 
 logger = logging.getLogger(__name__)
@@ -65,13 +67,16 @@ def train(
     return TrainResult(folder, last, best, metrics, run.trainer.global_rank)
 
 
-def train_in(folder: Path, config: Config, resume: bool = False) -> Run:
+def train_in(
+    folder: Path, config: Config, resume: bool = False, functions: Mapping[str, Function] | None = None
+) -> Run:
     """Train in a run folder.
 
     Args:
         folder: of the run.
         config: of the run.
         resume: go on from the folder's last.ckpt.
+        functions: those that are teachers, by the file that keeps what they find.
 
     Returns:
         The finished run.
@@ -82,7 +87,7 @@ def train_in(folder: Path, config: Config, resume: bool = False) -> Run:
     from centerx.build import build_run
 
     checkpoint = checkpoint_of(folder, resume)
-    run = build_run(config, folder)
+    run = build_run(config, folder, functions)
     fit(run, checkpoint)
     return run
 

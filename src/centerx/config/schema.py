@@ -311,7 +311,10 @@ class TermWeights(Section):
 class TeacherConfig(Section):
     """One teacher."""
 
-    weights: str = Field(description="its model file, .safetensors or .onnx")
+    weights: str = Field(
+        description="its model file, .safetensors or .onnx; or what it found: a .json of detections, which is that of "
+        "`predict --json`, a COCO data set with scores or COCO results, or a .sqlite of `distill.cache`"
+    )
     name: str | None = Field(None, description="for logs and errors; without it that of its file, or of its folder")
     classes: Annotated[dict[str, str] | None, BeforeValidator(as_mapping)] = Field(
         None,
@@ -331,6 +334,12 @@ class DistillConfig(Section):
 
     teachers: Annotated[tuple[TeacherConfig, ...], BeforeValidator(as_list)] = Field(
         (), description="model files that each teach some classes"
+    )
+    cache: bool | Annotated[str, Field(min_length=1)] = Field(
+        True,
+        description="a teacher that gives boxes (any model file but .safetensors) is asked once a picture, as the "
+        "picture is, and its boxes follow the augmentation; they are kept in `teachers` of the run folder (true) or in "
+        "a folder that runs may share (its path); false: it is asked anew about each augmented picture",
     )
     labels: bool = Field(
         True, description="labels teach too the classes that have a teacher, on the pictures that label them"

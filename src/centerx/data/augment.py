@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -20,7 +21,7 @@ from centerx.geometry import (
     shift_matrix,
     warp_image,
 )
-from centerx.objects import join_objects
+from centerx.objects import Objects, join_objects
 from centerx.types import Sample
 
 Hw = tuple[int, int]
@@ -76,8 +77,8 @@ class RandomCrop:
             least = np.clip(np.ceil(centre - (height, width)), 0, most)
             most = np.clip(np.floor(centre), least, most)
         top, left = (int(value) for value in rng.integers(least.astype(int), most.astype(int), endpoint=True))
-        objects = sample.objects.warp(shift_matrix(-left, -top)).crop((int(height), int(width)), self.min_visible)
-        return sample._replace(image=sample.image[top : top + height, left : left + width], objects=objects)
+        window = sample._replace(image=sample.image[top : top + height, left : left + width])
+        return move_objects(window, shift_matrix(-left, -top), (int(height), int(width)), self.min_visible)
 
 
 class RandomAffine:
@@ -150,8 +151,13 @@ class RandomAffine:
 
 def warp_sample(sample: Sample, matrix: np.ndarray, output_hw: tuple[int, int], min_visible: float) -> Sample:
     """Move picture and objects by `matrix`. Objects wholly outside go; those mostly outside become ignored."""
-    objects = sample.objects.warp(matrix).crop(output_hw, min_visible)
-    return sample._replace(image=warp_image(sample.image, matrix, output_hw), objects=objects)
+    warped = sample._replace(image=warp_image(sample.image, matrix, output_hw))
+    return move_objects(warped, matrix, output_hw, min_visible)
+
+
+def move_objects(sample: Sample, matrix: np.ndarray, output_hw: tuple[int, int], min_visible: float) -> Sample:
+    """Move what is on a picture by `matrix`, the picture being moved already; see `warp_sample`."""
+    return sample.move(lambda objects: objects.warp(matrix).crop(output_hw, min_visible))
 
 
 def pad_image(image: np.ndarray, multiple: int) -> np.ndarray:
@@ -163,7 +169,8 @@ def pad_image(image: np.ndarray, multiple: int) -> np.ndarray:
 def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: float = 0.3) -> Sample:
     """Four samples of one size (H, W) around a random point of one picture of the same size.
 
-    Each contributes a window of itself at full scale. What labels tell of a class counts where they do in all four.
+    Each contributes a window of itself at full scale. What labels tell of a class counts where they do in all four, and
+    a stored teacher knows the picture if it knows all four.
     `min_visible` is that of `RandomAffine`.
     """
     height, width = samples[0].image.shape[:2]
@@ -178,12 +185,14 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, min_visible: flo
         corner = (rng.random(2) * (width - hw[1], height - hw[0])).astype(int)
         part = warp_sample(sample, shift_matrix(-float(corner[0]), -float(corner[1])), hw, min_visible)
         image[top:bottom, left:right] = part.image
-        parts.append(part._replace(objects=part.objects.warp(shift_matrix(left, top))))
+        parts.append(part.move(partial(Objects.warp, matrix=shift_matrix(left, top))))
     return Sample(
         image,
         join_objects([part.objects for part in parts]),
         np.logical_and.reduce([part.supervised for part in parts]),
         samples[0].image_id,
+        tuple(map(join_objects, zip(*(part.detections for part in parts), strict=True))),
+        tuple(map(all, zip(*(part.answered for part in parts), strict=True))),
     )
 
 

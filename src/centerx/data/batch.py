@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -15,9 +16,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from centerx.data.augment import ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
+from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox, warp_image
-from centerx.objects import join_objects, make_objects
+from centerx.objects import Objects, join_objects, make_objects
 from centerx.types import Batch, Sample
 
 Key = tuple[int, int]  # epoch, index
@@ -47,6 +49,11 @@ class TrainPictures(TorchDataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def with_detections(self, detections: Sequence[StoredDetections]) -> TrainPictures:
+        """Return the pictures with what each stored teacher found on them."""
+        source = self.source.with_detections(detections)
+        return TrainPictures(source, self.affine, self.colour, self.mosaic_probability, self.seed)
 
     def __getitem__(self, key: Key) -> Batch:
         """Return a batch of one. An unreadable picture is replaced by the next one and named in `skipped`."""
@@ -99,12 +106,8 @@ class EvalPictures(TorchDataset[Batch]):
             return empty_batch(self.input_hw, self.source)._replace(skipped=[str(error)])
         hw = sample.image.shape[0], sample.image.shape[1]
         letterbox = Letterbox.fit(hw, self.input_hw)
-        placed = sample._replace(
-            image=warp_image(sample.image, letterbox.matrix, self.input_hw),
-            objects=sample.objects.warp(letterbox.matrix),
-            image_id=index,
-        )
-        return to_batch(placed, letterbox, [])
+        placed = sample._replace(image=warp_image(sample.image, letterbox.matrix, self.input_hw), image_id=index)
+        return to_batch(placed.move(partial(Objects.warp, matrix=letterbox.matrix)), letterbox, [])
 
 
 def some_pictures(source: SampleSource, input_hw: tuple[int, int], most: int) -> np.ndarray:
@@ -161,6 +164,8 @@ def to_batch(sample: Sample, letterbox: Letterbox | None, skipped: list[str]) ->
         letterboxes=[letterbox],
         image_ids=[sample.image_id],
         skipped=skipped,
+        detections=tuple(objects.map(torch.from_numpy) for objects in sample.detections),
+        answered=tuple(torch.tensor([answered]) for answered in sample.answered),
     )
 
 
@@ -170,7 +175,9 @@ def empty_batch(input_hw: tuple[int, int], source: SampleSource) -> Batch:
     nothing = make_objects(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64))
     objects = nothing.with_fields(source.task.fields).map(torch.from_numpy)
     shape = 0, len(source.class_names), len(source.task.attributes)
-    return Batch(images, objects, torch.zeros(shape, dtype=torch.bool), [], [], [])
+    detections = tuple(found.of(0).where(slice(0)).map(torch.from_numpy) for found in source.detections)
+    answered = tuple(torch.zeros(0, dtype=torch.bool) for _ in detections)
+    return Batch(images, objects, torch.zeros(shape, dtype=torch.bool), [], [], [], detections, answered)
 
 
 def collate(batches: Sequence[Batch]) -> Batch:
@@ -180,17 +187,21 @@ def collate(batches: Sequence[Batch]) -> Batch:
     background, as it is around any picture that does not fill the input: the network learns to find nothing there.
     """
     height, width = (max(batch.images.shape[axis] for batch in batches) for axis in (2, 3))
-    parts, before = [], 0
-    for batch in batches:
-        parts.append(batch.objects._replace(image=batch.objects.image + before))
-        before += len(batch.images)
+    starts = np.cumsum([0, *(len(batch.images) for batch in batches)])[:-1].tolist()
+
+    def join(parts: Sequence[Objects]) -> Objects:
+        numbered = [part._replace(image=part.image + start) for part, start in zip(parts, starts, strict=True)]
+        return join_objects(numbered, torch.cat)
+
     return Batch(
         images=torch.cat([pixels_last(batch.images, height, width) for batch in batches]).permute(0, 3, 1, 2),
-        objects=join_objects(parts, torch.cat),
+        objects=join([batch.objects for batch in batches]),
         supervised=torch.cat([batch.supervised for batch in batches]),
         letterboxes=[letterbox for batch in batches for letterbox in batch.letterboxes],
         image_ids=[image_id for batch in batches for image_id in batch.image_ids],
         skipped=[message for batch in batches for message in batch.skipped],
+        detections=tuple(map(join, zip(*(batch.detections for batch in batches), strict=True))),
+        answered=tuple(map(torch.cat, zip(*(batch.answered for batch in batches), strict=True))),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
 
 from centerx.data.dataset import Dataset, Record, relabel
+from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
 from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange
@@ -37,9 +39,14 @@ class SampleSource:
         value_range: how pictures of more than 8 bits are read, see `levels.find_limits`.
         task: whose fields the objects are to carry.
 
+    Attributes:
+        detections: of each stored teacher, what it found on the pictures.
+
     Raises:
         InputError: there are no pictures.
     """
+
+    detections: tuple[StoredDetections, ...] = ()
 
     def __init__(
         self,
@@ -56,6 +63,12 @@ class SampleSource:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def with_detections(self, detections: Sequence[StoredDetections]) -> SampleSource:
+        """Return the source with what each stored teacher found on its pictures."""
+        taught = copy(self)
+        taught.detections = tuple(detections)
+        return taught
+
     def sample(self, index: int) -> Sample:
         """Read one picture.
 
@@ -64,7 +77,14 @@ class SampleSource:
         """
         record, supervised = self.entries[index]
         image = read_image(record.image, self.value_range)
-        return Sample(image, record.objects.with_fields(self.task.fields), supervised, record.image_id)
+        return Sample(
+            image,
+            record.objects.with_fields(self.task.fields),
+            supervised,
+            record.image_id,
+            tuple(found.of(index) for found in self.detections),
+            tuple(bool(found.answered[index]) for found in self.detections),
+        )
 
 
 def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:

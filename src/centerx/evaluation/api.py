@@ -10,6 +10,7 @@ from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.check import crowded_pictures
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, require_judging, union_of_classes
+from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds
 from centerx.evaluation.fuse import fuse
@@ -17,6 +18,7 @@ from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
 from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
+from centerx.objects import SCORE
 from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
@@ -116,6 +118,19 @@ def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tup
     height, width = input_hw
     step = INPUT_MULTIPLE
     return [(max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step) for each in scales]
+
+
+def evaluate_stored(stored: StoredDetections, datasets: Sequence[Dataset]) -> Metrics:
+    """Evaluate what a teacher found on all pictures of data sets.
+
+    Args:
+        stored: of the pictures in their order; it has a class name in common with the data.
+        datasets: with labels.
+    """
+    source = SampleSource(datasets, stored.class_names, task=TASKS[stored.task])
+    parts = [stored.of(index) for index in range(len(source))]
+    found = [Detections(each.boxes, each.values[SCORE][:, 0], each.labels, task=stored.task) for each in parts]
+    return evaluate_found(source, source.task, dict(enumerate(found)))
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:

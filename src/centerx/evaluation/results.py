@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +25,61 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
     Raises:
         InputError: the file is no results json, or names an image that the data set lacks.
     """
-    rows = _load(path)
-    image_of = {own: index for index, each in enumerate(dataset.records) for own in (each.image_id, *each.aliases)}
-    label_of = {category: label for label, category in enumerate(dataset.category_ids)}
-    rows = [row for row in rows if row["category_id"] in label_of]
-    try:
-        image = np.array([image_of[row["image_id"]] for row in rows], dtype=np.int64)
-    except KeyError as error:
-        raise InputError(
-            f"{path}: image id {error} is not in {dataset.path}, evaluate the data it was made on"
-        ) from None
-    boxes = xywh_to_xyxy(np.array([_box(row) for row in rows], dtype=np.float64).reshape(-1, 4))
+    known, categories = image_numbers(dataset), set(dataset.category_ids)
+    rows = [row for row in check_results(load_json(path), path) if row["category_id"] in categories]
+    lost = next((row["image_id"] for row in rows if row["image_id"] not in known), None)
+    if lost is not None:
+        raise InputError(f"{path}: image id {lost!r} is not in {dataset.path}, evaluate the data it was made on")
+    return detections_of_rows(rows, dataset)
+
+
+def detections_of_rows(rows: Sequence[dict[str, Any]], dataset: Dataset) -> list[Detections]:
+    """Return the detections of each record of a data set, best first.
+
+    Args:
+        rows: results whose image and category ids the data set has.
+        dataset: says which picture and class an id is.
+    """
+    known, label_of = image_numbers(dataset), {own: label for label, own in enumerate(dataset.category_ids)}
+    image = np.array([known[row["image_id"]] for row in rows], dtype=np.int64)
+    boxes = xywh_to_xyxy(np.array([result_box(row) for row in rows], dtype=np.float64).reshape(-1, 4))
     scores = np.array([row["score"] for row in rows], dtype=np.float64)
     labels = np.array([label_of[row["category_id"]] for row in rows], dtype=np.int64)
-    order = np.argsort(-scores, kind="stable")
-    groups = [order[image[order] == index] for index in range(len(dataset.records))]
-    return [Detections(boxes[some], scores[some], labels[some]) for some in groups]
+    order = np.lexsort((-scores, image))
+    ends = np.cumsum(np.bincount(image, minlength=len(dataset.records)))[:-1]
+    return [Detections(boxes[some], scores[some], labels[some]) for some in np.split(order, ends)]
 
 
-def _load(path: Path) -> list[dict[str, Any]]:
+def image_numbers(dataset: Dataset) -> dict[int | str, int]:
+    """Return the place of a picture's record by each of its ids."""
+    return {own: index for index, each in enumerate(dataset.records) for own in (each.image_id, *each.aliases)}
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: it is missing or malformed.
+    """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, check the path") from None
-    except ValueError as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise InputError(f"{path}: {problem}, check the path") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: malformed JSON ({error})") from None
+
+
+def check_results(rows: Any, path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a results json.
+
+    Args:
+        rows: content of the file.
+        path: the file, for the error.
+
+    Raises:
+        InputError: it is not of results.
+    """
     if not isinstance(rows, list):
         raise InputError(f"{path}: not COCO results, a list of {WANTED} is needed")
     wrong = next((number for number, row in enumerate(rows) if not _is_result(row)), None)
@@ -60,12 +91,12 @@ def _load(path: Path) -> list[dict[str, Any]]:
 def _is_result(row: Any) -> bool:
     if not isinstance(row, dict) or not all(isinstance(row.get(key), int | float | str) for key in IDS):
         return False
-    box = _box(row)
+    box = result_box(row)
     return isinstance(box, list) and len(box) == 4 and all(map(_is_number, [*box, row.get("score")]))
 
 
-def _box(row: dict[str, Any]) -> Any:
-    """Left, top, width and height; of one keypoint its place without sides."""
+def result_box(row: dict[str, Any]) -> Any:
+    """Return left, top, width and height; of one keypoint its place without sides."""
     points = row.get("keypoints")
     return [*points[:2], 0, 0] if isinstance(points, list) and len(points) == 3 else row.get("bbox")
 

@@ -2,6 +2,7 @@
 
 Losses on maps take those of student and teacher with the same T channels of the heatmap, in the same order, and return
 raw terms: `heatmap`, and each field that both have. They are means over the whole batch, of all processes.
+Where a teacher does not know everything, `known` (B, T, h, w) is 0 in the cells in which it teaches nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from centerx.models import Branch
 from centerx.types import Maps, Places
 
 Weights = Mapping[str, Tensor]
-DistillLoss = Callable[[Maps, Maps, Weights, Mapping[str, Branch]], dict[str, Tensor]]
+DistillLoss = Callable[[Maps, Maps, Weights, Mapping[str, Branch], Tensor | None], dict[str, Tensor]]
 DEAD = 1e-6  # deviation of a channel up to which it counts as constant
 RIDGE = 1e-3  # relative to the mean variance of the student's features
 LEAST_PEAK = 2e-4  # a peak is above it: maps rendered from no boxes are at 1e-4 everywhere
 RADIUS = 1  # fields are learned at cells up to this far from a teacher's peak
 
 
-def response_terms(student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch]) -> dict[str, Tensor]:
+def response_terms(
+    student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch], known: Tensor | None = None
+) -> dict[str, Tensor]:
     """Every cell of the heatmap learns the teacher's probability; fields where the teacher sees an object.
 
     Heatmap: the quality focal loss with the teacher's probability, divided by the number of objects that the teacher
@@ -40,10 +43,11 @@ def response_terms(student: Maps, teacher: Maps, weights: Weights, branches: Map
         teacher: its maps, likewise.
         weights: of `heatmap` and of each field, (T,) of each class, below 1 where several teachers teach it.
         branches: of the student, by field.
+        known: cells in which the teacher teaches; all without it.
     """
     target = teacher.heatmap.float().sigmoid()
-    error = quality_focal(student.heatmap.float(), target)
-    peak = at_peaks(target, teacher.heatmap)
+    error = where_known(quality_focal(student.heatmap.float(), target), known)
+    peak = where_known(at_peaks(target, teacher.heatmap), known)
     objects = loss_normalizer(peak.sum())
     places, total = places_at_peaks(peak, weights, teacher, branches, RADIUS)
     heatmap = (error.sum(dim=(0, 2, 3)) * weights["heatmap"]).sum() / objects
@@ -51,7 +55,12 @@ def response_terms(student: Maps, teacher: Maps, weights: Weights, branches: Map
 
 
 def article_terms(
-    student: Maps, teacher: Maps, weights: Weights, branches: Mapping[str, Branch], relative_size: bool = False
+    student: Maps,
+    teacher: Maps,
+    weights: Weights,
+    branches: Mapping[str, Branch],
+    known: Tensor | None = None,
+    relative_size: bool = False,
 ) -> dict[str, Tensor]:
     """The losses of centerX's published code: squared error of probabilities, absolute error at the teacher's peaks.
 
@@ -63,16 +72,21 @@ def article_terms(
         teacher: its maps, likewise.
         weights: of `heatmap` and of each field, (T,) of each class, below 1 where several teachers teach it.
         branches: of the student, by field.
+        known: cells in which the teacher teaches; all without it.
         relative_size: divide the error of lengths by the teacher's mean length, at least one cell.
     """
     target = teacher.heatmap.float().sigmoid()
-    peak = at_peaks(target, teacher.heatmap)
-    error = (student.heatmap.float().sigmoid() - target) ** 2
+    peak = where_known(at_peaks(target, teacher.heatmap), known)
+    error = weights["heatmap"][:, None, None] * (student.heatmap.float().sigmoid() - target) ** 2
+    mean = error.mean() if known is None else (error * known).sum() / loss_normalizer(known.sum())
     places, total = places_at_peaks(peak, weights, teacher, branches)
     terms = field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total), relative_size)
-    return {"heatmap": (weights["heatmap"][:, None, None] * error).mean()} | {
-        name: 2 * term for name, term in terms.items()
-    }
+    return {"heatmap": mean} | {name: 2 * term for name, term in terms.items()}
+
+
+def where_known(values: Tensor, known: Tensor | None) -> Tensor:
+    """Values (B, T, h, w), 0 where they are not known."""
+    return values if known is None else values * known
 
 
 def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from centerx.objects import Objects
-from centerx.targets.centers import draw_gaussians, gaussian_radius
+from centerx.objects import SCORE, Objects
+from centerx.targets.centers import MIN_SIDE, draw_gaussians, gaussian_radius, mask_ignored
 from centerx.tasks import Task
 from centerx.types import Maps
 
@@ -24,14 +24,42 @@ def maps_from_detections(
     min_overlap: float,
     point_radius: float,
 ) -> Maps:
-    """Render detections as Gaussians as high as their scores; fields stand in the 3x3 cells around a peak.
-
-    Where such neighbourhoods overlap, the better detection has the cell.
+    """Render the detections of a detector, see `maps_from_objects`.
 
     Args:
         boxes: (B, K, 4) xyxy input pixels, best first; of a point twice the same.
         scores: (B, K) in [0, 1]; what scores 0 is left out.
         labels: (B, K) int64.
+        task: whose fields to render.
+        num_classes: C of the heatmap.
+        stride: pixels per cell.
+        input_hw: height and width of the input in pixels.
+        min_overlap, point_radius: as for `maps_from_objects`.
+    """
+    image = torch.arange(len(boxes), device=boxes.device)[:, None].expand_as(labels)
+    keep = scores > FLOOR
+    values = {SCORE: scores[keep][:, None]}
+    found = Objects(image[keep], labels[keep], torch.zeros_like(labels[keep], dtype=torch.bool), boxes[keep], values)
+    return maps_from_objects(found, len(boxes), task, num_classes, stride, input_hw, min_overlap, point_radius)
+
+
+def maps_from_objects(
+    objects: Objects,
+    num_images: int,
+    task: Task,
+    num_classes: int,
+    stride: int,
+    input_hw: tuple[int, int],
+    min_overlap: float,
+    point_radius: float,
+) -> Maps:
+    """Render objects as Gaussians as high as their scores; fields stand in the 3x3 cells around a peak.
+
+    Where such neighbourhoods overlap, the object that scores higher has the cell.
+
+    Args:
+        objects: in input pixels, with `SCORE` among their values; whether they are ignored does not matter.
+        num_images: B.
         task: whose fields to render.
         num_classes: C of the heatmap.
         stride: pixels per cell.
@@ -42,14 +70,10 @@ def maps_from_detections(
     Returns:
         Maps of logits, and of fields in cells, 0 where there is no object.
     """
-    batch = len(boxes)
-    height, width = (side // stride for side in input_hw)
-    image = torch.arange(batch, device=boxes.device)[:, None].expand_as(labels)
-    keep = scores > FLOOR
-    scores = scores[keep]
-    found = Objects(image[keep], labels[keep], torch.zeros_like(scores, dtype=torch.bool), boxes[keep] / stride)
-
-    cell = found.centers.floor().clamp(min=0).minimum(boxes.new_tensor([width - 1, height - 1]))
+    boxes, scores = objects.boxes, objects.values[SCORE][:, 0]
+    batch, (height, width) = num_images, (side // stride for side in input_hw)
+    found = objects._replace(boxes=boxes / stride)
+    cell = center_cells(found, (height, width))
     radius = gaussian_radius(found.sizes, min_overlap).masked_fill(found.is_point, point_radius)
     probability = boxes.new_full((batch, num_classes, height, width), FLOOR)
     plane = found.image * num_classes + found.labels
@@ -64,6 +88,50 @@ def maps_from_detections(
         per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, field.channels)
         fields[field.name] = field.kind.encode(per_cell.permute(0, 3, 1, 2), at) * known
     return Maps(probability.clamp(max=1 - FLOOR).logit(), fields)
+
+
+def known_cells(
+    objects: Objects,
+    answered: Tensor,
+    num_classes: int,
+    stride: int,
+    input_hw: tuple[int, int],
+    point_radius: float,
+) -> Tensor:
+    """Return (B, C, h, w) float32: 0 where nothing is known of a class, else 1.
+
+    That is so on pictures that have no answer, and in the box of every ignored object, around a point that is ignored,
+    save at the centre cells of the others: as it is with labels.
+
+    Args:
+        objects: in input pixels.
+        answered: (B,) bool, whether there is an answer for the picture.
+        num_classes: C.
+        stride: pixels per cell.
+        input_hw: height and width of the input in pixels.
+        point_radius: cells around a point that count as its box.
+    """
+    height, width = (side // stride for side in input_hw)
+    found = objects._replace(boxes=objects.boxes / stride)
+    known = torch.ones(len(answered), num_classes, height, width, device=answered.device)
+    reach = point_radius * found.boxes.new_tensor([-1, -1, 1, 1])
+    around = torch.where(found.is_point[:, None], found.boxes + reach, found.boxes)
+    mask_ignored(known, found.image[found.ignore], found.labels[found.ignore], around[found.ignore])
+    kept = found.where(~found.ignore)
+    column, row = center_cells(kept, (height, width)).long().T
+    known[kept.image, kept.labels, row, column] = 1
+    return known * answered[:, None, None, None]
+
+
+def ignore_tiny(objects: Objects) -> Objects:
+    """Return objects in input pixels, those of a side under one pixel ignored, as labels of them are."""
+    return objects._replace(ignore=objects.ignore | (~objects.is_point & (objects.sizes.amin(dim=1) < MIN_SIDE)))
+
+
+def center_cells(objects: Objects, grid_hw: tuple[int, int]) -> Tensor:
+    """(N, 2) column and row of the cell of each centre, on the grid; boxes are in cells."""
+    last = objects.boxes.new_tensor([grid_hw[1] - 1, grid_hw[0] - 1])
+    return objects.centers.floor().clamp(min=0).minimum(last)
 
 
 def best_box(image: Tensor, cell: Tensor, scores: Tensor, shape: tuple[int, int, int]) -> Tensor:

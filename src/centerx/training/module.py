@@ -81,7 +81,7 @@ class CenterNetModule(L.LightningModule):
         distiller = self.distiller if self.distiller and self.global_step < self.distiller.steps else None
         terms = dict(self.criterion(maps, self.assign(distiller.mask_labels(batch) if distiller else batch)))
         if distiller:
-            terms |= distiller.terms(maps, features, batch.images)
+            terms |= distiller.terms(maps, features, batch)
         loss, weights = self.balance(terms, distiller.decay(terms, self.global_step) if distiller else {})
         self.terms = {term: value.detach() for term, value in terms.items()}
         figures = {"train/loss": loss.detach()} | {f"train/{term.label}": value for term, value in self.terms.items()}

@@ -5,9 +5,13 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 
 from centerx.errors import InputError
 
@@ -47,6 +51,19 @@ class Processes(NamedTuple):
         rank, world, local = (int(os.environ.get(name, default)) for name, default in
                               (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1")))  # fmt: skip
         return cls(device, rank, world, local)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Let the first process run the block before all others do."""
+        if self.world == 1:
+            yield
+            return
+        store, _, _ = next(iter(dist.rendezvous("env://")))
+        if self.rank > 0:
+            store.wait(["first"], timedelta(days=365))
+        yield
+        if self.rank == 0:
+            store.set("first", "done")
 
     @property
     def gpu(self) -> str:

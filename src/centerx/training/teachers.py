@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from centerx.data.stored import StoredDetections
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.losses.distill import DistillLoss, ridge_residual
 from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch
-from centerx.targets.soft import maps_from_detections
+from centerx.targets.soft import ignore_tiny, known_cells, maps_from_detections, maps_from_objects
 from centerx.tasks import Task
 from centerx.types import Batch, Maps, RawDetections
 
@@ -26,13 +27,15 @@ class TeacherOutput(NamedTuple):
     Attributes:
         maps: of the classes that it was asked for.
         features: (B, F, h, w) what its head sees; None where that is out of reach.
+        known: (B, T, h, w) of the classes that it was asked for, 0 where it has nothing to say; None: it says all.
     """
 
     maps: Maps
-    features: Tensor | None
+    features: Tensor | None = None
+    known: Tensor | None = None
 
 
-TeacherModel = Callable[[Tensor, list[int]], TeacherOutput]  # pictures (B, 3, H, W) uint8, channels of the teacher
+TeacherModel = Callable[[Batch, list[int]], TeacherOutput]  # what a teacher says in some of its channels
 
 
 class Teacher(NamedTuple):
@@ -45,6 +48,7 @@ class Teacher(NamedTuple):
         task: its own: it teaches the fields of the student that it has as well.
         classes: its class -> the student's; all its classes under their own names where None.
         match_features: whether the student's features are to hold its.
+        load: gives what it found on all training pictures, in their order; of a `StoredTeacher` alone.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Teacher(NamedTuple):
     task: Task
     classes: Mapping[str, str] | None = None
     match_features: bool = False
+    load: Callable[[], StoredDetections] | None = None
 
     @property
     def student_classes(self) -> list[str]:
@@ -89,15 +94,15 @@ class NetworkTeacher:
     def __init__(self, detector: Detector) -> None:
         self.model = detector.model.eval().requires_grad_(False)
 
-    def __call__(self, images: Tensor, teacher_channels: list[int]) -> TeacherOutput:
+    def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
         """Return its own maps, of some of its channels, and features."""
-        features = self.model.to(images.device).features(images)
+        features = self.model.to(batch.images.device).features(batch.images)
         maps = self.model.head(features)
         return TeacherOutput(maps._replace(heatmap=channels(maps.heatmap, teacher_channels)), features)
 
 
 class DetectionTeacher:
-    """Anything that gives detections; its maps are rendered from them.
+    """Anything that gives detections, asked anew at every batch; its maps are rendered from them.
 
     Args:
         detect: (B, 3, H, W) uint8 -> detections in input pixels, NumPy.
@@ -123,12 +128,13 @@ class DetectionTeacher:
         self.num_classes, self.stride = num_classes, stride
         self.min_overlap, self.point_radius = min_overlap, point_radius
 
-    def __call__(self, images: Tensor, teacher_channels: list[int]) -> TeacherOutput:
+    def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
         """Return maps with a Gaussian for every detection of some of its classes; the others leave no trace.
 
         Raises:
             InputError: a position or score is not finite, a label not of its classes.
         """
+        images = batch.images
         found = self.detect(images.cpu().contiguous().numpy())
         boxes = self.task.boxes(found.values)
         if not (np.isfinite(found.scores).all() and np.isfinite(boxes).all()):
@@ -150,7 +156,50 @@ class DetectionTeacher:
             self.min_overlap,
             self.point_radius,
         )
-        return TeacherOutput(maps, None)
+        return TeacherOutput(maps)
+
+
+class StoredTeacher:
+    """A teacher that was asked once a picture; its maps are rendered from the detections that came with the batch.
+
+    Args:
+        index: of the teacher among those of `Batch.detections`.
+        task: of the teacher.
+        num_classes: of the teacher.
+        stride: pixels per cell of the maps to render.
+        min_overlap: see `targets.gaussian_radius`.
+        point_radius: radius in cells of the Gaussian of a point.
+    """
+
+    def __init__(
+        self, index: int, task: Task, num_classes: int, stride: int, min_overlap: float, point_radius: float
+    ) -> None:
+        self.index, self.task = index, task
+        self.num_classes, self.stride = num_classes, stride
+        self.min_overlap, self.point_radius = min_overlap, point_radius
+
+    def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
+        """Return maps of some of its classes, and where they are known: not where a box is cut or nobody has asked."""
+        found, input_hw = batch.detections[self.index], (batch.images.shape[2], batch.images.shape[3])
+        place = torch.full((self.num_classes,), -1, device=found.labels.device)
+        place[teacher_channels] = torch.arange(len(teacher_channels), device=place.device)
+        asked = found._replace(labels=place[found.labels])
+        objects = ignore_tiny(asked.where(asked.labels >= 0))
+        count = len(teacher_channels)
+        maps = maps_from_objects(
+            objects.where(~objects.ignore),
+            len(batch.images),
+            self.task,
+            count,
+            self.stride,
+            input_hw,
+            self.min_overlap,
+            self.point_radius,
+        )
+        answered = batch.answered[self.index]
+        return TeacherOutput(
+            maps, known=known_cells(objects, answered, count, self.stride, input_hw, self.point_radius)
+        )
 
 
 class Distiller:
@@ -159,7 +208,8 @@ class Distiller:
     Args:
         teachers: of the run.
         channel_maps: of each teacher.
-        loss: student's and teacher's maps, weights of the classes and the student's branches -> raw terms.
+        loss: student's and teacher's maps, weights of the classes, the student's branches and the cells that the
+            teacher knows -> raw terms.
         class_names: of the student.
         task: of the student.
         branches: of the student, by field.
@@ -189,23 +239,23 @@ class Distiller:
         """Return the batch with only that supervised that labels are to teach."""
         return batch._replace(supervised=batch.supervised & self.by_labels.to(batch.supervised.device))
 
-    def terms(self, student: Maps, features: Tensor, images: Tensor) -> dict[Term, Tensor]:
+    def terms(self, student: Maps, features: Tensor, batch: Batch) -> dict[Term, Tensor]:
         """Return the raw terms of every teacher.
 
         Args:
             student: its maps.
             features: (B, F, h, w) what its head saw.
-            images: (B, 3, H, W) uint8.
+            batch: the pictures.
         """
         terms: dict[Term, Tensor] = {}
         for place, teacher in enumerate(self.teachers):
             channel_map = self.channel_maps[place]
             with torch.no_grad():
-                output = teacher.model(images, channel_map.teacher_channels)
+                output = teacher.model(batch, channel_map.teacher_channels)
             seen = student._replace(heatmap=channels(student.heatmap, channel_map.student_channels))
-            moved = {id(weight): weight.to(images.device) for weight in channel_map.weights.values()}
+            moved = {id(weight): weight.to(features.device) for weight in channel_map.weights.values()}
             weights = {name: moved[id(channel_map.weight(name))] for name in ("heatmap", *self.branches)}
-            found = self.loss(seen, output.maps, weights, self.branches)
+            found = self.loss(seen, output.maps, weights, self.branches, output.known)
             if teacher.match_features and output.features is not None:
                 found[FEATURES] = ridge_residual(features, output.features)
             terms |= {self.term(place, field): value for field, value in found.items()}

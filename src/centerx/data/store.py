@@ -1,0 +1,251 @@
+"""A file that keeps what a teacher finds on pictures, so that it is asked once: SQLite, a row a picture's content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from centerx.data.stored import StoredDetections, store_detections, usable_detections
+from centerx.errors import InputError
+from centerx.files import require_writable
+from centerx.images import read_image
+from centerx.levels import AUTO, ValueRange
+from centerx.progress import track
+from centerx.tasks import TASKS
+from centerx.types import Detections
+
+SUFFIX = ".sqlite"
+FORMAT = 1  # of the file
+COMMIT_SECONDS = 5.0  # an interruption loses less than that
+PATIENCE = 60.0  # seconds to wait for another run that writes the same file
+TABLES = """
+CREATE TABLE IF NOT EXISTS teacher (format INTEGER, digest TEXT, class_names TEXT, task TEXT);
+CREATE TABLE IF NOT EXISTS pictures (digest BLOB PRIMARY KEY, path BLOB, boxes BLOB, scores BLOB, labels BLOB)
+    WITHOUT ROWID;
+"""
+logger = logging.getLogger(__name__)
+Detect = Callable[[np.ndarray], Detections]  # a picture (H, W, 3) uint8 RGB -> what is found, in its pixels
+
+
+class TeacherInfo(NamedTuple):
+    """Whose detections a file keeps.
+
+    Attributes:
+        digest: of the content of the teacher's files.
+        class_names: of the teacher.
+        task: name of its task.
+    """
+
+    digest: str
+    class_names: tuple[str, ...]
+    task: str
+
+
+def read_info(path: Path) -> TeacherInfo:
+    """Return whose detections a file keeps.
+
+    Raises:
+        InputError: it is missing, corrupt or another file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, check the path")
+    with _opened(path) as connection:
+        return _info(path, connection)
+
+
+def ask_once(
+    path: Path, teacher: TeacherInfo, detect: Detect, images: Sequence[Path], value_range: ValueRange = AUTO
+) -> StoredDetections:
+    """Return what a teacher finds on pictures; it is asked only about those that the file does not know.
+
+    The file is made where missing. An interruption leaves what was found so far. Pictures that cannot be read have no
+    answer, which is told.
+
+    Args:
+        path: the file that keeps it.
+        teacher: who is asked.
+        detect: asks it.
+        images: the pictures.
+        value_range: how pictures of more than 8 bits are read.
+
+    Raises:
+        InputError: the file is of another teacher, corrupt or cannot be written; the teacher gives what cannot be used.
+    """
+    require_writable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(path) as connection:
+        connection.executescript(TABLES)
+        if connection.execute("SELECT count(*) FROM teacher").fetchone() == (0,):
+            row = FORMAT, teacher.digest, json.dumps(teacher.class_names), teacher.task
+            connection.execute("INSERT INTO teacher VALUES (?, ?, ?, ?)", row)
+            connection.commit()
+        if _info(path, connection) != teacher:
+            raise InputError(
+                f"{path}: keeps what another teacher found; remove it to ask this one, or set distill.cache to another "
+                "folder"
+            )
+        try:
+            digests = _ask(path, connection, teacher, detect, images, value_range)
+        finally:
+            connection.commit()
+        return _read(path, connection, teacher, digests)
+
+
+def read_store(path: Path, images: Sequence[Path], quiet: bool = False) -> StoredDetections:
+    """Return what a file knows of pictures, found by their content; those that it does not know are told.
+
+    Args:
+        path: the file.
+        images: the pictures.
+        quiet: whether the file may know none of them; nothing is told then.
+
+    Raises:
+        InputError: it is missing, corrupt or another file, or knows none of the pictures.
+    """
+    teacher = read_info(path)
+    with _opened(path) as connection:
+        found = _read(path, connection, teacher, [picture_digest(image) for image in track(images, "comparing")])
+    if quiet:
+        return found
+    lost = np.flatnonzero(~found.answered)
+    if len(lost) == len(images):
+        raise InputError(f"{path}: knows none of the {len(images)} pictures, such as {images[0]}, as they are now")
+    if len(lost):
+        logger.warning(
+            f"{path}: {len(lost)} of {len(images)} pictures are not known as they are now, and this teacher teaches "
+            f"nothing there; the first: {images[lost[0]]}"
+        )
+    return found
+
+
+def content_digest(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of the content of files, one after another."""
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def picture_digest(image: Path) -> bytes | None:
+    """Return the SHA-256 of the content of a picture's file; None where it cannot be read."""
+    try:
+        with image.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return None
+
+
+def _ask(
+    path: Path,
+    connection: sqlite3.Connection,
+    teacher: TeacherInfo,
+    detect: Detect,
+    images: Sequence[Path],
+    value_range: ValueRange,
+) -> list[bytes | None]:
+    """Ask about the pictures that are not known; return the digest of each picture that is known then, else None."""
+    started = committed = time.monotonic()
+    known = dict(connection.execute("SELECT path, digest FROM pictures"))
+    there = set(known.values())
+    digests: list[bytes | None] = []
+    counts = dict.fromkeys(("asked", "kept", "changed", "broken", "clipped", "empty"), 0)
+    first: dict[str, str] = {}
+
+    def count(what: str, example: str, times: int = 1) -> None:
+        counts[what] += times
+        if times:
+            first.setdefault(what, example)
+
+    for image in track(images, f"asking {path.stem}"):
+        digest, name = picture_digest(image), os.fsencode(image.absolute())
+        digests.append(digest)
+        if digest in there:
+            count("kept", str(image))
+            continue
+        try:
+            pixels = read_image(image, value_range)
+        except InputError as error:
+            count("broken", str(error))
+            digests[-1] = None
+            continue
+        assert digest is not None
+        if name in known:
+            count("changed", str(image))
+            connection.execute("DELETE FROM pictures WHERE path = ?", (name,))
+        hw = pixels.shape[0], pixels.shape[1]
+        found, clipped, empty = usable_detections(detect(pixels), len(teacher.class_names), hw, f"{path}: {image}")
+        count("asked", str(image))
+        count("clipped", str(image), clipped)
+        count("empty", str(image), empty)
+        arrays = found.boxes.astype("<f4"), found.scores.astype("<f4"), found.labels.astype("<i4")
+        row = digest, name, *(array.tobytes() for array in arrays)
+        connection.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", row)
+        there.add(digest)
+        if time.monotonic() - committed > COMMIT_SECONDS:
+            connection.commit()
+            committed = time.monotonic()
+    seconds = time.monotonic() - started
+    logger.info(f"{path}: asked about {counts['asked']} pictures in {seconds:.0f} s, {counts['kept']} known before")
+    told = {
+        "changed": "pictures have changed since they were asked about, and are asked about anew",
+        "broken": "pictures cannot be read, and this teacher teaches nothing there",
+        "clipped": "boxes reach outside their picture, clipped",
+        "empty": "boxes have no area inside their picture, left out",
+    }
+    for what, text in told.items():
+        if counts[what]:
+            logger.warning(f"{path}: {counts[what]} {text}; the first: {first[what]}")
+    return digests
+
+
+def _read(
+    path: Path, connection: sqlite3.Connection, teacher: TeacherInfo, digests: Sequence[bytes | None]
+) -> StoredDetections:
+    query = "SELECT boxes, scores, labels FROM pictures WHERE digest = ?"
+    found: list[Detections | None] = []
+    for digest in digests:
+        row = connection.execute(query, (digest,)).fetchone()
+        if row is None:
+            found.append(None)
+            continue
+        try:
+            boxes, scores, labels = map(np.frombuffer, row, ("<f4", "<f4", "<i4"))
+            names = teacher.class_names
+            found.append(Detections(boxes.reshape(-1, 4), scores, labels.astype(np.int64), names))
+        except (TypeError, ValueError):
+            raise InputError(f"{path}: corrupt, remove it to ask the teacher anew") from None
+    return store_detections(teacher.class_names, teacher.task, found)
+
+
+def _info(path: Path, connection: sqlite3.Connection) -> TeacherInfo:
+    try:
+        version, digest, names, task = connection.execute("SELECT * FROM teacher").fetchone()
+        class_names = tuple(map(str, json.loads(names)))
+    except (sqlite3.OperationalError, TypeError, ValueError):
+        raise InputError(f"{path}: keeps no detections of a teacher, name another file or remove it") from None
+    if version != FORMAT or task not in TASKS:
+        raise InputError(f"{path}: was written by another version, remove it to ask the teacher anew")
+    return TeacherInfo(digest, class_names, task)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file of SQLite; what goes wrong with it is one line."""
+    try:
+        with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+            yield connection
+    except sqlite3.OperationalError as error:
+        raise InputError(f"{path}: cannot be read or written ({error}), check the place and its free space") from None
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path}: corrupt ({error}), remove it to ask the teacher anew") from None

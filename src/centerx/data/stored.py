@@ -1,0 +1,111 @@
+"""What a teacher found on the pictures of a run, asked once: flat arrays that are cheap to hand to worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from centerx.errors import InputError
+from centerx.geometry import clip_boxes
+from centerx.objects import SCORE, Objects, make_objects
+from centerx.types import Detections
+
+MOST = 100  # detections of a picture that are kept: as many as COCO counts, and as a model gives by default
+LEAST_SCORE = 0.01  # of a detection that is kept: a lower peak teaches what background teaches
+
+
+class StoredDetections(NamedTuple):
+    """N detections of P pictures, those of a picture in a row, best first.
+
+    Attributes:
+        class_names: of the teacher.
+        task: name of the teacher's task.
+        answered: (P,) bool, whether the teacher has seen the picture. On one that it has not seen, it teaches nothing.
+        offsets: (P + 1,) int64, where the detections of each picture begin and end.
+        boxes: (N, 4) float32 xyxy pixels of the picture; of a point twice the same.
+        scores: (N,) float32 in [0, 1].
+        labels: (N,) int64 into `class_names`.
+    """
+
+    class_names: tuple[str, ...]
+    task: str
+    answered: np.ndarray
+    offsets: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def of(self, index: int) -> Objects:
+        """Return what was found on a picture, with `SCORE` among the values."""
+        rows = slice(*self.offsets[index : index + 2])
+        return make_objects(self.boxes[rows], self.labels[rows], values={SCORE: self.scores[rows, None]})
+
+
+class Usable(NamedTuple):
+    """Detections of a picture that can teach.
+
+    Attributes:
+        found: the best `MOST` that score at least `LEAST_SCORE`, best first, inside the picture.
+        clipped: how many boxes reached outside.
+        empty: how many have no area inside and are left out.
+    """
+
+    found: Detections
+    clipped: int
+    empty: int
+
+
+def usable_detections(found: Detections, num_classes: int, image_hw: tuple[int, int], where: str) -> Usable:
+    """Return what can be used of the detections of one picture.
+
+    Args:
+        found: in pixels of the picture.
+        num_classes: of the teacher.
+        image_hw: height and width of the picture in pixels.
+        where: teacher and picture, for the error.
+
+    Raises:
+        InputError: a box or score is not finite, a side negative, a score outside [0, 1] or a label of no class.
+    """
+    boxes, scores, labels = found.boxes, found.scores, found.labels
+    faults = {
+        "a box that is not finite": ~np.isfinite(boxes).all(axis=1),
+        "a score that is no number in [0, 1]": ~((scores >= 0) & (scores <= 1)),
+        "a box of negative width or height": (boxes[:, 2:] < boxes[:, :2]).any(axis=1),
+        f"a label beyond its {num_classes} classes": (labels < 0) | (labels >= num_classes),
+    }
+    for fault, wrong in faults.items():
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            values = " ".join(f"{value:g}" for value in (*boxes[row], scores[row], labels[row]))
+            raise InputError(f"{where}: {fault} (box, score and label: {values}), repair it or leave the teacher out")
+    inside = clip_boxes(boxes, image_hw)
+    point = (boxes[:, :2] == boxes[:, 2:]).all(axis=1)
+    empty = np.where(point, (inside != boxes).any(axis=1), (inside[:, 2:] <= inside[:, :2]).any(axis=1))
+    clipped = int(((inside != boxes).any(axis=1) & ~empty).sum())
+    order = np.argsort(-scores, kind="stable")
+    chosen = order[(~empty & (scores >= LEAST_SCORE))[order]][:MOST]
+    return Usable(Detections(inside[chosen], scores[chosen], labels[chosen]), clipped, int(empty.sum()))
+
+
+def store_detections(class_names: Sequence[str], task: str, found: Sequence[Detections | None]) -> StoredDetections:
+    """Return the detections of pictures in their order, each best first; None where there is no answer for a picture.
+
+    Args:
+        class_names: of the teacher.
+        task: name of its task.
+        found: on each picture.
+    """
+    nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
+    parts = [nothing, *(each or nothing for each in found)]
+    return StoredDetections(
+        tuple(class_names),
+        task,
+        np.array([each is not None for each in found], dtype=bool),
+        np.cumsum(list(map(len, parts))),
+        np.concatenate([each.boxes for each in parts]).astype(np.float32),
+        np.concatenate([each.scores for each in parts]).astype(np.float32),
+        np.concatenate([each.labels for each in parts]).astype(np.int64),
+    )

@@ -1,0 +1,291 @@
+"""A json of detections, of one of three forms -> what it says was found on the pictures of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from centerx.data.dataset import Dataset, is_number, readable_hw
+from centerx.data.stored import StoredDetections, store_detections, usable_detections
+from centerx.errors import InputError
+from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
+from centerx.geometry import xywh_to_xyxy
+from centerx.tasks import BOXES, CENTER
+from centerx.types import Detections
+
+BY_NAME = "predict --json or a COCO data set with scores"
+FORMS = f"{BY_NAME}, or COCO results"
+WHOLE = 1 << 16  # parts that a path has in common with itself
+logger = logging.getLogger(__name__)
+
+
+class Listed(NamedTuple):
+    """A picture of a file.
+
+    Attributes:
+        name: as the file has it, or its path.
+        where: entry of the file, for messages.
+        hw: height and width that the file states; None where it does not.
+        found: on the picture, as it stands in the file.
+    """
+
+    name: str
+    where: str
+    hw: tuple[int, int] | None
+    found: Detections
+
+
+class Tellings:
+    """Counts what is told of a file, and tells a line a kind with its first example.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
+
+    def add(self, what: str, example: str, times: int = 1) -> None:
+        """Count what has happened so many times."""
+        if times:
+            self.counts[what] += times
+            self.first.setdefault(what, example)
+
+    def log(self) -> None:
+        """Tell everything."""
+        for what, count in self.counts.items():
+            logger.warning(f"{self.path}: {count} {what}; the first: {self.first[what]}")
+
+
+def read_detections(
+    path: Path, datasets: Sequence[Dataset], images: Sequence[Path], quiet: bool = False
+) -> StoredDetections:
+    """Return what a json says was found on pictures.
+
+    Pictures are matched by their paths, else by the longest end of a path that leads to one picture alone. Results name
+    pictures and classes by ids: those of the one labelled data set that has them. A picture that is listed without
+    objects has an answer, one that is not listed has none; results cannot list a picture without objects.
+
+    Args:
+        path: the file, of one of `FORMS`.
+        datasets: those of the run.
+        images: the pictures.
+        quiet: whether the file may be of other pictures; nothing is told then.
+
+    Raises:
+        InputError: the file is of none of the forms, has unusable detections or is of other pictures.
+    """
+    tree, tellings = load_json(path), Tellings(path)
+    if isinstance(tree, list) and tree and isinstance(tree[0], dict) and "detections" in tree[0]:
+        class_names, listed = predicted(tree, path, tellings)
+    elif isinstance(tree, dict) and all(isinstance(tree.get(key), list) for key in ("images", "categories")):
+        class_names, listed = annotated(tree, path, tellings)
+    elif isinstance(tree, list) and tree:
+        class_names, listed = results(check_results(tree, path), path, datasets, tellings)
+    else:
+        raise InputError(f"{path}: holds no detections, a teacher's json is one of {FORMS}")
+    chosen = match_pictures([each.name for each in listed], images, path, tellings)
+    if not quiet and all(place is None for place in chosen):
+        raise InputError(
+            f"{path}: lists none of the {len(images)} pictures, such as {images[0]}, but {len(listed)} others, such as "
+            f"{listed[0].name if listed else 'none'}; name the file that was made of them"
+        )
+    usable = {place: usable_part(listed[place], images[index], len(class_names), path, tellings)
+              for index, place in enumerate(chosen) if place is not None}  # fmt: skip
+    found = [None if place is None else usable[place] for place in chosen]
+    for image, each in zip(images, found, strict=True):
+        if each is None:
+            tellings.add("pictures have no entry, and this teacher teaches nothing there", str(image))
+    if not quiet:
+        tellings.log()
+    boxes = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in found if each is not None)])
+    points = len(boxes) > 0 and bool((boxes[:, :2] == boxes[:, 2:]).all())
+    return store_detections(class_names, (CENTER if points else BOXES).name, found)
+
+
+def usable_part(listed: Listed, image: Path, num_classes: int, path: Path, tellings: Tellings) -> Detections | None:
+    """Return what can be used of an entry; None where its picture cannot be read.
+
+    Raises:
+        InputError: the picture has another size than the entry says, or a detection cannot be used.
+    """
+    hw = readable_hw(image)
+    if hw is None:
+        return None
+    if listed.hw not in (None, hw):
+        assert listed.hw is not None
+        raise InputError(
+            f"{path}: {listed.where}: says that {image} has {listed.hw[1]} x {listed.hw[0]} pixels, as shown it "
+            f"has {hw[1]} x {hw[0]}; make the file of the pictures as they are"
+        )
+    found, clipped, empty = usable_detections(listed.found, num_classes, hw, f"{path}: {listed.where}")
+    tellings.add("boxes reach outside their picture, clipped", listed.where, clipped)
+    tellings.add("boxes have no area inside their picture, left out", listed.where, empty)
+    return found
+
+
+def predicted(tree: list[Any], path: Path, tellings: Tellings) -> tuple[tuple[str, ...], list[Listed]]:
+    """Return class names, in order of appearance, and pictures of `predict --json`; frames of videos are left out."""
+    label_of: dict[str, int] = {}
+    listed = []
+    for number, entry in enumerate(tree):
+        where = f"entry {number} counted from 0"
+        match entry:
+            case {"image": str(name), "width": int(width), "height": int(height), "detections": list(rows)}:
+                boxes = [_predicted_box(row) for row in rows]
+            case _:
+                raise InputError(f"{path}: {where}: lacks one of image, width, height and detections, repair it")
+        if "frame" in entry:
+            tellings.add("frames of videos are left out", f"{where}, {name}")
+            continue
+        wrong = next((row for row, box in zip(rows, boxes, strict=True) if box is None), None)
+        if wrong is not None:
+            raise InputError(f"{path}: {where}: a detection needs label, score and box or point, not {wrong!r}")
+        labels = [label_of.setdefault(row["label"], len(label_of)) for row in rows]
+        found = as_detections(boxes, [row["score"] for row in rows], labels)
+        listed.append(Listed(name, where, (height, width), found))
+    if not label_of:
+        raise InputError(f"{path}: has no detection and so no class to teach, leave it out")
+    return tuple(label_of), listed
+
+
+def annotated(tree: dict[str, Any], path: Path, tellings: Tellings) -> tuple[tuple[str, ...], list[Listed]]:
+    """Return class names and pictures of a COCO data set; names of pictures are relative to its folder.
+
+    An annotation without a score has score 1; crowds are left out; both are told.
+    """
+    names = {each["id"]: str(each["name"]) for each in tree["categories"] if _has(each, "id", "name")}
+    class_names = tuple(dict.fromkeys(names.values()))
+    rows: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
+    pictures = [each for each in tree["images"] if _has(each, "id", "file_name")]
+    ids = {each["id"] for each in pictures}
+    if not class_names or len(pictures) < len(tree["images"]) or len(ids) < len(pictures):
+        raise InputError(f"{path}: its images need different ids and file names, its categories ids and names")
+    annotations = tree.get("annotations")
+    for number, row in enumerate(annotations if isinstance(annotations, list) else []):
+        where = f"annotation {row.get('id', number) if isinstance(row, dict) else number}"
+        box = result_box(row) if _has(row, "image_id", "category_id") else None
+        score: Any = row.get("score", 1.0) if isinstance(row, dict) else None
+        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, [*box, score]))):
+            raise InputError(
+                f"{path}: {where}: needs image_id, category_id, bbox (four numbers) and a score, repair it"
+            )
+        if row["image_id"] not in ids or row["category_id"] not in names:
+            tellings.add("annotations of an image or category that is not there are left out", where)
+        elif row.get("iscrowd") or row.get("ignore"):
+            tellings.add("crowds and ignored annotations are left out", where)
+        else:
+            tellings.add("annotations without a score have score 1", where, "score" not in row)
+            rows[row["image_id"]].append((box, score, class_names.index(names[row["category_id"]])))
+    listed = []
+    for each in pictures:
+        boxes, scores, labels = zip(*rows[each["id"]], strict=True) if rows[each["id"]] else ((), (), ())
+        hw = (each["height"], each["width"]) if _has(each, "height", "width") else None
+        found = as_detections(xywh_to_xyxy(np.array(boxes, dtype=np.float64).reshape(-1, 4)), scores, labels)
+        name = os.path.join(path.parent, each["file_name"].replace("\\", "/"))
+        listed.append(Listed(name, f"image {each['id']!r}", hw, found))
+    return class_names, listed
+
+
+def results(
+    rows: list[dict[str, Any]], path: Path, datasets: Sequence[Dataset], tellings: Tellings
+) -> tuple[tuple[str, ...], list[Listed]]:
+    """Return class names and pictures of COCO results, by the ids of the labelled data set that has them."""
+    labelled = [dataset for dataset in datasets if dataset.class_names]
+    if not labelled:
+        raise InputError(f"{path}: names pictures by ids, and no training data has labels and so ids; use {BY_NAME}")
+    images = {row["image_id"] for row in rows}
+    fitting = [dataset for dataset in labelled if not images.isdisjoint(image_numbers(dataset))]
+    if len(fitting) != 1:
+        places = ", ".join(str(dataset.path) for dataset in labelled)
+        raise InputError(
+            f"{path}: its image ids, such as {next(iter(images))!r}, are in {'several' if fitting else 'none'} of "
+            f"{places}; name pictures by their files, as in {BY_NAME}"
+        )
+    (dataset,) = fitting
+    known, categories = image_numbers(dataset), set(dataset.category_ids)
+    for number, row in enumerate(rows):
+        where = f"entry {number} counted from 0"
+        tellings.add("detections on pictures that are not in the data", where, row["image_id"] not in known)
+        tellings.add("detections of a category that the data lacks", where, row["category_id"] not in categories)
+    used = [row for row in rows if row["image_id"] in known and row["category_id"] in categories]
+    if not used:
+        raise InputError(f"{path}: none of its category ids is in {dataset.path}, name the file that was made of it")
+    return dataset.class_names, [
+        Listed(str(record.image), f"image {record.image_id!r}", None, found)
+        for record, found in zip(dataset.records, detections_of_rows(used, dataset), strict=True)
+        if len(found)
+    ]
+
+
+def match_pictures(names: Sequence[str], images: Sequence[Path], path: Path, tellings: Tellings) -> list[int | None]:
+    """Return the place in `names` of each picture; None where it is not there.
+
+    A name is a path, relative ones start where the program runs. One that leads to no picture is that of the picture
+    with which it shares most parts of its path from the end on, if there is one such picture and no better name for it.
+
+    Raises:
+        InputError: a picture is listed twice.
+    """
+    real = [os.path.realpath(image) for image in images]
+    known = set(real)
+    by_name: defaultdict[str, set[str]] = defaultdict(set)
+    for place in known:
+        by_name[os.path.basename(place)].add(place)
+    claims: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)  # of a picture: common parts, place of the name
+    for number, name in enumerate(names):
+        place = os.path.realpath(name)
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        near = by_name.get(parts[-1], set()) if parts else set()
+        shared = {each: common_end(parts, PurePosixPath(each).parts) for each in near}
+        shared = {place: WHOLE} if place in known else shared
+        most = max(shared.values(), default=0)
+        best = [each for each, count in shared.items() if count == most]
+        if len(best) == 1:
+            claims[best[0]].append((most, number))
+    owner: dict[str, int] = {}
+    for place, some in claims.items():
+        most = max(some)[0]
+        rivals = [number for count, number in some if count == most]
+        if len(rivals) == 1:
+            owner[place] = rivals[0]
+            tellings.add("pictures are found by the end of their path", f"{names[rivals[0]]} is {place}", most < WHOLE)
+        elif most == WHOLE:
+            raise InputError(f"{path}: lists {names[rivals[0]]} twice, leave one of the entries out")
+    used = set(owner.values())
+    for number, name in enumerate(names):
+        tellings.add("pictures of it are not in the data, or which is not clear", name, number not in used)
+    return [owner.get(place) for place in real]
+
+
+def common_end(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many parts two paths have in common, from the end on."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return next((count for count, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second)))
+
+
+def as_detections(boxes: Any, scores: Sequence[float], labels: Sequence[int]) -> Detections:
+    """Return xyxy boxes with their scores and labels."""
+    rows = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    return Detections(rows, np.array(scores, dtype=np.float64), np.array(labels, dtype=np.int64))
+
+
+def _predicted_box(row: Any) -> list[float] | None:
+    """Return xyxy of a detection of `predict --json`, of a point twice the same; None where it is none."""
+    if not isinstance(row, dict) or not isinstance(row.get("label"), str) or not is_number(row.get("score")):
+        return None
+    point = row.get("point")
+    box = point + point if isinstance(point, list) else row.get("box")
+    return box if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) else None
+
+
+def _has(row: Any, *keys: str) -> bool:
+    return isinstance(row, dict) and all(isinstance(row.get(key), int | str) for key in keys)
