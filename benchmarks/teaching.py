@@ -16,7 +16,7 @@ import torch
 from centerx.bench import median_seconds
 from centerx.build import build_module
 from centerx.build_model import build_detector, load_detector, save_named
-from centerx.build_teaching import open_teachers
+from centerx.build_teachers import open_teachers
 from centerx.config import load_config
 from centerx.exporting import export_model
 from centerx.training.processes import keep_freed_memory

@@ -49,14 +49,16 @@ MAY_IMPORT = {
     "training": SHARED | {"progress", "data", "draw", "targets", "models", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
-    "build_teaching": SHARED
-    | {"config", "data", "models", "losses", "evaluation", "training", "runtime", "build_model"},
+    "build_teaching": SHARED | {"config", "models", "losses", "training"},
+    "build_teachers": SHARED
+    | {"config", "progress", "data", "models", "losses", "evaluation", "training", "runtime", "build_model"}
+    | {"build_teaching"},
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
-    | {"build_model", "build_teaching"},
+    | {"build_model", "build_teachers", "build_teaching"},
     "api": SHARED
     | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"}
-    | {"build_teaching"},
+    | {"build_teachers"},
     "cli": SHARED
     | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "api", "__init__"},
@@ -66,7 +68,8 @@ MAY_IMPORT = {
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluation", "exporting", "training", "build", "build_model", "build_teaching",
+               "evaluation", "exporting", "training", "build", "build_model", "build_teachers",
+               "build_teaching",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}

@@ -18,7 +18,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from centerx.build_model import build_detector, require_sizes, save_named, start_from
-from centerx.build_teaching import build_balance, build_distiller, load_detections, open_teachers
+from centerx.build_teachers import open_teachers
+from centerx.build_teaching import build_balance, build_distiller
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
@@ -46,6 +47,7 @@ from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, log_problems, write_problems
 from centerx.targets import center_targets
 from centerx.tasks import TASKS
+from centerx.training.ask import ask_teachers
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
 from centerx.training.guard import FiniteLoss, LossSpikeGuard
@@ -147,7 +149,7 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
     train, val = build_datasets(config.data.train), build_datasets(config.data.val)
     if not train:
         raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
-    teachers = open_teachers(config, train, folder, functions)
+    teachers = open_teachers(config, train, folder, functions, val)
     taught = [name for teacher in teachers for name in teacher.student_classes]
     config = resolve_classes(config, train, taught)
     assert config.classes is not None
@@ -242,11 +244,12 @@ def build_run(config: Config, folder: Path, functions: Mapping[str, Function] | 
     detector = build_trainable(config, processes)
     sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
-    module = build_module(config, detector, len(sampler), data.teachers)
     pictures = build_train_pictures(config, data.source)
     callbacks = build_callbacks(config, folder, evaluation)
     prepare_folder(folder)
-    detections = load_detections(data.teachers, processes)  # the longest, so after everything that may be refused
+    # This takes longest, so it comes after almost everything that may be refused.
+    teachers, detections = ask_teachers(data.teachers, config.distill.shared, data.val, processes)
+    module = build_module(config, detector, len(sampler), teachers)
     batches = load_batches(
         pictures.with_detections(detections),
         config.data.workers,

@@ -27,7 +27,7 @@ def keep_functions(
     Raises:
         InputError: an entry has a file as well, or two functions have one name.
     """
-    from centerx.build_teaching import store_file
+    from centerx.build_teachers import store_file
     from centerx.data.function import Function
 
     kept: list[str | Path | Mapping[str, Any]] = []

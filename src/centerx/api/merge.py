@@ -225,7 +225,7 @@ def judge(
         task: of the student; a teacher of another has no figures that could be compared.
         trained_on: the training data, by whose ids a json of results is read.
     """
-    from centerx.build_teaching import STORED
+    from centerx.build_teachers import STORED
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_model
     from centerx.runtime import open_session
@@ -260,7 +260,7 @@ def judge_stored(
         trained_on: as for `judge`.
     """
     from centerx.build import build_datasets
-    from centerx.build_teaching import find_stored
+    from centerx.build_teachers import find_stored
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_stored
 

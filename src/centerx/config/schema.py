@@ -361,7 +361,15 @@ class DistillConfig(Section):
     )
     constant: TeacherTermConfig = TeacherTermConfig()
     shared: str | None = Field(
-        None, description="who teaches a class that several teachers know: average, or the name of one of them"
+        None,
+        description="who teaches a class that several teachers know: average; by_ap, weighed by the AP of each on "
+        "`data.val`; fuse, the boxes of teachers that are asked once a picture joined to one set; or the name of "
+        "one of them",
+    )
+    calibrate: bool = Field(
+        False,
+        description="the scores of each teacher's class become rates of right detections, by a rising curve that is "
+        "fitted on `data.val`",
     )
     until: Probability = Field(
         1.0, description="share of the run after which labels alone teach; below 1, data sets must label every class"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,25 @@ from centerx.types import Detections
 
 MOST = 100  # detections of a picture that are kept: as many as COCO counts, and as a model gives by default
 LEAST_SCORE = 0.01  # of a detection that is kept: a lower peak teaches what background teaches
+
+
+class Curve(NamedTuple):
+    """A strictly rising map of the scores of a class to rates of right detections; 0 and 1 stay.
+
+    Attributes:
+        scores: (N,) from 0 to 1, rising.
+        rates: (N,) from 0 to 1, rising.
+    """
+
+    scores: np.ndarray
+    rates: np.ndarray
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Return the rates (...) that scores (...) stand for, in [0, 1]."""
+        return np.interp(scores, self.scores, self.rates).astype(np.float32)
+
+
+Curves = list[Curve | None]  # of each class, None of one whose scores stay as they are
 
 
 class StoredDetections(NamedTuple):
@@ -41,6 +60,44 @@ class StoredDetections(NamedTuple):
         """Return what was found on a picture, with `SCORE` among the values."""
         rows = slice(*self.offsets[index : index + 2])
         return make_objects(self.boxes[rows], self.labels[rows], values={SCORE: self.scores[rows, None]})
+
+    def detections(self, index: int) -> Detections:
+        """Return what was found on a picture, best first."""
+        rows = slice(*self.offsets[index : index + 2])
+        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], task=self.task)
+
+    def calibrated(self, curves: Curves) -> StoredDetections:
+        """Return the detections with other scores, best first.
+
+        Args:
+            curves: of each class.
+        """
+        scores = self.scores.copy()
+        for label, curve in enumerate(curves):
+            if curve is not None:
+                mine = self.labels == label
+                scores[mine] = curve(self.scores[mine])
+        return self._sorted(scores)
+
+    def renamed(self, names: Mapping[str, str], class_names: tuple[str, ...]) -> StoredDetections:
+        """Return the detections of some classes, in others.
+
+        Args:
+            names: class -> its name among `class_names`; what is not in it is left out.
+            class_names: of the result.
+        """
+        place = np.array([class_names.index(names[name]) if name in names else -1 for name in self.class_names])
+        labels = place[self.labels]
+        kept = labels >= 0
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return StoredDetections(
+            class_names, self.task, self.answered, offsets, self.boxes[kept], self.scores[kept], labels[kept]
+        )
+
+    def _sorted(self, scores: np.ndarray) -> StoredDetections:
+        picture = np.repeat(np.arange(len(self.answered)), np.diff(self.offsets))
+        order = np.lexsort((-scores, picture))
+        return self._replace(boxes=self.boxes[order], scores=scores[order], labels=self.labels[order])
 
 
 class Usable(NamedTuple):

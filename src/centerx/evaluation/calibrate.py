@@ -8,28 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.data.source import Entry
+from centerx.data.stored import Curve, Curves
 from centerx.evaluation.fuse import OVERLAP, same_objects
 from centerx.geometry import box_iou
 from centerx.types import Detections
 
 LEAST_RIGHT = 10  # right detections of a class, below which its scores stay as they are
 STEEPNESS = 0.02  # share of the identity in a curve: equal rates of different scores would hide which is the peak
-
-
-class Curve(NamedTuple):
-    """A strictly rising map of the scores of a class to rates of right detections; 0 and 1 stay.
-
-    Attributes:
-        scores: (N,) from 0 to 1, rising.
-        rates: (N,) from 0 to 1, rising.
-    """
-
-    scores: np.ndarray
-    rates: np.ndarray
-
-    def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Return the rates (...) that scores (...) stand for, in [0, 1]."""
-        return np.interp(scores, self.scores, self.rates).astype(np.float32)
 
 
 class Judged(NamedTuple):
@@ -46,7 +31,7 @@ class Judged(NamedTuple):
     right: np.ndarray
 
 
-def fit_calibration(entries: Sequence[Entry], detections: Sequence[Detections], num_classes: int) -> list[Curve | None]:
+def fit_calibration(entries: Sequence[Entry], detections: Sequence[Detections], num_classes: int) -> Curves:
     """Return the curve of each class; None where fewer than LEAST_RIGHT of its detections are right.
 
     Args:
@@ -55,7 +40,7 @@ def fit_calibration(entries: Sequence[Entry], detections: Sequence[Detections], 
         num_classes: of both.
     """
     judged = judge(entries, detections)
-    curves: list[Curve | None] = []
+    curves: Curves = []
     for label in range(num_classes):
         mine = judged.labels == label
         enough = judged.right[mine].sum() >= LEAST_RIGHT

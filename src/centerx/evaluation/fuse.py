@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from centerx.data.stored import StoredDetections, store_detections
 from centerx.geometry import box_iou
 from centerx.objects import Objects
 from centerx.runtime.outputs import SMALLEST_SCORE
@@ -40,6 +41,21 @@ def fuse(parts: Sequence[Detections], weights: Sequence[float] | None = None) ->
         weighted[place] += share * found.scores[:, None] * found.boxes
     order = np.argsort(-score, kind="stable")
     return Detections((weighted / score[:, None])[order], score[order], labels[order])
+
+
+def fuse_stored(parts: Sequence[StoredDetections]) -> StoredDetections:
+    """Join what several detectors found on the same pictures, in the same classes.
+
+    A picture has an answer where one of them has; those that have none there do not count.
+
+    Args:
+        parts: at least one.
+    """
+    found: list[Detections | None] = []
+    for picture, answered in enumerate(zip(*(part.answered for part in parts), strict=True)):
+        some = [part.detections(picture) for part, known in zip(parts, answered, strict=True) if known]
+        found.append(fuse(some) if some else None)
+    return store_detections(parts[0].class_names, parts[0].task, found)
 
 
 def same_objects(found: Detections, objects: Detections | Objects) -> np.ndarray:

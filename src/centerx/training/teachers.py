@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from centerx.data.stored import StoredDetections
+from centerx.data.stored import Curve, Curves, StoredDetections
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.losses.distill import DistillLoss, ridge_residual
 from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch
-from centerx.targets.soft import ignore_tiny, known_cells, maps_from_detections, maps_from_objects
+from centerx.targets.soft import FLOOR, ignore_tiny, known_cells, maps_from_detections, maps_from_objects
 from centerx.tasks import Task
 from centerx.types import Batch, Maps, RawDetections
+
+AVERAGE, BY_AP, FUSE = RULES = "average", "by_ap", "fuse"  # for classes that several teachers know
 
 
 class TeacherOutput(NamedTuple):
@@ -35,6 +37,7 @@ class TeacherOutput(NamedTuple):
     known: Tensor | None = None
 
 
+Find = Callable[[Sequence[Path]], StoredDetections]  # pictures -> what is found on them
 TeacherModel = Callable[[Batch, list[int]], TeacherOutput]  # what a teacher says in some of its channels
 
 
@@ -48,7 +51,11 @@ class Teacher(NamedTuple):
         task: its own: it teaches the fields of the student that it has as well.
         classes: its class -> the student's; all its classes under their own names where None.
         match_features: whether the student's features are to hold its.
+        factors: of its loss terms, by name; 1 of what is not in it.
+        find: what it finds on pictures, whether it teaches on them or not.
         load: gives what it found on all training pictures, in their order; of a `StoredTeacher` alone.
+        curves: gives the calibration of its classes, where it is calibrated.
+        strengths: AP of its classes alone, by class of the student, where teachers of one class are weighed by it.
     """
 
     name: str
@@ -57,12 +64,21 @@ class Teacher(NamedTuple):
     task: Task
     classes: Mapping[str, str] | None = None
     match_features: bool = False
+    factors: Mapping[str, float] = {}
+    find: Find | None = None
     load: Callable[[], StoredDetections] | None = None
+    curves: Callable[[], Curves] | None = None
+    strengths: Mapping[str, float] = {}
+
+    @property
+    def renames(self) -> Mapping[str, str]:
+        """Its class -> the student's, of the classes to teach."""
+        return {name: name for name in self.class_names} if self.classes is None else self.classes
 
     @property
     def student_classes(self) -> list[str]:
         """The student's classes that it could teach."""
-        return list(self.class_names if self.classes is None else self.classes.values())
+        return list(self.renames.values())
 
 
 class ChannelMap(NamedTuple):
@@ -202,6 +218,38 @@ class StoredTeacher:
         )
 
 
+class CalibratedTeacher:
+    """A teacher whose probabilities become rates of right detections.
+
+    Args:
+        model: answers.
+        curves: gives the curve of each of its classes, None of one that stays as it is.
+    """
+
+    def __init__(self, model: TeacherModel, curves: Callable[[], Curves]) -> None:
+        self.model, self.curves = model, curves
+
+    def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
+        """Return what the model says with the calibrated heatmap."""
+        output, curves = self.model(batch, teacher_channels), self.curves()
+        heatmap = output.maps.heatmap.float()
+        channels = []
+        for place, channel in enumerate(teacher_channels):
+            curve, logits = curves[channel], heatmap[:, place]
+            channels.append(logits if curve is None else calibrated_logits(logits, curve))
+        return output._replace(maps=output.maps._replace(heatmap=torch.stack(channels, dim=1)))
+
+
+def calibrated_logits(logits: Tensor, curve: Curve) -> Tensor:
+    """Return logits (...) moved along a curve of probabilities; what is below FLOOR stays there."""
+    scores, rates = (torch.from_numpy(each).to(logits) for each in curve)
+    probability = logits.sigmoid()
+    right = torch.searchsorted(scores, probability.contiguous(), right=True).clamp(1, len(scores) - 1)
+    share = (probability - scores[right - 1]) / (scores[right] - scores[right - 1])
+    moved = rates[right - 1] + share * (rates[right] - rates[right - 1])
+    return torch.where(probability > FLOOR, moved.clamp(FLOOR, 1 - FLOOR).logit(), logits)
+
+
 class Distiller:
     """What all teachers do in a run.
 
@@ -292,7 +340,8 @@ def map_channels(
     Args:
         teachers: of the run.
         student: the student's class names.
-        shared: the rule for a class that several teach: `average`, or the name of the teacher to prefer.
+        shared: the rule for a class that several teach: `average`; BY_AP, which is an average by their AP alone; FUSE,
+            which has joined them before; or the name of the teacher to prefer.
         task: of the student.
 
     Raises:
@@ -300,8 +349,10 @@ def map_channels(
             is left without a class.
     """
     names = [teacher.name for teacher in teachers]
-    if shared not in (None, "average", *names):
-        raise InputError(f"distill.shared: {shared!r} is neither average nor a teacher, teachers: {', '.join(names)}")
+    if shared not in (None, *RULES, *names):
+        raise InputError(
+            f"distill.shared: {shared!r} is neither of {', '.join(RULES)} nor a teacher, teachers: {', '.join(names)}"
+        )
     pairs = [_pairs(teacher, student) for teacher in teachers]
     shares: list[dict[str, dict[str, float]]] = [{} for _ in teachers]  # of a teacher: attribute -> class -> weight
     for attribute in task.attributes:
@@ -311,14 +362,18 @@ def map_channels(
                 for place, teacher in enumerate(teachers)
                 if target in pairs[place] and attribute in teacher.task.attributes
             ]
-            if len(rivals) > 1 and shared not in ("average", *(names[place] for place in rivals)):
+            if len(rivals) > 1 and shared not in (*RULES, *(names[place] for place in rivals)):
                 raise InputError(
                     f"distill.teachers: {' and '.join(names[place] for place in rivals)} both teach {target!r}, set "
-                    "distill.shared to average or to the teacher to prefer, or list the classes of each"
+                    f"distill.shared to {', '.join(RULES)} or to the teacher to prefer, or list the classes of each"
                 )
             chosen = [place for place in rivals if names[place] == shared != "average"] or rivals
+            strengths = [teachers[place].strengths.get(target, 0.0) for place in chosen]
+            total = sum(strengths)
             for place in rivals:
                 share = 1 / len(chosen) if place in chosen else 0.0
+                if place in chosen and total:
+                    share = strengths[chosen.index(place)] / total
                 shares[place].setdefault(attribute, {})[target] = share
     channel_maps = []
     for place, teacher in enumerate(teachers):
@@ -351,7 +406,7 @@ def taught_attributes(channel_map: ChannelMap, task: Task, num_classes: int) -> 
 
 def _pairs(teacher: Teacher, student: Sequence[str]) -> dict[str, str]:
     """The student's class -> the teacher's."""
-    classes = teacher.classes if teacher.classes is not None else {name: name for name in teacher.class_names}
+    classes = teacher.renames
     for own, target in classes.items():
         if own not in teacher.class_names:
             raise InputError(

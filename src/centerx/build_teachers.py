@@ -1,0 +1,290 @@
+"""A configuration -> its teachers: their files are opened; what is slow waits until they are asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import torch
+
+from centerx import runtime
+from centerx.build_model import load_detector, require_sizes
+from centerx.build_teaching import teacher_terms, term_figures
+from centerx.config import Config
+from centerx.config.schema import TeacherConfig
+from centerx.data.dataset import Dataset
+from centerx.data.function import Function
+from centerx.data.store import SUFFIX, TeacherInfo, ask_once, content_digest, read_info, read_store
+from centerx.data.stored import StoredDetections, store_detections
+from centerx.errors import InputError
+from centerx.evaluation.listed import read_detections
+from centerx.levels import ValueRange, range_text
+from centerx.losses.terms import FEATURES
+from centerx.models import CenterNet
+from centerx.progress import track
+from centerx.runtime import Predictor
+from centerx.tasks import TASKS
+from centerx.training.ask import BY_AP, FUSE, OpenTeacher, calibrate, fuse_shared, images_of
+from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher
+from centerx.types import Detections
+
+STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
+COMPANIONS = (".adapter.yaml", ".bin", ".caffemodel")  # suffixes of what belongs to a model file beside it
+EXTERNAL = (".data", "_data")  # ends of the names of an ONNX file's own weights, where they lie beside it
+logger = logging.getLogger(__name__)
+
+
+def open_teachers(
+    config: Config,
+    datasets: Sequence[Dataset] = (),
+    folder: Path = Path(),
+    functions: Mapping[str, Function] | None = None,
+    judged_by: Sequence[Dataset] = (),
+) -> list[Teacher]:
+    """Load the teachers of a configuration, all but what those found that are asked once a picture.
+
+    Args:
+        config: of the run.
+        datasets: of the training pictures.
+        folder: of the run.
+        functions: those that are teachers, by the file that keeps what they find.
+        judged_by: labelled pictures, by which scores are calibrated and teachers of one class are weighed.
+
+    Raises:
+        InputError: a file is missing, of another kind, or takes pictures of another size; two have one name; every
+            weight of one is 0; there are no pictures to judge by.
+    """
+    distill, task = config.distill, TASKS[config.task]
+    images = images_of(datasets)
+    for key, wanted in (("calibrate=true", distill.calibrate), (f"shared={BY_AP}", distill.shared == BY_AP)):
+        if wanted and not judged_by:
+            raise InputError(f"distill.{key}: needs labelled pictures to judge by, name some as data.val (--val)")
+    found: list[OpenTeacher] = []
+    for entry, name in zip(distill.teachers, teacher_names(distill.teachers), strict=True):
+        path = Path(entry.weights)
+        if path.suffix.lower() == ".safetensors":
+            opened = open_network(path, config)
+        elif functions and entry.weights in functions:
+            opened = open_function(path, functions[entry.weights], images, config)
+        elif path.suffix.lower() in STORED:
+            opened = open_stored(path, datasets, images)
+        elif distill.cache is False:
+            opened = open_detector(path, config)
+        else:
+            opened = open_asked(path, store_file(distill.cache, folder, name), images)
+        factors = entry.weight.model_dump()
+        figures = term_figures(distill, task, config.loss.balance == "constant", factors)
+        if not any(figures[field] for field in figures if field in teacher_terms(opened.task)):
+            raise InputError(f"distill: every term of teacher {name} has weight 0, raise one or leave the teacher out")
+        classes = entry.classes or wanted_classes(name, opened.class_names, config.classes)
+        opened = opened._replace(name=name, classes=classes, factors=factors)
+        found.append(calibrate(opened, judged_by) if distill.calibrate else opened)
+    return as_teachers(fuse_shared(found) if distill.shared == FUSE else found, config)
+
+
+def as_teachers(opened: Sequence[OpenTeacher], config: Config) -> list[Teacher]:
+    """Return teachers: each that is asked once a picture has the next place in a batch."""
+    loss, places = config.loss, count()
+    constant, task = loss.balance == "constant", TASKS[config.task]
+    teachers = []
+    for each in opened:
+        model = each.model or StoredTeacher(
+            next(places), each.task, len(each.class_names), CenterNet.stride, loss.min_overlap, loss.point_radius
+        )
+        matched = FEATURES in term_figures(config.distill, task, constant, each.factors)
+        teachers.append(
+            Teacher(
+                each.name,
+                model,
+                each.class_names,
+                each.task,
+                each.classes,
+                matched,
+                each.factors,
+                each.find,
+                each.load,
+                each.curves,
+            )
+        )
+    return teachers
+
+
+def wanted_classes(name: str, own: Sequence[str], student: Sequence[str] | None) -> dict[str, str]:
+    """Return the classes that a teacher teaches where nothing says which: those of the student, else all.
+
+    Raises:
+        InputError: the student has none of them.
+    """
+    wanted = [each for each in own if student is None or each in student]
+    if not wanted:
+        assert student is not None
+        raise InputError(
+            f"distill.teachers: {name} knows {', '.join(own)}, the student {', '.join(student)}; list the teacher's "
+            "classes with the student's name of each, or leave it out"
+        )
+    if len(wanted) < len(own):
+        logger.info(f"distill.teachers: {name} teaches {', '.join(wanted)}, of its {len(own)} classes")
+    return {each: each for each in wanted}
+
+
+def open_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> OpenTeacher:
+    """Open a file, one of `STORED`, of what somebody found on pictures.
+
+    Args:
+        path: the file.
+        datasets: by whose ids a json of results is read.
+        images: the pictures.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    if path.suffix.lower() == SUFFIX:
+        info = read_info(path)
+        load = partial(read_store, path, images)
+        return OpenTeacher(info.class_names, TASKS[info.task], partial(find_stored, path, datasets), load=load)
+    found = read_detections(path, datasets, images)
+    find = partial(find_stored, path, datasets)
+    return OpenTeacher(found.class_names, TASKS[found.task], find, load=lambda: found)
+
+
+def find_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> StoredDetections:
+    """Return what a file, one of `STORED`, says of pictures that need not be those that it teaches on.
+
+    Args:
+        path: the file.
+        datasets: as for `open_stored`.
+        images: the pictures.
+    """
+    if path.suffix.lower() == SUFFIX:
+        return read_store(path, images, quiet=True)
+    return read_detections(path, datasets, images, quiet=True)
+
+
+def open_network(path: Path, config: Config) -> OpenTeacher:
+    """Open a network of this project, which is asked about each augmented picture."""
+    detector, info = load_detector(path)
+    try:
+        require_sizes(detector, config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    tell_range(path, info.value_range, config)
+    if config.train.channels_last:
+        detector.to(memory_format=torch.channels_last)
+    find = partial(find_anew, path, info.value_range)
+    return OpenTeacher(info.class_names, TASKS[info.task], find, NetworkTeacher(detector))
+
+
+def open_detector(path: Path, config: Config) -> OpenTeacher:
+    """Open a file that gives detections, which is asked about each augmented picture."""
+    session, loss = runtime.open_session(path), config.loss
+    info, task = session.info, TASKS[session.info.task]
+    if not session.any_size:
+        check_size(path, info.input_hw, config)
+    tell_range(path, info.value_range, config)
+    count = len(info.class_names)
+    model = DetectionTeacher(session, path, task, count, CenterNet.stride, loss.min_overlap, loss.point_radius)
+    return OpenTeacher(info.class_names, task, partial(find_anew, path, info.value_range), model)
+
+
+def open_asked(path: Path, store: Path, images: Sequence[Path]) -> OpenTeacher:
+    """Open a file that gives detections, which is asked once a picture; the model is dropped until then."""
+    info = runtime.open_session(path).info
+
+    def find(images: Sequence[Path]) -> StoredDetections:
+        teacher = TeacherInfo(content_digest(teacher_files(path)), info.class_names, info.task)
+        return ask_once(store, teacher, runtime.load(path), images, info.value_range)
+
+    return OpenTeacher(info.class_names, TASKS[info.task], find, load=partial(find, images))
+
+
+def open_function(store: Path, function: Function, images: Sequence[Path], config: Config) -> OpenTeacher:
+    """Open a function of Python, which is asked once a picture."""
+    teacher = function.info(store, images, config.data.range)
+    detect = function.named(teacher.class_names)
+
+    def find(images: Sequence[Path]) -> StoredDetections:
+        return ask_once(store, teacher, detect, images, config.data.range)
+
+    return OpenTeacher(teacher.class_names, TASKS[teacher.task], find, load=partial(find, images))
+
+
+def find_anew(path: Path, value_range: ValueRange, images: Sequence[Path]) -> StoredDetections:
+    """Return what a model file finds on pictures, without keeping it."""
+    predictor = runtime.load(path)
+    names, task = predictor.class_names, predictor.task.name
+    return store_detections(names, task, [look(predictor, image) for image in track(images, f"asking {path.stem}")])
+
+
+def look(predictor: Predictor, image: Path) -> Detections | None:
+    """Return what is found on a picture; None where it cannot be read."""
+    try:
+        return predictor(image)
+    except InputError as error:
+        logger.warning(f"not asked about: {error}")
+        return None
+
+
+def store_file(cache: bool | str, folder: Path, name: str) -> Path:
+    """Return the file that keeps what a teacher finds.
+
+    Args:
+        cache: `distill.cache`, a folder or True.
+        folder: of the run.
+        name: of the teacher.
+    """
+    home = Path(cache) if isinstance(cache, str) else folder / "teachers"
+    return home / f"{quote(name, safe=' ')}{SUFFIX}"
+
+
+def teacher_files(path: Path) -> list[Path]:
+    """Return a model file and the files beside it that belong to it."""
+    beside = [path.with_suffix(suffix) for suffix in COMPANIONS] + [Path(f"{path}{end}") for end in EXTERNAL]
+    return [path, *(each for each in beside if each.is_file() and each != path)]
+
+
+def tell_range(path: Path, value_range: ValueRange, config: Config) -> None:
+    """Warn where a teacher reads pictures of more than 8 bits otherwise than the run does."""
+    if value_range != config.data.range:
+        logger.warning(
+            f"{path}: this teacher was trained with data.range={range_text(value_range)}, not "
+            f"{range_text(config.data.range)}; set that where there are pictures of more than 8 bits"
+        )
+
+
+def teacher_names(entries: Sequence[TeacherConfig]) -> list[str]:
+    """Names for logs: those given, else of the file, or of the run folder where all files are called alike.
+
+    Of several with one name the second and on get a number.
+
+    Raises:
+        InputError: a name is given twice.
+    """
+    names: list[str] = []
+    for entry in entries:
+        path = Path(entry.weights)
+        of_run = path.stem.partition("-")[0] in ("best", "last")  # best.onnx, last-maps.onnx, best-int8.onnx
+        name = entry.name or (path.absolute().parent.name if of_run else path.stem)
+        if entry.name is None:
+            numbered = (f"{name}-{number}" for number in range(2, len(entries) + 1))
+            name = next(each for each in (name, *numbered) if each not in names)
+        if name in names:
+            raise InputError(f"distill.teachers: two are called {name!r}, give each a name of its own")
+        names.append(name)
+    return names
+
+
+def check_size(path: Path, input_hw: tuple[int, int], config: Config) -> None:
+    """Raise where a file that takes pictures of one height and width would be given others."""
+    if config.augment.short_sides:
+        raise InputError(
+            f"{path}: takes pictures of one size only, leave out augment.short_sides or export it again with --size any"
+        )
+    if input_hw != config.data.input_size:
+        raise InputError(
+            f"{path}: takes pictures of {input_hw[0]} x {input_hw[1]} pixels only, set "
+            f"data.input_size=[{input_hw[0]},{input_hw[1]}] or export it again with --size"
+        )

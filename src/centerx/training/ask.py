@@ -1,0 +1,178 @@
+"""Teachers between their files and a training: asked once a picture, calibrated, fused where they share classes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from centerx.data.dataset import Dataset
+from centerx.data.source import SampleSource, union_of_classes
+from centerx.data.stored import Curves, StoredDetections
+from centerx.errors import InputError
+from centerx.evaluation.api import evaluate_stored
+from centerx.evaluation.calibrate import LEAST_RIGHT, fit_calibration
+from centerx.evaluation.fuse import fuse_stored
+from centerx.tasks import Task
+from centerx.training.processes import Processes
+from centerx.training.teachers import BY_AP, FUSE, CalibratedTeacher, Find, Teacher, TeacherModel
+
+logger = logging.getLogger(__name__)
+
+
+class OpenTeacher(NamedTuple):
+    """A teacher whose file is open.
+
+    Attributes:
+        class_names: its own.
+        task: its own.
+        find: what it finds on pictures, whether it teaches on them or not.
+        model: what answers a batch; None of a teacher that is asked once a picture.
+        load: gives what such a teacher found on all training pictures.
+        name: for logs and errors.
+        classes: its class -> the student's.
+        factors: of its loss terms, by name.
+        curves: gives the calibration of its classes, where it is calibrated.
+    """
+
+    class_names: tuple[str, ...]
+    task: Task
+    find: Find
+    model: TeacherModel | None = None
+    load: Callable[[], StoredDetections] | None = None
+    name: str = ""
+    classes: Mapping[str, str] = {}
+    factors: Mapping[str, float] = {}
+    curves: Callable[[], Curves] | None = None
+
+
+def calibrate(teacher: OpenTeacher, judged_by: Sequence[Dataset]) -> OpenTeacher:
+    """Return a teacher whose scores become rates of right detections on labelled pictures, when it is asked.
+
+    Raises:
+        InputError: it finds no boxes.
+    """
+    if not teacher.task.has_area:
+        raise InputError(
+            f"distill.calibrate: goes with boxes, but {teacher.name} finds {teacher.task.name}; leave it out"
+        )
+
+    @cache
+    def curves() -> Curves:
+        found = teacher.find(images_of(judged_by))
+        pictures = SampleSource(judged_by, taught_names(teacher.class_names, teacher.classes))
+        known = np.flatnonzero(found.answered).tolist()
+        entries, detections = [pictures.entries[i] for i in known], [found.detections(i) for i in known]
+        fitted = fit_calibration(entries, detections, len(teacher.class_names))
+        pairs = zip(teacher.class_names, fitted, strict=True)
+        few = [own for own, curve in pairs if own in teacher.classes and curve is None]
+        if few:
+            logger.warning(
+                f"distill.calibrate: {teacher.name} finds fewer than {LEAST_RIGHT} objects of {', '.join(few)}, whose "
+                "scores stay as they are"
+            )
+        return fitted
+
+    find, load, model = teacher.find, teacher.load, teacher.model
+    return teacher._replace(
+        find=lambda images: find(images).calibrated(curves()),
+        load=load and (lambda: load().calibrated(curves())),
+        model=model and CalibratedTeacher(model, curves),
+        curves=curves,
+    )
+
+
+def fuse_shared(teachers: Sequence[OpenTeacher]) -> list[OpenTeacher]:
+    """Join teachers that are asked once a picture where they share classes: one more teaches these, fused.
+
+    Raises:
+        InputError: one that shares a class is asked otherwise.
+    """
+    rivals: dict[tuple[int, ...], list[str]] = {}
+    for target in dict.fromkeys(name for teacher in teachers for name in teacher.classes.values()):
+        places = tuple(place for place, teacher in enumerate(teachers) if target in teacher.classes.values())
+        if len(places) > 1:
+            rivals.setdefault(places, []).append(target)
+    shared = {target for targets in rivals.values() for target in targets}
+    alone = [
+        teacher._replace(classes={own: target for own, target in teacher.classes.items() if target not in shared})
+        for teacher in teachers
+    ]
+    return [teacher for teacher in alone if teacher.classes] + [
+        fuse_some([teachers[place] for place in places], tuple(targets)) for places, targets in rivals.items()
+    ]
+
+
+def fuse_some(teachers: Sequence[OpenTeacher], targets: tuple[str, ...]) -> OpenTeacher:
+    """Return one teacher of several, of classes of the student that all of them know."""
+    loads = [teacher.load for teacher in teachers]
+    other = next((teacher.name for teacher, load in zip(teachers, loads, strict=True) if load is None), None)
+    if other is not None:
+        raise InputError(
+            f"distill.shared: {FUSE} joins teachers that are asked once a picture for their boxes, but {other} is not "
+            f"and shares {', '.join(targets)}; set it to average or to the teacher to prefer"
+        )
+    renamed = [{own: target for own, target in each.classes.items() if target in targets} for each in teachers]
+
+    def join(parts: Sequence[StoredDetections]) -> StoredDetections:
+        return fuse_stored([part.renamed(names, targets) for part, names in zip(parts, renamed, strict=True)])
+
+    return OpenTeacher(
+        targets,
+        teachers[0].task,
+        lambda images: join([teacher.find(images) for teacher in teachers]),
+        load=lambda: join([load() for load in loads if load is not None]),
+        name="+".join(teacher.name for teacher in teachers),
+        classes={name: name for name in targets},
+        factors={term: mean(each.factors[term] for each in teachers) for term in teachers[0].factors},
+    )
+
+
+def ask_teachers(
+    teachers: Sequence[Teacher], shared: str | None, judged_by: Sequence[Dataset], processes: Processes
+) -> tuple[list[Teacher], list[StoredDetections]]:
+    """Ask all that must be known of teachers before training.
+
+    Args:
+        teachers: of the run.
+        shared: `distill.shared`.
+        judged_by: labelled pictures.
+        processes: of the run, of which the first asks, and the others read what it kept.
+
+    Returns:
+        The teachers, with the AP of their classes where that is to weigh them, and what each that is asked once a
+        picture found on the training pictures.
+    """
+    with processes.first_alone(), torch.random.fork_rng(devices=[]):  # asking must not change the run
+        for teacher in teachers:
+            if teacher.curves is not None:
+                teacher.curves()
+        if shared == BY_AP:
+            teachers = [teacher._replace(strengths=reached_alone(teacher, judged_by)) for teacher in teachers]
+        return list(teachers), [teacher.load() for teacher in teachers if teacher.load is not None]
+
+
+def reached_alone(teacher: Teacher, judged_by: Sequence[Dataset]) -> dict[str, float]:
+    """Return the AP of a teacher by class of the student, of those that the pictures label."""
+    assert teacher.find is not None
+    names = taught_names(teacher.class_names, teacher.renames)
+    if not set(names).intersection(union_of_classes(judged_by)):
+        return {}
+    found = teacher.find(images_of(judged_by))._replace(class_names=names)
+    return {name: ap for name, ap in evaluate_stored(found, judged_by).per_class.items() if ap is not None}
+
+
+def taught_names(own: Sequence[str], classes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the student's name of each class of a teacher; of one that is not taught, a name that nobody has."""
+    return tuple(classes.get(name, f"{name}, not taught") for name in own)
+
+
+def images_of(datasets: Sequence[Dataset]) -> list[Path]:
+    """Return the pictures of data sets."""
+    return [record.image for dataset in datasets for record in dataset.records]
