@@ -493,7 +493,7 @@ def test_multi_scale_training_and_what_needs_one_size(
     with pytest.raises(InputError, match=r"augment.mosaic: takes pictures of one size"):
         build_run(load_config("nano", [*overrides, "augment.mosaic=0.5"]), tmp_path)
     with pytest.raises(InputError, match=r"takes pictures of one size only, leave out augment.short_sides"):
-        build_run(load_config("nano", [*overrides, f"distill.teachers=[{onnx_file}]"]), tmp_path)
+        build_run(load_config("nano", [*overrides, f"distill.teachers=[{onnx_file}]", "distill.cache=false"]), tmp_path)
 
 
 def test_less_data_than_a_batch_is_one_batch(small_overrides: list[str], tmp_path: Path) -> None:
