@@ -78,7 +78,7 @@ def read_detections(
         path: the file, of one of `FORMS`.
         datasets: those of the run.
         images: the pictures.
-        quiet: whether the file may be of other pictures; nothing is told then.
+        quiet: whether the file may be of other pictures, and an entry unusable; of its contents nothing is told then.
 
     Raises:
         InputError: the file is of none of the forms, has unusable detections or is of other pictures.
@@ -99,7 +99,9 @@ def read_detections(
             f"{listed[0].name if listed else 'none'}; name the file that was made of them"
         )
     shown = {place: image for place, image in zip(chosen, images, strict=True) if place is not None}
-    usable = {place: usable_part(listed[place], image, len(class_names), path, notes) for place, image in shown.items()}
+    usable = {
+        place: usable_part(listed[place], image, len(class_names), path, notes, quiet) for place, image in shown.items()
+    }
     found = [None if place is None else usable[place] for place in chosen]
     for image, each in zip(images, found, strict=True):
         if each is None:
@@ -111,8 +113,18 @@ def read_detections(
     return store_detections(class_names, (CENTER if points else BOXES).name, found)
 
 
-def usable_part(listed: Listed, image: Path, num_classes: int, path: Path, notes: Notes) -> Detections | None:
+def usable_part(
+    listed: Listed, image: Path, num_classes: int, path: Path, notes: Notes, lenient: bool
+) -> Detections | None:
     """Return what can be used of an entry; None where its picture cannot be read.
+
+    Args:
+        listed: the entry.
+        image: its picture.
+        num_classes: of the file.
+        path: the file.
+        notes: takes what is left out.
+        lenient: whether an entry that cannot be used is told and None as well.
 
     Raises:
         InputError: the picture has another size than the entry says, or a detection cannot be used.
@@ -120,13 +132,19 @@ def usable_part(listed: Listed, image: Path, num_classes: int, path: Path, notes
     hw = readable_hw(image)
     if hw is None:
         return None
-    if listed.hw not in (None, hw):
-        assert listed.hw is not None
-        raise InputError(
-            f"{path}: {listed.where}: says that {image} has {listed.hw[1]} x {listed.hw[0]} pixels, as shown it "
-            f"has {hw[1]} x {hw[0]}; make the file of the pictures as they are"
-        )
-    found, clipped, empty = usable_detections(listed.found, num_classes, hw, f"{path}: {listed.where}")
+    where = f"{path}: {listed.where}"
+    try:
+        if listed.hw is not None and listed.hw != hw:
+            raise InputError(
+                f"{where}: says that {image} has {listed.hw[1]} x {listed.hw[0]} pixels, as shown it has {hw[1]} x "
+                f"{hw[0]}; make the file of the pictures as they are"
+            )
+        found, clipped, empty = usable_detections(listed.found, num_classes, hw, where)
+    except InputError as error:
+        if not lenient:
+            raise
+        logger.warning(f"left out: {error}")
+        return None
     notes.add("boxes reach outside their picture, clipped", listed.where, clipped)
     notes.add("boxes have no area inside their picture, left out", listed.where, empty)
     return found
