@@ -377,7 +377,7 @@ def test_a_file_whose_names_are_not_those_it_was_made_for_is_refused(
 
 
 def test_a_teacher_of_another_kind(small_overrides: list[str], scenes: Path, tmp_path: Path) -> None:
-    for wrong in (scenes, tmp_path / "none.safetensors"):
+    for wrong in (scenes.parent, tmp_path / "none.safetensors", tmp_path / "none.json"):
         with pytest.raises(InputError, match=wrong.name):
             build_run(load_config("nano", overrides(small_overrides, [wrong])), tmp_path / "run")
 
