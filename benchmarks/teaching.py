@@ -1,7 +1,7 @@
 """What teaching adds to a training step: the whole step over (student's step + teacher's forward), timed in turn.
 
 Student `nano`, teacher `r18`, both channels-last, without data loading. A teacher that is an exported ONNX file runs
-outside torch and has its boxes rendered into maps: it is stated by itself.
+outside torch and has its boxes rendered into maps: it is stated by itself, asked at every step and asked before.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from centerx.build_model import build_detector, load_detector, save_named
 from centerx.build_teachers import open_teachers
 from centerx.config import load_config
 from centerx.exporting import export_model
+from centerx.objects import SCORE
 from centerx.training.processes import keep_freed_memory
 from centerx.training.teachers import TeacherModel
 from centerx.types import Batch
@@ -53,11 +54,18 @@ def measure_teacher(folder: Path, size: int, num_classes: int, bf16: bool, file:
     if file.endswith(".onnx"):
         export_model(*load_detector(folder / "last.safetensors"), folder / file, "onnx")
     batch = on_device(random_batch(size, BOXES, num_classes, SIDE))
-    batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
+    found = batch.objects._replace(values={SCORE: torch.rand(len(batch.objects.labels), 1, device=DEVICE)})
+    batch = batch._replace(
+        images=batch.images.contiguous(memory_format=torch.channels_last),
+        detections=(found,),
+        answered=(torch.ones(size, dtype=torch.bool, device=DEVICE),),
+    )
     steps = {}
     taught = f"distill.teachers={folder / file}"
-    cases = {"student's step": [], "taught step": [taught]}
-    if not file.endswith(".onnx"):
+    cases = {"student's step": [], "taught step": [taught, "distill.cache=false"]}
+    if file.endswith(".onnx"):
+        cases["taught step, asked before"] = [taught]
+    else:
         cases["taught step, without features"] = [taught, "distill.features=0"]
     for case, changes in cases.items():
         config = load_config("nano", [names, side, *changes])
@@ -65,7 +73,7 @@ def measure_teacher(folder: Path, size: int, num_classes: int, bf16: bool, file:
         teachers = open_teachers(config)
         module = build_module(config, detector, 1000, teachers)
         steps[case] = partial(train_step, module, batch, bf16, config.train.clip_norm)
-        for teacher in teachers:
+        for teacher in teachers if teachers and teachers[0].load is None else ():
             steps["teacher's forward"] = partial(forward_alone, teacher.model, batch, num_classes, bf16)
     seconds = median_seconds(steps, RUNS)
     apart = "student's step + teacher's forward"

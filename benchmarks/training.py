@@ -120,7 +120,7 @@ def train_step(module: CenterNetModule, batch: Batch, bf16: bool, clip_norm: flo
         outputs = module.detector.model.head(features)
         terms = dict(module.criterion(outputs, module.assign(batch)))
         if module.distiller:
-            terms |= module.distiller.terms(outputs, features, batch.images)
+            terms |= module.distiller.terms(outputs, features, batch)
         loss, _ = module.balance(terms, {})
     module.optimizer.zero_grad()
     loss.backward()

@@ -223,6 +223,7 @@ def test_the_functions_shown_run(
         '"input_size": 384}': '"input_size": 96, "workers": 0}, "model": {"pretrained": False}',
         '"train.epochs": 60': '"train.epochs": 1',
         'out="runs/merged"': 'out="runs/merged", overrides=ONE',
+        'out="runs/small"': 'out="runs/small", overrides=ONE',
     }
     for shown, run in small.items():
         assert shown in block
@@ -231,6 +232,7 @@ def test_the_functions_shown_run(
     exec(compile(block, "train.md", "exec"), names)
     assert [row.class_name for row in names["merged"].rows] == list(names["metrics"].per_class)
     assert Path("exported/last.torchscript").is_file()
+    assert Path("runs/small/teachers/small.sqlite").is_file()
     assert capsys.readouterr().out.splitlines()[-1] == str(names["labels"].boxes)
 
 

@@ -194,6 +194,15 @@ def test_a_function_tells_its_classes_by_its_first_answer(images: list[Path], st
     assert Function(silent, None, "find").info(store, images, "auto") == info
 
 
+def test_what_a_teacher_refuses_names_it_and_the_picture(images: list[Path], store: Path) -> None:
+    def detect(image: np.ndarray) -> Detections:
+        raise InputError("gives nonsense")
+
+    with pytest.raises(InputError) as error:
+        ask_once(store, TEACHER, detect, images)
+    assert str(error.value) == f"it: {images[0]}: gives nonsense"
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

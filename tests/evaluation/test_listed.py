@@ -213,3 +213,16 @@ def test_ids_are_those_of_one_labelled_data_set(folder: Path, dataset: Dataset) 
     twice = write(folder / "twice.json", predictions(folder)[:1] * 2)
     with pytest.raises(InputError, match=r"lists .*a.png twice"):
         read_detections(twice, [dataset], images)
+
+
+def test_pictures_to_judge_by_need_not_be_listed_and_no_entry_ends_a_run(
+    folder: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = predictions(folder)
+    entries[1]["detections"] = [{"label": "cat", "score": 2.0, "box": [1, 1, 4, 4]}]
+    path = write(folder / "p.json", entries[:2])
+    found = read_detections(path, [dataset], images_of(dataset), quiet=True)
+    assert found.answered.tolist() == [True, False, False]
+    assert [each.partition(":")[0] for each in caplog.messages] == ["left out"]
+    none = read_detections(path, [dataset], [folder / "other.png"], quiet=True)
+    assert (none.class_names, none.answered.tolist()) == (("dog", "cat"), [False])

@@ -14,14 +14,15 @@ from centerx.bench import machine
 from centerx.training.processes import Processes
 
 
-@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("taught", [None, ".safetensors", ".onnx"])
 def test_two_processes_give_what_one_gives(
-    taught: bool, small_overrides: list[str], model_file: Path, tmp_path: Path
+    taught: str | None, small_overrides: list[str], onnx_file: Path, tmp_path: Path
 ) -> None:
     overrides = [*small_overrides, "data.val=[]", "train.precision=fp32", "train.optimizer.lr=0.0005"]
     if taught:
         overrides += ["train.epochs=2"]
-        overrides += [f"distill.teachers={model_file}", 'classes=["0","1",red,green,blue]', "loss.balance=constant"]
+        overrides += [f"distill.teachers={onnx_file.with_suffix(taught)}"]
+        overrides += ['classes=["0","1",red,green,blue]', "loss.balance=constant"]
     command = ["-m", "centerx", "train", "nano", *overrides, "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29541"]

@@ -188,6 +188,15 @@ def test_a_kept_peak_inside_an_ignored_region_teaches() -> None:
     assert size[1, :, 6, 6].all()
 
 
+def test_an_ignored_object_takes_no_cell_from_a_better_known_one() -> None:
+    batch = given([[24.0, 24, 32, 32], [20, 20, 29, 31]], [1, 1], [True, False], [True, True])
+    scores = {SCORE: torch.tensor([[0.9], [0.4]])}
+    (found,) = batch.detections
+    maps = STORED(batch._replace(detections=(found._replace(values=scores),)), [0, 1, 2]).maps
+    assert maps.fields["size"][1, :, 6, 6].tolist() == [2.25, 2.75]
+    assert maps.heatmap[1, 1, 7, 7].sigmoid() < 0.3
+
+
 def test_a_loss_with_all_known_is_that_without_a_mask(source: SampleSource) -> None:
     told = STORED(stored_batch(source), [0, 1, 2])
     rng = torch.Generator().manual_seed(1)

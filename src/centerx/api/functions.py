@@ -37,14 +37,15 @@ def keep_functions(
             kept.append(each)
             continue
         entry: Mapping[str, Any] = each if isinstance(each, Mapping) else {"detect": each}
-        call, names = entry["detect"], entry.get("class_names")
+        call, given = entry["detect"], entry.get("class_names")
+        names = None if given is None else (given,) if isinstance(given, str) else tuple(given)
         name = str(entry.get("name") or getattr(call, "__name__", type(call).__name__.lower()))
         file = str(store_file(True, folder, name))
         if not callable(call) or "weights" in entry:
             raise InputError(f"teachers: {name}: detect must be a function, without weights beside it")
         if file in functions:
             raise InputError(f"teachers: two functions are called {name!r}, give each a name in an entry with detect")
-        functions[file] = Function(call, None if names is None else tuple(names), name)
+        functions[file] = Function(call, names, name)
         others = {key: value for key, value in entry.items() if key not in ("detect", "class_names")}
         kept.append({"weights": file, "name": name, **others})
     return kept, functions

@@ -45,7 +45,9 @@ def is_override(word: str) -> bool:
 
 
 def merge(
-    teachers: Annotated[list[Path], typer.Option(help="model files, each with the classes it knows")],
+    teachers: Annotated[
+        list[Path], typer.Option(help="model files or jsons of detections, each with the classes it knows")
+    ],
     images: Annotated[list[Path], typer.Option(help="folders of pictures to learn from, without labels")],
     student: Annotated[str, typer.Option(help="the preset or YAML file of the detector to train")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., such as train.epochs=40")] = None,

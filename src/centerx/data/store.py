@@ -183,8 +183,12 @@ def _ask(
         if name in known:
             count("changed", str(image))
             connection.execute("DELETE FROM pictures WHERE path = ?", (name,))
-        hw = pixels.shape[0], pixels.shape[1]
-        found, clipped, empty = usable_detections(detect(pixels), len(teacher.class_names), hw, f"{path}: {image}")
+        hw, where = (pixels.shape[0], pixels.shape[1]), f"{path.stem}: {image}"
+        try:
+            given = detect(pixels)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        found, clipped, empty = usable_detections(given, len(teacher.class_names), hw, where)
         count("asked", str(image))
         count("clipped", str(image), clipped)
         count("empty", str(image), empty)

@@ -41,7 +41,7 @@ class Listed(NamedTuple):
     found: Detections
 
 
-class Tellings:
+class Notes:
     """Counts what is told of a file, and tells a line a kind with its first example.
 
     Args:
@@ -78,41 +78,53 @@ def read_detections(
         path: the file, of one of `FORMS`.
         datasets: those of the run.
         images: the pictures.
-        quiet: whether the file may be of other pictures; nothing is told then.
+        quiet: whether the file may be of other pictures, and an entry unusable; of its contents nothing is told then.
 
     Raises:
         InputError: the file is of none of the forms, has unusable detections or is of other pictures.
     """
-    tree, tellings = load_json(path), Tellings(path)
+    tree, notes = load_json(path), Notes(path)
     if isinstance(tree, list) and tree and isinstance(tree[0], dict) and "detections" in tree[0]:
-        class_names, listed = predicted(tree, path, tellings)
+        class_names, listed = predicted(tree, path, notes)
     elif isinstance(tree, dict) and all(isinstance(tree.get(key), list) for key in ("images", "categories")):
-        class_names, listed = annotated(tree, path, tellings)
+        class_names, listed = annotated(tree, path, notes)
     elif isinstance(tree, list) and tree:
-        class_names, listed = results(check_results(tree, path), path, datasets, tellings)
+        class_names, listed = results(check_results(tree, path), path, datasets, notes)
     else:
         raise InputError(f"{path}: holds no detections, a teacher's json is one of {FORMS}")
-    chosen = match_pictures([each.name for each in listed], images, path, tellings)
+    chosen = match_pictures([each.name for each in listed], images, path, notes)
     if not quiet and all(place is None for place in chosen):
         raise InputError(
             f"{path}: lists none of the {len(images)} pictures, such as {images[0]}, but {len(listed)} others, such as "
             f"{listed[0].name if listed else 'none'}; name the file that was made of them"
         )
-    usable = {place: usable_part(listed[place], images[index], len(class_names), path, tellings)
-              for index, place in enumerate(chosen) if place is not None}  # fmt: skip
+    shown = {place: image for place, image in zip(chosen, images, strict=True) if place is not None}
+    usable = {
+        place: usable_part(listed[place], image, len(class_names), path, notes, quiet) for place, image in shown.items()
+    }
     found = [None if place is None else usable[place] for place in chosen]
     for image, each in zip(images, found, strict=True):
         if each is None:
-            tellings.add("pictures have no entry, and this teacher teaches nothing there", str(image))
+            notes.add("pictures have no entry, and this teacher teaches nothing there", str(image))
     if not quiet:
-        tellings.log()
+        notes.log()
     boxes = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in found if each is not None)])
     points = len(boxes) > 0 and bool((boxes[:, :2] == boxes[:, 2:]).all())
     return store_detections(class_names, (CENTER if points else BOXES).name, found)
 
 
-def usable_part(listed: Listed, image: Path, num_classes: int, path: Path, tellings: Tellings) -> Detections | None:
+def usable_part(
+    listed: Listed, image: Path, num_classes: int, path: Path, notes: Notes, lenient: bool
+) -> Detections | None:
     """Return what can be used of an entry; None where its picture cannot be read.
+
+    Args:
+        listed: the entry.
+        image: its picture.
+        num_classes: of the file.
+        path: the file.
+        notes: takes what is left out.
+        lenient: whether an entry that cannot be used is told and None as well.
 
     Raises:
         InputError: the picture has another size than the entry says, or a detection cannot be used.
@@ -120,19 +132,25 @@ def usable_part(listed: Listed, image: Path, num_classes: int, path: Path, telli
     hw = readable_hw(image)
     if hw is None:
         return None
-    if listed.hw not in (None, hw):
-        assert listed.hw is not None
-        raise InputError(
-            f"{path}: {listed.where}: says that {image} has {listed.hw[1]} x {listed.hw[0]} pixels, as shown it "
-            f"has {hw[1]} x {hw[0]}; make the file of the pictures as they are"
-        )
-    found, clipped, empty = usable_detections(listed.found, num_classes, hw, f"{path}: {listed.where}")
-    tellings.add("boxes reach outside their picture, clipped", listed.where, clipped)
-    tellings.add("boxes have no area inside their picture, left out", listed.where, empty)
+    where = f"{path}: {listed.where}"
+    try:
+        if listed.hw is not None and listed.hw != hw:
+            raise InputError(
+                f"{where}: says that {image} has {listed.hw[1]} x {listed.hw[0]} pixels, as shown it has {hw[1]} x "
+                f"{hw[0]}; make the file of the pictures as they are"
+            )
+        found, clipped, empty = usable_detections(listed.found, num_classes, hw, where)
+    except InputError as error:
+        if not lenient:
+            raise
+        logger.warning(f"left out: {error}")
+        return None
+    notes.add("boxes reach outside their picture, clipped", listed.where, clipped)
+    notes.add("boxes have no area inside their picture, left out", listed.where, empty)
     return found
 
 
-def predicted(tree: list[Any], path: Path, tellings: Tellings) -> tuple[tuple[str, ...], list[Listed]]:
+def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...], list[Listed]]:
     """Return class names, in order of appearance, and pictures of `predict --json`; frames of videos are left out."""
     label_of: dict[str, int] = {}
     listed = []
@@ -144,7 +162,7 @@ def predicted(tree: list[Any], path: Path, tellings: Tellings) -> tuple[tuple[st
             case _:
                 raise InputError(f"{path}: {where}: lacks one of image, width, height and detections, repair it")
         if "frame" in entry:
-            tellings.add("frames of videos are left out", f"{where}, {name}")
+            notes.add("frames of videos are left out", f"{where}, {name}")
             continue
         wrong = next((row for row, box in zip(rows, boxes, strict=True) if box is None), None)
         if wrong is not None:
@@ -157,7 +175,7 @@ def predicted(tree: list[Any], path: Path, tellings: Tellings) -> tuple[tuple[st
     return tuple(label_of), listed
 
 
-def annotated(tree: dict[str, Any], path: Path, tellings: Tellings) -> tuple[tuple[str, ...], list[Listed]]:
+def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str, ...], list[Listed]]:
     """Return class names and pictures of a COCO data set; names of pictures are relative to its folder.
 
     An annotation without a score has score 1; crowds are left out; both are told.
@@ -179,11 +197,11 @@ def annotated(tree: dict[str, Any], path: Path, tellings: Tellings) -> tuple[tup
                 f"{path}: {where}: needs image_id, category_id, bbox (four numbers) and a score, repair it"
             )
         if row["image_id"] not in ids or row["category_id"] not in names:
-            tellings.add("annotations of an image or category that is not there are left out", where)
+            notes.add("annotations of an image or category that is not there are left out", where)
         elif row.get("iscrowd") or row.get("ignore"):
-            tellings.add("crowds and ignored annotations are left out", where)
+            notes.add("crowds and ignored annotations are left out", where)
         else:
-            tellings.add("annotations without a score have score 1", where, "score" not in row)
+            notes.add("annotations without a score have score 1", where, "score" not in row)
             rows[row["image_id"]].append((box, score, class_names.index(names[row["category_id"]])))
     listed = []
     for each in pictures:
@@ -196,7 +214,7 @@ def annotated(tree: dict[str, Any], path: Path, tellings: Tellings) -> tuple[tup
 
 
 def results(
-    rows: list[dict[str, Any]], path: Path, datasets: Sequence[Dataset], tellings: Tellings
+    rows: list[dict[str, Any]], path: Path, datasets: Sequence[Dataset], notes: Notes
 ) -> tuple[tuple[str, ...], list[Listed]]:
     """Return class names and pictures of COCO results, by the ids of the labelled data set that has them."""
     labelled = [dataset for dataset in datasets if dataset.class_names]
@@ -214,8 +232,8 @@ def results(
     known, categories = image_numbers(dataset), set(dataset.category_ids)
     for number, row in enumerate(rows):
         where = f"entry {number} counted from 0"
-        tellings.add("detections on pictures that are not in the data", where, row["image_id"] not in known)
-        tellings.add("detections of a category that the data lacks", where, row["category_id"] not in categories)
+        notes.add("detections on pictures that are not in the data", where, row["image_id"] not in known)
+        notes.add("detections of a category that the data lacks", where, row["category_id"] not in categories)
     used = [row for row in rows if row["image_id"] in known and row["category_id"] in categories]
     if not used:
         raise InputError(f"{path}: none of its category ids is in {dataset.path}, name the file that was made of it")
@@ -226,7 +244,7 @@ def results(
     ]
 
 
-def match_pictures(names: Sequence[str], images: Sequence[Path], path: Path, tellings: Tellings) -> list[int | None]:
+def match_pictures(names: Sequence[str], images: Sequence[Path], path: Path, notes: Notes) -> list[int | None]:
     """Return the place in `names` of each picture; None where it is not there.
 
     A name is a path, relative ones start where the program runs. One that leads to no picture is that of the picture
@@ -257,12 +275,12 @@ def match_pictures(names: Sequence[str], images: Sequence[Path], path: Path, tel
         rivals = [number for count, number in some if count == most]
         if len(rivals) == 1:
             owner[place] = rivals[0]
-            tellings.add("pictures are found by the end of their path", f"{names[rivals[0]]} is {place}", most < WHOLE)
+            notes.add("pictures are found by the end of their path", f"{names[rivals[0]]} is {place}", most < WHOLE)
         elif most == WHOLE:
             raise InputError(f"{path}: lists {names[rivals[0]]} twice, leave one of the entries out")
     used = set(owner.values())
     for number, name in enumerate(names):
-        tellings.add("pictures of it are not in the data, or which is not clear", name, number not in used)
+        notes.add("pictures of it are not in the data, or which is not clear", name, number not in used)
     return [owner.get(place) for place in real]
 
 
