@@ -54,7 +54,8 @@ MAY_IMPORT = {
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teaching"},
     "api": SHARED
-    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"},
+    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"}
+    | {"build_teaching"},
     "cli": SHARED
     | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "api", "__init__"},
