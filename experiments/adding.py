@@ -264,6 +264,11 @@ class Experiment(NamedTuple):
         return found
 
 
+def additions(row: str, most: int) -> range:
+    """After how many additions a row is judged; the old detector before any, all labels after the last."""
+    return {"old": range(1), "all": range(most, most + 1)}.get(row, range(1, most + 1))
+
+
 def read_lines(path: Path) -> list[dict[str, str]]:
     """The lines of the csv; none where it is missing."""
     if not path.is_file():
@@ -326,8 +331,7 @@ def main() -> None:
             words = [f"train.seed={seed}", *args.set]
             experiment = Experiment(task, material, folder, words, old_epochs, epochs)
             for row in args.rows:
-                first = {"old": 0, "all": len(task.added)}.get(row, 1)
-                for steps in range(first, 1 if row == "old" else len(task.added) + 1):
+                for steps in additions(row, len(task.added)):
                     figures = experiment.figures(row, steps)
                     added = " ".join(task.added[:steps])
                     results.setdefault(f"{row} {added}".strip(), []).append(figures)
