@@ -15,6 +15,8 @@ added class on the old one's backbone and neck, frozen, with branches of its own
 of the added class from its labels, from fresh weights. two: that one beside the old one. all: all labels of all
 pictures, as long as the old detector.
 
+`--rate` is for another learning rate from the old weights, with an `--out` of its own.
+
 Seeds may run side by side, each a process with `--seeds`; a last call with all of them keeps what is finished and
 writes the table. A line of the csv is written when its run is finished, and kept as long as its value holds.
 """
@@ -27,7 +29,6 @@ import io
 import json
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,8 +51,8 @@ from repeat import Figures, summarise, train_once, write_table
 
 ROWS = ["old", "added", "fine-tuned", "background", "frozen", "alone", "two", "all"]
 RESULTS = Path(__file__).parent / "results" / "adding.csv"
-COLUMNS = ["data", "row", "added", "settings", "seed", "figure", "value", "commit", "command", "machine"]
-KEY = COLUMNS[:6]
+KEY = ["data", "row", "added", "seed", "figure", "command"]
+COLUMNS = [*KEY, "value", "commit", "machine"]
 SCENES, VAL_SCENES, SCENE_HW = 800, 500, (96, 96)
 
 
@@ -154,6 +155,7 @@ class Experiment(NamedTuple):
         overrides: of every run.
         old_epochs: of the old detector and of the one with all labels.
         epochs: of all others.
+        rate: learning rate of those that start from the old weights; None: as `centerx add` has it.
     """
 
     task: Task
@@ -162,6 +164,7 @@ class Experiment(NamedTuple):
     overrides: list[str]
     old_epochs: int
     epochs: int
+    rate: float | None
 
     def labels(
         self, name: str, dataset: Dataset, listed: Sequence[str], boxes_of: Sequence[str], masked: bool = False
@@ -192,7 +195,8 @@ class Experiment(NamedTuple):
         """The configuration of `centerx add`, from the labels of one class."""
         name = self.task.added[step]
         labels = self.labels(name, self.material.added[step], [name], [name])
-        words = [f"train.epochs={self.epochs}", *self.overrides]
+        rate = [f"train.optimizer.lr={self.rate}"] if self.rate else []
+        words = [f"train.epochs={self.epochs}", *self.overrides, *rate]
         return add_config({"weights": str(old)}, [labels], [self.material.val], None, words)
 
     def added(self, steps: int) -> list[Path]:
@@ -303,6 +307,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of each row but old and all")
     parser.add_argument("--old-epochs", type=int, help="of old and all")
+    parser.add_argument("--rate", type=float, help="learning rate of the rows that start from the old weights")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of every run")
     parser.add_argument("--pictures", type=int, help="use so many of the training pictures, or scenes a stage")
@@ -310,16 +315,14 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=RESULTS, help="where the figures go")
     args = parser.parse_args()
 
-    facts = {
-        "commit": commit(),
-        "command": shlex.join(["python", "experiments/adding.py", *sys.argv[1:]]),
-        "machine": machine(Processes.detect("auto").gpu),
-    }
+    facts = {"commit": commit(), "machine": machine(Processes.detect("auto").gpu)}
     for data in args.data:
         task = TASKS[data]
         old_epochs, epochs = args.old_epochs or task.old_epochs, args.epochs or task.epochs
-        pictures = [f"pictures={args.pictures}"] if args.pictures else []
-        settings = shlex.join([f"old_epochs={old_epochs}", f"epochs={epochs}", *pictures, *args.set])
+        settings = ["--old-epochs", str(old_epochs), "--epochs", str(epochs)]
+        settings += ["--rate", str(args.rate)] if args.rate else []
+        settings += ["--pictures", str(args.pictures)] if args.pictures else []
+        settings += ["--set", *args.set] if args.set else []
         results: dict[str, list[Figures]] = {}
         for seed in args.seeds:
             folder = args.out / data / f"seed{seed}"
@@ -329,14 +332,16 @@ def main() -> None:
                 else real_material(task, seed, args.pictures)
             )
             words = [f"train.seed={seed}", *args.set]
-            experiment = Experiment(task, material, folder, words, old_epochs, epochs)
+            experiment = Experiment(task, material, folder, words, old_epochs, epochs, args.rate)
             for row in args.rows:
                 for steps in additions(row, len(task.added)):
                     figures = experiment.figures(row, steps)
                     added = " ".join(task.added[:steps])
                     results.setdefault(f"{row} {added}".strip(), []).append(figures)
-                    about = {"data": data, "row": row, "added": added, "settings": settings, "seed": str(seed)}
-                    found = [about | {"figure": name, "value": f"{ap:.4f}"} | facts for name, ap in figures.items()]
+                    command = ["python", "experiments/adding.py", "--data", data, "--rows", row, "--seeds", str(seed)]
+                    about = {"data": data, "row": row, "added": added, "seed": str(seed)} | facts
+                    about["command"] = shlex.join([*command, *settings])
+                    found = [about | {"figure": name, "value": f"{ap:.4f}"} for name, ap in figures.items()]
                     record(args.csv, found)
         write_table(
             args.out / data / "summary.csv", {row: summarise(each) for row, each in results.items()}, args.seeds

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from centerx.evaluation import Metrics
 
 PRESET = "nano"  # the student where the old file does not hold its configuration
-RATE_FACTOR = 2  # learning rate of a student that starts from settled weights, relative to that of fresh ones
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +142,7 @@ def add_config(
 ) -> Config:
     """Return the configuration of the student's run; `overrides` come last.
 
-    The student starts from the old weights where its network is the old one, at RATE_FACTOR times its learning rate;
-    that of an old detector which itself started from given weights is kept.
+    The student starts from the old weights where its network is the old one.
 
     Args:
         old: entry of `distill.teachers`.
@@ -164,18 +162,13 @@ def add_config(
     path = str(old["weights"])
     former = read_with_config(Path(path))[2] if path.lower().endswith(".safetensors") else None
     if student is not None:
-        base = first = load_config(student)
-    elif former is not None:
-        base, first = without_its_run(former), former
+        base = load_config(student)
     else:
-        base = first = preset_for(path)
+        base = without_its_run(former) if former is not None else preset_for(path)
     config = merge_config(base, [old], train, val, overrides)
     differing = network_differences(config, former) if former is not None else ["it holds none"]
     if not differing:
-        rate = first.train.optimizer.lr * (1 if first.train.init else RATE_FACTOR)
-        start = {"train.init": path, "train.optimizer.lr": rate}
-        started = merge_config(base, [old], train, val, overrides, start)
-        config = started if started.train.init == path else config
+        config = merge_config(base, [old], train, val, overrides, {"train.init": path})
     if config.train.init == path:
         logger.info(f"the student starts from the weights of {path}, train.optimizer.lr={config.train.optimizer.lr:g}")
     else:
