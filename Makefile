@@ -59,6 +59,9 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/merging.py bccd --rows merged --set distill.size=1.0 distill.offset=3 --out runs/boxes
 	$(BIN)/python experiments/merging.py facemask --seeds 1 2 --epochs 10 --teacher-epochs 20 --rows merged \
 		--set distill.size=1.0 distill.offset=3 --out runs/boxes
+	$(BIN)/python experiments/adding.py --data bccd
+	$(BIN)/python experiments/adding.py --data facemask
+	$(BIN)/python experiments/adding.py --data digits
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw

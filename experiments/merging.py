@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,7 +125,7 @@ def main() -> None:
                 overrides.append(f"train.epochs={args.teacher_epochs}")
             train_once(task.teacher, overrides, folder / f"teacher_{name}")
             teachers[name] = folder / f"teacher_{name}" / "last.safetensors"
-        results.setdefault("teachers alone", []).append(judge(task.student, list(teachers.values())))
+        results.setdefault("teachers alone", []).append(judge(config.data.val, list(teachers.values())))
 
         distill = {"distill.teachers": [{"weights": str(path), "name": name} for name, path in teachers.items()]}
         rows: dict[str, dict[str, Any]] = {
@@ -159,14 +160,14 @@ def train_separate(task: Task, halves: list[dict[str, Any]], common: list[str], 
         run = folder / f"separate_{name}_{epochs}"
         train_with(task.student, {"classes": task.known[name], "data.train": [half]}, common, run)
         models.append(run / "last.safetensors")
-    return judge(task.student, models)
+    return judge(load_config(task.student).data.val, models)
 
 
-def judge(student: str, teachers: list[Path]) -> Figures:
-    """AP of every class from the teacher that knows it, and their mean, on the student's validation data."""
-    data = build_datasets(load_config(student).data.val)
+def judge(val: Sequence[DataEntry], models: Sequence[Path]) -> Figures:
+    """AP of every class from the model that knows it, and their mean, on some data."""
+    data = build_datasets(val)
     per_class: dict[str, float | None] = {}
-    for path in teachers:
+    for path in models:
         per_class |= evaluate_model(path, data, batch_size=8).per_class
     figures = {f"AP/{name}": ap or 0.0 for name, ap in per_class.items()}
     return {"AP": sum(figures.values()) / len(figures)} | figures

@@ -17,7 +17,7 @@ from centerx.api.train import fit
 from centerx.bench import machine
 from centerx.build import build_run
 from centerx.cli.main import run_and_exit
-from centerx.config import changed_keys, load_config
+from centerx.config import ConfigSource, changed_keys, load_config
 from centerx.errors import InputError
 from centerx.training.processes import Processes
 
@@ -25,7 +25,7 @@ Figures = dict[str, float]
 CENTERX_CONSTANTS = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss terms in centerX's configurations
 
 
-def train_once(config: str, overrides: list[str], folder: Path) -> Figures:
+def train_once(config: ConfigSource, overrides: list[str], folder: Path) -> Figures:
     """Train, unless the run is finished already; return the last epoch's figures and the minutes that it takes.
 
     Raises:

@@ -29,6 +29,7 @@ PACKAGE = Path(centerx.__file__).parent
 COMMANDS = {
     "train": "train",
     "merge": "merge",
+    "add": "add",
     "eval": "evaluate",
     "predict": "predict",
     "export": "export",

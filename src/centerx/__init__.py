@@ -5,8 +5,8 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `evaluate`, `predict`, `export`, and `label` for `pseudo`. They return
-results, print nothing and log through `logging`.
+The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, and `label` for `pseudo`. They
+return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from centerx.api.add import AddResult, add
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
     from centerx.api.label import LabelResult, label
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddResult",
     "Detections",
     "ExportedFile",
     "InputError",
@@ -37,6 +39,7 @@ __all__ = [
     "Prediction",
     "TrainResult",
     "__version__",
+    "add",
     "evaluate",
     "export",
     "label",
@@ -47,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AddResult": "centerx.api.add",
     "Detections": "centerx.types",
     "ExportedFile": "centerx.api.export",
     "InputError": "centerx.errors",
@@ -54,6 +58,7 @@ _HOMES = {
     "MergeResult": "centerx.api.merge",
     "Prediction": "centerx.api.predict",
     "TrainResult": "centerx.api.train",
+    "add": "centerx.api.add",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
     "label": "centerx.api.label",

@@ -37,7 +37,7 @@ from centerx.data.source import (
     union_of_classes,
 )
 from centerx.detector import Detector
-from centerx.errors import InputError
+from centerx.errors import InputError, nearest
 from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
 from centerx.losses.terms import label_terms
@@ -272,9 +272,34 @@ def build_trainable(config: Config, processes: Processes) -> Detector:
         detector.to(memory_format=torch.channels_last)
     if train.frozen_bn:
         freeze_batch_norms(detector.model.backbone)
+    freeze_parts(detector, train.frozen)
     if processes.world > 1 and train.sync_bn:
         synchronise_batch_norms(detector)
     return detector
+
+
+def freeze_parts(detector: Detector, names: Sequence[str]) -> None:
+    """Freeze parts of a network, in place.
+
+    Args:
+        detector: the network with its decoder.
+        names: of modules of the network.
+
+    Raises:
+        InputError: there is no such part, or no part would be left to train.
+    """
+    parts = {name: part for name, part in detector.model.named_modules() if name}
+    for name in names:
+        if name not in parts:
+            known = [each for each in parts if each.count(".") == each.startswith("head.")]
+            raise InputError(
+                f"train.frozen: the network has no part {name!r}{nearest(name, parts)}, the large ones are: "
+                f"{', '.join(known)}"
+            )
+        parts[name].requires_grad_(False)
+        freeze_batch_norms(parts[name])
+    if names and not any(parameter.requires_grad for parameter in detector.parameters()):
+        raise InputError(f"train.frozen: {', '.join(names)} leave nothing to train, leave one of them out")
 
 
 def build_callbacks(config: Config, folder: Path, evaluation: Evaluation | None) -> list[Callback]:

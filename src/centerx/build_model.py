@@ -23,7 +23,7 @@ from centerx.runtime.info import ModelInfo
 from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
-WEIGHTLESS = {"pretrained", "top_k"}  # keys of `model` that change no shape
+WEIGHTLESS = {"model.pretrained", "model.top_k"}  # keys that change no shape
 
 
 def build_model(config: Config) -> CenterNet:
@@ -163,17 +163,24 @@ def start_from(detector: Detector, path: Path, config: Config) -> None:
     try:
         load_weights(detector, state, path)
     except InputError:
-        own, other = (dict(flat(each.model.model_dump(mode="json"))) for each in (config, former))
-        differing = [
-            f"model.{key}={value if isinstance(value, str) else json.dumps(value)}"
-            for key, value in other.items()
-            if key not in WEIGHTLESS and value != own[key]
-        ]
+        differing = network_differences(config, former)
         if not differing:
             raise
         raise InputError(
             f"train.init: {path} is of another network, choose another or set {shlex.join(differing)}"
         ) from None
+
+
+def network_differences(config: Config, other: Config) -> list[str]:
+    """Return the `key=value` of another configuration that make its network another one, whatever its classes."""
+    ours, theirs = (
+        dict(flat(each.model_dump(mode="json", include={"task": True, "model": True}))) for each in (config, other)
+    )
+    return [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in theirs.items()
+        if key not in WEIGHTLESS and value != ours[key]
+    ]
 
 
 def save_named(folder: Path, config: Config, detector: Detector, name: str) -> None:

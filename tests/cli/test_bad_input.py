@@ -48,6 +48,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, model_file: Path, onnx_file:
     write_picture(folder / "a.png")
     write_coco(folder / "good.json")
     write_coco(folder / "red.json", categories=[{"id": 1, "name": "red"}])  # a class of the models
+    write_coco(folder / "upper.json", categories=[{"id": 1, "name": "Red"}])
+    write_picture(folder / "painted" / "a.png")
     for name in ("empty", "run", "folder.json", "folder.yaml", "folder.onnx", "folder.safetensors"):
         (folder / name).mkdir()
     (folder / "no_images").mkdir()
@@ -273,6 +275,38 @@ def test_a_wrong_model(refused: Refused, command: list[str], model: str, says: s
 @pytest.mark.parametrize("model", ["nowhere.safetensors", "junk.safetensors", "cut.safetensors", "model.onnx"])
 def test_a_wrong_model_to_export(refused: Refused, model: str) -> None:
     assert model in refused("export", model)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("--labels good.json", "'old'"),
+        ("model.safetensors", "--labels"),
+        ("nowhere.safetensors --labels good.json", "nowhere.safetensors: no such model file"),
+        ("junk.safetensors --labels good.json", "junk.safetensors: corrupt"),
+        ("foreign.onnx --labels good.json", "foreign.onnx: not a centerX model"),
+        ("text.txt --labels good.json", "text.txt: not a model file"),
+        ("run --labels good.json", "name the model file in it, run/last.safetensors"),
+        ("model.safetensors --labels nowhere.json", "nowhere.json: no such file"),
+        ("model.safetensors --labels painted", "painted labels no class; pictures alone go to --images"),
+        ("model.safetensors --labels red.json", "red.json labels red, which the old detector knows, so there is no"),
+        ("model.safetensors --labels upper.json", "labels 'Red', and the old detector knows 'red'; rename it"),
+        ("model.safetensors --labels no_boxes.json", "no_boxes.json has no box of cat"),
+        ("model.safetensors --labels good.json --images good.json", "good.json is no folder of pictures"),
+        ("model.safetensors --labels good.json --images painted --out painted/run", "painted/run lies in painted"),
+        ("model.safetensors --labels good.json --val-split a", "--val-split: goes with --val"),
+        ("model.safetensors --labels good.json --student nanno", "did you mean 'nano'"),
+        ("model.safetensors --labels good.json --resume", "nothing to resume"),
+        ("model.safetensors --labels good.json --out run", "run/last.safetensors: is there already"),
+        ("model.onnx --labels good.json data.input_size=64", "model.onnx: takes pictures of 96 x 128 pixels only"),
+    ],
+)
+def test_nothing_to_add(refused: Refused, arguments: str, says: str) -> None:
+    assert says in refused("add", *arguments.split())
+
+
+def test_nothing_to_merge_on(refused: Refused) -> None:
+    assert "--images: there are no pictures" in refused("merge", "--teachers", "model.onnx", "--student", "nano")
 
 
 @pytest.mark.parametrize("source", ["nowhere.jpg", "empty", "no_images", "*.tif"])

@@ -191,6 +191,13 @@ def test_the_same_pictures_are_known_however_their_path_is_written(tmp_path: Pat
     assert not places([DataEntry(path=str(plain), split="a")]) & places([DataEntry(path=str(plain), split="b")])
 
 
+def test_labels_bring_pictures(teachers: list[Path], scenes: Path, tmp_path: Path) -> None:  # noqa: F811
+    arguments = ["--teachers", str(teachers[0]), "--labels", str(scenes), "--student", "nano"]
+    app(["merge", *arguments, "--out", str(tmp_path / "run"), *SMALL], standalone_mode=False)
+    data = load_config(tmp_path / "run" / "config.yaml").data
+    assert data.train == data.val == (DataEntry(path=str(scenes)),)
+
+
 def test_a_run_among_the_pictures_is_refused(teachers: list[Path], scenes: Path) -> None:  # noqa: F811
     pictures = scenes.parent / "train"
     arguments = ["--teachers", str(teachers[0]), "--images", str(pictures), "--student", "nano"]

@@ -427,6 +427,31 @@ def test_frozen_batch_norms_come_out_of_training_as_they_went_in(small_overrides
     assert any(key.startswith("backbone.") for key in moved)
 
 
+def test_frozen_parts_come_out_of_training_as_they_went_in(small_overrides: list[str], tmp_path: Path) -> None:
+    frozen = ["backbone", "neck", "head.size"]
+    run = build_run(load_config("nano", [*small_overrides, f"train.frozen={json.dumps(frozen)}"]), tmp_path)
+    before = {key: value.clone() for key, value in run.module.detector.model.state_dict().items()}
+    run.trainer.fit(run.module, run.batches)
+    for key, value in load_file(tmp_path / "last.safetensors").items():
+        stays = key.startswith(("backbone.", "neck.", "head.size."))
+        assert torch.equal(value, before[key]) == stays, key
+
+
+@pytest.mark.parametrize(
+    ("frozen", "says"),
+    [
+        (
+            "bakbone",
+            r"no part 'bakbone' \(did you mean 'backbone'\?\), the large ones are: backbone, neck, head, head.he",
+        ),
+        ("[backbone,neck,head]", "backbone, neck, head leave nothing to train"),
+    ],
+)
+def test_parts_that_cannot_be_frozen(frozen: str, says: str, small_overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"train.frozen: .*{says}"):
+        build_run(load_config("nano", [*small_overrides, f"train.frozen={frozen}"]), tmp_path)
+
+
 def test_each_component_of_the_gradient_is_clipped(small_overrides: list[str], tmp_path: Path) -> None:
     largest: list[float] = []
 

@@ -89,7 +89,7 @@ class Alone(NamedTuple):
 
 def merge(
     teachers: Sequence[Entry | Callable[..., Any]],
-    images: Sequence[str | Path],
+    images: Sequence[str | Path] | None,
     student: ConfigSource,
     *,
     labels: Sequence[Entry] | None = None,
@@ -100,7 +100,7 @@ def merge(
     resume: bool = False,
     overrides: Overrides = (),
 ) -> MergeResult:
-    """Make one detector of several, on pictures without labels; it learns all classes that the teachers know.
+    """Make one detector of several, on pictures that need no labels; it learns all classes that the teachers know.
 
     Args:
         teachers: model files, each with the classes it knows, or entries as in `distill.teachers`. Functions as
@@ -108,7 +108,7 @@ def merge(
             xyxy, scores and labels; or an entry with such a function under `detect` instead of `weights`, and with the
             names of its labels under `class_names`. A function is asked once a picture, and the run folder keeps what
             it finds.
-        images: folders of pictures to learn from, without labels.
+        images: folders of pictures to learn from, without labels; None where those of `labels` are enough.
         student: the configuration of the detector to train, as `centerx.train` takes it.
         labels: labelled data sets to learn from as well; paths, or entries as in `data.train`.
         val: labelled data to judge by, likewise; those of `labels` without it.
@@ -124,27 +124,49 @@ def merge(
     from centerx.build import build_datasets
 
     folder = Path(out)
-    require_folders([Path(path) for path in images], folder)
-    for option, split, data in (("--labels-split", labels_split, labels), ("--val-split", val_split, val)):
-        if split is not None and not data:
-            raise InputError(f"{option}: goes with {option.removesuffix('-split')}, give both or neither")
-    labelled = [as_entry(each, "path", split=labels_split) for each in labels or ()]
+    if not images and not labels:
+        raise InputError("--images: there are no pictures to learn from, name folders of them, or data with --labels")
+    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
     kept, functions = keep_functions(teachers, folder)
-    config = merge_config(
-        student,
-        [as_entry(each, "weights") for each in kept],
-        [as_entry(each, "path", format="folder") for each in images] + labelled,
-        [as_entry(each, "path", split=val_split) for each in val] if val else labelled,
-        overrides,
-    )
+    config = merge_config(student, [as_entry(each, "weights") for each in kept], train, judges, overrides)
     run = train_in(folder, config, resume, functions)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
         return MergeResult(folder, last, best, None, [], rank=run.trainer.global_rank)
-    judged_by, trained_on = run.config.data.val, run.config.data.train
-    metrics, rows = compare_with_teachers(run, last, build_datasets(judged_by))
+    metrics, alone = judge_run(run, last, build_datasets(run.config.data.val))
+    rows = compare(metrics, alone)
     write_json(folder / "merge.json", {"AP": metrics.AP, "classes": [row.to_json() for row in rows]}, indent=2)
-    return MergeResult(folder, last, best, metrics, rows, bool(places(judged_by) & places(trained_on)))
+    return MergeResult(folder, last, best, metrics, rows, judged_by_training(run.config))
+
+
+def data_entries(
+    images: Sequence[str | Path] | None,
+    labels: Sequence[Entry] | None,
+    val: Sequence[Entry] | None,
+    labels_split: str | None,
+    val_split: str | None,
+    out: Path,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the entries of `data.train` and of `data.val`; the latter are those of `labels` where `val` is not given.
+
+    Args:
+        images: as for `merge`.
+        labels: as for `merge`.
+        val: as for `merge`.
+        labels_split: as for `merge`.
+        val_split: as for `merge`.
+        out: the run folder.
+
+    Raises:
+        InputError: `images` are no folders, the run lies among them, or a split goes with nothing.
+    """
+    require_folders([Path(path) for path in images or ()], out)
+    for option, split, data in (("--labels-split", labels_split, labels), ("--val-split", val_split, val)):
+        if split is not None and not data:
+            raise InputError(f"{option}: goes with {option.removesuffix('-split')}, give both or neither")
+    pictures = [as_entry(each, "path", format="folder") for each in images or ()]
+    labelled = [as_entry(each, "path", split=labels_split) for each in labels or ()]
+    return pictures + labelled, [as_entry(each, "path", split=val_split) for each in val] if val else labelled
 
 
 def require_folders(images: Sequence[Path], out: Path) -> None:
@@ -172,8 +194,17 @@ def merge_config(
     train: list[dict[str, Any]],
     val: list[dict[str, Any]],
     overrides: Overrides,
+    start: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Return the configuration of the student's run; `overrides` come last.
+    """Return the configuration of the student's run.
+
+    Args:
+        student: as for `merge`.
+        teachers: entries of `distill.teachers`.
+        train: entries of `data.train`.
+        val: entries of `data.val`.
+        overrides: as for `merge`; they come last.
+        start: further keys with their values.
 
     Raises:
         InputError: as `load_config`.
@@ -181,9 +212,14 @@ def merge_config(
     from centerx.config import load_config
     from centerx.config.load import override_words
 
-    given = {"classes": None, "data.train": train, "data.val": val, "distill.teachers": teachers}
+    given = {"classes": None, "data.train": train, "data.val": val, "distill.teachers": teachers, **(start or {})}
     words = override_words(overrides) if isinstance(overrides, Mapping) else overrides
     return load_config(student, [*override_words(given), *words])
+
+
+def judged_by_training(config: Config) -> bool:
+    """Whether some of the data that judges a run is trained on as well."""
+    return bool(places(config.data.val) & places(config.data.train))
 
 
 def places(entries: Sequence[DataEntry]) -> set[tuple[Path, str | None]]:
@@ -191,8 +227,8 @@ def places(entries: Sequence[DataEntry]) -> set[tuple[Path, str | None]]:
     return {(Path(entry.path).resolve(), entry.split) for entry in entries}
 
 
-def compare_with_teachers(run: Run, model: Path, datasets: Sequence[Dataset]) -> tuple[Metrics, list[Comparison]]:
-    """Judge the student of a finished run beside its teachers.
+def judge_run(run: Run, model: Path, datasets: Sequence[Dataset]) -> tuple[Metrics, list[Alone]]:
+    """Judge the student of a finished run, and its teachers.
 
     Args:
         run: of the student.
@@ -205,8 +241,7 @@ def compare_with_teachers(run: Run, model: Path, datasets: Sequence[Dataset]) ->
     alone = judge(run.config.distill.teachers, datasets, batch_size, run.config.task, run.config.data.train)
     # A resumed run with no epoch left has not been judged.
     metrics = run.evaluation.metrics if run.evaluation else None
-    metrics = metrics or evaluate_model(model, datasets, batch_size)
-    return metrics, compare(metrics, alone)
+    return metrics or evaluate_model(model, datasets, batch_size), alone
 
 
 def judge(

@@ -18,8 +18,8 @@ from typing import NoReturn
 
 import typer
 
-from centerx.cli import bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
-from centerx.cli.options import EXTRAS
+from centerx.cli import add, bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
+from centerx.cli.options import EXTRAS, ListOptions
 from centerx.cli.progress import Terminal
 from centerx.errors import InputError
 from centerx.progress import shown_on
@@ -42,7 +42,8 @@ def show_work(context: typer.Context) -> None:
 
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
-app.command("merge", cls=merge.ListOptions)(merge.merge)
+app.command("merge", cls=ListOptions)(merge.merge)
+app.command("add", cls=ListOptions)(add.add)
 app.command("import")(import_.import_)
 app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 import centerx
 
@@ -16,41 +14,17 @@ if TYPE_CHECKING:
     from centerx.api.merge import Comparison
     from centerx.evaluation import Metrics
 
-LISTS = ("--teachers", "--images", "--labels", "--val")
-
-
-class ListOptions(TyperCommand):
-    """A command whose options of LISTS take several values each: `--images a b` means `--images a --images b`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option before each of its values; a `key=value` is none of them, unless it is a path."""
-        spread: list[str] = []
-        option: str | None = None
-        for arg in args:
-            if arg.startswith("-"):
-                name, equals, value = arg.partition("=")
-                option = name if name in LISTS else None
-                spread += [] if option and not equals else [option, value] if option else [arg]
-            elif option and (not is_override(arg) or os.path.exists(arg)):
-                spread += [option, arg]
-            else:
-                spread.append(arg)
-        return super().parse_args(ctx, spread)
-
-
-def is_override(word: str) -> bool:
-    """Whether it is a `dotted.key=value`."""
-    key, equals, _ = word.partition("=")
-    return bool(equals) and all(part.isidentifier() for part in key.split("."))
-
 
 def merge(
     teachers: Annotated[
         list[Path], typer.Option(help="model files or jsons of detections, each with the classes it knows")
     ],
-    images: Annotated[list[Path], typer.Option(help="folders of pictures to learn from, without labels")],
     student: Annotated[str, typer.Option(help="the preset or YAML file of the detector to train")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., such as train.epochs=40")] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="folders of pictures to learn from, without labels; beside those of --labels, if any"),
+    ] = None,
     labels: Annotated[list[Path] | None, typer.Option(help="labelled data sets, to learn from as well")] = None,
     val: Annotated[list[Path] | None, typer.Option(help="labelled data to judge by; else that of --labels")] = None,
     labels_split: Annotated[str | None, typer.Option(help="split of --labels, where those have several")] = None,
@@ -58,7 +32,7 @@ def merge(
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/merged"),
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
 ) -> None:
-    """Make one detector of several, on pictures without labels.
+    """Make one detector of several, on pictures that need no labels.
 
     The student learns all classes that the teachers know.
 

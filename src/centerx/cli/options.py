@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import StrEnum
+from typing import Any
+
+from typer.core import TyperCommand
 
 from centerx.errors import InputError
 
 FRAME_HELP = "what the boxes are of: the picture as a viewer shows it, or as it is stored, before EXIF turns it"
+
+LISTS = ("--teachers", "--images", "--labels", "--val")  # options with several values
 
 # Module that the core install lacks -> extra of the package that installs it.
 EXTRAS = {
@@ -40,6 +46,31 @@ class Frame(StrEnum):
 
     UPRIGHT = "upright"
     STORED = "stored"
+
+
+class ListOptions(TyperCommand):
+    """A command whose options of LISTS take several values each: `--images a b` means `--images a --images b`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option before each of its values; a `key=value` is none of them, unless it is a path."""
+        spread: list[str] = []
+        option: str | None = None
+        for arg in args:
+            if arg.startswith("-"):
+                name, equals, value = arg.partition("=")
+                option = name if name in LISTS else None
+                spread += [] if option and not equals else [option, value] if option else [arg]
+            elif option and (not is_override(arg) or os.path.exists(arg)):
+                spread += [option, arg]
+            else:
+                spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+def is_override(word: str) -> bool:
+    """Whether it is a `dotted.key=value`."""
+    key, equals, _ = word.partition("=")
+    return bool(equals) and all(part.isidentifier() for part in key.split("."))
 
 
 def parse_size(text: str) -> tuple[int, int]:

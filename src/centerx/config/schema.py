@@ -441,6 +441,11 @@ class TrainConfig(Section):
     frozen_bn: bool = Field(
         False, description="batch norms of the backbone keep statistics and factors as they are, for pretrained weights"
     )
+    frozen: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
+        (),
+        description="parts of the network that stay as they start, with the statistics of their batch norms: names "
+        "such as backbone, neck, head.size; for new branches on a trained network",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     val_every: Count = Field(10, description="epochs between evaluations; the last epoch is always evaluated")
     init: str | None = Field(

@@ -1,0 +1,341 @@
+"""`centerx.add`: new classes for an old detector, and what its own classes lose by them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from centerx.api.merge import (
+    Alone,
+    Entry,
+    as_entry,
+    data_entries,
+    difference,
+    judge_run,
+    judged_by_training,
+    merge_config,
+)
+from centerx.api.train import checkpoint_of, train_in
+from centerx.errors import InputError
+from centerx.files import write_json
+
+if TYPE_CHECKING:
+    from centerx.config import Config, ConfigSource, Overrides
+    from centerx.config.schema import DataEntry
+    from centerx.data.dataset import Dataset
+    from centerx.evaluation import Metrics
+
+PRESET = "nano"  # the student where the old file does not hold its configuration
+
+logger = logging.getLogger(__name__)
+
+
+class Change(NamedTuple):
+    """A class before and after.
+
+    Attributes:
+        class_name: of the student.
+        added: whether the old detector lacks it.
+        before: AP of the old detector, in [0, 1]; None for an added class, and where no data judges it.
+        after: AP of the student, in [0, 1]; None where no data judges it.
+    """
+
+    class_name: str
+    added: bool
+    before: float | None
+    after: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """How much the class has gained."""
+        return difference(self.before, self.after)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of add.json."""
+        return {
+            "class": self.class_name,
+            "added": self.added,
+            "before": self.before,
+            "after": self.after,
+            "difference": self.difference,
+        }
+
+
+class AddResult(NamedTuple):
+    """A detector of old and new classes.
+
+    Attributes:
+        folder: of the run.
+        model: the file of the last epoch's model.
+        best: the file of the model with the best AP; the last one where nothing was evaluated.
+        metrics: of the last model; None where there was nothing to judge by.
+        rows: a class each, as in add.json.
+        seen: whether it was judged by pictures that it was trained on.
+        rank: number of this process; above 0 only under torchrun, and then another process has the metrics.
+    """
+
+    folder: Path
+    model: Path
+    best: Path
+    metrics: Metrics | None
+    rows: list[Change]
+    seen: bool = False
+    rank: int = 0
+
+
+def add(
+    old: Entry,
+    labels: Sequence[Entry],
+    *,
+    images: Sequence[str | Path] | None = None,
+    val: Sequence[Entry] | None = None,
+    student: ConfigSource | None = None,
+    labels_split: str | None = None,
+    val_split: str | None = None,
+    out: str | Path = Path("runs/added"),
+    resume: bool = False,
+    overrides: Overrides = (),
+) -> AddResult:
+    """Train a detector of an old one's classes and of new ones: the old one teaches its own, labels teach the new.
+
+    Args:
+        old: a model file, or an entry as in `distill.teachers`.
+        labels: data sets that label the new classes; paths, or entries as in `data.train`.
+        images: folders of further pictures, without labels, on which the old detector teaches.
+        val: labelled data to judge by, as `labels`; those of `labels` without it.
+        student: the configuration of the detector to train, as `centerx.train` takes it; without it that of the old
+            one, or the preset `nano` at its input size where the file holds none.
+        labels_split: split of `labels`, where those have several.
+        val_split: split of `val`, where that has several.
+        out: the run folder.
+        resume: go on from the run folder's last.ckpt.
+        overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
+
+    Raises:
+        InputError: anything in the arguments, the configuration, the data or the folder is wrong.
+    """
+    from centerx.build import build_datasets
+
+    folder = Path(out)
+    if not labels:
+        raise InputError("--labels: there is no class to add, name data that labels one")
+    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
+    checkpoint_of(folder, resume)
+    run = train_in(folder, add_config(as_entry(old, "weights"), train, judges, student, overrides), resume)
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
+    if run.evaluation is None or not run.trainer.is_global_zero:
+        return AddResult(folder, last, best, None, [], rank=run.trainer.global_rank)
+    metrics, alone = judge_run(run, last, build_datasets(run.config.data.val))
+    rows = changes(metrics, alone)
+    write_json(folder / "add.json", {"AP": metrics.AP, "classes": [row.to_json() for row in rows]}, indent=2)
+    return AddResult(folder, last, best, metrics, rows, judged_by_training(run.config))
+
+
+def add_config(
+    old: dict[str, Any],
+    train: list[dict[str, Any]],
+    val: list[dict[str, Any]],
+    student: ConfigSource | None,
+    overrides: Overrides,
+) -> Config:
+    """Return the configuration of the student's run; `overrides` come last.
+
+    The student starts from the old weights where its network is the old one.
+
+    Args:
+        old: entry of `distill.teachers`.
+        train: entries of `data.train`.
+        val: entries of `data.val`.
+        student: as for `add`.
+        overrides: as for `add`.
+
+    Raises:
+        InputError: the old file is no model, labels bring no new class, or as `load_config`.
+    """
+    from centerx.build_model import network_differences, read_with_config
+    from centerx.config import load_config
+
+    if "weights" not in old:
+        raise InputError("old: the entry names no model file, give it the key weights")
+    path = str(old["weights"])
+    former = read_with_config(Path(path))[2] if path.lower().endswith(".safetensors") else None
+    if student is not None:
+        base = load_config(student)
+    else:
+        base = without_its_run(former) if former is not None else preset_for(path)
+    config = merge_config(base, [old], train, val, overrides)
+    differing = network_differences(config, former) if former is not None else ["it holds none"]
+    if not differing:
+        config = merge_config(base, [old], train, val, overrides, {"train.init": path})
+    if config.train.init == path:
+        logger.info(f"the student starts from the weights of {path}, train.optimizer.lr={config.train.optimizer.lr:g}")
+    else:
+        why = f", not from those of {path}: {', '.join(differing)}" if differing else ""
+        logger.info(f"the student starts from {config.train.init or 'fresh weights'}{why}")
+    return with_labels(config)
+
+
+def without_its_run(former: Config) -> Config:
+    """Return the configuration that a detector was trained with, without what belongs to that run and its machine.
+
+    Network, task, augmentation, losses, optimiser, schedule and epochs stay; of its data the size and the range of the
+    input.
+    """
+    from centerx.config import Config
+
+    fresh = Config()
+    data = fresh.data.model_copy(update={"input_size": former.data.input_size, "range": former.data.range})
+    train = {name: getattr(fresh.train, name) for name in ("seed", "precision", "device", "init", "frozen")}
+    distill = {name: getattr(fresh.distill, name) for name in ("teachers", "labels", "shared", "until")}
+    return former.model_copy(
+        update={
+            "classes": None,
+            "data": data,
+            "model": former.model.model_copy(update={"pretrained": False}),
+            "distill": former.distill.model_copy(update=distill),
+            "train": former.train.model_copy(update=train),
+        }
+    )
+
+
+def preset_for(path: str) -> Config:
+    """Return PRESET, with the task, the input and the number of detections of a model file.
+
+    Raises:
+        InputError: it is no model file.
+    """
+    from centerx.config import load_config
+    from centerx.runtime import open_session
+
+    info = open_session(path).info
+    facts = {"task": info.task, "data.input_size": info.input_hw, "data.range": info.value_range}
+    return load_config(PRESET, facts | {"model.top_k": info.top_k})
+
+
+def with_labels(config: Config) -> Config:
+    """Check what the labels of a run bring, tell who teaches what, and warn of old classes that nothing judges.
+
+    An old class that labels list without a box of it does not count as labelled there, see `only_listed`.
+
+    Raises:
+        InputError: labels bring no new class, no box of one, or one whose name is almost that of an old class.
+    """
+    from centerx.build import build_datasets
+    from centerx.build_teachers import open_teachers
+
+    entries = [entry for entry in config.data.train if entry.format != "folder"]
+    datasets = build_datasets(entries)
+    judges = datasets if config.data.val == tuple(entries) else build_datasets(config.data.val)
+    teachers = open_teachers(config, judged_by=judges)
+    old = tuple(dict.fromkeys(name for teacher in teachers for name in teacher.student_classes))
+    require_new_classes(old, datasets)
+
+    counted: dict[DataEntry, DataEntry] = {}
+    labelled: list[str] = []
+    for entry, dataset in zip(entries, datasets, strict=True):
+        left_out = only_listed(entry, dataset, old)
+        kept = tuple(name for name in dataset.class_names if name not in left_out)
+        labelled += kept
+        if left_out:
+            counted[entry] = entry.model_copy(update={"classes": kept})
+            logger.warning(
+                f"{dataset.path}: lists {', '.join(left_out)} without one box, so they do not count as labelled there; "
+                "if its pictures show none, list its classes in data.train"
+            )
+    by_labels = list(dict.fromkeys(labelled))
+    both = [name for name in old if name in by_labels]
+    logger.info(
+        f"the old detector teaches {', '.join(old)}; labels teach {', '.join(by_labels)}"
+        + (f"; both teach {', '.join(both)}" if both else "")
+    )
+
+    judged = {name for dataset in judges for name in classes_with_boxes(dataset)}
+    unjudged = [name for name in old if name not in judged]
+    if unjudged:
+        logger.warning(
+            f"no data judges {', '.join(unjudged)}: nothing will tell whether the student still finds them as the old "
+            "detector does; name data that labels them with --val"
+        )
+    train = tuple(counted.get(entry, entry) for entry in config.data.train)
+    return config.model_copy(update={"data": config.data.model_copy(update={"train": train})})
+
+
+def require_new_classes(old: Sequence[str], datasets: Sequence[Dataset]) -> None:
+    """Check that labels bring something to add.
+
+    Args:
+        old: class names of the old detector.
+        datasets: of the labels.
+
+    Raises:
+        InputError: a data set labels nothing, there is no new class, no box of one, or one is called almost as an old
+            class.
+    """
+    from centerx.data.check import alike_classes
+    from centerx.data.source import union_of_classes
+
+    for dataset in datasets:
+        if not dataset.class_names:
+            raise InputError(f"--labels: {dataset.path} labels no class; pictures alone go to --images")
+    where = ", ".join(str(dataset.path) for dataset in datasets)
+    labelled = union_of_classes(datasets)
+    new = [name for name in labelled if name not in old]
+    if not new:
+        raise InputError(
+            f"--labels: {where} labels {', '.join(labelled)}, which the old detector knows, so there is no class to "
+            "add; to teach it more of them use `centerx merge` with it as teacher, or `centerx train` with train.init"
+        )
+    for name in new:
+        alike = next((each for each in old if alike_classes([each, name])), None)
+        if alike is not None:
+            raise InputError(
+                f"--labels: {where} labels {name!r}, and the old detector knows {alike!r}; rename it in the data, "
+                "or by classes of its entry in data.train"
+            )
+    if not any(name in classes_with_boxes(dataset) for dataset in datasets for name in new):
+        raise InputError(f"--labels: {where} has no box of {', '.join(new)}, from which nothing can be learned")
+
+
+def only_listed(entry: DataEntry, dataset: Dataset, old: Sequence[str]) -> list[str]:
+    """Return the old classes that a data set lists and has no box of, as tools write the classes of a whole project.
+
+    None where `classes` of its entry lists them, or where its pictures each say which classes they label.
+
+    Args:
+        entry: of the data set.
+        dataset: as read.
+        old: class names of the old detector.
+    """
+    if entry.classes is not None or any(record.labelled is not None for record in dataset.records):
+        return []
+    there = {int(label) for record in dataset.records for label in record.labels}
+    return [name for label, name in enumerate(dataset.class_names) if name in old and label not in there]
+
+
+def classes_with_boxes(dataset: Dataset) -> list[str]:
+    """Return the classes of which a data set has a box that is not ignored."""
+    from centerx.data.check import count_classes
+
+    return [count.name for count in count_classes(dataset) if count.boxes]
+
+
+def changes(student: Metrics, alone: Sequence[Alone]) -> list[Change]:
+    """Return a row for each class of the student.
+
+    Args:
+        student: its metrics.
+        alone: those of the old detector.
+    """
+    before = {name: ap for each in alone for name, ap in each.per_class.items()}
+    return [Change(name, name not in before, before.get(name), after) for name, after in student.per_class.items()]
+
+
+def mean_of_old(rows: Sequence[Change]) -> tuple[float | None, float | None]:
+    """Return the mean AP of the old classes that were judged, before and after; None where none was."""
+    judged = [(row.before, row.after) for row in rows if row.before is not None and row.after is not None]
+    if not judged:
+        return None, None
+    before, after = (sum(figures) / len(judged) for figures in zip(*judged, strict=True))
+    return before, after
