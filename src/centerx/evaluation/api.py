@@ -100,8 +100,8 @@ def run_model(
 
     parts: list[dict[int, Detections]] = []
     for size in scaled_sizes(input_hw or session.info.input_hw, scales):
-        pictures = EvalPictures(source, size)
-        loader = load_batches(pictures, WORKERS, batch_size=batch_size)
+        pictures = EvalPictures(source, size, session.info.resize)
+        loader = load_batches(pictures, WORKERS, batch_size=1 if session.info.resize.varies else batch_size)
         found, broken = detect_all(detect, task, track(loader, "evaluating"))
         parts.append(found)
     for message in broken:

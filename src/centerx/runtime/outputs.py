@@ -83,7 +83,7 @@ def detections_of(
 
 def in_picture(values: np.ndarray, output: Output, letterbox: Letterbox) -> np.ndarray:
     """Return an output (K, D) in pixels of the input -> of the picture."""
-    return letterbox.to_source(values) if output.clipped else output.kind.scale(values, 1 / letterbox.scale)
+    return letterbox.to_source(values) if output.clipped else output.kind.warp(values, np.linalg.inv(letterbox.matrix))
 
 
 def detections_from_maps(
