@@ -1,0 +1,229 @@
+"""The adapter of a file: given, in the sidecar beside it, or that of a known family."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from centerx.errors import InputError, nearest
+from centerx.runtime.foreign.adapter import Adapter, parse_adapter, read_tree, sidecar
+from centerx.runtime.foreign.facts import Facts, ModelFile, NotOfFamily, metadata_size
+from centerx.runtime.foreign.families import FAMILIES, Match, match
+from centerx.runtime.foreign.runner import Declared, Tensor
+
+logger = logging.getLogger(__name__)
+
+Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+AdapterSource = Mapping[str, Any] | str | Path | None
+TRIED_SIDE = 640  # pixels, of a grey picture for a file that takes any size and says none
+GREY = 114
+END_TO_END = (5, 6, 7)  # columns of an output with a box, a score and perhaps a class and a picture in each row
+
+
+class Recognised(NamedTuple):
+    """The adapter of a file, and how it was found.
+
+    Attributes:
+        adapter: with the names of the file's own outputs.
+        by: what told it.
+        assumed: what was taken for granted, a line each.
+    """
+
+    adapter: Adapter
+    by: str
+    assumed: tuple[str, ...] = ()
+
+
+def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -> Recognised:
+    """Return the adapter of a file.
+
+    Keys that are given are put on top of those of the family, unless they name boxes and no family.
+
+    Args:
+        path: the model file.
+        declared: what it declares.
+        source: keys of an adapter or the path of a YAML file; without it the sidecar is read where there is one.
+        run: runs the file; a grey picture decides where names and shapes do not.
+
+    Raises:
+        InputError: the keys are wrong, or the file is of no known family and no adapter is given.
+    """
+    tree, where = _given(path, source)
+    if "boxes" in tree and tree.get("family") is None:
+        return Recognised(parse_adapter(tree, where), f"keys of {where}")
+    name, fit, facts = _family(tree, path, declared, run, where)
+    family = FAMILIES[name]
+    merged = _merge(_merge(_renamed(family.adapter, fit.names), facts.keys), tree) | {"family": name}
+    if "classes" not in merged:
+        count = fit.letters.get("C")
+        raise InputError(
+            f"{path}: a file of {name} with {f'{count} classes' if count else 'classes'} that it does not name, write "
+            f"{sidecar(path).name} beside it such as: {{classes: [cat, dog]}}"
+        )
+    if None not in _sides(declared, merged):
+        own = tree.get("input", {})
+        own = {"size": own.get("size"), "frame": own.get("frame", "input"), "multiple": own.get("multiple", 1)}
+        merged["input"] = merged["input"] | own
+    assumed = tuple(line for key, line in facts.assumed.items() if key not in tree)
+    by = ", ".join(filter(None, (family.by, facts.by, f"keys of {where}" if tree else "")))
+    return Recognised(parse_adapter(merged, where), by, assumed)
+
+
+def unrecognised(path: Path, declared: Declared, reasons: Mapping[str, str]) -> InputError:
+    """Return the error for a file of no known family: its outputs, and the YAML to write, in one line.
+
+    Args:
+        path: the model file.
+        declared: what it declares.
+        reasons: by family that its shapes would fit, why it is none of it.
+    """
+    given = ", ".join(map(str, declared.outputs))
+    if len(declared.outputs) == 1 and _is_classifier(declared.outputs[0]):
+        return InputError(f"{path}: gives {given}, a row of numbers for a picture: a classifier, give a detector")
+    task = declared.metadata.get("task")
+    told = next((each for each in reasons.values() if task and each.startswith("its metadata")), "")
+    return InputError(
+        f"{path}: not recognised{f' ({told})' if told else ''}, gives {given}; write {sidecar(path).name} beside it, "
+        f"as docs/foreign.md explains, such as: {_skeleton(declared)}"
+    )
+
+
+def _given(path: Path, source: AdapterSource) -> tuple[dict[str, Any], object]:
+    """The keys that are given, and what to name in errors."""
+    if isinstance(source, Mapping):
+        return dict(source), f"{path}: adapter"
+    chosen = Path(source) if source is not None else sidecar(path)
+    return (read_tree(chosen), chosen) if source is not None or chosen.is_file() else ({}, path)
+
+
+def _family(
+    tree: Mapping[str, Any], path: Path, declared: Declared, run: Run, where: object
+) -> tuple[str, Match, Facts]:
+    """The name of a file's family, how the file fits it, and what was found out.
+
+    Where names and declared shapes leave none or several, the shapes of what the file gives for a grey picture decide.
+    Where these still leave several, the first of the table is taken, which is noted.
+    """
+    named = tree.get("family")
+    if named is not None:
+        if named not in FAMILIES:
+            known = ", ".join(FAMILIES)
+            raise InputError(f"{where}: family {named!r} is unknown{nearest(str(named), FAMILIES)}, known: {known}")
+        fit = match(FAMILIES[named], declared)
+        if fit is None and "boxes" not in tree:
+            given = ", ".join(map(str, (*declared.inputs, *declared.outputs)))
+            raise InputError(f"{where}: family {named} has other inputs or outputs than {given}, add boxes and scores")
+        found, _ = _candidates([named], path, declared, run)
+        return named, *found.get(named, (fit or Match({}, {}), Facts()))
+    found, reasons = _candidates(FAMILIES, path, declared, run)
+    if len(found) != 1 and len(declared.inputs) == 1 and any(_is_open(tensor) for tensor in declared.outputs):
+        outputs = _try(declared, {}, run)
+        measured = tuple(each._replace(shape=outputs[each.name].shape) for each in declared.outputs)
+        found, reasons = _candidates(FAMILIES, path, declared._replace(outputs=measured), run)
+    if not found:
+        raise unrecognised(path, declared, reasons)
+    name, (fit, facts) = next(iter(found.items()))
+    if len(found) > 1:
+        facts = facts._replace(assumed={**facts.assumed, "family": f"fits {', '.join(found)}: taken as {name}"})
+    return name, fit, facts
+
+
+def _candidates(
+    names: Iterable[str], path: Path, declared: Declared, run: Run
+) -> tuple[dict[str, tuple[Match, Facts]], dict[str, str]]:
+    """The families that a file fits, and why it is none of those that its shapes alone would fit."""
+    found, reasons = {}, {}
+    for name in names:
+        family = FAMILIES[name]
+        fit = match(family, declared)
+        if fit is None:
+            continue
+        fixed = None not in _sides(declared, family.adapter)
+        hw = _tried_hw(declared, family.adapter)
+        file = ModelFile(
+            path, declared, fit.letters, fit.names, hw, fixed, partial(_try, declared, family.adapter, run)
+        )
+        try:
+            found[name] = fit, family.facts(file)
+        except NotOfFamily as error:
+            reasons[name] = str(error)
+    return found, reasons
+
+
+def _sides(declared: Declared, adapter: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Height and width of the input for pictures, None where free."""
+    shape = _picture(declared, adapter).shape
+    height, width = shape[-3:-1] if _channels_last(shape, adapter) else shape[-2:]
+    return height, width
+
+
+def _picture(declared: Declared, adapter: Mapping[str, Any]) -> Tensor:
+    """The input for pictures."""
+    name = adapter.get("input", {}).get("name")
+    return next((each for each in declared.inputs if each.name == name), declared.inputs[0])
+
+
+def _channels_last(shape: tuple[int | None, ...], adapter: Mapping[str, Any]) -> bool:
+    layout = adapter.get("input", {}).get("layout")
+    return layout == "nhwc" or (layout is None and shape[-1] == 3 and shape[-3] != 3)
+
+
+def _tried_hw(declared: Declared, adapter: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the grey picture: the file's own, those of its metadata, or TRIED_SIDE."""
+    size = metadata_size(declared.metadata) or (TRIED_SIDE, TRIED_SIDE)
+    height, width = (side or due for side, due in zip(_sides(declared, adapter), size, strict=True))
+    return height, width
+
+
+def _try(declared: Declared, adapter: Mapping[str, Any], run: Run) -> Mapping[str, np.ndarray]:
+    """The outputs for a grey picture."""
+    picture = _picture(declared, adapter)
+    height, width = _tried_hw(declared, adapter)
+    inside = (height, width, 3) if _channels_last(picture.shape, adapter) else (3, height, width)
+    shape = (1, *inside) if len(picture.shape) == 4 else inside
+    return run({picture.name: np.full(shape, GREY, picture.type)})
+
+
+def _is_open(tensor: Tensor) -> bool:
+    return not tensor.shape or None in tensor.shape
+
+
+def _renamed(adapter: Any, names: Mapping[str, str]) -> Any:
+    """An adapter of the table with the names of the file's own outputs."""
+    if isinstance(adapter, Mapping):
+        keys = {"outputs", "output", "count"}
+        return {
+            key: names.get(value, value) if key in keys and isinstance(value, str) else _renamed(value, names)
+            for key, value in adapter.items()
+        }
+    return adapter
+
+
+def _merge(base: Any, change: Any) -> Any:
+    """Mappings merge key by key; anything else is replaced."""
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return change
+    return {**base, **{key: _merge(base.get(key), value) for key, value in change.items()}}
+
+
+def _is_classifier(tensor: Tensor) -> bool:
+    if len(tensor.shape) != 2:
+        return len(tensor.shape) == 1
+    return tensor.shape[0] == 1 or (tensor.shape[0] is None and tensor.shape[1] not in END_TO_END)
+
+
+def _skeleton(declared: Declared) -> str:
+    """An adapter to fill in, as YAML in one line."""
+    outputs = [tensor.name for tensor in declared.outputs] or ["?"]
+    boxes = next((tensor.name for tensor in declared.outputs if 4 in tensor.shape), outputs[0])
+    scores = next((name for name in outputs if name != boxes), None)
+    columns = f"{{outputs: {scores}, activation: none}}" if scores else f"{{outputs: {boxes}, start: 4}}"
+    return (
+        "{input: {resize: fit, colour: rgb, scale: 0.00392157}, "
+        f"boxes: {{outputs: {boxes}, format: cxcywh, unit: pixels}}, scores: {columns}, classes: [cat, dog], nms: 0.5}}"
+    )
