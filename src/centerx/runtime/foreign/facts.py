@@ -152,9 +152,11 @@ def yolo_v6(file: ModelFile) -> Facts:
 
 
 def nanodet_plus(file: ModelFile) -> Facts:
-    """A place for each cell of four levels."""
+    """A place for each cell of four levels; the bins of distances come behind the classes."""
     _require_cells(file, ((*P345, 64),), 1)
-    return by_number(file)
+    facts, count = by_number(file), file.letters["C"]
+    columns = {"boxes": {"columns": list(range(count, count + 32))}, "scores": {"stop": count}}
+    return facts._replace(keys={**facts.keys, **columns})
 
 
 def yolox(file: ModelFile) -> Facts:
@@ -175,6 +177,20 @@ def yolox_decoded(file: ModelFile) -> Facts:
     if not _in_pixels(file, strides):
         raise NotOfFamily("its centres are relative to their cells")
     return by_number(file)._replace(by="centres in pixels on a grey picture")
+
+
+def ultraface(file: ModelFile) -> Facts:
+    """Boxes as corners: of nearly all of a grey picture's, the right one is on the right."""
+    if not _are_corners(file):
+        raise NotOfFamily("its boxes are told from anchors")
+    return Facts(by="corners on a grey picture")
+
+
+def ultraface_raw(file: ModelFile) -> Facts:
+    """As `ultraface`, with boxes told from anchors."""
+    if _are_corners(file):
+        raise NotOfFamily("its boxes are corners")
+    return Facts(by="no corners on a grey picture")
 
 
 def efficientdet(file: ModelFile) -> Facts:
@@ -214,6 +230,8 @@ def hugging_face(file: ModelFile) -> Facts:
         )
     if softmax:
         keys["scores"] = {"activation": "softmax", "background": "last"}
+    elif config:
+        keys["scores"] = {"stop": max(keys["classes"]) + 1}
     if seen:
         keys["input"] = _processor_input(seen)
     elif softmax or columns in (91, 92):
@@ -241,7 +259,8 @@ def paddle(file: ModelFile) -> Facts:
         elif step.get("type") == "NormalizeImage":
             keys |= _paddle_normalize(step)
         elif step.get("type") in ("PadStride", "PadBatch"):
-            keys |= {"multiple": step.get("stride") or step.get("pad_to_stride") or 1, "pad_value": 0}
+            grey = round(sum(keys.get("mean", [0])) / 3 / keys.get("scale", 1))  # it is padded with 0 after the mean
+            keys |= {"multiple": step.get("stride") or step.get("pad_to_stride") or 1, "pad_value": grey}
     names = config.get("label_list")
     classes = {"classes": [str(name) for name in names]} if names else {}
     return Facts({"input": keys, **classes}, "infer_cfg.yml")
@@ -252,8 +271,10 @@ def mmdeploy(file: ModelFile) -> Facts:
     facts = coco_assumed(file)
     tree = _beside([file.path.parent], "pipeline.json", json.loads)
     if not tree:
-        line = "no pipeline.json beside it: prepared as for RTMDet, top-left, padded with 114, channels B, G, R"
-        return facts._replace(assumed={**facts.assumed, "input": line})
+        line = "no pipeline.json beside it: prepared as for RTMDet at 640x640, top-left, channels B, G, R"
+        return facts._replace(
+            keys={**facts.keys, "input": {"size": 640}}, assumed={**facts.assumed, "input": line}
+        )
     tasks = tree.get("pipeline", {}).get("tasks", [])
     steps: list[dict[str, Any]] = next((each["transforms"] for each in tasks if each.get("name") == "Preprocess"), [])
     keys: dict[str, Any] = {"frame": "shortest", "pad_value": 0}
@@ -265,6 +286,7 @@ def mmdeploy(file: ModelFile) -> Facts:
         elif kind == "Normalize":
             colour = "rgb" if step.get("to_rgb") else "bgr"
             keys |= {"colour": colour, "mean": step["mean"], "std": step["std"], "scale": 1.0}
+            keys |= {"pad_value": round(sum(step["mean"]) / 3)}  # what comes behind is padded with 0
         elif kind == "Pad":
             grey = step.get("pad_val", {})
             grey = grey.get("img", 0) if isinstance(grey, Mapping) else grey
@@ -281,7 +303,10 @@ def _label_names(config: Mapping[str, Any]) -> dict[int, str]:
         names = {int(number): str(name) for number, name in dict(config["id2label"]).items()}
     except (KeyError, TypeError, ValueError):
         raise InputError("config.json: has no id2label with a name for each number, repair or remove it") from None
-    return {number: name for number, name in names.items() if name != GAPS}
+    named = {number: name for number, name in names.items() if name != GAPS}
+    if not named:
+        raise InputError("config.json: id2label has no names, repair or remove it")
+    return named
 
 
 def _ultralytics_names(file: ModelFile) -> dict[int, str] | None:
@@ -350,6 +375,12 @@ def _in_pixels(file: ModelFile, strides: Sequence[int]) -> bool:
     grid = np.concatenate(levels)
     values = file.run()[file.names["output"]].reshape(len(grid), -1)[:, :2]
     return bool(np.median(np.abs(values - grid[:, :2]) / grid[:, 2:]) < 2)
+
+
+def _are_corners(file: ModelFile) -> bool:
+    """Whether boxes (N, 4) of a grey picture are corners with a width and a height."""
+    boxes = file.run()[file.names["boxes"]].reshape(-1, 4)
+    return bool((boxes[:, :2] < boxes[:, 2:]).all(axis=1).mean() > 0.9)
 
 
 def _beside(folders: Sequence[Path], name: str, read: Callable[[str], Any]) -> dict[str, Any]:

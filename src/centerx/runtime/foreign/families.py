@@ -172,6 +172,7 @@ FAMILIES: dict[str, Family] = {
             nms=0.45,
         ),
         NCHW,
+        inputs=("images",),
         facts=facts.yolox,
         by="5 + C columns, a place for each cell of strides 8, 16, 32, and centres relative to their cells",
     ),
@@ -185,6 +186,7 @@ FAMILIES: dict[str, Family] = {
             nms=0.45,
         ),
         NCHW,
+        inputs=("images",),
         facts=facts.yolox_decoded,
         by="as yolox, with centres in pixels of the input",
     ),
@@ -307,7 +309,7 @@ FAMILIES: dict[str, Family] = {
     "efficientdet-zylo": Family(
         (Pattern("regression", (None, "N", 4)), Pattern("classification", (None, "N", "C"))),
         {
-            "input": {"rounding": "floor", "pad_value": 124, "size": 512, **IMAGENET},
+            "input": {"rounding": "floor", "pad_value": 114, "size": 512, **IMAGENET},
             "boxes": {
                 "outputs": "regression",
                 "columns": [1, 0, 3, 2],
@@ -345,18 +347,29 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def match(family: Family, declared: Declared) -> Match | None:
-    """Compare what a file declares with a family; None where the file is none of the family's."""
+def match(family: Family, declared: Declared, by_name: bool = True) -> Match | None:
+    """Compare what a file declares with a family.
+
+    Args:
+        family: of the table.
+        declared: what the file declares.
+        by_name: whether the names of inputs and outputs count, or shapes alone.
+
+    Returns:
+        How the file fits; None where it is none of the family's.
+    """
     if len(family.inputs) != len(declared.inputs):
         return None
-    if not all(any(fnmatchcase(each.name, called) for each in declared.inputs) for called in family.inputs):
+    names = [tensor.name for tensor in declared.inputs]
+    if by_name and not all(any(fnmatchcase(name, called) for name in names) for called in family.inputs):
         return None
     if not family.others and len(family.outputs) != len(declared.outputs):
         return None
     letters: dict[str, int] = {}
     if family.input is not None and not _fits(family.input, declared.inputs[0], letters):
         return None
-    return next(_assign(family.outputs, declared.outputs, Match(letters, {})), None)
+    patterns = family.outputs if by_name else tuple(each._replace(called="*") for each in family.outputs)
+    return next(_assign(patterns, declared.outputs, Match(letters, {})), None)
 
 
 def _assign(patterns: tuple[Pattern, ...], tensors: tuple[Tensor, ...], so_far: Match) -> Iterator[Match]:

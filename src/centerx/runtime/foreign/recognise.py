@@ -22,6 +22,7 @@ Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 AdapterSource = Mapping[str, Any] | str | Path | None
 TRIED_SIDE = 640  # pixels, of a grey picture for a file that takes any size and says none
 GREY = 114
+SHOWN_CLASSES = 10  # the most names of classes in an example of an adapter
 END_TO_END = (5, 6, 7)  # columns of an output with a box, a score and perhaps a class and a picture in each row
 
 
@@ -65,7 +66,7 @@ def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -
             f"{path}: a file of {name} with {f'{count} classes' if count else 'classes'} that it does not name, write "
             f"{sidecar(path).name} beside it such as: {{classes: [cat, dog]}}"
         )
-    if None not in _sides(declared, merged):
+    if None not in _sides(declared, merged) and not merged["input"].get("free"):
         own = tree.get("input", {})
         own = {"size": own.get("size"), "frame": own.get("frame", "input"), "multiple": own.get("multiple", 1)}
         merged["input"] = merged["input"] | own
@@ -107,17 +108,16 @@ def _family(
     """The name of a file's family, how the file fits it, and what was found out.
 
     Where names and declared shapes leave none or several, the shapes of what the file gives for a grey picture decide.
-    Where these still leave several, the first of the table is taken, which is noted.
     """
     named = tree.get("family")
     if named is not None:
         if named not in FAMILIES:
             known = ", ".join(FAMILIES)
             raise InputError(f"{where}: family {named!r} is unknown{nearest(str(named), FAMILIES)}, known: {known}")
-        fit = match(FAMILIES[named], declared)
+        fit = match(FAMILIES[named], declared) or match(FAMILIES[named], declared, by_name=False)
         if fit is None and "boxes" not in tree:
             given = ", ".join(map(str, (*declared.inputs, *declared.outputs)))
-            raise InputError(f"{where}: family {named} has other inputs or outputs than {given}, add boxes and scores")
+            raise InputError(f"{where}: family {named} has other inputs or outputs than {given}, write boxes too")
         found, _ = _candidates([named], path, declared, run)
         return named, *found.get(named, (fit or Match({}, {}), Facts()))
     found, reasons = _candidates(FAMILIES, path, declared, run)
@@ -127,9 +127,9 @@ def _family(
         found, reasons = _candidates(FAMILIES, path, declared._replace(outputs=measured), run)
     if not found:
         raise unrecognised(path, declared, reasons)
-    name, (fit, facts) = next(iter(found.items()))
     if len(found) > 1:
-        facts = facts._replace(assumed={**facts.assumed, "family": f"fits {', '.join(found)}: taken as {name}"})
+        raise InputError(f"{path}: may be of {' or '.join(found)}, say which by family in {sidecar(path).name}")
+    ((name, (fit, facts)),) = found.items()
     return name, fit, facts
 
 
@@ -193,15 +193,13 @@ def _is_open(tensor: Tensor) -> bool:
     return not tensor.shape or None in tensor.shape
 
 
-def _renamed(adapter: Any, names: Mapping[str, str]) -> Any:
+def _renamed(value: Any, names: Mapping[str, str], key: str = "") -> Any:
     """An adapter of the table with the names of the file's own outputs."""
-    if isinstance(adapter, Mapping):
-        keys = {"outputs", "output", "count"}
-        return {
-            key: names.get(value, value) if key in keys and isinstance(value, str) else _renamed(value, names)
-            for key, value in adapter.items()
-        }
-    return adapter
+    if isinstance(value, Mapping):
+        return {each: _renamed(part, names, each) for each, part in value.items()}
+    if isinstance(value, list):
+        return [_renamed(part, names, key) for part in value]
+    return names.get(value, value) if key in ("outputs", "output", "count") else value
 
 
 def _merge(base: Any, change: Any) -> Any:
@@ -219,11 +217,15 @@ def _is_classifier(tensor: Tensor) -> bool:
 
 def _skeleton(declared: Declared) -> str:
     """An adapter to fill in, as YAML in one line."""
-    outputs = [tensor.name for tensor in declared.outputs] or ["?"]
-    boxes = next((tensor.name for tensor in declared.outputs if 4 in tensor.shape), outputs[0])
-    scores = next((name for name in outputs if name != boxes), None)
-    columns = f"{{outputs: {scores}, activation: none}}" if scores else f"{{outputs: {boxes}, start: 4}}"
+    outputs = declared.outputs or (Tensor("?", (), "float32"),)
+    boxes = next((tensor for tensor in outputs if 4 in tensor.shape), outputs[0])
+    scores = next((tensor for tensor in outputs if tensor != boxes), boxes)
+    columns = (scores.shape[-1] if scores.shape else None) or 0
+    start = 4 if scores == boxes else 0
+    count = columns - start if 0 < columns - start <= SHOWN_CLASSES else 2
+    names = ", ".join(f"class {number}" for number in range(count))
     return (
         "{input: {resize: fit, colour: rgb, scale: 0.00392157}, "
-        f"boxes: {{outputs: {boxes}, format: cxcywh, unit: pixels}}, scores: {columns}, classes: [cat, dog], nms: 0.5}}"
+        f"boxes: {{outputs: {boxes.name}, format: cxcywh, unit: pixels}}, "
+        f"scores: {{outputs: {scores.name}, start: {start}, activation: none}}, classes: [{names}], nms: 0.5}}"
     )
