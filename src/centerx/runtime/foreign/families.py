@@ -39,7 +39,270 @@ class Family(NamedTuple):
     input: tuple[Dim, ...] | None = None
 
 
-FAMILIES: dict[str, Family] = {}
+IMAGENET = {"scale": 1.0, "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # RGB, of bytes
+IMAGENET_BGR = {"scale": 1.0, "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395]}
+RFB_SIDES = [[10, 16, 24], [32, 48], [64, 96], [128, 192, 256]]  # pixels of the anchors at strides 8, 16, 32 and 64
+
+FAMILIES: dict[str, Family] = {
+    "yolox": Family(
+        (Pattern("output", (1, None, "C+5")),),
+        {
+            "input": {"rounding": "floor", "colour": "bgr"},
+            "boxes": {
+                "outputs": "output",
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32], "offset": 0},
+            },
+            "scores": {"outputs": "output", "start": 5, "objectness": {"column": 4}},
+            "nms": 0.45,
+        },
+    ),
+    "nanodet": Family(
+        (
+            *(Pattern(f"scores_{stride}", (1, None, "C"), "cls_pred*") for stride in (8, 16, 32)),
+            *(Pattern(f"distances_{stride}", (1, None, 32), "dis_pred*") for stride in (8, 16, 32)),
+        ),
+        {
+            "input": {
+                "rounding": "floor",
+                "place": "center",
+                "pad_value": 0,
+                "filter": "area",
+                "colour": "bgr",
+                **IMAGENET_BGR,
+            },
+            "boxes": {
+                "outputs": ["distances_8", "distances_16", "distances_32"],
+                "format": "ltrb",
+                "unit": "cells",
+                "bins": 8,
+                "anchors": {"strides": [8, 16, 32]},
+            },
+            "scores": {"outputs": ["scores_8", "scores_16", "scores_32"]},
+            "nms": 0.6,
+        },
+    ),
+    "picodet": Family(
+        (
+            *(Pattern(f"scores_{stride}", (1, None, "C")) for stride in (8, 16, 32, 64)),
+            *(Pattern(f"distances_{stride}", (1, None, 32)) for stride in (8, 16, 32, 64)),
+        ),
+        {
+            "input": {"resize": "stretch", "filter": "bicubic", **IMAGENET},
+            "boxes": {
+                "outputs": ["distances_8", "distances_16", "distances_32", "distances_64"],
+                "format": "ltrb",
+                "unit": "cells",
+                "bins": 8,
+                "anchors": {"strides": [8, 16, 32, 64]},
+            },
+            "scores": {"outputs": ["scores_8", "scores_16", "scores_32", "scores_64"]},
+            "nms": 0.5,
+        },
+    ),
+    "fastestdet": Family(
+        (Pattern("output", (1, "C+5", None, None)),),
+        {
+            "input": {"resize": "stretch", "filter": "area", "colour": "bgr", "scale": 1 / 255},
+            "boxes": {
+                "outputs": "output",
+                "transposed": True,
+                "columns": [1, 2, 3, 4],
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_unit": "normalized",
+                "center_activation": "tanh",
+                "size_activation": "sigmoid",
+                "anchors": {"strides": [16], "offset": 0},
+            },
+            "scores": {
+                "outputs": "output",
+                "transposed": True,
+                "start": 5,
+                "power": 0.4,
+                "objectness": {"column": 0, "power": 0.6},
+            },
+            "nms": 0.45,
+        },
+    ),
+    "tflite-detection": Family(
+        (
+            Pattern("boxes", (1, "N", 4), "*Detection_PostProcess*"),
+            Pattern("labels", (1, "N"), "*Detection_PostProcess*"),
+            Pattern("scores", (1, "N"), "*Detection_PostProcess*"),
+            Pattern("count", (1,), "*Detection_PostProcess*"),
+        ),
+        {
+            "input": {"resize": "stretch"},
+            "boxes": {"outputs": "boxes", "format": "yxyx", "unit": "normalized"},
+            "scores": {"outputs": "scores"},
+            "labels": {"output": "labels"},
+            "count": "count",
+            "classes": "coco-91",
+        },
+    ),
+    "mmdet": Family(
+        (Pattern("dets", (None, None, None), "dets"), Pattern("labels", (None, None), "labels")),
+        {
+            "input": {"rounding": "floor", "colour": "bgr", **IMAGENET_BGR},
+            "boxes": {"outputs": "dets"},
+            "scores": {"outputs": "dets", "start": 4},
+            "labels": {"output": "labels"},
+        },
+    ),
+    "centerface": Family(
+        (
+            Pattern("heatmap", (None, 1, "H", "W")),
+            Pattern("sizes", (None, 2, "H", "W")),
+            Pattern("offsets", (None, 2, "H", "W")),
+            Pattern("points", (None, 10, "H", "W")),
+        ),
+        {
+            "input": {"free": True, "size": [640, 640], "resize": "stretch", "frame": "longest", "multiple": 32},
+            "boxes": {
+                "outputs": [["offsets", "sizes"]],
+                "transposed": True,
+                "columns": [1, 0, 3, 2],
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_activation": "exp",
+                "anchors": {"strides": [4]},
+            },
+            "scores": {"outputs": "heatmap", "transposed": True},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "ultraface": Family(
+        (Pattern("scores", (1, "N", 2), "scores"), Pattern("boxes", (1, "N", 4), "boxes")),
+        {
+            "input": {"resize": "stretch", "mean": [127, 127, 127], "std": [128, 128, 128]},
+            "boxes": {"outputs": "boxes", "unit": "normalized"},
+            "scores": {"outputs": "scores", "background": "first"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "ultraface-raw": Family(
+        (Pattern("scores", (1, "N", 2), "scores"), Pattern("boxes", (1, "N", 4), "boxes")),
+        {
+            "input": {"resize": "stretch", "mean": [127, 127, 127], "std": [128, 128, 128]},
+            "boxes": {
+                "outputs": "boxes",
+                "format": "cxcywh",
+                "unit": "anchors",
+                "variances": [0.1, 0.2],
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "cell": "map", "clip": True},
+            },
+            "scores": {"outputs": "scores", "background": "first"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "yunet-2021": Family(
+        (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
+        {
+            "input": {"resize": "stretch", "colour": "bgr"},
+            "boxes": {
+                "outputs": "loc",
+                "format": "cxcywh",
+                "unit": "anchors",
+                "variances": [0.1, 0.1, 0.1, 0.2],
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "rounding": "floor"},
+            },
+            "scores": {
+                "outputs": "conf",
+                "background": "first",
+                "power": 0.5,
+                "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
+            },
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "lpd-yunet": Family(
+        (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
+        {
+            "input": {"rounding": "floor", "pad_value": 0, "colour": "bgr"},
+            "boxes": {
+                "outputs": "loc",
+                "columns": [4, 5, 6, 7, 10, 11, 12, 13],
+                "format": "corners",
+                "unit": "anchors",
+                "variances": [0.1, 0.2],
+                "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "rounding": "floor"},
+            },
+            "scores": {
+                "outputs": "conf",
+                "background": "first",
+                "power": 0.5,
+                "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
+            },
+            "classes": ["plate"],
+            "nms": 0.3,
+        },
+    ),
+    "yunet": Family(
+        (
+            *(Pattern(f"cls_{stride}", (1, None, 1), "cls_*") for stride in (8, 16, 32)),
+            *(Pattern(f"obj_{stride}", (1, None, 1), "obj_*") for stride in (8, 16, 32)),
+            *(Pattern(f"bbox_{stride}", (1, None, 4), "bbox_*") for stride in (8, 16, 32)),
+            *(Pattern(f"kps_{stride}", (1, None, 10), "kps_*") for stride in (8, 16, 32)),
+        ),
+        {
+            "input": {
+                "rounding": "exact",
+                "size": [640, 640],
+                "frame": "longest",
+                "multiple": 32,
+                "pad_value": 0,
+                "colour": "bgr",
+            },
+            "boxes": {
+                "outputs": ["bbox_8", "bbox_16", "bbox_32"],
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32], "offset": 0},
+            },
+            "scores": {
+                "outputs": ["cls_8", "cls_16", "cls_32"],
+                "power": 0.5,
+                "objectness": {"outputs": ["obj_8", "obj_16", "obj_32"], "power": 0.5},
+            },
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "blazeface-short": Family(
+        (Pattern("boxes", (1, 896, 16)), Pattern("scores", (1, 896, 1))),
+        {
+            "input": {"place": "center", "pad_value": 0, "mean": [127.5] * 3, "std": [127.5] * 3},
+            "boxes": {
+                "outputs": "boxes",
+                "format": "cxcywh",
+                "anchors": {"strides": [8, 16], "per_cell": [2, 6]},
+            },
+            "scores": {"outputs": "scores", "activation": "sigmoid"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "blazeface-full": Family(
+        (Pattern("boxes", (1, 2304, 16)), Pattern("scores", (1, 2304, 1))),
+        {
+            "input": {"place": "center", "pad_value": 0, "mean": [127.5] * 3, "std": [127.5] * 3},
+            "boxes": {"outputs": "boxes", "format": "cxcywh", "anchors": {"strides": [4]}},
+            "scores": {"outputs": "scores", "activation": "sigmoid"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+}
 
 
 def match(family: Family, declared: Declared) -> dict[str, int] | None:
