@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -40,13 +41,21 @@ def test_where_a_picture_lies(rule, input_hw, size, white):
     np.testing.assert_allclose(letterbox.to_source(np.array([white], np.float32)), [[0, 0, 200, 100]], atol=3)
 
 
-def test_boxes_come_back_by_the_scale_not_by_whole_pixels():
+def test_boxes_come_back_by_the_whole_pixels_of_the_picture():
     image, letterbox = Resize(filter="bilinear", rounding="floor")(np.zeros((427, 640, 3), np.uint8), (416, 416))
     assert image.shape == (416, 416, 3)
-    assert letterbox.scales == (0.65, 0.65)
-    assert letterbox.to_source(np.array([[65.0, 65.0, 130.0, 130.0]]))[0].tolist() == pytest.approx(
-        [100, 100, 200, 200]
-    )
+    assert letterbox.scales == (416 / 640, 277 / 427)
+    assert letterbox.to_source(np.array([[65.0, 0.0, 130.0, 277.0]]))[0].tolist() == pytest.approx([100, 0, 200, 427])
+
+
+def test_exact_samples_at_the_scale_itself():
+    picture = np.random.default_rng(0).integers(0, 256, (267, 400, 3), dtype=np.uint8)
+    exact, whole = (Resize(filter="bilinear", rounding=word, frame="longest")(picture, (640, 640))
+                    for word in ("exact", "round"))  # fmt: skip
+    assert exact.image.shape == whole.image.shape == (427, 640, 3)
+    assert exact.letterbox == whole.letterbox
+    np.testing.assert_array_equal(exact.image, cv2.resize(picture, None, fx=1.6, fy=1.6))
+    assert (exact.image != whole.image).any()
 
 
 def test_our_own_rule_is_the_letterbox():

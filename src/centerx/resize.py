@@ -37,7 +37,8 @@ class Resize(NamedTuple):
         centred: whether it is placed in the middle of the input rather than in the top-left corner.
         pad_value: grey level of the rest of the input, 0 to 255.
         filter: a key of FILTERS, for OpenCV's resizing to whole pixels; `warp` is our own, to fractions of pixels.
-        rounding: how the sides of the resized picture become whole: `round` or `floor`.
+        rounding: how the sides of the resized picture become whole: `round` or `floor`; `exact`: they are rounded, but
+            pixels are sampled at the exact scale, as OpenCV does where it is given factors instead of sides.
         frame: `input`: the size is that of the input; else it follows from the picture: `picture`: from its own size;
             `longest`: its longest side becomes that of the input; `shortest`: its shortest side becomes that of the
             input, and its longest that of the input at most.
@@ -73,13 +74,17 @@ class Resize(NamedTuple):
         frame = input_hw if not self.varies else tuple(-(-side // self.multiple) * self.multiple for side in inside)
         if not self.keep_ratio:
             inside = frame[0], frame[1]
-        placed = cv2.resize(image, inside[::-1], interpolation=FILTERS[self.filter])
+        if self.keep_ratio and self.rounding == "exact":
+            placed = cv2.resize(image, None, fx=scale, fy=scale, interpolation=FILTERS[self.filter])
+            inside = placed.shape[0], placed.shape[1]
+        else:
+            placed = cv2.resize(image, inside[::-1], interpolation=FILTERS[self.filter])
         top, left = ((side - inner) // 2 if self.centred else 0 for side, inner in zip(frame, inside, strict=True))
         below, right = frame[0] - inside[0] - top, frame[1] - inside[1] - left
         if top or left or below or right:
             grey = (self.pad_value,) * 3
             placed = cv2.copyMakeBorder(placed, top, below, left, right, cv2.BORDER_CONSTANT, value=grey)
-        scales = (scale, scale) if self.keep_ratio else (inside[1] / source_hw[1], inside[0] / source_hw[0])
+        scales = inside[1] / source_hw[1], inside[0] / source_hw[0]  # of whole pixels, as the picture lies there
         return Letterboxed(placed, Letterbox(scales, (float(left), float(top)), source_hw))
 
     def _scale(self, source_hw: tuple[int, int], input_hw: tuple[int, int]) -> float:

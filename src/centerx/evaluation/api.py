@@ -112,10 +112,15 @@ def run_model(
 
 
 def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
-    """The nearest multiples of 32 of a scaled height and width, for each scale."""
+    """The nearest multiples of 32 of a scaled height and width, for each scale; as they are for the scale 1."""
     height, width = input_hw
     step = INPUT_MULTIPLE
-    return [(max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step) for each in scales]
+    return [
+        (max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step)
+        if each != 1
+        else input_hw
+        for each in scales
+    ]
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:

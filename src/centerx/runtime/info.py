@@ -84,6 +84,11 @@ class ModelInfo(NamedTuple):
             facts["range"] = json.dumps(self.value_range)
         return facts
 
+    @staticmethod
+    def is_in(metadata: Mapping[str, str]) -> bool:
+        """Whether strings are of a file of this project, whole or not."""
+        return metadata.get("producer") == "centerx" or {"class_names", "input_size", "stride"} <= metadata.keys()
+
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:
         """Parse the strings of `to_metadata`.

@@ -36,6 +36,11 @@ def as_pair(value: Any) -> Any:
     return [value, value] if isinstance(value, (int, float)) else value
 
 
+def as_variances(value: Any) -> Any:
+    """Two numbers, of positions and of sizes."""
+    return [each for each in value for _ in range(2)] if isinstance(value, (list, tuple)) and len(value) == 2 else value
+
+
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
     if not value or len(set(value)) != len(value):
@@ -71,12 +76,18 @@ class Input(Section):
     size: Annotated[tuple[Side, Side] | None, BeforeValidator(as_pair)] = Field(
         None, description="height and width in pixels, where the file leaves them free"
     )
+    free: bool = Field(
+        False,
+        description="the file declares the sides of an example: free them (an ONNX file needs the package onnx)",
+    )
     layout: Literal["nchw", "nhwc"] | None = Field(None, description="order of axes, where the shape does not tell it")
     resize: Literal["fit", "stretch"] = Field("fit", description="fit keeps the ratio of the sides and pads")
     place: Literal["top-left", "center"] = Field("top-left", description="where a picture lies in its padding")
     pad_value: Annotated[int, Field(ge=0, le=255)] = Field(114, description="grey level of the padding")
     filter: Literal["bilinear", "area", "bicubic", "nearest"] = Field("bilinear", description="of the resizing")
-    rounding: Literal["round", "floor"] = Field("round", description="how resized sides become whole pixels")
+    rounding: Literal["round", "floor", "exact"] = Field(
+        "round", description="how resized sides become whole pixels; exact: rounded, sampled at the exact scale"
+    )
     frame: Literal["input", "picture", "longest", "shortest"] = Field(
         "input",
         description="input: every picture is brought to `size`; else the input follows the picture: picture: its own "
@@ -158,7 +169,9 @@ class Boxes(Section):
     anchors: Anchors | None = Field(None, description="what boxes are told from; without it the input's corner")
     center_activation: Literal["none", "tanh", "sigmoid"] = Field("none", description="of the centre")
     size_activation: Literal["none", "exp", "sigmoid"] = Field("none", description="of width and height, or distances")
-    variances: tuple[Positive, Positive] = Field((1.0, 1.0), description="of centre (or corners), and of size")
+    variances: Annotated[tuple[Positive, Positive, Positive, Positive], BeforeValidator(as_variances)] = Field(
+        (1.0, 1.0, 1.0, 1.0), description="factors of x, y, width and height; of two, the first is of x and y"
+    )
     bins: Annotated[int, Field(ge=0)] = Field(
         0, description="ltrb: each distance is the mean of a softmax over so many columns; 0: a number"
     )

@@ -272,9 +272,7 @@ def mmdeploy(file: ModelFile) -> Facts:
     tree = _beside([file.path.parent], "pipeline.json", json.loads)
     if not tree:
         line = "no pipeline.json beside it: prepared as for RTMDet at 640x640, top-left, channels B, G, R"
-        return facts._replace(
-            keys={**facts.keys, "input": {"size": 640}}, assumed={**facts.assumed, "input": line}
-        )
+        return facts._replace(keys={**facts.keys, "input": {"size": 640}}, assumed={**facts.assumed, "input": line})
     tasks = tree.get("pipeline", {}).get("tasks", [])
     steps: list[dict[str, Any]] = next((each["transforms"] for each in tasks if each.get("name") == "Preprocess"), [])
     keys: dict[str, Any] = {"frame": "shortest", "pad_value": 0}

@@ -62,6 +62,7 @@ class Match(NamedTuple):
     names: dict[str, str]
 
 
+RFB_SIDES = [[10, 16, 24], [32, 48], [64, 96], [128, 192, 256]]  # pixels of the anchors at strides 8, 16, 32 and 64
 UNIT = {"scale": 1 / 255}
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 IMAGENET_BGR = {"colour": "bgr", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395]}
@@ -143,31 +144,17 @@ FAMILIES: dict[str, Family] = {
         facts=facts.yolo_v6,
         by="an output called outputs, 5 + C columns and a place for each cell of strides 8, 16, 32",
     ),
-    "nanodet-plus": Family(
-        (Pattern("output", (None, "N", "C+32"), "output"),),
-        {
-            "input": {"resize": "stretch", "size": 320, **IMAGENET_BGR},
-            "boxes": {
-                "outputs": "output",
-                "format": "ltrb",
-                "unit": "cells",
-                "bins": 8,
-                "anchors": {"strides": [8, 16, 32, 64], "offset": 0},
-            },
-            "scores": {"outputs": "output"},
-            "nms": 0.6,
-        },
-        NCHW,
-        inputs=("data",),
-        facts=facts.nanodet_plus,
-        by="input data, C + 32 columns and a place for each cell of strides 8, 16, 32, 64",
-    ),
     "yolox": Family(
         (Pattern("output", (None, "N", "C+5")),),
         rows_of(
             "output",
             input={"rounding": "floor", "colour": "bgr", "size": 640},
-            boxes={"format": "cxcywh", "unit": "cells", "size_activation": "exp", "anchors": {"strides": [8, 16, 32]}},
+            boxes={
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32], "offset": 0},
+            },
             scores={"start": 5, "objectness": {"column": 4}},
             nms=0.45,
         ),
@@ -189,6 +176,68 @@ FAMILIES: dict[str, Family] = {
         inputs=("images",),
         facts=facts.yolox_decoded,
         by="as yolox, with centres in pixels of the input",
+    ),
+    "nanodet": Family(
+        (
+            *(Pattern(f"scores_{stride}", (1, None, "C"), "cls_pred*") for stride in (8, 16, 32)),
+            *(Pattern(f"distances_{stride}", (1, None, 32), "dis_pred*") for stride in (8, 16, 32)),
+        ),
+        {
+            "input": {
+                "rounding": "floor",
+                "place": "center",
+                "pad_value": 0,
+                "filter": "area",
+                "colour": "bgr",
+                **IMAGENET_BGR,
+            },
+            "boxes": {
+                "outputs": ["distances_8", "distances_16", "distances_32"],
+                "format": "ltrb",
+                "unit": "cells",
+                "bins": 8,
+                "anchors": {"strides": [8, 16, 32]},
+            },
+            "scores": {"outputs": ["scores_8", "scores_16", "scores_32"]},
+            "nms": 0.6,
+        },
+    ),
+    "nanodet-plus": Family(
+        (Pattern("output", (None, "N", "C+32"), "output"),),
+        {
+            "input": {"resize": "stretch", "size": 320, **IMAGENET_BGR},
+            "boxes": {
+                "outputs": "output",
+                "format": "ltrb",
+                "unit": "cells",
+                "bins": 8,
+                "anchors": {"strides": [8, 16, 32, 64], "offset": 0},
+            },
+            "scores": {"outputs": "output"},
+            "nms": 0.6,
+        },
+        NCHW,
+        inputs=("data",),
+        facts=facts.nanodet_plus,
+        by="input data, C + 32 columns and a place for each cell of strides 8, 16, 32, 64",
+    ),
+    "picodet": Family(
+        (
+            *(Pattern(f"scores_{stride}", (1, None, "C")) for stride in (8, 16, 32, 64)),
+            *(Pattern(f"distances_{stride}", (1, None, 32)) for stride in (8, 16, 32, 64)),
+        ),
+        {
+            "input": {"resize": "stretch", "filter": "bicubic", **IMAGENET},
+            "boxes": {
+                "outputs": ["distances_8", "distances_16", "distances_32", "distances_64"],
+                "format": "ltrb",
+                "unit": "cells",
+                "bins": 8,
+                "anchors": {"strides": [8, 16, 32, 64]},
+            },
+            "scores": {"outputs": ["scores_8", "scores_16", "scores_32", "scores_64"]},
+            "nms": 0.5,
+        },
     ),
     "paddle": Family(
         (Pattern("rows", (None, 6)), Pattern("counts", (None,))),
@@ -219,6 +268,31 @@ FAMILIES: dict[str, Family] = {
         inputs=("im_shape", "image", "scale_factor"),
         facts=facts.paddle,
         by="inputs im_shape, image and scale_factor",
+    ),
+    "fastestdet": Family(
+        (Pattern("output", (1, "C+5", None, None)),),
+        {
+            "input": {"resize": "stretch", "filter": "area", "colour": "bgr", "scale": 1 / 255},
+            "boxes": {
+                "outputs": "output",
+                "transposed": True,
+                "columns": [1, 2, 3, 4],
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_unit": "normalized",
+                "center_activation": "tanh",
+                "size_activation": "sigmoid",
+                "anchors": {"strides": [16], "offset": 0},
+            },
+            "scores": {
+                "outputs": "output",
+                "transposed": True,
+                "start": 5,
+                "power": 0.4,
+                "objectness": {"column": 0, "power": 0.6},
+            },
+            "nms": 0.45,
+        },
     ),
     "rt-detr": Family(
         (
@@ -274,6 +348,28 @@ FAMILIES: dict[str, Family] = {
         facts=facts.hugging_face,
         by="inputs pixel_values and pixel_mask, outputs logits and pred_boxes",
     ),
+    "mmdet": Family(
+        (Pattern("dets", (None, None, None), "dets"), Pattern("labels", (None, None), "labels")),
+        {
+            "input": {"rounding": "floor", "colour": "bgr", **IMAGENET_BGR},
+            "boxes": {"outputs": "dets"},
+            "scores": {"outputs": "dets", "start": 4},
+            "labels": {"output": "labels"},
+        },
+        facts=facts.mmdeploy,
+    ),
+    "torchvision": Family(
+        (Pattern("boxes", (None, 4)), Pattern("labels", (None,)), Pattern("scores", (None,))),
+        {
+            "input": {"frame": "picture", "size": 640, **UNIT},
+            "boxes": {"outputs": "boxes"},
+            "scores": {"outputs": "scores"},
+            "labels": {"output": "labels"},
+        },
+        others=True,
+        facts=facts.coco_ids_assumed,
+        by="boxes with 4 columns, labels and scores without an axis of pictures",
+    ),
     "tensorflow": Family(
         (
             Pattern("detection_boxes", (None, None, 4), "detection_boxes*"),
@@ -292,6 +388,22 @@ FAMILIES: dict[str, Family] = {
         others=True,
         facts=facts.coco_ids_assumed,
         by="outputs detection_boxes, detection_scores, detection_classes and num_detections",
+    ),
+    "tflite-detection": Family(
+        (
+            Pattern("boxes", (1, "N", 4), "*Detection_PostProcess*"),
+            Pattern("labels", (1, "N"), "*Detection_PostProcess*"),
+            Pattern("scores", (1, "N"), "*Detection_PostProcess*"),
+            Pattern("count", (1,), "*Detection_PostProcess*"),
+        ),
+        {
+            "input": {"resize": "stretch"},
+            "boxes": {"outputs": "boxes", "format": "yxyx", "unit": "normalized"},
+            "scores": {"outputs": "scores"},
+            "labels": {"output": "labels"},
+            "count": "count",
+            "classes": "coco-91",
+        },
     ),
     "efficientdet-automl": Family(
         (Pattern("detections", (None, None, 7), "detections*"),),
@@ -332,17 +444,157 @@ FAMILIES: dict[str, Family] = {
         facts=facts.efficientdet,
         by="4 and C columns, and nine places for each cell of strides 8 to 128",
     ),
-    "torchvision": Family(
-        (Pattern("boxes", (None, 4)), Pattern("labels", (None,)), Pattern("scores", (None,))),
+    "centerface": Family(
+        (
+            Pattern("heatmap", (None, 1, "H", "W")),
+            Pattern("sizes", (None, 2, "H", "W")),
+            Pattern("offsets", (None, 2, "H", "W")),
+            Pattern("points", (None, 10, "H", "W")),
+        ),
         {
-            "input": {"frame": "picture", "size": 640, **UNIT},
-            "boxes": {"outputs": "boxes"},
-            "scores": {"outputs": "scores"},
-            "labels": {"output": "labels"},
+            "input": {"free": True, "size": [640, 640], "resize": "stretch", "frame": "longest", "multiple": 32},
+            "boxes": {
+                "outputs": [["offsets", "sizes"]],
+                "transposed": True,
+                "columns": [1, 0, 3, 2],
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_activation": "exp",
+                "anchors": {"strides": [4]},
+            },
+            "scores": {"outputs": "heatmap", "transposed": True},
+            "classes": ["face"],
+            "nms": 0.3,
         },
-        others=True,
-        facts=facts.coco_ids_assumed,
-        by="boxes with 4 columns, labels and scores without an axis of pictures",
+    ),
+    "ultraface": Family(
+        (Pattern("scores", (1, "N", 2), "scores"), Pattern("boxes", (1, "N", 4), "boxes")),
+        {
+            "input": {"resize": "stretch", "mean": [127, 127, 127], "std": [128, 128, 128]},
+            "boxes": {"outputs": "boxes", "unit": "normalized"},
+            "scores": {"outputs": "scores", "background": "first"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+        facts=facts.ultraface,
+    ),
+    "ultraface-raw": Family(
+        (Pattern("scores", (1, "N", 2), "scores"), Pattern("boxes", (1, "N", 4), "boxes")),
+        {
+            "input": {"resize": "stretch", "mean": [127, 127, 127], "std": [128, 128, 128]},
+            "boxes": {
+                "outputs": "boxes",
+                "format": "cxcywh",
+                "unit": "anchors",
+                "variances": [0.1, 0.2],
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "cell": "map", "clip": True},
+            },
+            "scores": {"outputs": "scores", "background": "first"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+        facts=facts.ultraface_raw,
+    ),
+    "yunet-2021": Family(
+        (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
+        {
+            "input": {"resize": "stretch", "colour": "bgr"},
+            "boxes": {
+                "outputs": "loc",
+                "format": "cxcywh",
+                "unit": "anchors",
+                "variances": [0.1, 0.1, 0.1, 0.2],
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "rounding": "floor"},
+            },
+            "scores": {
+                "outputs": "conf",
+                "background": "first",
+                "power": 0.5,
+                "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
+            },
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "lpd-yunet": Family(
+        (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
+        {
+            "input": {"rounding": "floor", "pad_value": 0, "colour": "bgr"},
+            "boxes": {
+                "outputs": "loc",
+                "columns": [4, 5, 6, 7, 10, 11, 12, 13],
+                "format": "corners",
+                "unit": "anchors",
+                "variances": [0.1, 0.2],
+                "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "rounding": "floor"},
+            },
+            "scores": {
+                "outputs": "conf",
+                "background": "first",
+                "power": 0.5,
+                "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
+            },
+            "classes": ["plate"],
+            "nms": 0.3,
+        },
+    ),
+    "yunet": Family(
+        (
+            *(Pattern(f"cls_{stride}", (1, None, 1), "cls_*") for stride in (8, 16, 32)),
+            *(Pattern(f"obj_{stride}", (1, None, 1), "obj_*") for stride in (8, 16, 32)),
+            *(Pattern(f"bbox_{stride}", (1, None, 4), "bbox_*") for stride in (8, 16, 32)),
+            *(Pattern(f"kps_{stride}", (1, None, 10), "kps_*") for stride in (8, 16, 32)),
+        ),
+        {
+            "input": {
+                "rounding": "exact",
+                "size": [640, 640],
+                "frame": "longest",
+                "multiple": 32,
+                "pad_value": 0,
+                "colour": "bgr",
+            },
+            "boxes": {
+                "outputs": ["bbox_8", "bbox_16", "bbox_32"],
+                "format": "cxcywh",
+                "unit": "cells",
+                "size_activation": "exp",
+                "anchors": {"strides": [8, 16, 32], "offset": 0},
+            },
+            "scores": {
+                "outputs": ["cls_8", "cls_16", "cls_32"],
+                "power": 0.5,
+                "objectness": {"outputs": ["obj_8", "obj_16", "obj_32"], "power": 0.5},
+            },
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "blazeface-short": Family(
+        (Pattern("boxes", (1, 896, 16)), Pattern("scores", (1, 896, 1))),
+        {
+            "input": {"place": "center", "pad_value": 0, "mean": [127.5] * 3, "std": [127.5] * 3},
+            "boxes": {
+                "outputs": "boxes",
+                "format": "cxcywh",
+                "anchors": {"strides": [8, 16], "per_cell": [2, 6]},
+            },
+            "scores": {"outputs": "scores", "activation": "sigmoid"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
+    ),
+    "blazeface-full": Family(
+        (Pattern("boxes", (1, 2304, 16)), Pattern("scores", (1, 2304, 1))),
+        {
+            "input": {"place": "center", "pad_value": 0, "mean": [127.5] * 3, "std": [127.5] * 3},
+            "boxes": {"outputs": "boxes", "format": "cxcywh", "anchors": {"strides": [4]}},
+            "scores": {"outputs": "scores", "activation": "sigmoid"},
+            "classes": ["face"],
+            "nms": 0.3,
+        },
     ),
 }
 
