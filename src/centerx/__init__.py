@@ -5,8 +5,8 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `evaluate`, `predict`, `export`, and `label` for `pseudo`. They return
-results, print nothing and log through `logging`.
+The commands are functions too: `train`, `merge`, `evaluate`, `predict`, `export`, `inspect`, and `label` for `pseudo`.
+They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
+    from centerx.api.inspect import Inspection, inspect
     from centerx.api.label import LabelResult, label
     from centerx.api.merge import MergeResult, merge
     from centerx.api.predict import Prediction, predict
@@ -32,6 +33,7 @@ __all__ = [
     "Detections",
     "ExportedFile",
     "InputError",
+    "Inspection",
     "LabelResult",
     "MergeResult",
     "Prediction",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "export",
+    "inspect",
     "label",
     "load",
     "merge",
@@ -50,12 +53,14 @@ _HOMES = {
     "Detections": "centerx.types",
     "ExportedFile": "centerx.api.export",
     "InputError": "centerx.errors",
+    "Inspection": "centerx.api.inspect",
     "LabelResult": "centerx.api.label",
     "MergeResult": "centerx.api.merge",
     "Prediction": "centerx.api.predict",
     "TrainResult": "centerx.api.train",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
+    "inspect": "centerx.api.inspect",
     "label": "centerx.api.label",
     "load": "centerx.runtime",
     "merge": "centerx.api.merge",

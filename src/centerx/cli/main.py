@@ -18,7 +18,21 @@ from typing import NoReturn
 
 import typer
 
-from centerx.cli import bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
+from centerx.cli import (
+    bench,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    import_,
+    inspect,
+    merge,
+    predict,
+    pseudo,
+    serve,
+    train,
+)
 from centerx.cli.options import EXTRAS
 from centerx.cli.progress import Terminal
 from centerx.errors import InputError
@@ -46,6 +60,7 @@ app.command("merge", cls=merge.ListOptions)(merge.merge)
 app.command("import")(import_.import_)
 app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)
+app.command("inspect")(inspect.inspect)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
 app.command("export")(export.export)

@@ -410,9 +410,11 @@ def hugging_face(
     return graph.save(path)
 
 
-def torchvision(path: Path, hw: tuple[int, int] = SCENE_HW, labels: tuple[int, int] = (8, 3)) -> Path:
+def torchvision(path: Path, batch: tuple[int, ...] = (1,), labels: tuple[int, int] = (8, 3)) -> Path:
     """torchvision's detectors: one picture as it is, 0 to 1 -> as many boxes, labels and scores as were found."""
-    graph = Graph("input", (1, 3, *hw))
+    graph = Graph("input", (*batch, 3, "height", "width"))
+    if not batch:
+        graph.picture = graph("Unsqueeze", graph.picture, [0])
     boxes, scores = graph.find(STRETCHED_UNIT)
     scores = graph("Squeeze", scores, [0])
     found = graph("Squeeze", graph("NonZero", graph("Greater", scores, np.float32(0.05))), [0])
@@ -442,7 +444,7 @@ def tensorflow(path: Path, labels: tuple[int, int] = (8, 3), others: bool = True
     return graph.save(path)
 
 
-def mmdeploy(path: Path, hw: tuple[int, int] = (320, 320), sees: Sees = MMDET) -> Path:
+def mmdeploy(path: Path, sees: Sees = MMDET) -> Path:
     """mmdeploy: `input` -> `dets`, corners and score in pixels of the input; `labels`, -1 where there is nothing."""
     graph = Graph("input", ("batch", 3, "height", "width"))
     boxes, scores = graph.find(sees)
@@ -467,17 +469,20 @@ def automl_efficientdet(path: Path, labels: tuple[int, int] = (8, 3)) -> Path:
 def zylo_efficientdet(path: Path, hw: tuple[int, int] = (256, 256), labels: tuple[int, int] = (7, 2)) -> Path:
     """EfficientDet of zylo117: regression (y, x, height, width) from anchors, classes after the sigmoid, anchors."""
     graph = Graph("input", (1, 3, *hw))
-    boxes, scores = graph.find(Sees(*IMAGENET, corners=(None, 124)))
+    boxes, scores = graph.find(Sees(*IMAGENET, corners=(None, 114)))
     count = 9 * len(cells(hw, (8, 16, 32, 64, 128)))
-    anchors = np.tile(np.array([96, 64, 160, 192], np.float32), (1, count, 1))
-    centre, side = np.array([128, 128], np.float32), np.array([128, 64], np.float32)  # x, y; width, height
+    at = (
+        9 * 6 + 7
+    )  # the cell in column 6 of the first row of stride 8: the widest of the largest anchors, then 0.7, 1.4
+    centre = np.array([52, 4], np.float32)
+    side = 32 * 2 ** (2 / 3) * np.array([[1.4, 0.7], [0.7, 1.4]], np.float32)
     placed = graph.centres(boxes)
     shift = graph("Div", graph("Sub", graph.part(placed, 0, 2, 2), centre), side)
     size = graph("Log", graph("Div", graph.part(placed, 2, 4, 2), side))
     rows = graph("Gather", graph.join(shift, size), [1, 0, 3, 2], axis=2)
-    graph.output("regression", graph.pad(rows, count, at=7), (1, count, 4))
-    graph.output("classification", graph.pad(graph.by_class(scores, labels, 90), count, at=7), (1, count, 90))
-    graph.output("anchors", graph("Identity", anchors), (1, count, 4))
+    graph.output("regression", graph.pad(rows, count, at=at), (1, count, 4))
+    graph.output("classification", graph.pad(graph.by_class(scores, labels, 90), count, at=at), (1, count, 90))
+    graph.output("anchors", graph("Identity", np.zeros((1, count, 4))), (1, count, 4))
     return graph.save(path)
 
 
@@ -487,3 +492,12 @@ def classifier(path: Path, metadata: dict[str, str] | None = None) -> Path:
     means = graph("ReduceMean", graph.picture, axes=[2, 3], keepdims=0)
     graph.output("output0", graph("MatMul", means, np.ones((3, 1000))), (1, 1000))
     return graph.save(path, metadata)
+
+
+def unknown(path: Path) -> Path:
+    """A detector of nobody: boxes and scores of three classes."""
+    graph = Graph("x", (1, 3, 64, 64))
+    boxes, scores = graph.find(Sees())
+    graph.output("places", graph.pad(graph.centres(boxes), 7), (1, 7, 4))
+    graph.output("chances", graph.pad(graph.by_class(scores, (0, 1), 3), 7), (1, 7, 3))
+    return graph.save(path)

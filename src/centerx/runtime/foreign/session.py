@@ -112,7 +112,7 @@ class ForeignSession:
         array = array.reshape(array.shape[-3:])
         array = array if self.channels_last else array.transpose(1, 2, 0)
         if self.picture.type != "uint8":
-            array = (array * np.float32(told.std) + np.float32(told.mean)) / np.float32(told.scale)
+            array = (array * np.array(told.std) + np.array(told.mean)) / told.scale
         ordered = array if told.colour == "rgb" else array[..., ::-1]
         return ordered.round().clip(0, 255).astype(np.uint8)
 
