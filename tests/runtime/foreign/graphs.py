@@ -259,13 +259,47 @@ def yolo_v8(
 def yolo_v5(path: Path, hw: tuple[int, int] = (256, 256), metadata: dict[str, str] | None = None) -> Path:
     """YOLOv5's own repository: (1, N, 5 + C), centre and size in pixels, objectness, classes; three anchors a cell."""
     graph = Graph("images", (1, 3, *hw))
-    boxes, scores = graph.find(ULTRALYTICS)
-    whole = graph("Sqrt", scores)
-    rows = graph.join(graph.centres(boxes), graph("Unsqueeze", whole, [2]), graph.by_class(whole, (7, 2), COCO_80))
+    rows = objectness_rows(graph, *graph.find(ULTRALYTICS))
     anchors = 3 * len(cells(hw, (8, 16, 32)))
     graph.output("output0", graph.pad(rows, anchors, at=5), (1, anchors, 85))
     names = str({number: f"thing {number}" for number in range(COCO_80)})
     return graph.save(path, {"stride": "32", "names": names} if metadata is None else metadata)
+
+
+def yolo_v6(path: Path, hw: tuple[int, int] = (256, 256)) -> Path:
+    """YOLOv6: `outputs` as of YOLOv5, one row a cell."""
+    graph = Graph("images", (1, 3, *hw))
+    rows = objectness_rows(graph, *graph.find(ULTRALYTICS))
+    base = empty_cells(hw, 80, decoded=True)
+    graph.output("outputs", graph("Add", graph.pad(rows, base.shape[1], at=5), base), base.shape)
+    return graph.save(path)
+
+
+def objectness_rows(graph: Graph, boxes: str, scores: str, num_classes: int = 80) -> str:
+    """Rows (B, 2, 5 + C) of centre, size, objectness and classes, whose product is the score."""
+    whole = graph("Sqrt", scores)
+    return graph.join(graph.centres(boxes), graph("Unsqueeze", whole, [2]), graph.by_class(whole, (7, 2), num_classes))
+
+
+def empty_cells(hw: tuple[int, int], num_classes: int, decoded: bool) -> np.ndarray:
+    """Rows (1, N, 5 + C) of nothing in the middle of each cell; those of the rectangles, 5 and 6, are 0."""
+    grid = cells(hw, (8, 16, 32))
+    base = np.zeros((1, len(grid), 5 + num_classes), np.float32)
+    if decoded:
+        base[0, :, :2], base[0, :, 2:4] = (grid[:, :2] + 0.5) * grid[:, 2:], grid[:, 2:]
+    else:
+        base[0, :, :2] = 0.5
+    base[0, 5:7] = 0
+    return base
+
+
+def ultralytics_rt_detr(path: Path, hw: tuple[int, int] = (256, 256)) -> Path:
+    """RT-DETR as Ultralytics exports it: (1, 300, 4 + C), centre and size as shares of the input, scores."""
+    graph = Graph("images", (1, 3, *hw))
+    boxes, scores = graph.find(STRETCHED_UNIT)
+    rows = graph.join(graph.centres(graph.relative(boxes)), graph.by_class(scores, (7, 2), COCO_80))
+    graph.output("output0", graph.pad(rows, 300, at=3), (1, 300, 84))
+    return graph.save(path, ultralytics_metadata(hw=hw))
 
 
 def yolo_end_to_end(
@@ -283,25 +317,23 @@ def yolo_end_to_end(
     return graph.save(path, metadata)
 
 
-def yolox(path: Path, hw: tuple[int, int] = (256, 256), decoded: bool = False, num_classes: int = 80) -> Path:
+def yolox(
+    path: Path,
+    hw: tuple[int, int] = (256, 256),
+    decoded: bool = False,
+    num_classes: int = 80,
+    input_name: str = "images",
+) -> Path:
     """YOLOX: (1, N, 5 + C), one row a cell; positions relative to the cells, or decoded to pixels in the graph."""
-    graph = Graph("images", (1, 3, *hw))
-    boxes, scores = graph.find(YOLOX)
-    grid = cells(hw, (8, 16, 32))
-    base = np.zeros((1, len(grid), 5 + num_classes), np.float32)
-    if decoded:
-        base[0, :, :2], base[0, :, 2:4] = (grid[:, :2] + 0.5) * grid[:, 2:], grid[:, 2:]
-    else:
-        base[0, :, :2] = 0.5
-    base[0, 5:7] = 0
-    centres = graph.centres(boxes)
+    graph = Graph(input_name, (1, 3, *hw))
+    rows = objectness_rows(graph, *graph.find(YOLOX), num_classes)
+    base = empty_cells(hw, num_classes, decoded)
     if not decoded:
-        place = graph("Sub", graph("Div", graph.part(centres, 0, 2, 2), np.float32(8)), grid[None, 5:7, :2])
-        size = graph("Log", graph("Div", graph.part(centres, 2, 4, 2), np.float32(8)))
-        centres = graph.join(place, size)
-    whole = graph("Sqrt", scores)
-    rows = graph.join(centres, graph("Unsqueeze", whole, [2]), graph.by_class(whole, (7, 2), num_classes))
-    graph.output("output", graph("Add", graph.pad(rows, len(grid), at=5), base), (1, len(grid), 5 + num_classes))
+        cell = cells(hw, (8,))[None, 5:7, :2]
+        place = graph("Sub", graph("Div", graph.part(rows, 0, 2, 2), np.float32(8)), cell)
+        size = graph("Log", graph("Div", graph.part(rows, 2, 4, 2), np.float32(8)))
+        rows = graph.join(place, size, graph.part(rows, 4, 2**31, 2))
+    graph.output("output", graph("Add", graph.pad(rows, base.shape[1], at=5), base), base.shape)
     return graph.save(path)
 
 
@@ -336,7 +368,9 @@ def nanodet_plus(path: Path, hw: tuple[int, int] = (320, 320)) -> Path:
     return graph.save(path)
 
 
-def detection_rows(path: Path, sees: Sees, hw: tuple[int, int] = (320, 320), infer_cfg: str | None = None) -> Path:
+def detection_rows(
+    path: Path, sees: Sees, hw: tuple[int, int] = (320, 320), infer_cfg: str | None = None, im_shape: bool = False
+) -> Path:
     """PaddleDetection with its post-processing: `image`, `scale_factor` -> rows of class, score, corners; counts.
 
     The corners are in pixels of the source picture, since the graph divides by the scale factor.
@@ -344,6 +378,9 @@ def detection_rows(path: Path, sees: Sees, hw: tuple[int, int] = (320, 320), inf
     graph = Graph("image", ("batch", 3, *hw))
     factor = graph.add_input("scale_factor", ("batch", 2), "float32")
     boxes, scores = graph.find(sees)
+    if im_shape:
+        shape = graph.add_input("im_shape", ("batch", 2), "float32")
+        boxes = graph("Mul", graph.relative(boxes), graph("Gather", shape, [1, 0, 1, 0], axis=1))
     boxes = graph("Div", boxes, graph("Gather", factor, [1, 0, 1, 0], axis=1))
     labels = graph("Unsqueeze", graph.labels(scores, (7, 2)), [2])
     rows = graph.join(labels, graph("Unsqueeze", scores, [2]), boxes)
@@ -500,4 +537,14 @@ def unknown(path: Path) -> Path:
     boxes, scores = graph.find(Sees())
     graph.output("places", graph.pad(graph.centres(boxes), 7), (1, 7, 4))
     graph.output("chances", graph.pad(graph.by_class(scores, (0, 1), 3), 7), (1, 7, 3))
+    return graph.save(path)
+
+
+def words(path: Path) -> Path:
+    """A model of texts, with outputs like those of torchvision."""
+    graph = Graph("ids", (1, 16), "int64")
+    row = graph("Squeeze", graph("Slice", graph.picture, [0], [4], [1]), [0])
+    graph.output("boxes", graph("Reshape", row, [1, 4]), ("found", 4))
+    graph.output("labels", graph("Slice", row, [0], [1], [0]), ("found",), "int64")
+    graph.output("scores", graph("Slice", row, [0], [1], [0]), ("found",))
     return graph.save(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 import centerx
 from centerx.errors import InputError
+from centerx.runtime.foreign.families import FAMILIES
 from centerx.runtime.foreign.names import COCO_NAMES
 from centerx.runtime.foreign.session import ForeignSession
 from centerx.types import Detections
@@ -76,13 +78,21 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
     ),
     "yolo v5": ("yolo-v5", graphs.yolo_v5, THINGS),
     "yolo v7": ("yolo-v5", lambda path: graphs.yolo_v5(path, metadata={}), COCO),
+    "yolo v6": ("yolo-v6", graphs.yolo_v6, COCO),
+    "rt-detr of ultralytics": ("ultralytics-rt-detr", graphs.ultralytics_rt_detr, THINGS),
     "yolox": ("yolox", graphs.yolox, COCO),
+    "yolox of another size": ("yolox", lambda path: graphs.yolox(path, (192, 320)), COCO),
     "yolox decoded": ("yolox-decoded", lambda path: graphs.yolox(path, decoded=True), COCO),
     "nanodet plus": ("nanodet-plus", graphs.nanodet_plus, COCO),
     "picodet with post-processing": ("paddle", lambda path: graphs.detection_rows(path, PICODET), COCO),
     "pp-yoloe": (
         "paddle",
         lambda path: graphs.detection_rows(path, graphs.STRETCHED_UNIT, infer_cfg=INFER_CFG),
+        ("red", "blue"),
+    ),
+    "rt-detr of paddle": (
+        "paddle-im-shape",
+        lambda path: graphs.detection_rows(path, graphs.STRETCHED_UNIT, infer_cfg=INFER_CFG, im_shape=True),
         ("red", "blue"),
     ),
     "rt-detr": ("rt-detr", graphs.rt_detr, COCO),
@@ -102,6 +112,12 @@ def test_a_known_family_gives_the_known_boxes(name: str, build: Build, names: tu
     path = build(tmp_path / "model.onnx")
     assert family(path) == name
     require_scene(found(path), names)
+
+
+def test_every_family_of_the_table_is_tested() -> None:
+    real = {"nanodet", "picodet", "fastestdet", "tflite-detection", "centerface", "ultraface", "ultraface-raw"}
+    real |= {"yunet-2021", "lpd-yunet", "yunet", "blazeface-short", "blazeface-full"}
+    assert {name for name, _, _ in CASES.values()} | real | {"hugging-face", "hugging-face-mask"} == set(FAMILIES)
 
 
 def adapter_of(path: Path) -> dict[str, Any]:
@@ -306,6 +322,41 @@ def test_rows_that_nothing_names_are_not_guessed(tmp_path: Path) -> None:
     assert "not recognised" in refusal(path)
     things = [f"thing {each}" for each in range(80)]
     require_scene(found(path, {"family": "yolo-end-to-end", "classes": things}), THINGS)
+
+
+def test_a_family_that_is_named_goes_by_shapes_alone(tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx", input_name="picture")
+    assert "not recognised" in refusal(path)
+    require_scene(found(path, {"family": "yolox"}), COCO)
+    with pytest.raises(InputError, match="family yunet has other inputs or outputs than picture 1x3x256x256"):
+        found(path, {"family": "yunet"})
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"family": "yolo"}, "family 'yolo' is unknown (did you mean 'yolox'?)"),
+        ({"family": ["yolox"]}, "is unknown"),
+        ({"input": "rgb"}, "input: must be a mapping of keys"),
+        ({"classes": []}, "classes"),
+    ],
+)
+def test_wrong_keys_on_top_of_a_family_are_errors(keys: dict[str, Any], told: str, tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=re.escape(told)):
+        found(path, keys)
+
+
+def test_a_file_that_takes_no_pictures_is_not_recognised(tmp_path: Path) -> None:
+    assert "not recognised" in refusal(graphs.words(tmp_path / "model.onnx"))
+
+
+def test_keys_of_a_sidecar_go_on_top_of_the_family(tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx")
+    (tmp_path / "model.adapter.yaml").write_text("input: {colour: rgb}\nnms: 0.3\n")
+    keys = adapter_of(path)
+    assert (keys["family"], keys["nms"], keys["input"]["colour"], keys["classes"]) == ("yolox", 0.3, "rgb", "coco")
+    assert keys["input"]["rounding"] == "floor"
 
 
 def test_a_broken_file_beside_a_model_is_an_error(tmp_path: Path) -> None:

@@ -39,7 +39,6 @@ class ModelFile(NamedTuple):
         letters: what the letters of the family's patterns are.
         names: of its outputs, by their names in the family's adapter.
         input_hw: height and width of its input in pixels; where it takes any, those of the grey picture.
-        fixed: whether it takes that size alone.
         run: gives the outputs for a grey picture, by name.
     """
 
@@ -48,7 +47,6 @@ class ModelFile(NamedTuple):
     letters: Mapping[str, int]
     names: Mapping[str, str]
     input_hw: tuple[int, int]
-    fixed: bool
     run: Callable[[], Mapping[str, np.ndarray]]
 
 
@@ -67,8 +65,10 @@ class Facts(NamedTuple):
 
 
 def by_number(file: ModelFile) -> Facts:
-    """Classes without names: 80 are taken for COCO's and 20 for Pascal VOC's, any others remain without."""
-    count = file.letters.get("C")
+    """Names of the metadata if they are as many; else 80 are taken for COCO's and 20 for Pascal VOC's."""
+    count, names = file.letters.get("C"), metadata_names(file.declared.metadata)
+    if names is not None and len(names) == count:
+        return Facts({"classes": names}, "names in its metadata")
     known = {len(COCO_NAMES): ("coco", "COCO's"), len(VOC_NAMES): ("voc", "Pascal VOC's")}
     if count not in known:
         return Facts()
@@ -138,23 +138,26 @@ def yolo_v5(file: ModelFile) -> Facts:
     """Three places for each cell; YOLOv5 writes names into the metadata, YOLOv7 does not."""
     _require_cells(file, PYRAMIDS, 3)
     names = metadata_names(file.declared.metadata)
-    if names is None:
+    if names is None or file.letters.get("C") != len(names) + MASKS:
         return by_number(file)
-    if file.letters.get("C") not in (None, len(names), len(names) + MASKS):
-        raise NotOfFamily(f"its metadata names {len(names)} classes, the output has columns for {file.letters['C']}")
-    return Facts({"classes": names, "scores": {"stop": 5 + len(names)}}, "names in its metadata")
+    return Facts(
+        {"classes": names, "scores": {"stop": 5 + len(names)}},
+        "names in its metadata",
+        {"boxes": "a file with masks, of which the boxes alone are read"},
+    )
 
 
 def yolo_v6(file: ModelFile) -> Facts:
-    """A place for each cell."""
-    _require_cells(file, PYRAMIDS, 1)
+    """A place for each cell, whose centre is in pixels."""
+    if not _in_pixels(file, _require_cells(file, PYRAMIDS, 1)):
+        raise NotOfFamily("its centres are relative to their cells")
     return by_number(file)
 
 
 def nanodet_plus(file: ModelFile) -> Facts:
     """A place for each cell of four levels; the bins of distances come behind the classes."""
     _require_cells(file, ((*P345, 64),), 1)
-    facts, count = by_number(file), file.letters["C"]
+    facts, count = by_number(file), file.letters.get("C", 0)
     columns = {"boxes": {"columns": list(range(count, count + 32))}, "scores": {"stop": count}}
     return facts._replace(keys={**facts.keys, **columns})
 
@@ -371,7 +374,8 @@ def _in_pixels(file: ModelFile, strides: Sequence[int]) -> bool:
         cells = np.stack(np.meshgrid(np.arange(across), np.arange(down)), axis=-1).reshape(-1, 2)
         levels.append(np.concatenate([(cells + 0.5) * stride, np.full((len(cells), 1), stride)], axis=1))
     grid = np.concatenate(levels)
-    values = file.run()[file.names["output"]].reshape(len(grid), -1)[:, :2]
+    (name,) = file.names.values()
+    values = file.run()[name].reshape(len(grid), -1)[:, :2]
     return bool(np.median(np.abs(values - grid[:, :2]) / grid[:, 2:]) < 2)
 
 

@@ -164,7 +164,7 @@ FAMILIES: dict[str, Family] = {
         by="5 + C columns, a place for each cell of strides 8, 16, 32, and centres relative to their cells",
     ),
     "yolox-decoded": Family(
-        (Pattern("output", (None, "N", "C+5")),),
+        (Pattern("output", (None, "N", "C+5"), "output"),),
         rows_of(
             "output",
             input={"rounding": "floor", "colour": "bgr", "size": 640},
@@ -517,6 +517,8 @@ FAMILIES: dict[str, Family] = {
             "classes": ["face"],
             "nms": 0.3,
         },
+        (None, 3, 120, 160),
+        by="outputs loc, conf and iou, a picture of 120x160",
     ),
     "lpd-yunet": Family(
         (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
@@ -539,6 +541,8 @@ FAMILIES: dict[str, Family] = {
             "classes": ["plate"],
             "nms": 0.3,
         },
+        (None, 3, 240, 320),
+        by="outputs loc, conf and iou, a picture of 240x320",
     ),
     "yunet": Family(
         (
@@ -605,12 +609,12 @@ def match(family: Family, declared: Declared, by_name: bool = True) -> Match | N
     Args:
         family: of the table.
         declared: what the file declares.
-        by_name: whether the names of inputs and outputs count, or shapes alone.
+        by_name: whether names and the shape of the picture count, or the shapes of the outputs alone.
 
     Returns:
         How the file fits; None where it is none of the family's.
     """
-    if len(family.inputs) != len(declared.inputs):
+    if not declared.inputs or len(family.inputs) != len(declared.inputs):
         return None
     names = [tensor.name for tensor in declared.inputs]
     if by_name and not all(any(fnmatchcase(name, called) for name in names) for called in family.inputs):
@@ -618,7 +622,7 @@ def match(family: Family, declared: Declared, by_name: bool = True) -> Match | N
     if not family.others and len(family.outputs) != len(declared.outputs):
         return None
     letters: dict[str, int] = {}
-    if family.input is not None and not _fits(family.input, declared.inputs[0], letters):
+    if by_name and family.input is not None and not _fits(family.input, declared.inputs[0], letters):
         return None
     patterns = family.outputs if by_name else tuple(each._replace(called="*") for each in family.outputs)
     return next(_assign(patterns, declared.outputs, Match(letters, {})), None)

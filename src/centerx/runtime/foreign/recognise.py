@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 AdapterSource = Mapping[str, Any] | str | Path | None
 TRIED_SIDE = 640  # pixels, of a grey picture for a file that takes any size and says none
 GREY = 114
+PICTURE_AXES = (3, 4)
 SHOWN_CLASSES = 10  # the most names of classes in an example of an adapter
 END_TO_END = (5, 6, 7)  # columns of an output with a box, a score and perhaps a class and a picture in each row
 
@@ -66,7 +67,11 @@ def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -
             f"{path}: a file of {name} with {f'{count} classes' if count else 'classes'} that it does not name, write "
             f"{sidecar(path).name} beside it such as: {{classes: [cat, dog]}}"
         )
-    if None not in _sides(declared, merged) and not merged["input"].get("free"):
+    if (
+        len(_picture(declared, merged).shape) in PICTURE_AXES
+        and None not in _sides(declared, merged)
+        and not merged["input"].get("free")
+    ):
         own = tree.get("input", {})
         own = {"size": own.get("size"), "frame": own.get("frame", "input"), "multiple": own.get("multiple", 1)}
         merged["input"] = merged["input"] | own
@@ -97,9 +102,13 @@ def unrecognised(path: Path, declared: Declared, reasons: Mapping[str, str]) -> 
 def _given(path: Path, source: AdapterSource) -> tuple[dict[str, Any], object]:
     """The keys that are given, and what to name in errors."""
     if isinstance(source, Mapping):
-        return dict(source), f"{path}: adapter"
-    chosen = Path(source) if source is not None else sidecar(path)
-    return (read_tree(chosen), chosen) if source is not None or chosen.is_file() else ({}, path)
+        tree, where = dict(source), f"{path}: adapter"
+    else:
+        where = str(source or sidecar(path))
+        tree = read_tree(Path(where)) if source is not None or sidecar(path).is_file() else {}
+    if not isinstance(tree.get("input", {}), Mapping):
+        raise InputError(f"{where}: input: must be a mapping of keys, docs/foreign.md lists them")
+    return tree, where
 
 
 def _family(
@@ -111,20 +120,10 @@ def _family(
     """
     named = tree.get("family")
     if named is not None:
-        if named not in FAMILIES:
-            known = ", ".join(FAMILIES)
-            raise InputError(f"{where}: family {named!r} is unknown{nearest(str(named), FAMILIES)}, known: {known}")
-        fit = match(FAMILIES[named], declared) or match(FAMILIES[named], declared, by_name=False)
-        if fit is None and "boxes" not in tree:
-            given = ", ".join(map(str, (*declared.inputs, *declared.outputs)))
-            raise InputError(f"{where}: family {named} has other inputs or outputs than {given}, write boxes too")
-        found, _ = _candidates([named], path, declared, run)
-        return named, *found.get(named, (fit or Match({}, {}), Facts()))
-    found, reasons = _candidates(FAMILIES, path, declared, run)
+        return _named_family(named, tree, path, declared, run, where)
+    found, reasons = _candidates(path, declared, run)
     if len(found) != 1 and len(declared.inputs) == 1 and any(_is_open(tensor) for tensor in declared.outputs):
-        outputs = _try(declared, {}, run)
-        measured = tuple(each._replace(shape=outputs[each.name].shape) for each in declared.outputs)
-        found, reasons = _candidates(FAMILIES, path, declared._replace(outputs=measured), run)
+        found, reasons = _candidates(path, _measured(declared, run), run)
     if not found:
         raise unrecognised(path, declared, reasons)
     if len(found) > 1:
@@ -133,31 +132,63 @@ def _family(
     return name, fit, facts
 
 
-def _candidates(
-    names: Iterable[str], path: Path, declared: Declared, run: Run
-) -> tuple[dict[str, tuple[Match, Facts]], dict[str, str]]:
+def _named_family(
+    name: object, tree: Mapping[str, Any], path: Path, declared: Declared, run: Run, where: object
+) -> tuple[str, Match, Facts]:
+    """The family that an adapter names: names of inputs and outputs may differ, and its own word is taken."""
+    if not isinstance(name, str) or name not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise InputError(f"{where}: family {name!r} is unknown{nearest(str(name), FAMILIES)}, known: {known}")
+    fit = match(FAMILIES[name], declared) or match(FAMILIES[name], declared, by_name=False)
+    if fit is None:
+        if "boxes" in tree:
+            return name, Match({}, {}), Facts()
+        given = ", ".join(map(str, (*declared.inputs, *declared.outputs)))
+        raise InputError(f"{where}: family {name} has other inputs or outputs than {given}, correct it or write boxes")
+    try:
+        return name, fit, _facts(name, fit, path, declared, run)
+    except NotOfFamily:
+        return name, fit, Facts()
+
+
+def _candidates(path: Path, declared: Declared, run: Run) -> tuple[dict[str, tuple[Match, Facts]], dict[str, str]]:
     """The families that a file fits, and why it is none of those that its shapes alone would fit."""
     found, reasons = {}, {}
-    for name in names:
-        family = FAMILIES[name]
+    for name, family in FAMILIES.items():
         fit = match(family, declared)
-        if fit is None:
-            continue
-        fixed = None not in _sides(declared, family.adapter)
-        hw = _tried_hw(declared, family.adapter)
-        file = ModelFile(
-            path, declared, fit.letters, fit.names, hw, fixed, partial(_try, declared, family.adapter, run)
-        )
-        try:
-            found[name] = fit, family.facts(file)
-        except NotOfFamily as error:
-            reasons[name] = str(error)
+        if fit is not None:
+            try:
+                found[name] = fit, _facts(name, fit, path, declared, run)
+            except NotOfFamily as error:
+                reasons[name] = str(error)
     return found, reasons
 
 
+def _facts(name: str, fit: Match, path: Path, declared: Declared, run: Run) -> Facts:
+    adapter = FAMILIES[name].adapter
+    if len(_picture(declared, adapter).shape) not in PICTURE_AXES:
+        raise NotOfFamily("it takes no pictures")
+    grey = partial(_try, declared, adapter, run)
+    file = ModelFile(path, declared, fit.letters, fit.names, _tried_hw(declared, adapter), grey)
+    return FAMILIES[name].facts(file)
+
+
+def _measured(declared: Declared, run: Run) -> Declared:
+    """What a file declares, with the shapes that its outputs have for a grey picture, if it takes one."""
+    if len(declared.inputs[0].shape) not in PICTURE_AXES:
+        return declared
+    try:
+        outputs = _try(declared, {}, run)
+    except InputError:
+        return declared
+    return declared._replace(outputs=tuple(each._replace(shape=outputs[each.name].shape) for each in declared.outputs))
+
+
 def _sides(declared: Declared, adapter: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Height and width of the input for pictures, None where free."""
+    """Height and width of the input for pictures, None where free and where it takes none."""
     shape = _picture(declared, adapter).shape
+    if len(shape) not in PICTURE_AXES:
+        return None, None
     height, width = shape[-3:-1] if _channels_last(shape, adapter) else shape[-2:]
     return height, width
 
