@@ -122,6 +122,7 @@ FAMILIES: dict[str, Family] = {
                 "transposed": True,
                 "start": 5,
                 "power": 0.4,
+                "multi_label": False,
                 "objectness": {"column": 0, "power": 0.6},
             },
             "nms": 0.45,
@@ -223,6 +224,7 @@ FAMILIES: dict[str, Family] = {
             "classes": ["face"],
             "nms": 0.3,
         },
+        input=(1, 3, 120, 160),
     ),
     "lpd-yunet": Family(
         (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
@@ -245,6 +247,7 @@ FAMILIES: dict[str, Family] = {
             "classes": ["plate"],
             "nms": 0.3,
         },
+        input=(1, 3, 240, 320),
     ),
     "yunet": Family(
         (
