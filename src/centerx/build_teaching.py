@@ -19,6 +19,7 @@ from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Unc
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
 from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch, CenterNet
+from centerx.resize import OWN_RESIZE
 from centerx.tasks import TASKS, Task
 from centerx.training.teachers import (
     DetectionTeacher,
@@ -46,6 +47,8 @@ def open_teachers(config: Config) -> list[Teacher]:
         path = Path(entry.weights)
         model: TeacherModel
         if path.suffix.lower() == ".safetensors":
+            if entry.adapter is not None:
+                raise InputError(f"{path}: a model of this project says itself how it is read, leave its adapter out")
             detector, info = load_detector(path)
             try:
                 require_sizes(detector, config)
@@ -55,12 +58,13 @@ def open_teachers(config: Config) -> list[Teacher]:
                 detector.to(memory_format=torch.channels_last)
             model = NetworkTeacher(detector)
         else:
-            session = runtime.open_session(path)
+            session = runtime.open_session(path, adapter=entry.adapter)
             info = session.info
-            if not session.any_size:
+            own_rule = info.resize == OWN_RESIZE
+            if own_rule and not session.any_size:
                 check_size(path, info.input_hw, config)
             model = DetectionTeacher(
-                session,
+                session if own_rule else runtime.Predictor(session).detect_array,
                 path,
                 TASKS[info.task],
                 len(info.class_names),

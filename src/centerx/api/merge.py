@@ -221,7 +221,7 @@ def judge(
     labelled = union_of_classes(datasets)
     found: list[Alone] = []
     for teacher in teachers:
-        session = open_session(teacher.weights)
+        session = open_session(teacher.weights, adapter=teacher.adapter)
         own = session.info.class_names
         taught = teacher.classes or {name: name for name in own}
         names = tuple(taught.get(name, f"{name}, not taught") for name in own)

@@ -24,6 +24,7 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxslim": "export",
     "openvino": "openvino",
+    "ai_edge_litert": "litert",
     "ncnn": "ncnn",
     "pnnx": "ncnn",
     "sklearn": "demo",

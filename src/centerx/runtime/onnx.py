@@ -93,7 +93,7 @@ class OnnxRunner:
         except RUN_ERRORS as error:
             shapes = ", ".join(f"{name} {'x'.join(map(str, array.shape))}" for name, array in inputs.items())
             raise InputError(
-                f"ONNX Runtime refuses {shapes} ({' '.join(str(error).split())}), correct input.size or input.multiple"
+                f"ONNX Runtime refuses {shapes} ({_first_line(error)}), correct input.size or input.multiple"
             ) from None
         return dict(zip((each.name for each in self.declared.outputs), found, strict=True))
 
@@ -122,13 +122,11 @@ def load_graph(path: Path, graph: str | bytes) -> ort.InferenceSession:
         InputError: it is corrupt.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except LOAD_ERRORS as error:
-        raise InputError(
-            f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]}), export it again"
-        ) from None
+        raise InputError(f"{path}: corrupt or not an ONNX model ({_first_line(error)}), export it again") from None
 
 
 def freed_graph(path: Path) -> bytes:
@@ -148,6 +146,11 @@ def freed_graph(path: Path) -> bytes:
             if axis != 1:
                 side.dim_param = f"{tensor.name}_{axis}"
     return bytes(model.SerializeToString())
+
+
+def _first_line(error: Exception) -> str:
+    """The start of what ONNX Runtime says, without the rest."""
+    return str(error).strip().splitlines()[0][:300]
 
 
 def _sides(shape: list[int | str | None]) -> tuple[int | None, ...]:

@@ -11,11 +11,11 @@ import numpy as np
 from centerx.errors import InputError
 from centerx.geometry import placed_sizes
 from centerx.resize import Letterboxed
-from centerx.runtime.outputs import detections_of
+from centerx.runtime.outputs import detections_of, stack_rows
 from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, run_session
 from centerx.tasks import TASKS
-from centerx.types import Detections
+from centerx.types import Detections, RawDetections
 
 
 class Predictor:
@@ -116,6 +116,20 @@ class Predictor:
             raw = run_session(self.session, stacked, placed_sizes(letterboxes))
             found |= dict(zip(some, detections_of(raw, letterboxes, self.task, self.class_names), strict=True))
         return [found[number] for number in range(len(letterboxed))]
+
+    def detect_array(self, images: np.ndarray) -> RawDetections:
+        """Run the network on pictures of any one size, each brought to its input by its own rule.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+
+        Returns:
+            (B, K, ...) detections in pixels of `images`, best first.
+        """
+        resize = self.session.info.resize
+        found = self.detect([resize(np.ascontiguousarray(image.transpose(1, 2, 0)), self.input_hw) for image in images])
+        first = self.task.outputs[0].name
+        return stack_rows([({first: each.boxes, **each.values}, each.scores, each.labels) for each in found])
 
     def __copy__(self) -> Predictor:
         return Predictor(self.session, self.input_hw, self.reopen)

@@ -289,6 +289,7 @@ FAMILIES: dict[str, Family] = {
                 "transposed": True,
                 "start": 5,
                 "power": 0.4,
+                "multi_label": False,
                 "objectness": {"column": 0, "power": 0.6},
             },
             "nms": 0.45,

@@ -15,6 +15,7 @@ from centerx.runtime.foreign.decode import Found, decode
 from centerx.runtime.foreign.recognise import AdapterSource, recognise
 from centerx.runtime.foreign.runner import Declared, Runner, Tensor
 from centerx.runtime.info import ModelInfo
+from centerx.runtime.outputs import stack_rows
 from centerx.types import RawDetections
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class ForeignSession:
         self.info = ModelInfo(
             adapter.class_names, input_hw, min(strides), top_k=adapter.top_k, resize=adapter.input.rule
         )
-        self._require_outputs()
+        self.used = self._outputs()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))
 
     def __call__(self, images: np.ndarray) -> RawDetections:
@@ -84,22 +85,15 @@ class ForeignSession:
             InputError: the runtime refuses the pictures, or the outputs are not as the adapter says.
         """
         found = [self.detect(image) for image in images]
-        most = max([len(each.scores) for each in found], default=0)
-
-        def stack(rows: list[np.ndarray]) -> np.ndarray:
-            return np.stack([np.pad(each, [(0, most - len(each)), *[(0, 0)] * (each.ndim - 1)]) for each in rows])
-
-        values = {"boxes": stack([each.boxes for each in found])}
-        values |= {name: stack([each.values[name] for each in found]) for name in found[0].values}
-        return RawDetections(values, stack([each.scores for each in found]), stack([each.labels for each in found]))
+        return stack_rows([({"boxes": each.boxes, **each.values}, each.scores, each.labels) for each in found])
 
     def detect(self, image: np.ndarray) -> Found:
         """Return what is found on one picture (3, H, W) uint8 RGB."""
         input_hw = (image.shape[1], image.shape[2])
         try:
             outputs = self.runner({self.picture.name: self._tensor(image), **self._extra(input_hw)})
-            for name, array in outputs.items():
-                if array.dtype.kind == "f" and not np.isfinite(array).all():
+            for name in self.used:
+                if not np.isfinite(outputs[name]).all():
                     raise InputError(f"{name} has numbers that are not finite, use another file or correct input.scale")
             return decode(outputs, self.adapter, input_hw)
         except InputError as error:
@@ -209,7 +203,8 @@ class ForeignSession:
             raise InputError(f"{self.path}: takes {picture}, input.size {list(asked)} is another, leave it out")
         return free, (int(asked[0] or 0), int(asked[1] or 0))
 
-    def _require_outputs(self) -> None:
+    def _outputs(self) -> list[str]:
+        """The names of the outputs that the adapter reads."""
         adapter = self.adapter
         parts = [*adapter.boxes.outputs, *adapter.scores.outputs]
         if adapter.scores.objectness is not None:
@@ -218,9 +213,11 @@ class ForeignSession:
         names += [adapter.labels.output] if adapter.labels else []
         names += [adapter.count] if adapter.count else []
         given = {tensor.name for tensor in self.runner.declared.outputs}
-        lacking = [name for name in dict.fromkeys(names) if name not in given]
+        used = list(dict.fromkeys(names))
+        lacking = [name for name in used if name not in given]
         if lacking:
             raise InputError(
                 f"{self.path}: has no output {', '.join(lacking)}, it gives "
                 f"{', '.join(map(str, self.runner.declared.outputs))}: correct the adapter"
             )
+        return used
