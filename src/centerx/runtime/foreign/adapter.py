@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -331,8 +332,9 @@ def write_adapter(adapter: Adapter, model: Path) -> Path:
 
 def _explain(error: ValidationError) -> str:
     errors = error.errors(include_url=False, include_input=False)
-    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-    keys = [str(part) for part in first["loc"]]
+    telling = [each for kind in ("extra_forbidden", "value_error") for each in errors if each["type"] == kind]
+    first = (telling or errors)[0]
+    keys = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]  # others are names of types
     where = ".".join(keys) or "the adapter"
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}{nearest(keys[-1], _keys(keys[:-1]))}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any, NamedTuple
 
 import cv2
@@ -229,30 +228,28 @@ def _levels(
 
 
 def _with_rows(outputs: Mapping[str, np.ndarray], name: str, count: int | None, transposed: bool = False) -> np.ndarray:
-    """An output of one picture as (N, D).
+    """An output of one picture as (N, D); the columns of several anchors of a cell become rows.
 
     Args:
         outputs: by name.
         name: of the output.
         count: N, where it is known.
-        transposed: whether columns come before rows; those of several anchors of a cell are then one after another.
+        transposed: whether columns come before rows.
     """
     array = outputs[name]
     if transposed:
         columns_first = array[0] if array.ndim > 2 else array
-        cells = prod(columns_first.shape[1:])
-        per_cell = max((count or cells) // max(cells, 1), 1)
-        if columns_first.shape[0] % per_cell == 0:
-            split = columns_first.reshape(per_cell, columns_first.shape[0] // per_cell, cells)
-            array = split.transpose(2, 0, 1).reshape(cells * per_cell, split.shape[1])
-    columns = array.size // count if count else array.shape[-1] if array.ndim > 1 else 1
-    rows = array.size // columns if columns else 0
-    if rows * columns != array.size or count not in (None, rows):
-        shape = "x".join(map(str, outputs[name].shape))
+        table = columns_first.reshape(len(columns_first), -1).T
+    else:
+        table = array.reshape(-1 if array.size else 0, (array.shape or (1,))[-1] or 1)
+    rows, columns = table.shape
+    several = max(count // rows, 1) if count and rows else 1
+    if count not in (None, rows * several) or columns % several:
+        shape = "x".join(map(str, array.shape))
         raise InputError(
-            f"{name} is {shape}, which are not {count} rows, correct the adapter's outputs, strides, per_cell or sizes"
+            f"{name} is {shape}, which are not {count} rows, correct outputs, transposed, strides, per_cell or sizes"
         )
-    return array.reshape(rows, columns)
+    return table.reshape(rows * several, columns // several)
 
 
 def _class_scores(outputs: Mapping[str, np.ndarray], adapter: Adapter, counts: Sequence[int]) -> np.ndarray:
