@@ -32,9 +32,9 @@ from torchvision.ops import deform_conv2d
 from centerx.build_model import load_detector
 from centerx.detector import to_numpy
 from centerx.exporting.parity import Difference, difference, one, synthetic_images
-from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
 from centerx.models import Backbone
+from centerx.runtime.foreign.names import COCO_NAMES
 from centerx.tasks import BOXES
 from centerx.types import Maps, RawDetections
 

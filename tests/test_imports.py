@@ -18,11 +18,12 @@ PACKAGE = Path(centerx.__file__).parent
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
 SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "tasks"}
-SHARED |= {"contents", "levels", "images", "problems"}
+SHARED |= {"contents", "levels", "images", "problems", "resize"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "geometry": set(),
+    "resize": {"geometry"},
     "progress": set(),
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},

@@ -5,8 +5,8 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, and `label` for `pseudo`. They
-return results, print nothing and log through `logging`.
+The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, and `label` for
+`pseudo`. They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from centerx.api.add import AddResult, add
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
+    from centerx.api.inspect import Inspection, inspect
     from centerx.api.label import LabelResult, label
     from centerx.api.merge import MergeResult, merge
     from centerx.api.predict import Prediction, predict
@@ -34,6 +35,7 @@ __all__ = [
     "Detections",
     "ExportedFile",
     "InputError",
+    "Inspection",
     "LabelResult",
     "MergeResult",
     "Prediction",
@@ -42,6 +44,7 @@ __all__ = [
     "add",
     "evaluate",
     "export",
+    "inspect",
     "label",
     "load",
     "merge",
@@ -54,6 +57,7 @@ _HOMES = {
     "Detections": "centerx.types",
     "ExportedFile": "centerx.api.export",
     "InputError": "centerx.errors",
+    "Inspection": "centerx.api.inspect",
     "LabelResult": "centerx.api.label",
     "MergeResult": "centerx.api.merge",
     "Prediction": "centerx.api.predict",
@@ -61,6 +65,7 @@ _HOMES = {
     "add": "centerx.api.add",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
+    "inspect": "centerx.api.inspect",
     "label": "centerx.api.label",
     "load": "centerx.runtime",
     "merge": "centerx.api.merge",

@@ -26,14 +26,16 @@ from centerx.levels import ValueRange, range_text
 from centerx.losses.terms import FEATURES
 from centerx.models import CenterNet
 from centerx.progress import track
+from centerx.resize import OWN_RESIZE
 from centerx.runtime import Predictor
+from centerx.runtime.foreign.session import AdapterSource, ForeignSession
 from centerx.tasks import TASKS
 from centerx.training.ask import BY_AP, FUSE, OpenTeacher, calibrate, fuse_shared, images_of
 from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher
 from centerx.types import Detections
 
 STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
-COMPANIONS = (".adapter.yaml", ".bin", ".caffemodel")  # suffixes of what belongs to a model file beside it
+COMPANIONS = (".bin", ".caffemodel")  # suffixes of what belongs to a model file beside it
 EXTERNAL = (".data", "_data")  # ends of the names of an ONNX file's own weights, where they lie beside it
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,9 @@ def open_teachers(
     found: list[OpenTeacher] = []
     for entry, name in zip(distill.teachers, teacher_names(distill.teachers), strict=True):
         path = Path(entry.weights)
+        own = path.suffix.lower() == ".safetensors" or path.suffix.lower() in STORED
+        if entry.adapter is not None and own:
+            raise InputError(f"{path}: a file of this project says itself how it is read, leave its adapter out")
         if path.suffix.lower() == ".safetensors":
             opened = open_network(path, config)
         elif functions and entry.weights in functions:
@@ -73,9 +78,9 @@ def open_teachers(
         elif path.suffix.lower() in STORED:
             opened = open_stored(path, datasets, images)
         elif distill.cache is False:
-            opened = open_detector(path, config)
+            opened = open_detector(path, config, entry.adapter)
         else:
-            opened = open_asked(path, store_file(distill.cache, folder, name), images)
+            opened = open_asked(path, store_file(distill.cache, folder, name), images, entry.adapter)
         factors = entry.weight.model_dump()
         figures = term_figures(distill, task, config.loss.balance == "constant", factors)
         if not any(figures[field] for field in figures if field in teacher_terms(opened.task)):
@@ -174,29 +179,34 @@ def open_network(path: Path, config: Config) -> OpenTeacher:
     tell_range(path, info.value_range, config)
     if config.train.channels_last:
         detector.to(memory_format=torch.channels_last)
-    find = partial(find_anew, path, info.value_range)
+    find = partial(find_anew, path, None)
     return OpenTeacher(info.class_names, TASKS[info.task], find, NetworkTeacher(detector))
 
 
-def open_detector(path: Path, config: Config) -> OpenTeacher:
+def open_detector(path: Path, config: Config, adapter: AdapterSource) -> OpenTeacher:
     """Open a file that gives detections, which is asked about each augmented picture."""
-    session, loss = runtime.open_session(path), config.loss
+    session, loss = runtime.open_session(path, adapter=adapter), config.loss
     info, task = session.info, TASKS[session.info.task]
-    if not session.any_size:
+    own_rule = info.resize == OWN_RESIZE
+    if own_rule and not session.any_size:
         check_size(path, info.input_hw, config)
     tell_range(path, info.value_range, config)
     count = len(info.class_names)
-    model = DetectionTeacher(session, path, task, count, CenterNet.stride, loss.min_overlap, loss.point_radius)
-    return OpenTeacher(info.class_names, task, partial(find_anew, path, info.value_range), model)
+    detect = session if own_rule else Predictor(session).detect_array
+    model = DetectionTeacher(detect, path, task, count, CenterNet.stride, loss.min_overlap, loss.point_radius)
+    return OpenTeacher(info.class_names, task, partial(find_anew, path, adapter), model)
 
 
-def open_asked(path: Path, store: Path, images: Sequence[Path]) -> OpenTeacher:
+def open_asked(path: Path, store: Path, images: Sequence[Path], adapter: AdapterSource) -> OpenTeacher:
     """Open a file that gives detections, which is asked once a picture; the model is dropped until then."""
-    info = runtime.open_session(path).info
+    info = runtime.open_session(path, adapter=adapter).info
 
     def find(images: Sequence[Path]) -> StoredDetections:
-        teacher = TeacherInfo(content_digest(teacher_files(path)), info.class_names, info.task)
-        return ask_once(store, teacher, runtime.load(path), images, info.value_range)
+        predictor = runtime.load(path, adapter=adapter)
+        session = predictor.session
+        read_by = session.adapter.to_yaml() if isinstance(session, ForeignSession) else ""
+        digest = content_digest(teacher_files(path), read_by)
+        return ask_once(store, TeacherInfo(digest, info.class_names, info.task), predictor, images, info.value_range)
 
     return OpenTeacher(info.class_names, TASKS[info.task], find, load=partial(find, images))
 
@@ -212,9 +222,9 @@ def open_function(store: Path, function: Function, images: Sequence[Path], confi
     return OpenTeacher(teacher.class_names, TASKS[teacher.task], find, load=partial(find, images))
 
 
-def find_anew(path: Path, value_range: ValueRange, images: Sequence[Path]) -> StoredDetections:
+def find_anew(path: Path, adapter: AdapterSource, images: Sequence[Path]) -> StoredDetections:
     """Return what a model file finds on pictures, without keeping it."""
-    predictor = runtime.load(path)
+    predictor = runtime.load(path, adapter=adapter)
     names, task = predictor.class_names, predictor.task.name
     return store_detections(names, task, [look(predictor, image) for image in track(images, f"asking {path.stem}")])
 

@@ -17,34 +17,44 @@ PAD_VALUE = 114  # grey level of the pixels that a warp brings in from outside t
 
 
 class Letterbox(NamedTuple):
-    """A picture scaled to fit the input and placed in its top-left corner; the rest is PAD_VALUE.
+    """Where a picture lies in the input of a network, scaled and moved; the rest of the input is padding.
 
     Attributes:
-        scale: input pixels per source pixel.
+        scales: input pixels per source pixel, in x and in y.
+        shift: left and top of the picture in input pixels.
         source_hw: height and width of the source picture in pixels.
     """
 
-    scale: float
+    scales: tuple[float, float]
+    shift: tuple[float, float]
     source_hw: tuple[int, int]
 
     @classmethod
     def fit(cls, source_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
-        """Return the largest placement of a `source_hw` picture in an `input_hw` input."""
-        return cls(min(input_hw[0] / source_hw[0], input_hw[1] / source_hw[1]), source_hw)
+        """Return the largest placement of a `source_hw` picture in the top-left corner of an `input_hw` input."""
+        scale = min(input_hw[0] / source_hw[0], input_hw[1] / source_hw[1])
+        return cls((scale, scale), (0.0, 0.0), source_hw)
+
+    @property
+    def scale(self) -> float:
+        """Input pixels per source pixel of a picture that keeps its shape."""
+        return self.scales[0]
 
     @property
     def matrix(self) -> np.ndarray:
         """(3, 3) float64: source pixels -> input pixels."""
-        return scale_matrix(self.scale, self.scale)
+        return shift_matrix(*self.shift) @ scale_matrix(*self.scales)
 
     @property
     def placed_hw(self) -> tuple[float, float]:
-        """Height and width of the picture in input pixels: what lies beyond is padding."""
-        return self.scale * self.source_hw[0], self.scale * self.source_hw[1]
+        """Height and width of the picture in input pixels."""
+        return self.scales[1] * self.source_hw[0], self.scales[0] * self.source_hw[1]
 
     def to_source(self, boxes: np.ndarray) -> np.ndarray:
         """Input-pixel xyxy (..., 4), or other pairs of x and y -> source pixels, clipped to the picture."""
-        return clip_boxes(boxes / np.float32(self.scale), self.source_hw)
+        pairs = boxes.shape[-1] // 2
+        moved = (boxes - np.float32(self.shift * pairs)) / np.float32(self.scales * pairs)
+        return clip_boxes(moved, self.source_hw)
 
 
 def placed_sizes(letterboxes: Sequence[Letterbox]) -> np.ndarray:

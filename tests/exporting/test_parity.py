@@ -18,9 +18,9 @@ from centerx.exporting import export_model
 from centerx.exporting.parity import Difference, difference, one, synthetic_images, verify
 from centerx.geometry import Letterbox, scale_matrix, shift_matrix, warp_image
 from centerx.images import read_image
+from centerx.resize import Letterboxed
 from centerx.runtime import Predictor, Session, load, open_session
 from centerx.runtime.info import ModelInfo
-from centerx.runtime.predictor import Letterboxed
 from centerx.tasks import BOXES
 from centerx.types import Detections, RawDetections
 

@@ -17,12 +17,12 @@ from centerx.config import parse_text
 from centerx.errors import InputError
 from centerx.exporting.parity import synthetic_images
 from centerx.interop.centernet import HOURGLASS
-from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.convert import import_checkpoint
 from centerx.interop.source_code import translate
 from centerx.model_file import read_model
 from centerx.models import Backbone
 from centerx.models.hourglass import Hourglass
+from centerx.runtime.foreign.names import COCO_NAMES
 from tests.interop.handmade import (
     State,
     better,

@@ -271,7 +271,7 @@ def judge(
         if Path(teacher.weights).suffix.lower() in STORED:
             found.append(judge_stored(teacher, datasets, task, trained_on))
             continue
-        session = open_session(teacher.weights)
+        session = open_session(teacher.weights, adapter=teacher.adapter)
         own = session.info.class_names
         taught = teacher.classes or {name: name for name in own}
         names = tuple(taught.get(name, f"{name}, not taught") for name in own)

@@ -18,7 +18,22 @@ from typing import NoReturn
 
 import typer
 
-from centerx.cli import add, bench, data, demo, doctor, evaluate, export, import_, merge, predict, pseudo, serve, train
+from centerx.cli import (
+    add,
+    bench,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    import_,
+    inspect,
+    merge,
+    predict,
+    pseudo,
+    serve,
+    train,
+)
 from centerx.cli.options import EXTRAS, ListOptions
 from centerx.cli.progress import Terminal
 from centerx.errors import InputError
@@ -47,6 +62,7 @@ app.command("add", cls=ListOptions)(add.add)
 app.command("import")(import_.import_)
 app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)
+app.command("inspect")(inspect.inspect)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
 app.command("export")(export.export)

@@ -30,6 +30,7 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxslim": "export",
     "openvino": "openvino",
+    "ai_edge_litert": "litert",
     "ncnn": "ncnn",
     "pnnx": "ncnn",
     "sklearn": "demo",

@@ -312,8 +312,13 @@ class TeacherConfig(Section):
     """One teacher."""
 
     weights: str = Field(
-        description="its model file, .safetensors or .onnx; or what it found: a .json of detections, which is that of "
-        "`predict --json`, a COCO data set with scores or COCO results, or a .sqlite of `distill.cache`"
+        description="its model file, .safetensors, .onnx or .tflite; or what it found: a .json of detections, which "
+        "is that of `predict --json`, a COCO data set with scores or COCO results, or a .sqlite of `distill.cache`"
+    )
+    adapter: dict[str, Any] | str | None = Field(
+        None,
+        description="how a detector of another project is read, docs/foreign.md: keys, or the path of a YAML file; "
+        "without it the file NAME.adapter.yaml beside it, or the known families",
     )
     name: str | None = Field(None, description="for logs and errors; without it that of its file, or of its folder")
     classes: Annotated[dict[str, str] | None, BeforeValidator(as_mapping)] = Field(

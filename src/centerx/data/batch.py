@@ -18,8 +18,9 @@ from centerx.data.augment import ColourTransform, RandomAffine, mosaic
 from centerx.data.source import SampleSource
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
-from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox, warp_image
+from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox
 from centerx.objects import Objects, join_objects, make_objects
+from centerx.resize import OWN_RESIZE, Resize
 from centerx.types import Batch, Sample
 
 Key = tuple[int, int]  # epoch, index
@@ -89,11 +90,12 @@ class EvalPictures(TorchDataset[Batch]):
     Args:
         source: the samples.
         input_hw: height and width of the input.
+        resize: how a picture is brought to it.
     """
 
-    def __init__(self, source: SampleSource, input_hw: tuple[int, int]) -> None:
+    def __init__(self, source: SampleSource, input_hw: tuple[int, int], resize: Resize = OWN_RESIZE) -> None:
         self.source = source
-        self.input_hw = input_hw
+        self.input_hw, self.resize = input_hw, resize
 
     def __len__(self) -> int:
         return len(self.source)
@@ -104,9 +106,8 @@ class EvalPictures(TorchDataset[Batch]):
             sample = self.source.sample(index)
         except InputError as error:
             return empty_batch(self.input_hw, self.source)._replace(skipped=[str(error)])
-        hw = sample.image.shape[0], sample.image.shape[1]
-        letterbox = Letterbox.fit(hw, self.input_hw)
-        placed = sample._replace(image=warp_image(sample.image, letterbox.matrix, self.input_hw), image_id=index)
+        image, letterbox = self.resize(sample.image, self.input_hw)
+        placed = sample._replace(image=image, image_id=index)
         return to_batch(placed.move(partial(Objects.warp, matrix=letterbox.matrix)), letterbox, [])
 
 

@@ -128,9 +128,9 @@ def read_store(path: Path, images: Sequence[Path], quiet: bool = False) -> Store
     return found
 
 
-def content_digest(files: Iterable[Path]) -> str:
-    """Return the SHA-256 of the content of files, one after another."""
-    whole = hashlib.sha256()
+def content_digest(files: Iterable[Path], facts: str = "") -> str:
+    """Return the SHA-256 of the content of files, one after another, and of what else tells how they are read."""
+    whole = hashlib.sha256(facts.encode())
     for path in files:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())

@@ -102,8 +102,8 @@ def run_model(
 
     parts: list[dict[int, Detections]] = []
     for size in scaled_sizes(input_hw or session.info.input_hw, scales):
-        pictures = EvalPictures(source, size)
-        loader = load_batches(pictures, WORKERS, batch_size=batch_size)
+        pictures = EvalPictures(source, size, session.info.resize)
+        loader = load_batches(pictures, WORKERS, batch_size=1 if session.info.resize.varies else batch_size)
         found, broken = detect_all(detect, task, track(loader, "evaluating"))
         parts.append(found)
     for message in broken:
@@ -114,10 +114,15 @@ def run_model(
 
 
 def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
-    """The nearest multiples of 32 of a scaled height and width, for each scale."""
+    """The nearest multiples of 32 of a scaled height and width, for each scale; as they are for the scale 1."""
     height, width = input_hw
     step = INPUT_MULTIPLE
-    return [(max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step) for each in scales]
+    return [
+        (max(round(height * each / step), 1) * step, max(round(width * each / step), 1) * step)
+        if each != 1
+        else input_hw
+        for each in scales
+    ]
 
 
 def evaluate_stored(stored: StoredDetections, datasets: Sequence[Dataset]) -> Metrics:

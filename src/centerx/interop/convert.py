@@ -22,9 +22,9 @@ from centerx.interop import backbones
 from centerx.interop.centernet import CENTERNET
 from centerx.interop.centerx import BETTER, CENTERX
 from centerx.interop.checkpoint import read_checkpoint
-from centerx.interop.coco_names import COCO_NAMES
 from centerx.interop.source_code import Network, SourceCode, rows
 from centerx.model_file import save_model
+from centerx.runtime.foreign.names import COCO_NAMES
 
 logger = logging.getLogger(__name__)
 

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from centerx.runtime.predictor import Predictor
 from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_named, open_session
 
+if TYPE_CHECKING:
+    from centerx.runtime.foreign.session import AdapterSource
 
-def load(path: str | Path, backend: str | None = None, input_hw: tuple[int, int] | None = None) -> Predictor:
+
+def load(
+    path: str | Path,
+    backend: str | None = None,
+    input_hw: tuple[int, int] | None = None,
+    adapter: AdapterSource = None,
+) -> Predictor:
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
 
     Args:
-        path: an exported file, or a `.safetensors` model file, which needs torch.
+        path: an exported file, a `.safetensors` model file, which needs torch, or a detector of another project.
         backend: a name of BACKENDS, or `auto` for the fastest installed backend. Default: by the suffix.
         input_hw: height and width in pixels that pictures are resized to, if the model takes any size. Default: the
             size in the model file.
+        adapter: how a detector of another project is read: keys, or the path of a YAML file. Default: the file
+            `NAME.adapter.yaml` beside it, or the known families.
 
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or of another size.
     """
-    name, session = open_named(path, backend)
-    return Predictor(session, input_hw, partial(open_session, Path(path).absolute(), name))
+    name, session = open_named(path, backend, adapter)
+    return Predictor(session, input_hw, partial(open_session, Path(path).absolute(), name, adapter))
 
 
 __all__ = ["BACKENDS", "Predictor", "Session", "backends_of", "load", "open_all", "open_session"]

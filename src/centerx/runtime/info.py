@@ -11,6 +11,7 @@ from centerx.errors import InputError
 from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
 from centerx.levels import AUTO, ValueRange, check_range
+from centerx.resize import OWN_RESIZE, Resize
 from centerx.tasks import BOXES, TASKS
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
@@ -50,6 +51,7 @@ class ModelInfo(NamedTuple):
         top_k: the most detections of one picture.
         value_range: how pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
         task: the name of what it finds, a key of `tasks.TASKS`.
+        resize: how a picture is brought to the input; our own models have one rule.
     """
 
     class_names: tuple[str, ...]
@@ -59,6 +61,7 @@ class ModelInfo(NamedTuple):
     top_k: int = TOP_K
     value_range: ValueRange = AUTO
     task: str = BOXES.name
+    resize: Resize = OWN_RESIZE
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings to store.
@@ -80,6 +83,11 @@ class ModelInfo(NamedTuple):
         if self.value_range != AUTO:
             facts["range"] = json.dumps(self.value_range)
         return facts
+
+    @staticmethod
+    def is_in(metadata: Mapping[str, str]) -> bool:
+        """Whether strings are of a file of this project, whole or not."""
+        return metadata.get("producer") == "centerx" or {"class_names", "input_size", "stride"} <= metadata.keys()
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: object) -> ModelInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from centerx.errors import InputError
+from centerx.runtime.foreign.runner import Declared, Tensor
+from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import choose_outputs, detection_outputs, read_outputs
 from centerx.tasks import TASKS
@@ -16,6 +19,8 @@ from centerx.types import RawDetections
 
 LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
                errors.NotImplemented, errors.RuntimeException)  # fmt: skip
+RUN_ERRORS = (*LOAD_ERRORS, errors.EPFail)
+TYPES = {"float": "float32", "float16": "float16", "double": "float64"}  # others have NumPy's names
 
 
 class OnnxSession:
@@ -23,20 +28,14 @@ class OnnxSession:
 
     Args:
         path: the file.
+        session: of it.
 
     Raises:
-        InputError: it is corrupt or not a detector exported by this project.
+        InputError: it is not a detector exported by this project.
     """
 
-    def __init__(self, path: Path) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except LOAD_ERRORS as error:
-            raise InputError(
-                f"{path}: corrupt or not an ONNX model ({str(error).splitlines()[0]}), export it again"
-            ) from None
+    def __init__(self, path: Path, session: ort.InferenceSession) -> None:
+        self.session = session
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.info = ModelInfo.from_metadata(metadata, path)
         (first, *others) = self.session.get_inputs()
@@ -68,6 +67,97 @@ class OnnxSession:
         return read_outputs(dict(zip(self.outputs, found, strict=True)), self.info, picture_hw)
 
 
-def open_session(path: Path) -> OnnxSession:
-    """Load an ONNX file."""
-    return OnnxSession(path)
+class OnnxRunner:
+    """An ONNX file of another project on the CPU.
+
+    Args:
+        session: of the file.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self.session = session
+        inputs, outputs = (
+            tuple(Tensor(each.name, _sides(each.shape), _type(each.type)) for each in each_kind)
+            for each_kind in (session.get_inputs(), session.get_outputs())
+        )
+        self.declared = Declared(inputs, outputs, session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the file: arrays of all inputs by name -> arrays of all outputs by name.
+
+        Raises:
+            InputError: ONNX Runtime refuses the inputs.
+        """
+        try:
+            found = self.session.run(None, dict(inputs))
+        except RUN_ERRORS as error:
+            shapes = ", ".join(f"{name} {'x'.join(map(str, array.shape))}" for name, array in inputs.items())
+            raise InputError(
+                f"ONNX Runtime refuses {shapes} ({_first_line(error)}), correct input.size or input.multiple"
+            ) from None
+        return dict(zip((each.name for each in self.declared.outputs), found, strict=True))
+
+
+def open_session(path: Path, adapter: AdapterSource = None) -> OnnxSession | ForeignSession:
+    """Load an ONNX file of this project, or one of another by its adapter."""
+    session = load_graph(path, str(path))
+    if ModelInfo.is_in(session.get_modelmeta().custom_metadata_map):
+        require_own(path, adapter)
+        return OnnxSession(path, session)
+
+    def open_runner(free: bool) -> OnnxRunner:
+        return OnnxRunner(load_graph(path, freed_graph(path)) if free else session)
+
+    return open_foreign(path, open_runner, adapter)
+
+
+def load_graph(path: Path, graph: str | bytes) -> ort.InferenceSession:
+    """Load a graph.
+
+    Args:
+        path: its file, for messages.
+        graph: the file or its content.
+
+    Raises:
+        InputError: it is corrupt.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # errors are raised
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except LOAD_ERRORS as error:
+        raise InputError(f"{path}: corrupt or not an ONNX model ({_first_line(error)}), export it again") from None
+
+
+def freed_graph(path: Path) -> bytes:
+    """Return the content of an ONNX file with batch, height and width of its inputs and outputs free.
+
+    Raises:
+        InputError: the package onnx is not installed.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        raise InputError(f"{path}: its sides are to be freed, which needs onnx: run `pip install onnx`") from None
+    model = onnx.load(path)
+    del model.graph.value_info[:]
+    for tensor in (*model.graph.input, *model.graph.output):
+        for axis, side in enumerate(tensor.type.tensor_type.shape.dim):
+            if axis != 1:
+                side.dim_param = f"{tensor.name}_{axis}"
+    return bytes(model.SerializeToString())
+
+
+def _first_line(error: Exception) -> str:
+    """The start of what ONNX Runtime says, without the rest."""
+    return str(error).strip().splitlines()[0][:300]
+
+
+def _sides(shape: list[int | str | None]) -> tuple[int | None, ...]:
+    return tuple(side if isinstance(side, int) and side >= 0 else None for side in shape)
+
+
+def _type(name: str) -> str:
+    """`tensor(float)` -> `float32`."""
+    inner = name.removeprefix("tensor(").removesuffix(")")
+    return TYPES.get(inner, inner)

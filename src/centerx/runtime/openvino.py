@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 
 from centerx.errors import InputError
+from centerx.runtime.foreign.runner import Declared, Tensor
+from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import choose_outputs, read_outputs
 from centerx.tasks import TASKS
@@ -24,23 +27,14 @@ class OpenVinoSession:
 
     Args:
         path: the file.
+        model: its graph.
+        facts: its metadata.
 
     Raises:
-        InputError: it is corrupt or not a detector exported by this project.
+        InputError: it is not a detector exported by this project.
     """
 
-    def __init__(self, path: Path) -> None:
-        core = ov.Core()
-        try:
-            model = core.read_model(path)
-        except RuntimeError as error:
-            missing = ", ".join(unsupported_ops(error))
-            raise InputError(
-                f"{path}: OpenVINO has no layer for {missing}, run it with the backend onnxruntime"
-                if missing
-                else f"{path}: not a model that OpenVINO reads ({_last_line(error)}), export it again"
-            ) from None
-        facts = _facts(model, RT_INFO[path.suffix.lower()])
+    def __init__(self, path: Path, model: ov.Model, facts: dict[str, str]) -> None:
         self.info = ModelInfo.from_metadata(facts, path)
         names = {name for output in model.outputs for name in output.get_names()}
         outputs = choose_outputs(names, TASKS[self.info.task])
@@ -53,10 +47,7 @@ class OpenVinoSession:
             given = ", ".join(f"{each.get_any_name()} {each.get_element_type()}" for each in (first, *others))
             raise InputError(f"{path}: takes {given}, but images of uint8 are needed: make it with `centerx export`")
         self.any_size = not first.get_partial_shape()[2].is_static
-        settings = {"PERFORMANCE_HINT": "LATENCY"}
-        if facts.get("precision", "fp32") != "fp16":
-            settings["INFERENCE_PRECISION_HINT"] = "f32"
-        self.model = core.compile_model(model, "CPU", settings)
+        self.model = _compiled(model, exact=facts.get("precision", "fp32") != "fp16")
 
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
@@ -64,9 +55,46 @@ class OpenVinoSession:
         return read_outputs({name: found[name] for name in self.outputs}, self.info, picture_hw)
 
 
-def open_session(path: Path) -> OpenVinoSession:
-    """Load an OpenVINO or ONNX file."""
-    return OpenVinoSession(path)
+class OpenVinoRunner:
+    """An OpenVINO or ONNX file of another project on the CPU, computed in fp32.
+
+    Args:
+        model: its graph.
+        facts: its metadata.
+    """
+
+    def __init__(self, model: ov.Model, facts: dict[str, str]) -> None:
+        inputs, outputs = (tuple(_tensor(each) for each in some) for some in (model.inputs, model.outputs))
+        self.declared = Declared(inputs, outputs, facts)
+        self.model = _compiled(model, exact=True)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the file: arrays of all inputs by name -> arrays of all outputs by name.
+
+        Raises:
+            InputError: OpenVINO refuses the inputs.
+        """
+        try:
+            found = self.model(dict(inputs))
+        except RuntimeError as error:
+            raise InputError(f"OpenVINO refuses the inputs ({_last_line(error)}), correct input.size") from None
+        return {tensor.name: found[place] for place, tensor in enumerate(self.declared.outputs)}
+
+
+def open_session(path: Path, adapter: AdapterSource = None) -> OpenVinoSession | ForeignSession:
+    """Load an OpenVINO or ONNX file of this project, or one of another by its adapter."""
+    model = _read(path)
+    facts = _facts(model, RT_INFO[path.suffix.lower()])
+    if ModelInfo.is_in(facts):
+        require_own(path, adapter)
+        return OpenVinoSession(path, model, facts)
+
+    def open_runner(free: bool) -> OpenVinoRunner:
+        if free:
+            model.reshape({each: [-1, *each.get_partial_shape()[1:2], -1, -1] for each in model.inputs})
+        return OpenVinoRunner(model, facts)
+
+    return open_foreign(path, open_runner, adapter)
 
 
 def unsupported_ops(error: RuntimeError) -> list[str]:
@@ -81,3 +109,26 @@ def _facts(model: ov.Model, place: str) -> dict[str, str]:
 
 def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
+
+
+def _read(path: Path) -> ov.Model:
+    try:
+        return ov.Core().read_model(path)
+    except RuntimeError as error:
+        missing = ", ".join(unsupported_ops(error))
+        raise InputError(
+            f"{path}: OpenVINO has no layer for {missing}, run it with the backend onnxruntime"
+            if missing
+            else f"{path}: not a model that OpenVINO reads ({_last_line(error)}), export it again"
+        ) from None
+
+
+def _compiled(model: ov.Model, exact: bool) -> ov.CompiledModel:
+    settings = {"PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": "f32"} if exact else {})
+    return ov.Core().compile_model(model, "CPU", settings)
+
+
+def _tensor(port: ov.Output) -> Tensor:
+    shape = port.get_partial_shape()
+    sides = tuple(side.get_length() if side.is_static else None for side in shape) if shape.rank.is_static else ()
+    return Tensor(min(port.get_names()), sides, port.get_element_type().to_dtype().name)

@@ -47,6 +47,22 @@ def read_outputs(
     return RawDetections({each.name: outputs[each.name] for each in task.outputs}, outputs["scores"], outputs["labels"])
 
 
+def stack_rows(found: Sequence[tuple[Mapping[str, np.ndarray], np.ndarray, np.ndarray]]) -> RawDetections:
+    """Return the detections of a batch, of those of each picture; rows of score 0 fill those with fewer.
+
+    Args:
+        found: of each picture the values by name (K, D), scores (K,) and labels (K,).
+    """
+    most = max((len(scores) for _, scores, _ in found), default=0)
+
+    def stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack([np.pad(each, [(0, most - len(each)), *[(0, 0)] * (each.ndim - 1)]) for each in arrays])
+
+    values, scores, labels = zip(*found, strict=True)
+    stacked = {name: stack([each[name] for each in values]) for name in values[0]}
+    return RawDetections(stacked, stack(scores), stack(labels))
+
+
 def detections_of(
     raw: RawDetections, letterboxes: Sequence[Letterbox], task: Task, class_names: tuple[str, ...] = ()
 ) -> list[Detections]:
@@ -83,7 +99,7 @@ def detections_of(
 
 def in_picture(values: np.ndarray, output: Output, letterbox: Letterbox) -> np.ndarray:
     """Return an output (K, D) in pixels of the input -> of the picture."""
-    return letterbox.to_source(values) if output.clipped else output.kind.scale(values, 1 / letterbox.scale)
+    return letterbox.to_source(values) if output.clipped else output.kind.warp(values, np.linalg.inv(letterbox.matrix))
 
 
 def detections_from_maps(

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.geometry import Letterbox, placed_sizes, warp_image
-from centerx.runtime.outputs import detections_of
+from centerx.geometry import placed_sizes
+from centerx.resize import Letterboxed
+from centerx.runtime.outputs import detections_of, stack_rows
 from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, run_session
 from centerx.tasks import TASKS
-from centerx.types import Detections
-
-
-class Letterboxed(NamedTuple):
-    """A picture that is resized and padded to the model's input size.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB of the model's input size.
-        letterbox: scale and source size of the picture, to convert boxes back.
-    """
-
-    image: np.ndarray
-    letterbox: Letterbox
+from centerx.types import Detections, RawDetections
 
 
 class Predictor:
@@ -107,24 +96,40 @@ class Predictor:
             InputError: as for a call.
         """
         image = to_image(picture, bgr, self.session.info.value_range)
-        letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.input_hw)
         try:
-            return Letterboxed(warp_image(image, letterbox.matrix, self.input_hw), letterbox)
+            return self.session.info.resize(image, self.input_hw)
         except cv2.error:
             raise InputError(f"a picture {image.shape} is too large to be resized, shrink or cut it") from None
 
     def detect(self, letterboxed: Sequence[Letterboxed]) -> list[Detections]:
-        """Run the network once on preprocessed pictures: the second half of a call.
+        """Run the network on preprocessed pictures, once where their sizes are equal: the second half of a call.
 
         Returns:
             The detections of each picture, with boxes in its pixels.
         """
-        if not letterboxed:
-            return []
-        images, letterboxes = zip(*letterboxed, strict=True)
-        stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-        found = run_session(self.session, stacked, placed_sizes(letterboxes))
-        return detections_of(found, letterboxes, self.task, self.class_names)
+        found: dict[int, Detections] = {}
+        shapes = [each.image.shape for each in letterboxed]
+        for shape in dict.fromkeys(shapes):
+            some = [number for number, each in enumerate(shapes) if each == shape]
+            images, letterboxes = zip(*(letterboxed[number] for number in some), strict=True)
+            stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+            raw = run_session(self.session, stacked, placed_sizes(letterboxes))
+            found |= dict(zip(some, detections_of(raw, letterboxes, self.task, self.class_names), strict=True))
+        return [found[number] for number in range(len(letterboxed))]
+
+    def detect_array(self, images: np.ndarray) -> RawDetections:
+        """Run the network on pictures of any one size, each brought to its input by its own rule.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+
+        Returns:
+            (B, K, ...) detections in pixels of `images`, best first.
+        """
+        resize = self.session.info.resize
+        found = self.detect([resize(np.ascontiguousarray(image.transpose(1, 2, 0)), self.input_hw) for image in images])
+        first = self.task.outputs[0].name
+        return stack_rows([({first: each.boxes, **each.values}, each.scores, each.labels) for each in found])
 
     def __copy__(self) -> Predictor:
         return Predictor(self.session, self.input_hw, self.reopen)

@@ -7,13 +7,16 @@ import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from centerx.errors import InputError, nearest
 from centerx.runtime.info import ModelInfo, require_file
 from centerx.types import RawDetections
+
+if TYPE_CHECKING:
+    from centerx.runtime.foreign.session import AdapterSource
 
 AUTO = "auto"
 TRIALS = 3
@@ -70,28 +73,42 @@ class Backend(NamedTuple):
         suffixes: suffixes of the files that it runs.
         opener: `module:function` that opens a file; it is imported when needed.
         needs: module that must be installed.
+        foreign: whether it runs files of other projects too, by an adapter.
     """
 
     suffixes: tuple[str, ...]
     opener: str
     needs: str
+    foreign: bool = False
 
     @property
     def installed(self) -> bool:
         """Whether the module that it needs is installed."""
         return find_spec(self.needs) is not None
 
-    def open(self, path: Path) -> Session:
-        """Load a model file with this backend."""
+    def open(self, path: Path, adapter: AdapterSource = None) -> Session:
+        """Load a model file with this backend.
+
+        Args:
+            path: the file.
+            adapter: of a file of another project, see `open_session`.
+
+        Raises:
+            InputError: it cannot be opened, or an adapter is given and such files are never of another project.
+        """
         module, function = self.opener.split(":")
-        session: Session = getattr(import_module(module), function)(path)
+        if not self.foreign and adapter is not None:
+            raise InputError(f"{path}: such a file is of this project, leave the adapter out")
+        arguments = (adapter,) if self.foreign else ()
+        session: Session = getattr(import_module(module), function)(path, *arguments)
         return session
 
 
 # Where several backends run a suffix, the first of them is the default.
 BACKENDS = {
-    "onnxruntime": Backend((".onnx",), "centerx.runtime.onnx:open_session", "onnxruntime"),
-    "openvino": Backend((".xml", ".onnx"), "centerx.runtime.openvino:open_session", "openvino"),
+    "onnxruntime": Backend((".onnx",), "centerx.runtime.onnx:open_session", "onnxruntime", foreign=True),
+    "openvino": Backend((".xml", ".onnx"), "centerx.runtime.openvino:open_session", "openvino", foreign=True),
+    "litert": Backend((".tflite",), "centerx.runtime.litert:open_session", "ai_edge_litert", foreign=True),
     "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
     "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2"),
     "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch"),
@@ -101,26 +118,29 @@ BACKENDS = {
 }
 
 
-def open_session(path: str | Path, backend: str | None = None) -> Session:
+def open_session(path: str | Path, backend: str | None = None, adapter: AdapterSource = None) -> Session:
     """Load a model file.
 
     Args:
         path: the file. Its suffix chooses the backend if none is given.
         backend: a name of BACKENDS, or `auto`, which times all installed backends that run the file and takes the
             fastest.
+        adapter: how a file of another project is read: keys, or the path of a YAML file. Without it the file
+            `NAME.adapter.yaml` beside it is read where it is there, else the known families are asked.
 
     Raises:
-        InputError: the file is missing, corrupt, of an unknown kind or not one of this project.
+        InputError: the file is missing, corrupt, of an unknown kind, or of another project and not recognised.
     """
-    return open_named(path, backend)[1]
+    return open_named(path, backend, adapter)[1]
 
 
-def open_named(path: str | Path, backend: str | None = None) -> tuple[str, Session]:
+def open_named(path: str | Path, backend: str | None = None, adapter: AdapterSource = None) -> tuple[str, Session]:
     """Load a model file and return the name of the backend and the session.
 
     Args:
         path: as for `open_session`.
         backend: as for `open_session`.
+        adapter: as for `open_session`.
 
     Raises:
         InputError: as for `open_session`.
@@ -133,7 +153,7 @@ def open_named(path: str | Path, backend: str | None = None) -> tuple[str, Sessi
     require_file(path)
     fitting = backends_of(path)
     if backend == AUTO:
-        sessions = open_all(path)[0]
+        sessions = open_all(path, adapter)[0]
         if sessions:
             fastest = min(sessions, key=lambda name: seconds_a_picture(sessions[name]) if len(sessions) > 1 else 0)
             return fastest, sessions[fastest]
@@ -144,11 +164,15 @@ def open_named(path: str | Path, backend: str | None = None) -> tuple[str, Sessi
         known = ", ".join(dict.fromkeys(suffix for entry in asked for suffix in entry.suffixes))
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
     name, entry = next(iter(fitting.items()))
-    return name, entry.open(path)
+    return name, entry.open(path, adapter)
 
 
-def open_all(path: Path) -> tuple[dict[str, Session], list[InputError]]:
+def open_all(path: Path, adapter: AdapterSource = None) -> tuple[dict[str, Session], list[InputError]]:
     """Open a file with every installed backend for its suffix.
+
+    Args:
+        path: the file.
+        adapter: as for `open_session`.
 
     Returns:
         The sessions by name of backend, and the errors of the backends that could not open the file.
@@ -158,7 +182,7 @@ def open_all(path: Path) -> tuple[dict[str, Session], list[InputError]]:
     for name, entry in backends_of(path).items():
         if entry.installed:
             try:
-                sessions[name] = entry.open(path)
+                sessions[name] = entry.open(path, adapter)
             except InputError as error:
                 refusals.append(error)
     return sessions, refusals

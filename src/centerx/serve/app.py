@@ -20,9 +20,9 @@ from centerx import __version__
 from centerx.errors import InputError
 from centerx.files import json_text, quoted
 from centerx.images import TooManyPixelsError, decode_image
+from centerx.resize import Letterboxed
 from centerx.runtime import Predictor
 from centerx.runtime.entry import to_dict
-from centerx.runtime.predictor import Letterboxed
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
 from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown

@@ -1,0 +1,1 @@
+"""Detectors of other projects: an adapter says how a file sees and what it says."""

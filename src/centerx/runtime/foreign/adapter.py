@@ -1,0 +1,352 @@
+"""An adapter: how a detector file of another project sees, and what its outputs mean. It is data, written as YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from centerx.errors import InputError, nearest
+from centerx.files import write_atomic
+from centerx.resize import Resize
+from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
+
+SUFFIX = ".adapter.yaml"
+LARGEST_SIDECAR = 1 << 20  # bytes
+LARGEST_SIDE = 1 << 14  # pixels
+BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8}
+
+Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Column = Annotated[int, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def as_list(value: Any) -> Any:
+    """One entry where a list of entries is due."""
+    return [value] if isinstance(value, (str, int)) else value
+
+
+def as_pair(value: Any) -> Any:
+    """One side of a square."""
+    return [value, value] if isinstance(value, (int, float)) else value
+
+
+def as_variances(value: Any) -> Any:
+    """Two numbers, of positions and of sizes."""
+    return [each for each in value for _ in range(2)] if isinstance(value, (list, tuple)) and len(value) == 2 else value
+
+
+def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names of a model."""
+    if not value or len(set(value)) != len(value):
+        raise ValueError("must be a list of different names")
+    return value
+
+
+def numbered_names(value: dict[int, str]) -> dict[int, str]:
+    """Class names by number."""
+    different_names(tuple(value.values()))
+    if min(value) < 0:
+        raise ValueError("numbers of classes start at 0")
+    return value
+
+
+Level = str | tuple[str, ...]
+Levels = Annotated[tuple[Level, ...], BeforeValidator(as_list), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], AfterValidator(different_names)]
+NumberedNames = Annotated[dict[int, str], AfterValidator(numbered_names)]
+Pair = Annotated[tuple[Positive, Positive], BeforeValidator(as_pair)]
+
+
+class Section(BaseModel):
+    """A part of an adapter: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Section):
+    """How the file sees a picture: resized, then `(bytes * scale - mean) / std`, in the type that the file declares."""
+
+    name: str | None = Field(None, description="of the input for pictures, where the file has several")
+    size: Annotated[tuple[Side, Side] | None, BeforeValidator(as_pair)] = Field(
+        None, description="height and width in pixels, where the file leaves them free"
+    )
+    free: bool = Field(
+        False,
+        description="the file declares the sides of an example: free them (an ONNX file needs the package onnx)",
+    )
+    layout: Literal["nchw", "nhwc"] | None = Field(None, description="order of axes, where the shape does not tell it")
+    resize: Literal["fit", "stretch"] = Field("fit", description="fit keeps the ratio of the sides and pads")
+    place: Literal["top-left", "center"] = Field("top-left", description="where a picture lies in its padding")
+    pad_value: Annotated[int, Field(ge=0, le=255)] = Field(114, description="grey level of the padding")
+    filter: Literal["bilinear", "area", "bicubic", "nearest"] = Field("bilinear", description="of the resizing")
+    rounding: Literal["round", "floor", "exact"] = Field(
+        "round", description="how resized sides become whole pixels; exact: rounded, sampled at the exact scale"
+    )
+    frame: Literal["input", "picture", "longest", "shortest"] = Field(
+        "input",
+        description="input: every picture is brought to `size`; else the input follows the picture: picture: its own "
+        "size; longest, shortest: that side becomes that of `size`",
+    )
+    multiple: Side = Field(1, description="pixels of which both sides are multiples, where the input follows pictures")
+    colour: Literal["rgb", "bgr"] = Field("rgb", description="order of the channels")
+    scale: Positive = Field(1.0, description="what bytes are multiplied with, such as 0.00392157")
+    mean: tuple[Finite, Finite, Finite] = Field((0.0, 0.0, 0.0), description="in the order of `colour`")
+    std: tuple[Positive, Positive, Positive] = Field((1.0, 1.0, 1.0), description="in the order of `colour`")
+
+    @property
+    def rule(self) -> Resize:
+        """How pictures are brought to the input."""
+        return Resize(
+            self.resize == "fit", self.place == "center", self.pad_value, self.filter, self.rounding, self.frame,
+            self.multiple,
+        )  # fmt: skip
+
+
+class Anchors(Section):
+    """The places that boxes are told from: points of a grid, or boxes around them where `sizes` are given."""
+
+    strides: tuple[Side, ...] = Field(min_length=1, description="pixels per cell of each level")
+    offset: Finite = Field(0.5, description="of a point in its cell, in cells: 0.5 is the middle")
+    per_cell: Annotated[tuple[Side, ...], BeforeValidator(as_list)] = Field(
+        (1,), description="rows of each cell, for each level or for all; with `sizes`, as many as these"
+    )
+    sizes: tuple[Annotated[tuple[Pair, ...], Field(min_length=1)], ...] = Field(
+        (), description="for each level the boxes of a cell in pixels: sides of squares, or [width, height]"
+    )
+    rounding: Literal["ceil", "floor"] = Field("ceil", description="how the input divided by a stride becomes whole")
+    cell: Literal["stride", "map"] = Field(
+        "stride", description="size of a cell: its stride, or the input divided by the cells of the map"
+    )
+    clip: bool = Field(False, description="clip centres and sizes, relative to the input, to 0..1")
+
+    @model_validator(mode="after")
+    def _levels(self) -> Anchors:
+        for name, given in (("sizes", self.sizes), ("per_cell", self.per_cell if len(self.per_cell) > 1 else ())):
+            if given and len(given) != len(self.strides):
+                raise ValueError(f"{name} has {len(given)} levels, strides has {len(self.strides)}")
+        if self.clip and not self.sizes:
+            raise ValueError("clip goes with sizes")
+        return self
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Rows of a cell of each level."""
+        if self.sizes:
+            return tuple(len(sizes) for sizes in self.sizes)
+        return self.per_cell if len(self.per_cell) > 1 else self.per_cell * len(self.strides)
+
+
+class Boxes(Section):
+    """Where boxes are, and how they are written.
+
+    A value is first multiplied with its variance, then goes through its activation, then is multiplied with its unit.
+    Centres and corners are added to the points of the anchors where there are some.
+    """
+
+    outputs: Levels = Field(
+        description="names: one, or one for each level, fine to coarse; a list in the list joins the columns of several"
+    )
+    columns: tuple[Column, ...] | None = Field(
+        None, description="which columns of the outputs, in the order of `format`; the first ones without it"
+    )
+    transposed: bool = Field(False, description="columns come before rows: (1, C, N) or (1, C, h, w)")
+    format: Literal["xyxy", "xywh", "cxcywh", "yxyx", "ltrb", "corners"] = Field(
+        "xyxy", description="ltrb: distances from a point; corners: four points, of which the box is the extent"
+    )
+    unit: Literal["pixels", "normalized", "cells", "anchors"] = Field(
+        "pixels",
+        description="pixels of the input, shares of the input, cells of the level, or sizes of the anchor",
+    )
+    size_unit: Literal["pixels", "normalized", "cells", "anchors"] | None = Field(
+        None, description="of width and height, where it is another one"
+    )
+    anchors: Anchors | None = Field(None, description="what boxes are told from; without it the input's corner")
+    center_activation: Literal["none", "tanh", "sigmoid"] = Field("none", description="of the centre")
+    size_activation: Literal["none", "exp", "sigmoid"] = Field("none", description="of width and height, or distances")
+    variances: Annotated[tuple[Positive, Positive, Positive, Positive], BeforeValidator(as_variances)] = Field(
+        (1.0, 1.0, 1.0, 1.0), description="factors of x, y, width and height; of two, the first is of x and y"
+    )
+    bins: Annotated[int, Field(ge=0)] = Field(
+        0, description="ltrb: each distance is the mean of a softmax over so many columns; 0: a number"
+    )
+
+    @model_validator(mode="after")
+    def _parts(self) -> Boxes:
+        due = BOX_COLUMNS[self.format]
+        if self.columns is not None and len(self.columns) != due * max(self.bins, 1):
+            raise ValueError(f"columns are {len(self.columns)}, {self.format} has {due * max(self.bins, 1)}")
+        units = {self.unit, self.size_unit}
+        if self.anchors is None and (units & {"cells", "anchors"} or self.format == "ltrb"):
+            raise ValueError("cells, anchors and ltrb need anchors with strides")
+        if self.anchors is not None and "anchors" in units and not self.anchors.sizes:
+            raise ValueError("the unit anchors needs anchors.sizes")
+        if self.bins and self.format != "ltrb":
+            raise ValueError("bins goes with format ltrb")
+        levels = len(self.outputs)
+        if self.anchors is not None and levels not in (1, len(self.anchors.strides)):
+            raise ValueError(f"outputs are {levels}, anchors.strides {len(self.anchors.strides)}")
+        return self
+
+
+class Objectness(Section):
+    """How sure the file is that anything is there."""
+
+    outputs: Annotated[Levels | None, BeforeValidator(as_list)] = Field(
+        None, description="as those of scores, which they are without it"
+    )
+    column: Column = Field(0, description="which column of the outputs")
+    activation: Literal["none", "sigmoid", "clip"] = Field("none", description="clip: to 0..1")
+    power: Positive = Field(1.0, description="exponent in the product with the score of a class")
+
+
+class Scores(Section):
+    """Where scores are, and how they are written."""
+
+    outputs: Levels = Field(description="names: as many as boxes have, in the same order")
+    start: Column = Field(0, description="first column")
+    stop: Column | None = Field(None, description="the column after the last one; without it to the end")
+    transposed: bool = Field(False, description="columns come before rows: (1, C, N) or (1, C, h, w)")
+    activation: Literal["none", "sigmoid", "softmax"] = Field("none", description="none: probabilities already")
+    background: Literal["none", "first", "last"] = Field("none", description="the column that is no class")
+    power: Positive = Field(1.0, description="exponent in the product with objectness")
+    objectness: Objectness | None = None
+    multi_label: bool = Field(
+        True, description="every class above the floor is a detection; otherwise the best class of a row alone"
+    )
+
+
+class Labels(Section):
+    """An output with a class for each box; without it, scores have a column for each class."""
+
+    output: str
+    column: Column = Field(0, description="which column of the output")
+
+
+class Adapter(Section):
+    """How a file sees, and what its outputs mean."""
+
+    family: str | None = Field(None, description="a name of the table of known families, whose keys are the default")
+    input: Input = Input()
+    extra: dict[str, Annotated[tuple[Literal["height", "width"] | Finite, ...], BeforeValidator(as_list)]] = Field(
+        {}, description="values of further inputs by name: numbers, or the height and width of the input in pixels"
+    )
+    boxes: Boxes
+    scores: Scores
+    labels: Labels | None = None
+    count: str | None = Field(None, description="output with the number of rows that count")
+    classes: Literal["coco", "coco-91", "voc"] | Names | NumberedNames = Field(
+        description="names in the order of the file; names by the file's numbers; coco: 80 names; coco-91: the same, "
+        "numbered by COCO's category ids, which have gaps; voc: 20 names"
+    )
+    first_class: Annotated[int, Field(ge=0)] = Field(0, description="number that the file gives the first class")
+    nms: Probability | None = Field(
+        None, description="IoU above which the lower one of two boxes of a class is left out; without it all stay"
+    )
+    score_floor: Probability = Field(0.01, description="boxes that score lower are left out")
+    top_k: Annotated[int, Field(gt=0, le=100_000)] = Field(300, description="the most boxes of a picture")
+
+    @model_validator(mode="after")
+    def _parts(self) -> Adapter:
+        if len(self.scores.outputs) != len(self.boxes.outputs):
+            raise ValueError(f"scores.outputs are {len(self.scores.outputs)}, boxes.outputs {len(self.boxes.outputs)}")
+        if self.first_class and isinstance(self.classes, dict):
+            raise ValueError("first_class goes with names in order, classes has numbers already")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class."""
+        return tuple(self.class_numbers.values())
+
+    @property
+    def class_numbers(self) -> dict[int, str]:
+        """The name of each class by the number that the file gives it."""
+        if isinstance(self.classes, dict):
+            return dict(sorted(self.classes.items()))
+        if self.classes == "coco-91":
+            numbers = [self.first_class + id - COCO_IDS[0] for id in COCO_IDS]
+            return dict(zip(numbers, COCO_NAMES, strict=True))
+        names = {"coco": COCO_NAMES, "voc": VOC_NAMES}.get(self.classes, self.classes)  # type: ignore[arg-type]
+        return {self.first_class + place: name for place, name in enumerate(names)}
+
+    def to_yaml(self) -> str:
+        """Return the adapter as the text of a sidecar, without what is the default anyway."""
+        tree = self.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+
+
+def sidecar(model: Path) -> Path:
+    """Return where the adapter of a model file is looked for: `NAME.adapter.yaml` beside `NAME.onnx`."""
+    return model.with_name(model.stem + SUFFIX)
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """Read the YAML of an adapter.
+
+    Raises:
+        InputError: it is missing, too large or no mapping.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_SIDECAR:
+            raise InputError(f"{path}: {size} bytes, an adapter has {LARGEST_SIDECAR} at most")
+        tree = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, give the YAML file of an adapter") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: an adapter is a mapping of keys, not {type(tree).__name__}")
+    return tree
+
+
+def parse_adapter(tree: Mapping[str, Any], where: object) -> Adapter:
+    """Check the keys of an adapter.
+
+    Args:
+        tree: plain values, as YAML gives them.
+        where: what to name in errors.
+
+    Raises:
+        InputError: a key is unknown or missing, or a value is wrong.
+    """
+    try:
+        return Adapter.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_explain(error)}, docs/foreign.md lists the keys") from None
+
+
+def write_adapter(adapter: Adapter, model: Path) -> Path:
+    """Write an adapter beside its model file and return the path of the sidecar."""
+    path = sidecar(model)
+    write_atomic(path, adapter.to_yaml().encode())
+    return path
+
+
+def _explain(error: ValidationError) -> str:
+    errors = error.errors(include_url=False, include_input=False)
+    telling = [each for kind in ("extra_forbidden", "value_error") for each in errors if each["type"] == kind]
+    first = (telling or errors)[0]
+    keys = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]  # others are names of types
+    where = ".".join(keys) or "the adapter"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}{nearest(keys[-1], _keys(keys[:-1]))}"
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _keys(path: list[str]) -> list[str]:
+    """The keys that a section can have."""
+    sections: dict[str, type[Section]] = {
+        "": Adapter, "input": Input, "boxes": Boxes, "anchors": Anchors, "scores": Scores, "objectness": Objectness,
+        "labels": Labels,
+    }  # fmt: skip
+    return list(sections.get(path[-1] if path else "", Adapter).model_fields)

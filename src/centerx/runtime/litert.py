@@ -1,0 +1,88 @@
+"""LiteRT, for TensorFlow Lite files, which are always of other projects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from centerx.errors import InputError
+from centerx.runtime.foreign.runner import Declared, Tensor
+from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign
+
+
+class LiteRtRunner:
+    """A TensorFlow Lite file on the CPU.
+
+    Args:
+        path: the file.
+        free: whether the sides that it declares are to be freed.
+
+    Raises:
+        InputError: the file is corrupt or has an operator that LiteRT lacks.
+    """
+
+    def __init__(self, path: Path, free: bool = False) -> None:
+        try:
+            self.interpreter = Interpreter(str(path))
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{path}: corrupt or not a TensorFlow Lite model ({' '.join(str(error).split())}), export it again"
+            ) from None
+        inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+        self.declared = Declared(
+            tuple(_tensor(each, free) for each in inputs), tuple(_tensor(each, free) for each in outputs)
+        )
+        self.inputs, self.outputs = ({each["name"]: each for each in some} for some in (inputs, outputs))
+        self.lock = Lock()  # an interpreter holds the arrays of one call
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the file: arrays of all inputs by name -> arrays of all outputs by name, quantised ones as float32.
+
+        Raises:
+            InputError: LiteRT refuses the inputs.
+        """
+        with self.lock:
+            try:
+                self._resize({name: array.shape for name, array in inputs.items()})
+                for name, array in inputs.items():
+                    self.interpreter.set_tensor(self.inputs[name]["index"], array)
+                self.interpreter.invoke()
+            except (ValueError, RuntimeError) as error:
+                raise InputError(
+                    f"LiteRT refuses the inputs ({' '.join(str(error).split())}), correct input.size"
+                ) from None
+            return {
+                name: _dequantised(self.interpreter.get_tensor(each["index"]), each)
+                for name, each in self.outputs.items()
+            }
+
+    def _resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        current = {each["name"]: tuple(each["shape"]) for each in self.interpreter.get_input_details()}
+        if current != shapes:
+            for name, shape in shapes.items():
+                self.interpreter.resize_tensor_input(self.inputs[name]["index"], shape)
+            self.interpreter.allocate_tensors()
+
+
+def open_session(path: Path, adapter: AdapterSource = None) -> ForeignSession:
+    """Load a TensorFlow Lite file by its adapter."""
+    return open_foreign(path, lambda free: LiteRtRunner(path, free), adapter)
+
+
+def _tensor(details: dict[str, Any], free: bool) -> Tensor:
+    shape = [int(side) if side >= 0 else None for side in details["shape_signature"]]
+    if free and len(shape) == 4:
+        shape = [None, None, None, shape[3]]
+    return Tensor(details["name"], tuple(shape), np.dtype(details["dtype"]).name)
+
+
+def _dequantised(array: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """The numbers that the bytes of a quantised output stand for."""
+    scale, zero = details["quantization"]
+    return (array.astype(np.float32) - zero) * np.float32(scale) if scale else array

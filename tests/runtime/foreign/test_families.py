@@ -1,0 +1,365 @@
+"""Known families: each file is recognised by itself, and gives boxes that are known by hand."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import centerx
+from centerx.errors import InputError
+from centerx.runtime.foreign.families import FAMILIES
+from centerx.runtime.foreign.names import COCO_NAMES
+from centerx.runtime.foreign.session import ForeignSession
+from centerx.types import Detections
+from tests.runtime.foreign import graphs
+from tests.runtime.foreign.graphs import BOXES, IMAGENET, SCORES, Sees, scene, ultralytics_metadata
+
+Build = Callable[[Path], Path]
+COCO = COCO_NAMES[7], COCO_NAMES[2]  # truck, car: what the graphs call the red and the blue rectangle
+THINGS = "thing 7", "thing 2"
+PICODET = Sees(*IMAGENET)
+INFER_CFG = """
+mode: paddle
+arch: YOLO
+Preprocess:
+- {interp: 2, keep_ratio: false, target_size: [320, 320], type: Resize}
+- {is_scale: true, mean: [0.0, 0.0, 0.0], norm_type: none, std: [1.0, 1.0, 1.0], type: NormalizeImage}
+- {type: Permute}
+label_list: [a, b, blue, d, e, f, g, red]
+"""
+
+
+def found(path: Path, adapter: dict[str, Any] | None = None) -> Detections:
+    """Return what a file finds on the scene."""
+    return centerx.load(path, adapter=adapter)(scene())
+
+
+def family(path: Path) -> str | None:
+    """Return the family that a file is read as."""
+    session = centerx.load(path).session
+    assert isinstance(session, ForeignSession)
+    return session.adapter.family
+
+
+def require_scene(detections: Detections, names: tuple[str, str], tolerance: float = 2.5) -> None:
+    """Raise unless the two rectangles are there, in place, named, and scored as a right input is."""
+    assert [detections.class_names[label] for label in detections.labels] == list(names)
+    np.testing.assert_allclose(detections.boxes, BOXES, atol=tolerance)
+    np.testing.assert_allclose(detections.scores, SCORES, atol=0.02)
+
+
+CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
+    "ultralytics": ("yolo-v8", graphs.yolo_v8, THINGS),
+    "ultralytics of another size": ("yolo-v8", lambda path: graphs.yolo_v8(path, (192, 320)), THINGS),
+    "ultralytics in halves": ("yolo-v8", lambda path: graphs.yolo_v8(path, dtype="float16"), THINGS),
+    "ultralytics with masks": (
+        "yolo-v8",
+        lambda path: graphs.yolo_v8(path, metadata=ultralytics_metadata(task="segment"), extra=32),
+        THINGS,
+    ),
+    "ultralytics without metadata": ("yolo-v8", lambda path: graphs.yolo_v8(path, metadata={}), COCO),
+    "ultralytics of any size": (
+        "yolo-v8",
+        lambda path: graphs.yolo_v8(path, declared=("batch", 3, "height", "width")),
+        THINGS,
+    ),
+    "yolo v10 and 26": ("yolo-end-to-end", graphs.yolo_end_to_end, THINGS),
+    "yolo 26 with masks": (
+        "yolo-end-to-end",
+        lambda path: graphs.yolo_end_to_end(path, metadata=ultralytics_metadata(task="segment"), extra=32),
+        THINGS,
+    ),
+    "yolo v5": ("yolo-v5", graphs.yolo_v5, THINGS),
+    "yolo v7": ("yolo-v5", lambda path: graphs.yolo_v5(path, metadata={}), COCO),
+    "yolo v6": ("yolo-v6", graphs.yolo_v6, COCO),
+    "rt-detr of ultralytics": ("ultralytics-rt-detr", graphs.ultralytics_rt_detr, THINGS),
+    "yolox": ("yolox", graphs.yolox, COCO),
+    "yolox of another size": ("yolox", lambda path: graphs.yolox(path, (192, 320)), COCO),
+    "yolox decoded": ("yolox-decoded", lambda path: graphs.yolox(path, decoded=True), COCO),
+    "nanodet plus": ("nanodet-plus", graphs.nanodet_plus, COCO),
+    "picodet with post-processing": ("paddle", lambda path: graphs.detection_rows(path, PICODET), COCO),
+    "pp-yoloe": (
+        "paddle",
+        lambda path: graphs.detection_rows(path, graphs.STRETCHED_UNIT, infer_cfg=INFER_CFG),
+        ("red", "blue"),
+    ),
+    "rt-detr of paddle": (
+        "paddle-im-shape",
+        lambda path: graphs.detection_rows(path, graphs.STRETCHED_UNIT, infer_cfg=INFER_CFG, im_shape=True),
+        ("red", "blue"),
+    ),
+    "rt-detr": ("rt-detr", graphs.rt_detr, COCO),
+    "rf-detr": ("rf-detr", graphs.rf_detr, COCO),
+    "torchvision": ("torchvision", graphs.torchvision, COCO),
+    "torchvision, no batch": ("torchvision", lambda path: graphs.torchvision(path, ()), COCO),
+    "tensorflow": ("tensorflow", graphs.tensorflow, COCO),
+    "tensorflow, four outputs": ("tensorflow", lambda path: graphs.tensorflow(path, others=False), COCO),
+    "mmdeploy": ("mmdet", graphs.mmdeploy, COCO),
+    "efficientdet of automl": ("efficientdet-automl", graphs.automl_efficientdet, COCO),
+    "efficientdet of zylo117": ("efficientdet-zylo", graphs.zylo_efficientdet, COCO),
+}
+
+
+@pytest.mark.parametrize(("name", "build", "names"), CASES.values(), ids=list(CASES))
+def test_a_known_family_gives_the_known_boxes(name: str, build: Build, names: tuple[str, str], tmp_path: Path) -> None:
+    path = build(tmp_path / "model.onnx")
+    assert family(path) == name
+    require_scene(found(path), names)
+
+
+def test_every_family_of_the_table_is_tested() -> None:
+    real = {"nanodet", "picodet", "fastestdet", "tflite-detection", "centerface", "ultraface", "ultraface-raw"}
+    real |= {"yunet-2021", "lpd-yunet", "yunet", "blazeface-short", "blazeface-full"}
+    assert {name for name, _, _ in CASES.values()} | real | {"hugging-face", "hugging-face-mask"} == set(FAMILIES)
+
+
+def adapter_of(path: Path) -> dict[str, Any]:
+    """Return the adapter that a file is read by, as keys."""
+    session = centerx.load(path).session
+    assert isinstance(session, ForeignSession)
+    return session.adapter.model_dump(mode="json")
+
+
+def is_right(path: Path, keys: dict[str, Any], names: tuple[str, str]) -> bool:
+    """Whether a file gives the known boxes by an adapter."""
+    try:
+        require_scene(found(path, keys), names)
+    except (AssertionError, InputError):
+        return False
+    return True
+
+
+def wrong_adapters(keys: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return adapters with one thing wrong, by what it is."""
+    seen, classes = keys["input"], keys["classes"]
+    other_resize = "fit" if seen["resize"] == "stretch" else "stretch"
+    other_colour = "rgb" if seen["colour"] == "bgr" else "bgr"
+    names = list(classes.values()) if isinstance(classes, dict) else COCO_NAMES if classes == "coco" else classes
+    wrong = {
+        "colour": {"input": seen | {"colour": other_colour}},
+        "numbering": {"first_class": 1 - keys["first_class"]}
+        if classes == "coco-91"
+        else {"classes": [*names[1:], names[0]]},
+    }
+    if seen["scale"] != 1 or seen["std"] != [1.0] * 3 or seen["colour"] == "bgr":
+        wrong["scale"] = {"input": seen | {"scale": seen["scale"] / 2}}
+    if seen["frame"] == "input":
+        wrong["resize"] = {"input": seen | {"resize": other_resize}}
+    if seen["resize"] == "fit" and seen["frame"] == "input":
+        wrong["place"] = {"input": seen | {"place": "center" if seen["place"] == "top-left" else "top-left"}}
+        wrong["padding"] = {"input": seen | {"pad_value": 0}}
+    return {what: keys | change for what, change in wrong.items()}
+
+
+@pytest.mark.parametrize(("name", "build", "names"), CASES.values(), ids=list(CASES))
+def test_a_wrong_adapter_is_seen(name: str, build: Build, names: tuple[str, str], tmp_path: Path) -> None:
+    path = build(tmp_path / "model.onnx")
+    keys = adapter_of(path)
+    require_scene(found(path, keys), names)
+    unseen = [what for what, wrong in wrong_adapters(keys).items() if is_right(path, wrong, names)]
+    assert unseen == [], name
+
+
+def beside(path: Path, name: str, tree: Any) -> None:
+    """Write a JSON file beside a model."""
+    path.with_name(name).write_text(json.dumps(tree), encoding="utf-8")
+
+
+def id2label(count: int) -> dict[str, str]:
+    """Names as a config.json has them, N/A where there is no class."""
+    return {str(number): NAMES.get(number, "N/A") for number in range(count)}
+
+
+NAMES = {number: f"class {number}" for number in range(91) if number != 12} | {8: "red", 3: "blue"}
+IMAGENET_UNIT = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+@pytest.mark.parametrize("folder", ["", "onnx"])
+def test_detr_of_hugging_face_by_its_configuration(folder: str, tmp_path: Path) -> None:
+    path = tmp_path / folder / "model.onnx"
+    path.parent.mkdir(exist_ok=True)
+    graphs.hugging_face(path, Sees(*IMAGENET), 92, (8, 3), softmax=True, mask=True)
+    top = tmp_path / "any"
+    beside(top, "config.json", {"model_type": "detr", "id2label": id2label(91)})
+    size = {"shortest_edge": 320, "longest_edge": 533}
+    beside(top, "preprocessor_config.json", {"size": size, "do_normalize": True, "resample": 2, **IMAGENET_UNIT})
+    assert family(path) == "hugging-face-mask"
+    require_scene(found(path), ("red", "blue"))
+    beside(top, "config.json", {"model_type": "deformable_detr", "id2label": id2label(92)})
+    assert not is_right(path, {}, ("red", "blue"))
+
+
+def test_rt_detr_of_hugging_face_by_its_configuration(tmp_path: Path) -> None:
+    path = graphs.hugging_face(tmp_path / "model.onnx", graphs.STRETCHED_UNIT, 9, (8, 3), softmax=False)
+    beside(path, "config.json", {"model_type": "rt_detr_v2", "id2label": id2label(9)})
+    size = {"height": 320, "width": 256}
+    beside(path, "preprocessor_config.json", {"size": size, "do_normalize": False, "resample": 2, **IMAGENET_UNIT})
+    assert adapter_of(path)["input"]["size"] == [320, 256]
+    require_scene(found(path), ("red", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "softmax", "sees"),
+    [(92, True, PICODET), (91, False, PICODET), (80, False, graphs.STRETCHED_UNIT)],
+)
+def test_hugging_face_without_configuration_goes_by_its_columns(
+    columns: int, softmax: bool, sees: Sees, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = (7, 2) if columns == 80 else (8, 3)
+    path = graphs.hugging_face(tmp_path / "model.onnx", sees, columns, labels, softmax)
+    with caplog.at_level(logging.WARNING):
+        require_scene(found(path), COCO)
+    lines = " ".join(record.getMessage() for record in caplog.records)
+    assert "no config.json" in lines
+    assert "no preprocessor_config.json" in lines
+
+
+PIPELINE = {
+    "pipeline": {
+        "tasks": [
+            {
+                "name": "Preprocess",
+                "transforms": [
+                    {"type": "LoadImageFromFile"},
+                    {"type": "Resize", "keep_ratio": True, "size": [533, 320]},
+                    {"type": "Normalize", "to_rgb": True, "mean": list(IMAGENET[0]), "std": list(IMAGENET[1])},
+                    {"type": "Pad", "size_divisor": 32},
+                ],
+            }
+        ]
+    }
+}
+
+
+def test_mmdeploy_by_its_pipeline(tmp_path: Path) -> None:
+    path = graphs.mmdeploy(tmp_path / "end2end.onnx", Sees(*IMAGENET, corners=(None, 114)))
+    beside(path, "pipeline.json", PIPELINE)
+    seen = adapter_of(path)["input"]
+    assert (seen["size"], seen["frame"], seen["multiple"], seen["colour"]) == ([320, 533], "shortest", 32, "rgb")
+    require_scene(found(path), COCO)
+
+
+def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
+    path = graphs.yolo_v8(tmp_path / "model.onnx", (160, 320), declared=("batch", 3, "height", "width"))
+    detector = centerx.load(path)
+    assert detector.input_hw == (160, 320)
+    assert detector.session.any_size
+
+
+def test_pose_gives_its_boxes_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metadata = ultralytics_metadata(task="pose", kpt_shape="[17, 3]")
+    path = graphs.yolo_v8(tmp_path / "model.onnx", metadata=metadata, extra=51)
+    with caplog.at_level(logging.WARNING):
+        require_scene(found(path), THINGS)
+    assert "task pose, of which the boxes alone are read" in caplog.text
+
+
+def test_classes_without_names_are_taken_as_coco_with_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        centerx.load(graphs.yolox(tmp_path / "model.onnx"))
+    assert "80 classes without names, taken as COCO's" in caplog.text
+    caplog.clear()
+    (tmp_path / "model.adapter.yaml").write_text(f"classes: {[f'thing {each}' for each in range(80)]}")
+    with caplog.at_level(logging.WARNING):
+        require_scene(found(tmp_path / "model.onnx"), THINGS)
+    assert caplog.text == ""
+
+
+def refusal(path: Path) -> str:
+    """Return the error of a file."""
+    with pytest.raises(InputError) as caught:
+        centerx.load(path)
+    return str(caught.value)
+
+
+def test_other_classes_without_names_are_asked_for(tmp_path: Path) -> None:
+    told = refusal(graphs.yolox(tmp_path / "model.onnx", num_classes=9))
+    assert "a file of yolox with 9 classes that it does not name" in told
+    assert "model.adapter.yaml" in told
+
+
+def test_names_that_do_not_fit_the_columns_are_an_error(tmp_path: Path) -> None:
+    told = refusal(graphs.yolo_v8(tmp_path / "model.onnx", metadata=ultralytics_metadata(79)))
+    assert "task detect and 79 names, which makes 83 columns, the output has 84" in told
+
+
+@pytest.mark.parametrize("names", ["__import__('os').getcwd()", "{0: 'a'", "[1, 2]", "{'a': 0}", "[" * 10_000])
+def test_names_in_metadata_are_never_run(names: str, tmp_path: Path) -> None:
+    metadata = {"task": "detect", "names": names, "imgsz": "[256, 256]"}
+    path = graphs.yolo_v8(tmp_path / "model.onnx", metadata=metadata)
+    assert set(found(path).class_names) == set(COCO_NAMES)
+
+
+@pytest.mark.parametrize(("task", "why"), [("obb", "a detector of turned boxes"), ("classify", "a classifier")])
+def test_tasks_without_upright_boxes_are_refused(task: str, why: str, tmp_path: Path) -> None:
+    told = refusal(graphs.yolo_v8(tmp_path / "model.onnx", metadata=ultralytics_metadata(task=task), extra=1))
+    assert f"task {task}: {why}" in told
+
+
+def test_a_classifier_is_refused(tmp_path: Path) -> None:
+    assert "a classifier, give a detector" in refusal(graphs.classifier(tmp_path / "model.onnx"))
+
+
+def test_an_unknown_file_is_told_its_outputs_and_the_yaml_to_write(tmp_path: Path) -> None:
+    path = graphs.unknown(tmp_path / "model.onnx")
+    told = refusal(path)
+    assert "\n" not in told
+    assert "places 1x7x4 float32, chances 1x7x3 float32" in told
+    shown = told.split("such as: ")[1]
+    (tmp_path / "model.adapter.yaml").write_text(shown)
+    assert centerx.load(path).class_names == ("class 0", "class 1", "class 2")
+
+
+def test_rows_that_nothing_names_are_not_guessed(tmp_path: Path) -> None:
+    path = graphs.yolo_end_to_end(tmp_path / "model.onnx", metadata={})
+    assert "not recognised" in refusal(path)
+    things = [f"thing {each}" for each in range(80)]
+    require_scene(found(path, {"family": "yolo-end-to-end", "classes": things}), THINGS)
+
+
+def test_a_family_that_is_named_goes_by_shapes_alone(tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx", input_name="picture")
+    assert "not recognised" in refusal(path)
+    require_scene(found(path, {"family": "yolox"}), COCO)
+    with pytest.raises(InputError, match="family yunet has other inputs or outputs than picture 1x3x256x256"):
+        found(path, {"family": "yunet"})
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"family": "yolo"}, "family 'yolo' is unknown (did you mean 'yolox'?)"),
+        ({"family": ["yolox"]}, "is unknown"),
+        ({"input": "rgb"}, "input: must be a mapping of keys"),
+        ({"classes": []}, "classes"),
+    ],
+)
+def test_wrong_keys_on_top_of_a_family_are_errors(keys: dict[str, Any], told: str, tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=re.escape(told)):
+        found(path, keys)
+
+
+def test_a_file_that_takes_no_pictures_is_not_recognised(tmp_path: Path) -> None:
+    assert "not recognised" in refusal(graphs.words(tmp_path / "model.onnx"))
+
+
+def test_keys_of_a_sidecar_go_on_top_of_the_family(tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx")
+    (tmp_path / "model.adapter.yaml").write_text("input: {colour: rgb}\nnms: 0.3\n")
+    keys = adapter_of(path)
+    assert (keys["family"], keys["nms"], keys["input"]["colour"], keys["classes"]) == ("yolox", 0.3, "rgb", "coco")
+    assert keys["input"]["rounding"] == "floor"
+
+
+def test_a_broken_file_beside_a_model_is_an_error(tmp_path: Path) -> None:
+    path = graphs.hugging_face(tmp_path / "model.onnx", graphs.STRETCHED_UNIT, 80, (7, 2), softmax=False)
+    (tmp_path / "config.json").write_text("{")
+    assert "config.json: cannot be read" in refusal(path)

@@ -1,0 +1,154 @@
+"""What a file is given, and what is said of one that is not as its adapter says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from centerx.errors import InputError
+from centerx.runtime.foreign.runner import Tensor
+from tests.runtime.foreign.fakes import PICTURE, PLAIN, FakeRunner, opened
+
+GOOD = {"boxes": np.float32([[[8, 16, 40, 48]]]), "scores": np.float32([[[0.2, 0.9]]])}
+RGB = np.arange(3, dtype=np.uint8)[None, :, None, None] * np.ones((1, 1, 64, 96), np.uint8) * 100
+
+
+def given(change: dict[str, Any], tensor: Tensor = PICTURE) -> np.ndarray:
+    """What a file gets for a picture of red 0, green 100 and blue 200."""
+    runner = FakeRunner(GOOD, (tensor,))
+    opened(runner, PLAIN | {"input": change})(RGB)
+    return runner.given[tensor.name]
+
+
+def test_bytes_become_what_the_file_takes() -> None:
+    seen = given({"colour": "bgr", "scale": 0.01, "mean": [1, 0, 0], "std": [1, 0.5, 2]})
+    assert (seen.dtype, seen.shape) == (np.float32, (1, 3, 64, 96))
+    np.testing.assert_allclose(seen[0, :, 0, 0], [1, 2, 0], atol=1e-6)
+    assert given({}, PICTURE._replace(type="float16")).dtype == np.float16
+    raw = given({}, Tensor("x", (1, 64, 96, 3), "uint8"))
+    assert (raw.dtype, raw.shape, raw[0, 0, 0].tolist()) == (np.uint8, (1, 64, 96, 3), [0, 100, 200])
+    assert given({}, Tensor("x", (3, 64, 96), "float32")).shape == (3, 64, 96)
+    free = Tensor("x", (None, None, None, None), "float32")
+    assert given({"layout": "nhwc", "size": [64, 96]}, free).shape == (1, 64, 96, 3)
+
+
+def test_further_inputs() -> None:
+    inputs = (PICTURE, Tensor("hw", (1, 2), "int64"), Tensor("scale", (None, 2), "float32"), Tensor("s", (1,), "int32"))
+    runner = FakeRunner(GOOD, inputs)
+    opened(runner, PLAIN | {"extra": {"hw": ["height", "width"], "scale": [1, 1], "s": "width"}})
+    assert runner.given["hw"].tolist() == [[64, 96]]
+    assert runner.given["hw"].dtype == np.int64
+    assert runner.given["scale"].tolist() == [[1, 1]]
+    assert runner.given["s"].tolist() == [96]
+
+
+def test_rows_of_pictures_with_different_numbers_of_boxes() -> None:
+    runner = FakeRunner(GOOD)
+    session = opened(runner, PLAIN)
+    counts = iter([1, 0])
+
+    def check(_: Mapping[str, np.ndarray]) -> None:
+        count = next(counts)
+        runner.outputs = {name: array[:, :count] for name, array in GOOD.items()}
+
+    runner.check = check
+    found = session(np.zeros((2, 3, 64, 96), np.uint8))
+    assert found.values["boxes"].shape == (2, 2, 4)
+    np.testing.assert_allclose(found.scores, [[0.9, 0.2], [0, 0]])
+
+
+def test_the_info() -> None:
+    info = opened(FakeRunner(GOOD), PLAIN | {"input": {"resize": "stretch"}, "top_k": 7}).info
+    assert (info.class_names, info.input_hw, info.top_k) == (("cat", "dog"), (64, 96), 7)
+    assert not info.resize.keep_ratio
+
+
+NAN = {**GOOD, "boxes": np.float32([[[np.nan, 0, 1, 1]]])}
+FREE = PICTURE._replace(shape=(1, 3, None, None))
+NAMES_79 = [f"class {number}" for number in range(79)]
+BAD: dict[str, tuple[Mapping[str, Any], tuple[Tensor, ...], dict[str, Any], str]] = {
+    "a number": (NAN, (PICTURE,), {}, "boxes has numbers that are not finite"),
+    "79 names": (
+        {"boxes": np.zeros((1, 9, 4)), "scores": np.zeros((1, 9, 80))}, (PICTURE,), {"classes": NAMES_79},
+        "scores has 80 columns of scores, but classes are numbered up to 78, so 79 are needed",
+    ),
+    "logits": ({**GOOD, "scores": np.float32([[[-3, 7]]])}, (PICTURE,), {}, "scores from -3 to 7, which are not"),
+    "class beyond": (
+        {**GOOD, "scores": np.float32([[0.5]]), "labels": np.int64([[2]])}, (PICTURE,),
+        {"labels": {"output": "labels"}},
+        "classes are numbered from 2 to 2, but names go from 0 to 1",
+    ),
+    "rank": ({**GOOD, "boxes": np.zeros((1, 9, 3))}, (PICTURE,), {}, "boxes has 3 columns, boxes xyxy need column 3"),
+    "rows": ({**GOOD, "scores": np.zeros((1, 7, 2))}, (PICTURE,), {}, "scores is 1x7x2, which are not 1 rows"),
+    "anchors": (
+        {"boxes": np.zeros((1, 9, 4)), "scores": np.zeros((1, 9, 2))}, (PICTURE,),
+        {"boxes": {"outputs": "boxes", "format": "ltrb", "anchors": {"strides": [32]}}}, "9x4, which are not 6 rows",
+    ),
+    "no output": (GOOD, (PICTURE,), {"scores": {"outputs": "score"}}, "has no output score, it gives boxes 1x1x4"),
+    "two inputs": (GOOD, (PICTURE, PICTURE._replace(name="b")), {}, "name the one for pictures in input.name"),
+    "extra": (GOOD, (PICTURE,), {"extra": {"hw": [1]}}, "has no input hw"),
+    "type": (GOOD, (PICTURE._replace(type="int64"),), {}, "pictures of float32, float16, uint8 alone"),
+    "bytes": (GOOD, (PICTURE._replace(type="uint8"),), {"input": {"scale": 0.5}}, "leave out input.scale"),
+    "axes": (GOOD, (PICTURE._replace(shape=(1, 100)),), {}, "pictures have 3 or 4 axes"),
+    "batch": (GOOD, (PICTURE._replace(shape=(8, 3, 64, 96)),), {}, "8 pictures at once"),
+    "grey": (GOOD, (PICTURE._replace(shape=(1, 1, 64, 96)),), {}, "3 channels are not found"),
+    "either": (GOOD, (PICTURE._replace(shape=(1, None, 64, None)),), {}, "nchw or nhwc"),
+    "size": (GOOD, (FREE,), {}, r"set input.size: \[height, width\]"),
+    "other size": (GOOD, (PICTURE,), {"input": {"size": 32}}, "is another, leave it out"),
+    "frame": (GOOD, (PICTURE,), {"input": {"frame": "longest"}}, "input.frame cannot be longest"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_one_line_when_opened(name: str) -> None:
+    outputs, inputs, change, message = BAD[name]
+    with pytest.raises(InputError, match=message) as told:
+        opened(FakeRunner(outputs, inputs), PLAIN | change)
+    assert str(told.value).startswith("m.onnx: ")
+    assert "\n" not in str(told.value)
+
+
+def test_a_classifier_is_one() -> None:
+    for shape in ((1, 1000), (None, 1000)):
+        runner = FakeRunner({"probabilities": np.zeros((1, 1000))})
+        runner.declared = runner.declared._replace(outputs=(Tensor("probabilities", shape, "float32"),))
+        with pytest.raises(InputError, match=r"probabilities .*x1000 .* a classifier, give a detector"):
+            opened(runner)
+
+
+def test_an_unknown_file_shows_the_adapter_to_write() -> None:
+    outputs = {"where": np.zeros((1, 9, 4), np.float32), "what": np.zeros((1, 9, 2), np.float32)}
+    with pytest.raises(InputError) as told:
+        opened(FakeRunner(outputs))
+    message = str(told.value)
+    assert "not recognised, gives where 1x9x4 float32, what 1x9x2 float32; write m.adapter.yaml" in message
+    import yaml
+
+    shown = yaml.safe_load(message.partition("such as: ")[2])
+    assert opened(FakeRunner(outputs), shown).info.class_names == ("cat", "dog")
+
+
+def test_names_that_the_file_carries() -> None:
+    outputs = {"o": np.zeros((1, 126, 7), np.float32)}
+    session = opened(FakeRunner(outputs, metadata={"names": "{0: 'cat', 1: 'dog'}"}))
+    assert session.info.class_names == ("cat", "dog")
+    with pytest.raises(InputError, match=r"a file of yolox with 2 classes that it does not name, write m.adapter.yaml"):
+        opened(FakeRunner(outputs))
+    assert opened(FakeRunner(outputs), {"classes": ["a", "b"]}).info.class_names == ("a", "b")
+
+
+def test_the_sidecar_is_read(tmp_path: Path) -> None:
+    from centerx.runtime.foreign.recognise import find_adapter
+
+    (tmp_path / "m.adapter.yaml").write_text("family: yolox\nclasses: [a, b]\nnms: 0.9\n")
+    declared = FakeRunner({"o": np.zeros((1, 126, 7))}).declared
+    adapter = find_adapter(tmp_path / "m.onnx", declared, None)
+    assert (adapter.class_names, adapter.nms, adapter.boxes.outputs) == (("a", "b"), 0.9, ("o",))
+    with pytest.raises(InputError, match=r"m.adapter.yaml: family yolox, but other.onnx gives"):
+        find_adapter(tmp_path / "other.onnx", FakeRunner({"o": np.zeros((1, 5))}).declared, tmp_path / "m.adapter.yaml")
+    with pytest.raises(InputError, match=r"unknown \(did you mean 'yolox'\?\)"):
+        find_adapter(tmp_path / "m.onnx", declared, {"family": "yolx"})
