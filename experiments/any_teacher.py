@@ -90,9 +90,9 @@ def shape(row: str, model: Path, name: str, halves: dict[str, Path], folder: Pat
         return model
     if row == "json":
         return predictions(model, halves, folder / f"{name}.json")
-    exported = folder / f"{name}-exported.onnx"
+    exported = folder / name / f"{model.stem}.onnx"
     if not exported.is_file():
-        centerx.export(model, "onnx", out=exported)
+        centerx.export(model, "onnx", out=exported.parent)
     return exported if row == "exported" else disguise(exported, folder / f"{name}.onnx")
 
 

@@ -84,7 +84,7 @@ def main() -> None:
         model = folder / "last.safetensors"
         exported = folder / "last.onnx"
         if not exported.is_file():
-            centerx.export(model, "onnx", out=exported)
+            centerx.export(model, "onnx", out=folder)
         student = evaluate_model(exported, judges, batch_size=8).per_class
         rows.setdefault(args.student, []).append(figures(student, exported))
     write_table(args.out / "summary.csv", {row: summarise(runs) for row, runs in rows.items()}, args.seeds)
