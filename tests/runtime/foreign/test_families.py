@@ -120,6 +120,12 @@ def test_every_family_of_the_table_is_tested() -> None:
     assert {name for name, _, _ in CASES.values()} | real | {"hugging-face", "hugging-face-mask"} == set(FAMILIES)
 
 
+def test_the_page_has_every_family() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "foreign.md"
+    rows = [line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall("`(.+?)`", row)} >= set(FAMILIES)
+
+
 def adapter_of(path: Path) -> dict[str, Any]:
     """Return the adapter that a file is read by, as keys."""
     session = centerx.load(path).session
@@ -244,6 +250,12 @@ def test_mmdeploy_by_its_pipeline(tmp_path: Path) -> None:
     seen = adapter_of(path)["input"]
     assert (seen["size"], seen["frame"], seen["multiple"], seen["colour"]) == ([320, 533], "shortest", 32, "rgb")
     require_scene(found(path), COCO)
+
+
+def test_rf_detr_of_other_classes_is_asked_for_them(tmp_path: Path) -> None:
+    path = graphs.rf_detr(tmp_path / "model.onnx", labels=(1, 2), columns=3)
+    assert "a file of rf-detr with 3 classes that it does not name" in refusal(path)
+    require_scene(found(path, {"classes": {1: "helmet", 2: "vest"}}), ("helmet", "vest"))
 
 
 def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
