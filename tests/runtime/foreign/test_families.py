@@ -99,6 +99,7 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
     "rf-detr": ("rf-detr", graphs.rf_detr, COCO),
     "torchvision": ("torchvision", graphs.torchvision, COCO),
     "torchvision, no batch": ("torchvision", lambda path: graphs.torchvision(path, ()), COCO),
+    "torchvision, labels last": ("torchvision", lambda path: graphs.torchvision(path, labels_last=True), COCO),
     "tensorflow": ("tensorflow", graphs.tensorflow, COCO),
     "tensorflow, four outputs": ("tensorflow", lambda path: graphs.tensorflow(path, others=False), COCO),
     "mmdeploy": ("mmdet", graphs.mmdeploy, COCO),
@@ -263,6 +264,8 @@ def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
     detector = centerx.load(path)
     assert detector.input_hw == (160, 320)
     assert detector.session.any_size
+    for hw in ((256, 256), (320, 416)):
+        require_scene(centerx.load(path, input_hw=hw)(scene()), THINGS)
 
 
 def test_pose_gives_its_boxes_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -274,8 +277,9 @@ def test_pose_gives_its_boxes_and_says_so(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_classes_without_names_are_taken_as_coco_with_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         centerx.load(graphs.yolox(tmp_path / "model.onnx"))
+    assert "read as yolox, by 5 + C columns" in caplog.text
     assert "80 classes without names, taken as COCO's" in caplog.text
     caplog.clear()
     (tmp_path / "model.adapter.yaml").write_text(f"classes: {[f'thing {each}' for each in range(80)]}")
