@@ -447,18 +447,24 @@ def hugging_face(
     return graph.save(path)
 
 
-def torchvision(path: Path, batch: tuple[int, ...] = (1,), labels: tuple[int, int] = (8, 3)) -> Path:
-    """torchvision's detectors: one picture as it is, 0 to 1 -> as many boxes, labels and scores as were found."""
-    graph = Graph("input", (*batch, 3, "height", "width"))
+def torchvision(
+    path: Path, batch: tuple[int, ...] = (1,), labels: tuple[int, int] = (8, 3), labels_last: bool = False
+) -> Path:
+    """torchvision's detectors: one picture as it is, 0 to 1 -> as many boxes, labels and scores as were found.
+
+    Those of a single stage give the labels last; the exporter's own names are numbers.
+    """
+    graph = Graph("image.1", (*batch, 3, "height", "width"))
     if not batch:
         graph.picture = graph("Unsqueeze", graph.picture, [0])
     boxes, scores = graph.find(STRETCHED_UNIT)
     scores = graph("Squeeze", scores, [0])
     found = graph("Squeeze", graph("NonZero", graph("Greater", scores, np.float32(0.05))), [0])
-    graph.output("boxes", graph("Gather", graph("Squeeze", boxes, [0]), found), ("found", 4))
+    graph.output("2033", graph("Gather", graph("Squeeze", boxes, [0]), found), ("found", 4))
     numbers = graph("Squeeze", graph.labels(graph("Unsqueeze", scores, [0]), labels), [0])
-    graph.output("labels", graph("Gather", numbers, found), ("found",), "int64")
-    graph.output("scores", graph("Gather", scores, found), ("found",))
+    others = [("2003", numbers, "int64"), ("2002", scores, "float32")]
+    for name, tensor, dtype in reversed(others) if labels_last else others:
+        graph.output(name, graph("Gather", tensor, found), ("found",), dtype)
     return graph.save(path)
 
 

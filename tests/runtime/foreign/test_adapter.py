@@ -10,9 +10,9 @@ import yaml
 
 from centerx.errors import InputError
 from centerx.runtime.foreign.adapter import LARGEST_SIDECAR, parse_adapter, read_tree, sidecar, write_adapter
+from centerx.runtime.foreign.facts import metadata_names
 from centerx.runtime.foreign.families import FAMILIES
 from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES
-from centerx.runtime.foreign.recognise import metadata_names
 from tests.runtime.foreign.fakes import PLAIN
 
 

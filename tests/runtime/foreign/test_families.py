@@ -99,6 +99,7 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
     "rf-detr": ("rf-detr", graphs.rf_detr, COCO),
     "torchvision": ("torchvision", graphs.torchvision, COCO),
     "torchvision, no batch": ("torchvision", lambda path: graphs.torchvision(path, ()), COCO),
+    "torchvision, labels last": ("torchvision", lambda path: graphs.torchvision(path, labels_last=True), COCO),
     "tensorflow": ("tensorflow", graphs.tensorflow, COCO),
     "tensorflow, four outputs": ("tensorflow", lambda path: graphs.tensorflow(path, others=False), COCO),
     "mmdeploy": ("mmdet", graphs.mmdeploy, COCO),
@@ -118,6 +119,12 @@ def test_every_family_of_the_table_is_tested() -> None:
     real = {"nanodet", "picodet", "fastestdet", "tflite-detection", "centerface", "ultraface", "ultraface-raw"}
     real |= {"yunet-2021", "lpd-yunet", "yunet", "blazeface-short", "blazeface-full"}
     assert {name for name, _, _ in CASES.values()} | real | {"hugging-face", "hugging-face-mask"} == set(FAMILIES)
+
+
+def test_the_page_has_every_family() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "foreign.md"
+    rows = [line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall("`(.+?)`", row)} >= set(FAMILIES)
 
 
 def adapter_of(path: Path) -> dict[str, Any]:
@@ -246,11 +253,19 @@ def test_mmdeploy_by_its_pipeline(tmp_path: Path) -> None:
     require_scene(found(path), COCO)
 
 
+def test_rf_detr_of_other_classes_is_asked_for_them(tmp_path: Path) -> None:
+    path = graphs.rf_detr(tmp_path / "model.onnx", labels=(1, 2), columns=3)
+    assert "a file of rf-detr with 3 classes that it does not name" in refusal(path)
+    require_scene(found(path, {"classes": {1: "helmet", 2: "vest"}}), ("helmet", "vest"))
+
+
 def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
     path = graphs.yolo_v8(tmp_path / "model.onnx", (160, 320), declared=("batch", 3, "height", "width"))
     detector = centerx.load(path)
     assert detector.input_hw == (160, 320)
     assert detector.session.any_size
+    for hw in ((256, 256), (320, 416)):
+        require_scene(centerx.load(path, input_hw=hw)(scene()), THINGS)
 
 
 def test_pose_gives_its_boxes_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -262,8 +277,9 @@ def test_pose_gives_its_boxes_and_says_so(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_classes_without_names_are_taken_as_coco_with_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         centerx.load(graphs.yolox(tmp_path / "model.onnx"))
+    assert "read as yolox, by 5 + C columns" in caplog.text
     assert "80 classes without names, taken as COCO's" in caplog.text
     caplog.clear()
     (tmp_path / "model.adapter.yaml").write_text(f"classes: {[f'thing {each}' for each in range(80)]}")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from centerx.errors import InputError
+from centerx.runtime.foreign.recognise import recognise
 from centerx.runtime.foreign.runner import Tensor
 from tests.runtime.foreign.fakes import PICTURE, PLAIN, FakeRunner, opened
 
@@ -129,7 +130,7 @@ def test_an_unknown_file_shows_the_adapter_to_write() -> None:
     import yaml
 
     shown = yaml.safe_load(message.partition("such as: ")[2])
-    assert opened(FakeRunner(outputs), shown).info.class_names == ("cat", "dog")
+    assert opened(FakeRunner(outputs), shown).info.class_names == ("class 0", "class 1")
 
 
 def test_names_that_the_file_carries() -> None:
@@ -142,13 +143,11 @@ def test_names_that_the_file_carries() -> None:
 
 
 def test_the_sidecar_is_read(tmp_path: Path) -> None:
-    from centerx.runtime.foreign.recognise import find_adapter
-
     (tmp_path / "m.adapter.yaml").write_text("family: yolox\nclasses: [a, b]\nnms: 0.9\n")
-    declared = FakeRunner({"o": np.zeros((1, 126, 7))}).declared
-    adapter = find_adapter(tmp_path / "m.onnx", declared, None)
+    runner, other = FakeRunner({"o": np.zeros((1, 126, 7))}), FakeRunner({"o": np.zeros((1, 5))})
+    adapter = recognise(tmp_path / "m.onnx", runner.declared, None, runner).adapter
     assert (adapter.class_names, adapter.nms, adapter.boxes.outputs) == (("a", "b"), 0.9, ("o",))
-    with pytest.raises(InputError, match=r"m.adapter.yaml: family yolox, but other.onnx gives"):
-        find_adapter(tmp_path / "other.onnx", FakeRunner({"o": np.zeros((1, 5))}).declared, tmp_path / "m.adapter.yaml")
+    with pytest.raises(InputError, match=r"m.adapter.yaml: family yolox has other inputs or outputs than .*, o 1x5"):
+        recognise(tmp_path / "other.onnx", other.declared, tmp_path / "m.adapter.yaml", other)
     with pytest.raises(InputError, match=r"unknown \(did you mean 'yolox'\?\)"):
-        find_adapter(tmp_path / "m.onnx", declared, {"family": "yolx"})
+        recognise(tmp_path / "m.onnx", runner.declared, {"family": "yolx"}, runner)

@@ -21,11 +21,13 @@ class Pattern(NamedTuple):
         shape: of each side: a number; None for any; a letter, which is the same number everywhere, such as `C`, the
             number of classes; or a letter and a number more, such as `C+5`.
         called: pattern of the name in files, as of file names: `*` is any text.
+        type: pattern of NumPy's type.
     """
 
     name: str
     shape: tuple[Dim, ...]
     called: str = "*"
+    type: str = "*"
 
 
 class Family(NamedTuple):
@@ -240,7 +242,7 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     "paddle": Family(
-        (Pattern("rows", (None, 6)), Pattern("counts", (None,))),
+        (Pattern("rows", (None, 6), type="float*"), Pattern("counts", (None,), type="int*")),
         rows_of(
             "rows",
             input={"name": "image", "size": 640, "resize": "stretch", "filter": "bicubic", **UNIT},
@@ -255,7 +257,7 @@ FAMILIES: dict[str, Family] = {
         by="inputs image and scale_factor",
     ),
     "paddle-im-shape": Family(
-        (Pattern("rows", (None, 6)), Pattern("counts", (None,))),
+        (Pattern("rows", (None, 6), type="float*"), Pattern("counts", (None,), type="int*")),
         rows_of(
             "rows",
             input={"name": "image", "size": 640, "resize": "stretch", "filter": "bicubic", **UNIT},
@@ -360,7 +362,11 @@ FAMILIES: dict[str, Family] = {
         facts=facts.mmdeploy,
     ),
     "torchvision": Family(
-        (Pattern("boxes", (None, 4)), Pattern("labels", (None,)), Pattern("scores", (None,))),
+        (
+            Pattern("boxes", (None, 4)),
+            Pattern("labels", (None,), type="int*"),
+            Pattern("scores", (None,), type="float*"),
+        ),
         {
             "input": {"frame": "picture", "size": 640, **UNIT},
             "boxes": {"outputs": "boxes"},
@@ -637,7 +643,8 @@ def _assign(patterns: tuple[Pattern, ...], tensors: tuple[Tensor, ...], so_far: 
     for tensor in tensors:
         letters = dict(so_far.letters)
         free = tensor.name not in so_far.names.values()
-        if free and fnmatchcase(tensor.name, patterns[0].called) and _fits(patterns[0].shape, tensor, letters):
+        alike = fnmatchcase(tensor.name, patterns[0].called) and fnmatchcase(tensor.type, patterns[0].type)
+        if free and alike and _fits(patterns[0].shape, tensor, letters):
             yield from _assign(patterns[1:], tensors, Match(letters, so_far.names | {patterns[0].name: tensor.name}))
 
 

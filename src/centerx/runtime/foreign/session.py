@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.runtime.foreign.adapter import Adapter, Input, sidecar
+from centerx.runtime.foreign.adapter import Adapter, Input
 from centerx.runtime.foreign.decode import Found, decode
 from centerx.runtime.foreign.recognise import AdapterSource, recognise
 from centerx.runtime.foreign.runner import Declared, Runner, Tensor
@@ -38,7 +38,7 @@ def open_foreign(path: Path, open_runner: Callable[[bool], Runner], adapter: Ada
     runner = open_runner(False)
     known = recognise(path, runner.declared, adapter, runner)
     if known.adapter.family:
-        logger.info(f"{path}: read as {known.adapter.family}, {sidecar(path).name} beside it can say otherwise")
+        logger.info(f"{path}: read as {known.adapter.family}, by {known.by}")
     for line in known.assumed:
         logger.warning(f"{path}: {line}")
     if known.adapter.input.free:
