@@ -225,7 +225,7 @@ class Scores(Section):
 class Labels(Section):
     """An output with a class for each box; without it, scores have a column for each class."""
 
-    output: str
+    output: str = Field(description="its name")
     column: Column = Field(0, description="which column of the output")
 
 
