@@ -96,6 +96,11 @@ def test_names_in_metadata_are_literals(text: str, names: dict[int, str] | None)
     assert metadata_names({"names": text}) == names
 
 
+def test_numbers_of_classes_stay_numbers_in_yaml() -> None:
+    adapter = parse_adapter(PLAIN | {"classes": {7: "dog", 3: "cat"}}, "m")
+    assert yaml.safe_load(adapter.to_yaml())["classes"] == {7: "dog", 3: "cat"}
+
+
 def test_yaml_has_what_differs_alone() -> None:
     assert yaml.safe_load(parse_adapter(PLAIN, "m").to_yaml()) == {
         "boxes": {"outputs": ["boxes"]}, "scores": {"outputs": ["scores"]}, "classes": ["cat", "dog"],

@@ -89,7 +89,7 @@ def make_grid(anchors: Anchors, input_hw: tuple[int, int]) -> Grid:
     points, strides, sizes, counts = [], [], [], []
     for level, (stride, count) in enumerate(zip(anchors.strides, anchors.counts, strict=True)):
         across, down = whole(corner / stride).astype(int)
-        cell = corner / (across, down) if anchors.cell == "map" else np.full(2, float(stride))
+        cell = corner / np.maximum((across, down), 1) if anchors.cell == "map" else np.full(2, float(stride))
         cells = np.stack(np.meshgrid(np.arange(across), np.arange(down)), axis=-1).reshape(-1, 2)
         rows = len(cells) * count
         points.append(np.repeat((cells + anchors.offset) * cell, count, axis=0))
@@ -139,7 +139,8 @@ def decode_boxes(
     places, lengths = values[:, :split].reshape(count, split // 2, 2), values[:, split:]
     lengths = lengths.reshape(count, lengths.shape[1] // 2, 2)
     places = ACTIVATIONS[boxes.center_activation](places * variances[0])
-    lengths = ACTIVATIONS[boxes.size_activation](lengths * variances[1])
+    with np.errstate(over="ignore"):  # what is not finite is told when boxes are suppressed
+        lengths = ACTIVATIONS[boxes.size_activation](lengths * variances[1])
     places = places * units[boxes.unit] + origin
     lengths = lengths * units[boxes.size_unit or boxes.unit]
     if form == "ltrb":
