@@ -35,7 +35,7 @@ def test_numbers_of_classes() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown key": ({"boxes": {"outputs": "a", "formt": "x"}}, r"'boxes.formt' \(did you mean 'format'\?\)"),
+    "unknown key": ({"boxes": {"outputs": "a", "form": "x"}}, r"'boxes.form' \(did you mean 'format'\?\)"),
     "unknown value": ({"boxes": {"outputs": "a", "format": "xxyy"}}, "boxes.format: "),
     "missing": ({"scores": {}}, "scores.outputs is missing"),
     "cells without anchors": ({"boxes": {"outputs": "a", "unit": "cells"}}, "need anchors with strides"),
