@@ -13,9 +13,12 @@ import torch
 from PIL import Image
 
 import centerx
+from centerx.api.merge import judge
 from centerx.bench import bench_models
 from centerx.build_teaching import open_teachers
 from centerx.config import load_config
+from centerx.config.schema import TeacherConfig
+from centerx.data.read import read_dataset
 from centerx.images import read_image
 from centerx.serve import Limits
 from tests.serve.test_app import encoded, serving
@@ -111,6 +114,14 @@ def test_a_teacher_sees_by_its_own_rule(yolox: Path, shared_data: Path) -> None:
         x, y = ((box[:2] + box[2:]) / 2 / 4).astype(int)
         place = channel.index(int(label))
         assert probabilities[place, y, x].item() == pytest.approx(float(score), abs=0.02)
+
+
+def test_the_judge_of_merge_reads_the_adapter(shared_data: Path) -> None:
+    file = shared_data / "foreign_detectors/rtmdet_nano_person_320.onnx"
+    adapter = {"input": {"size": 320}, "classes": ["human"]}
+    teacher = TeacherConfig(weights=str(file), adapter=adapter, classes={"human": "person"})
+    (alone,) = judge([teacher], [read_dataset(shared_data / "coco_mini_val")], 4)
+    assert alone.per_class["person"] == pytest.approx(0.37, abs=0.1)
 
 
 def test_adapters_of_our_own_files_are_refused(onnx_file: Path, model_file: Path) -> None:
