@@ -1,4 +1,4 @@
-"""Write docs/config.md and the kinds of docs/data.md, and check that every link between the pages leads somewhere.
+"""Write docs/config.md and the tables of docs/data.md and docs/foreign.md; check the links between all pages.
 
 python docs/generate.py
 """
@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -18,10 +19,13 @@ from pydantic.fields import FieldInfo
 
 from centerx.config.schema import Config, DataEntry, TeacherConfig
 from centerx.problems import Kind
+from centerx.runtime.foreign.adapter import Adapter
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "config.md"
 DATA_PAGE = ROOT / "docs" / "data.md"
+FOREIGN_PAGE = ROOT / "docs" / "foreign.md"
+KEYS = re.compile(r"(<!-- keys: .*? -->\n).*?(<!-- end of keys -->)", re.DOTALL)
 KINDS = re.compile(r"(<!-- kinds: .*? -->\n).*?(<!-- end of kinds -->)", re.DOTALL)
 HEAD = """# Configuration
 
@@ -49,6 +53,12 @@ def render_data_page() -> str:
     return KINDS.sub(rf"\1\n{table}\n\n\2", DATA_PAGE.read_text(encoding="utf-8"))
 
 
+def render_foreign_page() -> str:
+    """The page on detectors of other projects with its tables of keys made anew."""
+    tables = "\n\n".join(table(prefix, model).replace("## ", "### ", 1) for prefix, model in sections(Adapter, ""))
+    return KEYS.sub(lambda found: f"{found[1]}\n{tables}\n\n{found[2]}", FOREIGN_PAGE.read_text(encoding="utf-8"))
+
+
 def sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """The model and every section below it, with the dotted prefix of its keys."""
     yield prefix, model
@@ -60,7 +70,8 @@ def sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[Ba
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
     """The section that a field holds; None where it holds a value."""
     annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def table(prefix: str, model: type[BaseModel]) -> str:
@@ -115,6 +126,7 @@ def main() -> None:
     """Write the page; end with status 1 and a list where links are broken."""
     PAGE.write_text(render(), encoding="utf-8")
     DATA_PAGE.write_text(render_data_page(), encoding="utf-8")
+    FOREIGN_PAGE.write_text(render_foreign_page(), encoding="utf-8")
     broken = [f"{page.relative_to(ROOT)}: {link}" for page in pages() for link in broken_links(page)]
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))

@@ -18,6 +18,7 @@ import onnxruntime as ort
 import pytest
 import torch
 import typer
+import yaml
 from PIL import Image
 
 import centerx
@@ -28,6 +29,7 @@ from centerx.data.digits import write_digit_scenes
 from centerx.decode import Decode, peaks
 from centerx.exporting.parity import synthetic_images
 from centerx.geometry import Letterbox, warp_image
+from centerx.runtime.foreign.adapter import parse_adapter
 from centerx.runtime.outputs import detection_outputs, map_outputs
 from centerx.tasks import BOXES
 from tests.made import box_maps
@@ -108,11 +110,19 @@ def test_a_wrong_command_would_be_seen(arguments: list[str]) -> None:
         parse(arguments)
 
 
-@pytest.mark.parametrize("block", fenced("yaml"))
+ADAPTERS = blocks(ROOT / "docs" / "foreign.md", "yaml")
+
+
+@pytest.mark.parametrize("block", [each for each in fenced("yaml") if each.values[0] not in ADAPTERS])
 def test_configuration_is_valid(block: str, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(block, encoding="utf-8")
     assert load_config(path).data.train
+
+
+@pytest.mark.parametrize("block", ADAPTERS)
+def test_adapter_is_valid(block: str) -> None:
+    assert parse_adapter(yaml.safe_load(block), "page").class_names
 
 
 @pytest.mark.parametrize("block", fenced("python"))
@@ -172,6 +182,7 @@ def test_the_picture_and_tables_of_the_architecture_name_types_that_are_there() 
 def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
     assert GENERATE.DATA_PAGE.read_text(encoding="utf-8") == GENERATE.render_data_page(), "run `make docs`"
+    assert GENERATE.FOREIGN_PAGE.read_text(encoding="utf-8") == GENERATE.render_foreign_page(), "run `make docs`"
 
 
 def deploy_code(name: str) -> Any:

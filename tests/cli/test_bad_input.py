@@ -254,7 +254,7 @@ def test_wrong_results(refused: Refused, results: str, says: str) -> None:
         ("junk.onnx", "corrupt or not an ONNX model"),
         ("cut.onnx", "corrupt or not an ONNX model"),
         ("nothing.onnx", "corrupt or not an ONNX model"),
-        ("foreign.onnx", "not a centerX model"),
+        ("foreign.onnx", "not recognised, gives heatmap ?x3x64x64 uint8"),
         ("others.onnx", "make it with `centerx export`"),
         ("nowhere.safetensors", "no such model file"),
         ("folder.safetensors", "is a folder"),

@@ -346,7 +346,7 @@ def test_a_picture_that_opencv_cannot_resize_is_refused(monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise cv2.error("src.cols < SHRT_MAX")
 
-    monkeypatch.setattr("centerx.runtime.predictor.warp_image", fail)
+    monkeypatch.setattr("centerx.resize.warp_image", fail)
     with pytest.raises(InputError, match=r"\(4, 5, 3\) is too large"):
         Predictor(Told([], []))(picture(4, 5))
 

@@ -153,8 +153,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:300]
 
 
-def _sides(shape: list[int | str | None]) -> tuple[int | None, ...]:
-    return tuple(side if isinstance(side, int) and side >= 0 else None for side in shape)
+def _sides(shape: list[int | str | None] | None) -> tuple[int | None, ...]:
+    return tuple(side if isinstance(side, int) and side >= 0 else None for side in shape or ())
 
 
 def _type(name: str) -> str:

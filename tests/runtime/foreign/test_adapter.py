@@ -35,7 +35,7 @@ def test_numbers_of_classes() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown key": ({"boxes": {"outputs": "a", "formt": "x"}}, r"'boxes.formt' \(did you mean 'format'\?\)"),
+    "unknown key": ({"boxes": {"outputs": "a", "form": "x"}}, r"'boxes.form' \(did you mean 'format'\?\)"),
     "unknown value": ({"boxes": {"outputs": "a", "format": "xxyy"}}, "boxes.format: "),
     "missing": ({"scores": {}}, "scores.outputs is missing"),
     "cells without anchors": ({"boxes": {"outputs": "a", "unit": "cells"}}, "need anchors with strides"),
@@ -94,6 +94,11 @@ def test_files_that_are_no_adapter(tmp_path: Path) -> None:
 )
 def test_names_in_metadata_are_literals(text: str, names: dict[int, str] | None) -> None:
     assert metadata_names({"names": text}) == names
+
+
+def test_numbers_of_classes_stay_numbers_in_yaml() -> None:
+    adapter = parse_adapter(PLAIN | {"classes": {7: "dog", 3: "cat"}}, "m")
+    assert yaml.safe_load(adapter.to_yaml())["classes"] == {7: "dog", 3: "cat"}
 
 
 def test_yaml_has_what_differs_alone() -> None:

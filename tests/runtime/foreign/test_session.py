@@ -70,9 +70,14 @@ def test_the_info() -> None:
 
 NAN = {**GOOD, "boxes": np.float32([[[np.nan, 0, 1, 1]]])}
 FREE = PICTURE._replace(shape=(1, 3, None, None))
+HUGE = {**GOOD, "boxes": np.float32([[[1, 1, 1e4, 1e4]]])}
 NAMES_79 = [f"class {number}" for number in range(79)]
 BAD: dict[str, tuple[Mapping[str, Any], tuple[Tensor, ...], dict[str, Any], str]] = {
     "a number": (NAN, (PICTURE,), {}, "boxes has numbers that are not finite"),
+    "a box without end": (
+        HUGE, (PICTURE,), {"boxes": {"outputs": "boxes", "format": "cxcywh", "size_activation": "exp"}},
+        "boxes makes boxes that are not finite",
+    ),
     "79 names": (
         {"boxes": np.zeros((1, 9, 4)), "scores": np.zeros((1, 9, 80))}, (PICTURE,), {"classes": NAMES_79},
         "scores has 80 columns of scores, but classes are numbered up to 78, so 79 are needed",

@@ -18,6 +18,7 @@ from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
 SUFFIX = ".adapter.yaml"
 LARGEST_SIDECAR = 1 << 20  # bytes
 LARGEST_SIDE = 1 << 14  # pixels
+MOST_PER_CELL, MOST_BINS = 64, 1024  # a YAML of others may not fill the memory
 BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8}
 
 Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
@@ -114,10 +115,10 @@ class Anchors(Section):
 
     strides: tuple[Side, ...] = Field(min_length=1, description="pixels per cell of each level")
     offset: Finite = Field(0.5, description="of a point in its cell, in cells: 0.5 is the middle")
-    per_cell: Annotated[tuple[Side, ...], BeforeValidator(as_list)] = Field(
+    per_cell: Annotated[tuple[Annotated[int, Field(gt=0, le=MOST_PER_CELL)], ...], BeforeValidator(as_list)] = Field(
         (1,), description="rows of each cell, for each level or for all; with `sizes`, as many as these"
     )
-    sizes: tuple[Annotated[tuple[Pair, ...], Field(min_length=1)], ...] = Field(
+    sizes: tuple[Annotated[tuple[Pair, ...], Field(min_length=1, max_length=MOST_PER_CELL)], ...] = Field(
         (), description="for each level the boxes of a cell in pixels: sides of squares, or [width, height]"
     )
     rounding: Literal["ceil", "floor"] = Field("ceil", description="how the input divided by a stride becomes whole")
@@ -173,7 +174,7 @@ class Boxes(Section):
     variances: Annotated[tuple[Positive, Positive, Positive, Positive], BeforeValidator(as_variances)] = Field(
         (1.0, 1.0, 1.0, 1.0), description="factors of x, y, width and height; of two, the first is of x and y"
     )
-    bins: Annotated[int, Field(ge=0)] = Field(
+    bins: Annotated[int, Field(ge=0, le=MOST_BINS)] = Field(
         0, description="ltrb: each distance is the mean of a softmax over so many columns; 0: a number"
     )
 
@@ -225,7 +226,7 @@ class Scores(Section):
 class Labels(Section):
     """An output with a class for each box; without it, scores have a column for each class."""
 
-    output: str
+    output: str = Field(description="its name")
     column: Column = Field(0, description="which column of the output")
 
 
@@ -278,7 +279,7 @@ class Adapter(Section):
 
     def to_yaml(self) -> str:
         """Return the adapter as the text of a sidecar, without what is the default anyway."""
-        tree = self.model_dump(mode="json", exclude_defaults=True)
+        tree = self.model_dump(exclude_defaults=True)
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
 
 

@@ -16,6 +16,7 @@ from centerx.errors import InputError
 from centerx.geometry import clip_boxes, spanned_boxes, xyxy_to_xywh
 from centerx.runtime.foreign.adapter import BOX_COLUMNS, Adapter, Anchors, Boxes, Scores
 
+CANDIDATES = 4  # of suppression, for each box that is wanted; then so many times more
 SLACK = 1e-3  # by which rounding may take a probability out of 0..1
 
 
@@ -89,7 +90,7 @@ def make_grid(anchors: Anchors, input_hw: tuple[int, int]) -> Grid:
     points, strides, sizes, counts = [], [], [], []
     for level, (stride, count) in enumerate(zip(anchors.strides, anchors.counts, strict=True)):
         across, down = whole(corner / stride).astype(int)
-        cell = corner / (across, down) if anchors.cell == "map" else np.full(2, float(stride))
+        cell = corner / np.maximum((across, down), 1) if anchors.cell == "map" else np.full(2, float(stride))
         cells = np.stack(np.meshgrid(np.arange(across), np.arange(down)), axis=-1).reshape(-1, 2)
         rows = len(cells) * count
         points.append(np.repeat((cells + anchors.offset) * cell, count, axis=0))
@@ -139,7 +140,8 @@ def decode_boxes(
     places, lengths = values[:, :split].reshape(count, split // 2, 2), values[:, split:]
     lengths = lengths.reshape(count, lengths.shape[1] // 2, 2)
     places = ACTIVATIONS[boxes.center_activation](places * variances[0])
-    lengths = ACTIVATIONS[boxes.size_activation](lengths * variances[1])
+    with np.errstate(over="ignore"):  # what is not finite is told when boxes are suppressed
+        lengths = ACTIVATIONS[boxes.size_activation](lengths * variances[1])
     places = places * units[boxes.unit] + origin
     lengths = lengths * units[boxes.size_unit or boxes.unit]
     if form == "ltrb":
@@ -152,25 +154,36 @@ def decode_boxes(
     return spanned_boxes(flat), flat if form == "corners" else None
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float) -> np.ndarray:
+def suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float, most: int) -> np.ndarray:
     """Greedy non-maximum suppression within each class.
+
+    Whether a box stays depends on those that score higher alone. So the best candidates are tried first, and more only
+    where these leave fewer than `most`: a low floor makes tens of thousands, which would take seconds.
 
     Args:
         boxes: (K, 4) xyxy.
         scores: (K,).
         labels: (K,).
         iou: overlap above which the lower one of two boxes is left out.
+        most: how many boxes are wanted at most.
 
     Returns:
         Indices of the boxes that stay, best first.
     """
-    if not len(boxes):
-        return np.zeros(0, np.int64)
-    shifted = boxes.astype(np.float64) - boxes.min()  # OpenCV keeps classes apart by moving them past the largest
+    order = np.argsort(-scores, kind="stable")
+    shifted = boxes.astype(np.float64) - boxes.min(initial=0)  # OpenCV moves classes apart, past the largest position
     find: Any = cv2.dnn.NMSBoxesBatched  # its stubs know lists alone
-    found = find(xyxy_to_xywh(shifted), scores.astype(np.float32), labels.astype(np.int32), 0.0, iou)
-    kept = np.asarray(found, dtype=np.int64).reshape(-1)
-    return kept[np.argsort(-scores[kept], kind="stable")]
+    kept, tried = order[:0], CANDIDATES * most
+    while len(kept) < most and len(order):
+        some = order[:tried]
+        found = find(
+            xyxy_to_xywh(shifted[some]), scores[some].astype(np.float32), labels[some].astype(np.int32), 0.0, iou
+        )
+        kept = some[np.sort(np.asarray(found, dtype=np.int64).reshape(-1))]
+        if tried >= len(order):
+            break
+        tried *= CANDIDATES
+    return kept[:most]
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -335,7 +348,7 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, adapter
     if adapter.nms is None:
         chosen = there[np.argsort(-scores[there], kind="stable")]
     else:
-        chosen = there[suppress(boxes[there], scores[there], labels[there], adapter.nms)]
+        chosen = there[suppress(boxes[there], scores[there], labels[there], adapter.nms, adapter.top_k)]
     return chosen[: adapter.top_k]
 
 

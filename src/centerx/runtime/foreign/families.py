@@ -658,6 +658,8 @@ def _fits(shape: tuple[Dim, ...], tensor: Tensor, letters: dict[str, int]) -> bo
         if isinstance(due, str):
             letter, _, more = due.partition("+")
             due = letters.setdefault(letter, side - int(more or 0)) + int(more or 0)
-        if due != side or due < 0:
+            if letters[letter] < 1:
+                return False
+        if due != side:
             return False
     return True
