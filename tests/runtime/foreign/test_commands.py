@@ -15,7 +15,7 @@ from PIL import Image
 import centerx
 from centerx.api.merge import judge
 from centerx.bench import bench_models
-from centerx.build_teaching import open_teachers
+from centerx.build_teachers import open_teachers
 from centerx.config import load_config
 from centerx.config.schema import TeacherConfig
 from centerx.data.read import read_dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,18 @@ def open_foreign(path: Path, open_runner: Callable[[bool], Runner], adapter: Ada
     runner = open_runner(False)
     known = recognise(path, runner.declared, adapter, runner)
     if known.adapter.family:
-        logger.info(f"{path}: read as {known.adapter.family}, by {known.by}")
+        tell_once(logging.INFO, f"{path}: read as {known.adapter.family}, by {known.by}")
     for line in known.assumed:
-        logger.warning(f"{path}: {line}")
+        tell_once(logging.WARNING, f"{path}: {line}")
     if known.adapter.input.free:
         runner = open_runner(True)
     return ForeignSession(path, runner, known.adapter, known.by)
+
+
+@lru_cache(maxsize=256)
+def tell_once(level: int, message: str) -> None:
+    """Log what holds for a file however often a command opens it."""
+    logger.log(level, message)
 
 
 def require_own(path: Path, adapter: AdapterSource) -> None:
