@@ -14,6 +14,7 @@ from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import choose_outputs, read_outputs
+from centerx.runtime.signal_stack import kept_signal_stack
 from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
@@ -125,7 +126,8 @@ def _read(path: Path) -> ov.Model:
 
 def _compiled(model: ov.Model, exact: bool) -> ov.CompiledModel:
     settings = {"PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": "f32"} if exact else {})
-    return ov.Core().compile_model(model, "CPU", settings)
+    with kept_signal_stack():
+        return ov.Core().compile_model(model, "CPU", settings)
 
 
 def _tensor(port: ov.Output) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import centerx
@@ -18,9 +17,12 @@ from centerx.bench import bench_models
 from centerx.build_teachers import open_teachers
 from centerx.config import load_config
 from centerx.config.schema import TeacherConfig
+from centerx.data.batch import to_batch
 from centerx.data.read import read_dataset
 from centerx.images import read_image
+from centerx.objects import make_objects
 from centerx.serve import Limits
+from centerx.types import Sample
 from tests.serve.test_app import encoded, serving
 
 YOLOX = "foreign_detectors/yolox_nano_416.onnx"
@@ -101,13 +103,15 @@ def test_a_teacher_sees_by_its_own_rule(yolox: Path, shared_data: Path) -> None:
         ["classes=[car,truck]", "data.input_size=[320,576]"],
     )
     entry = {"weights": str(yolox), "classes": ["car", "truck"]}
-    config = load_config({**config.model_dump(mode="json"), "distill": {"teachers": [entry]}})
+    config = load_config({**config.model_dump(mode="json"), "distill": {"teachers": [entry], "cache": False}})
     (teacher,) = open_teachers(config)
     picture = centerx.load(yolox)
     image = np.ascontiguousarray(read_image(shared_data / CAR)[:320, :576])
     found = picture(image).above(0.3)
     channel = [teacher.class_names.index(name) for name in ("car", "truck")]
-    maps = teacher.model(torch.from_numpy(image.transpose(2, 0, 1)[None].copy()), channel).maps
+    objects = make_objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    batch = to_batch(Sample(image, objects, np.ones((1, 2), dtype=bool), 0), None, [])
+    maps = teacher.model(batch, channel).maps
     probabilities = maps.heatmap.sigmoid()[0]
     assert len(found)
     for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
