@@ -213,6 +213,20 @@ def test_an_exported_file_teaches_the_preset(exported: Path, labels: Path, tmp_p
     assert build_run(config, tmp_path / "run").config.classes == (*OLD, "3")
 
 
+def test_a_json_of_detections_is_an_old_detector(scenes: Path, labels: Path, tmp_path: Path) -> None:
+    found = write_labels(scenes, tmp_path / "found.json", OLD)
+    tree = json.loads(found.read_text())
+    tree["annotations"] = [each | {"score": 0.9} for each in tree["annotations"]]
+    found.write_text(json.dumps(tree))
+    config = config_of(found, [entry(labels)], "data.workers=0", "data.input_size=96")
+    assert (config.train.init, config.model.backbone) == (None, "regnetx_002")
+    run = build_run(config, tmp_path / "run")
+    assert run.config.classes == (*OLD, "3")
+    (stored,) = run.batches.dataset.source.detections  # type: ignore[attr-defined]
+    assert stored.answered.all()
+    assert stored.class_names == OLD
+
+
 def test_old_classes_that_no_data_judges_are_named(
     old: Path, labels: Path, scenes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

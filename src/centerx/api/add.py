@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,7 +106,7 @@ def add(
         images: folders of further pictures, without labels, on which the old detector teaches.
         val: labelled data to judge by, as `labels`; those of `labels` without it.
         student: the configuration of the detector to train, as `centerx.train` takes it; without it that of the old
-            one, or the preset `nano` at its input size where the file holds none.
+            one, or the preset `nano` at its input size, in multiples of 32, where the file holds none.
         labels_split: split of `labels`, where those have several.
         val_split: split of `val`, where that has several.
         out: the run folder.
@@ -164,7 +164,7 @@ def add_config(
     if student is not None:
         base = load_config(student)
     else:
-        base = without_its_run(former) if former is not None else preset_for(path)
+        base = without_its_run(former) if former is not None else preset_for(old)
     config = merge_config(base, [old], train, val, overrides)
     differing = network_differences(config, former) if former is not None else ["it holds none"]
     if not differing:
@@ -200,18 +200,30 @@ def without_its_run(former: Config) -> Config:
     )
 
 
-def preset_for(path: str) -> Config:
+def preset_for(old: Mapping[str, Any]) -> Config:
     """Return PRESET, with the task, the input and the number of detections of a model file.
+
+    Sides that are no multiples of 32 become the next larger ones. A file of detections says nothing of an input.
+
+    Args:
+        old: entry of `distill.teachers`.
 
     Raises:
         InputError: it is no model file.
     """
+    from centerx.build_teachers import STORED
     from centerx.config import load_config
+    from centerx.geometry import INPUT_MULTIPLE
     from centerx.runtime import open_session
 
-    info = open_session(path).info
-    facts = {"task": info.task, "data.input_size": info.input_hw, "data.range": info.value_range}
-    return load_config(PRESET, facts | {"model.top_k": info.top_k})
+    path = str(old["weights"])
+    if path.lower().endswith(STORED):
+        return load_config(PRESET)
+    info = open_session(path, adapter=old.get("adapter")).info
+    facts: dict[str, Any] = {"task": info.task, "data.range": info.value_range, "model.top_k": info.top_k}
+    if not info.resize.varies:
+        facts["data.input_size"] = [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in info.input_hw]
+    return load_config(PRESET, facts)
 
 
 def with_labels(config: Config) -> Config:
@@ -225,16 +237,19 @@ def with_labels(config: Config) -> Config:
     from centerx.build import build_datasets
     from centerx.build_teachers import open_teachers
 
-    entries = [entry for entry in config.data.train if entry.format != "folder"]
-    datasets = build_datasets(entries)
+    everything = build_datasets(config.data.train)
+    labelled_data = [
+        (entry, data) for entry, data in zip(config.data.train, everything, strict=True) if entry.format != "folder"
+    ]
+    entries, datasets = [entry for entry, _ in labelled_data], [data for _, data in labelled_data]
     judges = datasets if config.data.val == tuple(entries) else build_datasets(config.data.val)
-    teachers = open_teachers(config, judged_by=judges)
+    teachers = open_teachers(config, everything, judged_by=judges)
     old = tuple(dict.fromkeys(name for teacher in teachers for name in teacher.student_classes))
     require_new_classes(old, datasets)
 
     counted: dict[DataEntry, DataEntry] = {}
     labelled: list[str] = []
-    for entry, dataset in zip(entries, datasets, strict=True):
+    for entry, dataset in labelled_data:
         left_out = only_listed(entry, dataset, old)
         kept = tuple(name for name in dataset.class_names if name not in left_out)
         labelled += kept
