@@ -103,16 +103,16 @@ def as_teachers(opened: Sequence[OpenTeacher], config: Config) -> list[Teacher]:
         matched = FEATURES in term_figures(config.distill, task, constant, each.factors)
         teachers.append(
             Teacher(
-                each.name,
-                model,
-                each.class_names,
-                each.task,
-                each.classes,
-                matched,
-                each.factors,
-                each.find,
-                each.load,
-                each.curves,
+                name=each.name,
+                model=model,
+                class_names=each.class_names,
+                task=each.task,
+                classes=each.classes,
+                match_features=matched,
+                factors=each.factors,
+                find=each.find,
+                load=each.load,
+                curves=each.curves,
             )
         )
     return teachers

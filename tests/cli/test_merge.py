@@ -156,7 +156,7 @@ def test_teachers_are_judged_under_the_names_of_the_student(scenes: Path, monkey
     class Session:
         any_size = True
 
-        def __init__(self, path: str) -> None:
+        def __init__(self, path: str, adapter: None) -> None:
             names = {"a.onnx": ("one", "zero", "spare"), "b.onnx": ("cat",)}[path]
             self.info = ModelInfo(names, (96, 96), 4)
             self.turn = iter(zero.records)

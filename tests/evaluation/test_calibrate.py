@@ -53,6 +53,18 @@ def test_a_curve_by_hand():
     np.testing.assert_allclose(curve(np.array([0.0, 0.3, 1.0])), [0, 0.98 * 0.25 + 0.02 * 0.3, 1], rtol=1e-6)
 
 
+def test_one_who_is_always_sure_is_right_as_often_as_it_is_right():
+    """All scores are 1: the curve ends at their rate, 0.3, with 2 % of the identity."""
+    curve = fit_curve(np.ones(10), np.arange(10) < 3)
+    np.testing.assert_allclose(curve(np.array([1.0])), [0.98 * 0.3 + 0.02], rtol=1e-6)
+
+
+def test_beyond_the_last_step_the_rate_stays():
+    """One step of rate 1/2, whose centre is 0.92; the identity adds 2 %."""
+    curve = fit_curve(np.linspace(0.9, 0.94, 20), np.arange(20) % 2 == 0)
+    np.testing.assert_allclose(curve(np.array([0.92, 0.96, 1.0])), 0.49 + 0.02 * np.array([0.92, 0.96, 1.0]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("power", [0.5, 2.0])
 def test_rates_that_are_known_come_back_and_order_stays(power):
     rng = np.random.default_rng(0)

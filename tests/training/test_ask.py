@@ -16,7 +16,7 @@ from centerx.data.stored import Curve, StoredDetections, store_detections
 from centerx.errors import InputError
 from centerx.evaluation.calibrate import LEAST_RIGHT
 from centerx.tasks import BOXES, CENTER
-from centerx.training.ask import OpenTeacher, ask_teachers, calibrate, fuse_shared
+from centerx.training.ask import OpenTeacher, ask_teachers, calibrate, fuse_shared, reached_alone
 from centerx.training.processes import Processes
 from centerx.training.teachers import (
     CalibratedTeacher,
@@ -27,7 +27,7 @@ from centerx.training.teachers import (
 )
 from centerx.types import Batch, Detections
 from tests.made import box_maps, make_record
-from tests.training.test_teachers import several, silent
+from tests.training.test_teachers import one_teacher, several, silent
 
 HALVED = Curve(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
 BENT = Curve(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.1, 1.0]))
@@ -159,6 +159,29 @@ def test_teachers_of_one_class_are_weighed_by_what_they_reach(labelled: Dataset)
     assert 0.45 < due < 0.55
     assert first.weights["center"].tolist() == pytest.approx([1 / (1 + due)])
     assert second.weights["center"].tolist() == pytest.approx([due / (1 + due)])
+
+
+def test_only_pictures_that_a_teacher_knows_judge_it(labelled: Dataset) -> None:
+    some = stored("x", *[found((*ONE, 0.9, 0)) if number < 5 else None for number in range(20)])
+    none = stored("x", *[None] * 20)
+    first, second = (
+        Teacher(name, silent, ("x",), BOXES, find=lambda _, part=part: part)  # type: ignore[misc]
+        for name, part in (("some", some), ("none", none))
+    )
+    assert reached_alone(first, ["x"], [labelled]) == {"x": pytest.approx(1)}
+    with pytest.raises(InputError, match="none of whose pictures none knows"):
+        reached_alone(second, ["x"], [labelled])
+
+
+def test_a_teacher_that_shares_nothing_need_not_be_judged(labelled: Dataset) -> None:
+    (alone,), _ = ask_teachers([one_teacher("y", ("y",))], "by_ap", [labelled], Processes("cpu", 0, 1, 0))
+    assert alone.strengths == {}
+
+
+def test_points_are_not_fused() -> None:
+    points = [opened(name, stored("x"), x="x")._replace(task=CENTER) for name in ("dots", "marks")]
+    with pytest.raises(InputError, match="fuse joins boxes, but dots finds center;"):
+        fuse_shared(points)
 
 
 def test_teachers_that_were_not_judged_count_alike() -> None:

@@ -82,7 +82,7 @@ def test_a_shared_class_has_a_rule(shared: str, taught: list[list[int]], share: 
         (several("ab", "bc"), "abc", None, "teacher 0 and teacher 1 both teach 'b', set distill.shared"),
         (several("ab"), "a", None, "teaches 'b', which the student lacks"),
         ([one_teacher("x", ("cat", "dog"), {"cta": "cat"})], ["cat"], None, "has no class 'cta' (did you mean 'cat'?)"),
-        (several("a"), "a", "avrage", "'avrage' is neither average nor a teacher"),
+        (several("a"), "a", "avrage", "'avrage' is neither of average, by_ap, fuse nor a teacher"),
         (several("a", "b", "b"), "ab", "teacher 0", "teacher 1 and teacher 2 both teach 'b', set distill.shared"),
         (several("a", "a"), "a", "teacher 0", "teacher 1 is left without a class to teach"),
         ([one_teacher("x", ("cat",), {})], ["cat"], None, "x is left without a class to teach"),
@@ -263,7 +263,7 @@ def test_an_exported_file_teaches_too(small_overrides: list[str], model_file: Pa
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["classes=['0', '5']"], "teaches '1', which the student lacks"),
+        (["classes=['cat', '5']"], "low knows 0, 1, 2, 3, 4, the student cat, 5; list the teacher's classes"),
         ([f"classes={[*DIGITS, 'cat']}"], "'cat' is taught by no teacher and labelled in none of"),
         (["distill.relative_size=true"], "goes with distill.loss=article only"),
         ([f"distill.{term}=0" for term in ("heatmap", "size", "offset", "features")], "has weight 0, raise one"),

@@ -188,7 +188,9 @@ def without_its_run(former: Config) -> Config:
     fresh = Config()
     data = fresh.data.model_copy(update={"input_size": former.data.input_size, "range": former.data.range})
     train = {name: getattr(fresh.train, name) for name in ("seed", "precision", "device", "init", "frozen")}
-    distill = {name: getattr(fresh.distill, name) for name in ("teachers", "labels", "shared", "until")}
+    distill = {
+        name: getattr(fresh.distill, name) for name in ("teachers", "cache", "labels", "shared", "calibrate", "until")
+    }
     return former.model_copy(
         update={
             "classes": None,

@@ -262,7 +262,7 @@ def judge(
     """
     from centerx.build_teachers import STORED
     from centerx.data.source import union_of_classes
-    from centerx.evaluation.api import evaluate_model
+    from centerx.evaluation.api import evaluate_model, taught_names
     from centerx.runtime import open_session
 
     labelled = union_of_classes(datasets)
@@ -274,7 +274,7 @@ def judge(
         session = open_session(teacher.weights, adapter=teacher.adapter)
         own = session.info.class_names
         taught = teacher.classes or {name: name for name in own}
-        names = tuple(taught.get(name, f"{name}, not taught") for name in own)
+        names = taught_names(own, taught)
         session.info = session.info._replace(class_names=names)
         reached: Mapping[str, float | None] = {}
         if session.info.task == task and set(names).intersection(labelled):
@@ -297,12 +297,12 @@ def judge_stored(
     from centerx.build import build_datasets
     from centerx.build_teachers import find_stored
     from centerx.data.source import union_of_classes
-    from centerx.evaluation.api import evaluate_stored
+    from centerx.evaluation.api import evaluate_stored, taught_names
 
     file = Path(teacher.weights)
     stored = find_stored(file, build_datasets(trained_on), [each.image for data in datasets for each in data.records])
     taught = teacher.classes or {name: name for name in stored.class_names}
-    names = tuple(taught.get(name, f"{name}, not taught") for name in stored.class_names)
+    names = taught_names(stored.class_names, taught)
     reached: Mapping[str, float | None] = {}
     if stored.task == task and stored.answered.all() and set(names).intersection(union_of_classes(datasets)):
         reached = evaluate_stored(stored._replace(class_names=names), datasets).per_class

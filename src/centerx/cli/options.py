@@ -33,7 +33,7 @@ EXTRAS = {
     "ai_edge_litert": "litert",
     "ncnn": "ncnn",
     "pnnx": "ncnn",
-    "sklearn": "demo",
+    "sklearn": "train",
     "supervision": "supervision",
     "fastapi": "serve",
     "uvicorn": "serve",

@@ -17,11 +17,11 @@ LEAST_SCORE = 0.01  # of a detection that is kept: a lower peak teaches what bac
 
 
 class Curve(NamedTuple):
-    """A strictly rising map of the scores of a class to rates of right detections; 0 and 1 stay.
+    """A strictly rising map of the scores of a class to rates of right detections; 0 stays 0.
 
     Attributes:
         scores: (N,) from 0 to 1, rising.
-        rates: (N,) from 0 to 1, rising.
+        rates: (N,) in [0, 1], rising.
     """
 
     scores: np.ndarray

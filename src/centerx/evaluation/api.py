@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from centerx.data.batch import EvalPictures, load_batches
 from centerx.data.check import crowded_pictures
@@ -18,7 +20,6 @@ from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
 from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
-from centerx.objects import SCORE
 from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
@@ -126,16 +127,20 @@ def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tup
 
 
 def evaluate_stored(stored: StoredDetections, datasets: Sequence[Dataset]) -> Metrics:
-    """Evaluate what a teacher found on all pictures of data sets.
+    """Evaluate what a teacher found on those pictures of data sets for which it has an answer.
 
     Args:
-        stored: of the pictures in their order; it has a class name in common with the data.
+        stored: of the pictures in their order; it has a class name in common with the data, and an answer.
         datasets: with labels.
     """
     source = SampleSource(datasets, stored.class_names, task=TASKS[stored.task])
-    parts = [stored.of(index) for index in range(len(source))]
-    found = [Detections(each.boxes, each.values[SCORE][:, 0], each.labels, task=stored.task) for each in parts]
-    return evaluate_found(source, source.task, dict(enumerate(found)))
+    found = {index: stored.detections(index) for index in np.flatnonzero(stored.answered).tolist()}
+    return evaluate_found(source, source.task, found)
+
+
+def taught_names(own: Sequence[str], classes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the student's name of each class of a teacher; of one that is not taught, a name that nobody has."""
+    return tuple(classes.get(name, f"{name}, not taught") for name in own)
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:

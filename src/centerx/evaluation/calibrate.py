@@ -64,10 +64,10 @@ def judge(entries: Sequence[Entry], detections: Sequence[Detections]) -> Judged:
 
 
 def fit_curve(scores: np.ndarray, right: np.ndarray) -> Curve:
-    """Fit a rising curve through the centres of the steps of an isotonic regression.
+    """Fit a rising curve through the centres of the steps of an isotonic regression, from 0 to the rate of the last.
 
     The steps would make different scores equal. Their centres, joined by straight lines, do not (Oron and Flournoy,
-    Centered Isotonic Regression, 2017).
+    Centered Isotonic Regression, 2017); beyond the last of them the curve rises by STEEPNESS alone.
 
     Args:
         scores: (N,) in [0, 1], at least one.
@@ -79,7 +79,8 @@ def fit_curve(scores: np.ndarray, right: np.ndarray) -> Curve:
     fitted = IsotonicRegression(y_min=0, y_max=1).fit_transform(scores[order], right[order].astype(float))
     rates, start, count = np.unique(fitted, return_index=True, return_counts=True)
     centres = np.add.reduceat(scores[order], start) / count
-    inside = (centres > 0) & (centres < 1)
-    x = np.array([0.0, *centres[inside], 1.0])
-    y = np.array([0.0, *rates[inside], 1.0])
+    above = centres > 0
+    ends = (1.0, rates[-1]) if centres[-1] < 1 else ()
+    x = np.array([0.0, *centres[above], *ends[:1]])
+    y = np.array([0.0, *rates[above], *ends[1:]])
     return Curve(x, (1 - STEEPNESS) * y + STEEPNESS * x)

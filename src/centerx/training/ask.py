@@ -16,7 +16,7 @@ from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
 from centerx.data.stored import Curves, StoredDetections
 from centerx.errors import InputError
-from centerx.evaluation.api import evaluate_stored
+from centerx.evaluation.api import evaluate_stored, taught_names
 from centerx.evaluation.calibrate import LEAST_RIGHT, fit_calibration
 from centerx.evaluation.fuse import fuse_stored
 from centerx.tasks import Task
@@ -113,6 +113,11 @@ def fuse_some(teachers: Sequence[OpenTeacher], targets: tuple[str, ...]) -> Open
     """Return one teacher of several, of classes of the student that all of them know."""
     loads = [teacher.load for teacher in teachers]
     other = next((teacher.name for teacher, load in zip(teachers, loads, strict=True) if load is None), None)
+    point = next((teacher for teacher in teachers if not teacher.task.has_area), None)
+    if point is not None:
+        raise InputError(
+            f"distill.shared: {FUSE} joins boxes, but {point.name} finds {point.task.name}, choose average"
+        )
     if other is not None:
         raise InputError(
             f"distill.shared: {FUSE} joins teachers that are asked once a picture for their boxes, but {other} is not "
@@ -154,23 +159,46 @@ def ask_teachers(
             if teacher.curves is not None:
                 teacher.curves()
         if shared == BY_AP:
-            teachers = [teacher._replace(strengths=reached_alone(teacher, judged_by)) for teacher in teachers]
+            teachers = [weighed(teacher, teachers, judged_by) for teacher in teachers]
         return list(teachers), [teacher.load() for teacher in teachers if teacher.load is not None]
 
 
-def reached_alone(teacher: Teacher, judged_by: Sequence[Dataset]) -> dict[str, float]:
-    """Return the AP of a teacher by class of the student, of those that the pictures label."""
+def weighed(teacher: Teacher, teachers: Sequence[Teacher], judged_by: Sequence[Dataset]) -> Teacher:
+    """Return a teacher with the AP of its classes, if it shares one with others."""
+    others = {name for other in teachers if other is not teacher for name in other.student_classes}
+    shared = [name for name in teacher.student_classes if name in others]
+    return teacher._replace(strengths=reached_alone(teacher, shared, judged_by)) if shared else teacher
+
+
+def reached_alone(teacher: Teacher, shared: Sequence[str], judged_by: Sequence[Dataset]) -> dict[str, float]:
+    """Return the AP of a teacher by class of the student.
+
+    Args:
+        teacher: to judge.
+        shared: classes of the student that it shares with others.
+        judged_by: labelled pictures; those that it has no answer for do not count.
+
+    Raises:
+        InputError: it has no answer for any of them.
+    """
     assert teacher.find is not None
     names = taught_names(teacher.class_names, teacher.renames)
-    if not set(names).intersection(union_of_classes(judged_by)):
-        return {}
     found = teacher.find(images_of(judged_by))._replace(class_names=names)
-    return {name: ap for name, ap in evaluate_stored(found, judged_by).per_class.items() if ap is not None}
-
-
-def taught_names(own: Sequence[str], classes: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the student's name of each class of a teacher; of one that is not taught, a name that nobody has."""
-    return tuple(classes.get(name, f"{name}, not taught") for name in own)
+    if not found.answered.any():
+        raise InputError(
+            f"distill.shared: {BY_AP} judges teachers by data.val, none of whose pictures {teacher.name} knows; name "
+            "other data, or choose another rule"
+        )
+    labelled = set(names).intersection(union_of_classes(judged_by))
+    per_class = evaluate_stored(found, judged_by).per_class if labelled else {}
+    reached = {name: ap for name, ap in per_class.items() if ap is not None}
+    unjudged = [name for name in shared if name not in reached]
+    if unjudged:
+        logger.warning(
+            f"distill.shared: data.val has no object of {', '.join(unjudged)} to judge {teacher.name} by, whose weight "
+            "for it is 0 beside teachers that were judged"
+        )
+    return reached
 
 
 def images_of(datasets: Sequence[Dataset]) -> list[Path]:
