@@ -116,7 +116,7 @@ def fuse_some(teachers: Sequence[OpenTeacher], targets: tuple[str, ...]) -> Open
     point = next((teacher for teacher in teachers if not teacher.task.has_area), None)
     if point is not None:
         raise InputError(
-            f"distill.shared: {FUSE} joins boxes, but {point.name} finds {point.task.name}, choose average"
+            f"distill.shared: {FUSE} joins boxes, but {point.name} finds {point.task.name}; choose average"
         )
     if other is not None:
         raise InputError(
