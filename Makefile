@@ -62,6 +62,9 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/adding.py --data bccd
 	$(BIN)/python experiments/adding.py --data facemask
 	$(BIN)/python experiments/adding.py --data digits
+	$(BIN)/python experiments/merging.py bccd --rows merged --epochs 30 --teacher-epochs 60 --out runs/teachers_60
+	$(BIN)/python experiments/any_teacher.py --teachers runs/teachers_60/bccd
+	$(BIN)/python experiments/street.py
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw

@@ -1,6 +1,6 @@
 """The two teachers of `merging.py bccd` in other shapes: as files of an unknown project, and as detections in a json.
 
-    python experiments/merging.py bccd --rows merged --epochs 30 --teacher-epochs 60
+    python experiments/merging.py bccd --rows merged --epochs 30 --teacher-epochs 60 --out runs/teachers_60
     python experiments/any_teacher.py
 
 Each row trains the student of `merging.py`'s row merged, on the same pictures, without labels:
@@ -42,7 +42,7 @@ MEAN, STD = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]  # BGR, as mmdete
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teachers", type=Path, default=Path("runs/merging/bccd"), help="the folder of merging.py")
+    parser.add_argument("--teachers", type=Path, default=Path("runs/teachers_60/bccd"), help="of merging.py")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the student, in every row")
