@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,20 @@ from centerx.tasks import Task
 from centerx.types import Maps
 
 FLOOR = 1e-4  # probability where no object is
+PENALTY = 4  # exponent by which the Gaussian around a centre lessens the loss there, beta of Objects as Points, eq. 1
+
+
+class Rendered(NamedTuple):
+    """Maps of detections.
+
+    Attributes:
+        maps: of logits, the score at the centre cell of each object; of fields in cells, 0 where there is no object.
+        weight: (B, C, h, w) float32, how much each cell of the heatmap counts: 1, but less around a centre, where a
+            network may see the object as well. So detections that score 1 teach as labels do.
+    """
+
+    maps: Maps
+    weight: Tensor
 
 
 def maps_from_detections(
@@ -23,7 +39,7 @@ def maps_from_detections(
     input_hw: tuple[int, int],
     min_overlap: float,
     point_radius: float,
-) -> Maps:
+) -> Rendered:
     """Render the detections of a detector, see `maps_from_objects`.
 
     Args:
@@ -52,8 +68,8 @@ def maps_from_objects(
     input_hw: tuple[int, int],
     min_overlap: float,
     point_radius: float,
-) -> Maps:
-    """Render objects as Gaussians as high as their scores; fields stand in the 3x3 cells around a peak.
+) -> Rendered:
+    """Render objects as peaks as high as their scores; fields stand in the 3x3 cells around a peak.
 
     Where such neighbourhoods overlap, the object that scores higher has the cell.
 
@@ -66,9 +82,6 @@ def maps_from_objects(
         input_hw: height and width of the input in pixels.
         min_overlap: see `gaussian_radius`.
         point_radius: radius in cells of the Gaussian of a point.
-
-    Returns:
-        Maps of logits, and of fields in cells, 0 where there is no object.
     """
     boxes, scores = objects.boxes, objects.values[SCORE][:, 0]
     batch, (height, width) = num_images, (side // stride for side in input_hw)
@@ -76,8 +89,12 @@ def maps_from_objects(
     cell = center_cells(found, (height, width))
     radius = gaussian_radius(found.sizes, min_overlap).masked_fill(found.is_point, point_radius)
     probability = boxes.new_full((batch, num_classes, height, width), FLOOR)
+    around = torch.zeros_like(probability)
     plane = found.image * num_classes + found.labels
-    draw_gaussians(probability.view(-1, height, width), plane, cell, radius, scores)
+    draw_gaussians(around.view(-1, height, width), plane, cell, radius, scores)
+    column, row = cell.long().T
+    probability.view(-1).scatter_reduce_(0, (plane * height + row) * width + column, scores, "amax")
+    weight = torch.where(probability > FLOOR, 1.0, (1 - around) ** PENALTY)
     owner = best_box(found.image, cell, scores, (batch, height, width))
     known = (owner >= 0)[:, None]
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -87,7 +104,7 @@ def maps_from_objects(
         values = found.value(field)
         per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, field.channels)
         fields[field.name] = field.kind.encode(per_cell.permute(0, 3, 1, 2), at) * known
-    return Maps(probability.clamp(max=1 - FLOOR).logit(), fields)
+    return Rendered(Maps(probability.clamp(max=1 - FLOOR).logit(), fields), weight)
 
 
 def known_cells(

@@ -29,7 +29,8 @@ class TeacherOutput(NamedTuple):
     Attributes:
         maps: of the classes that it was asked for.
         features: (B, F, h, w) what its head sees; None where that is out of reach.
-        known: (B, T, h, w) of the classes that it was asked for, 0 where it has nothing to say; None: it says all.
+        known: (B, T, h, w) of the classes that it was asked for, how much each cell counts, 0 where it has nothing to
+            say; None: all cells count alike.
     """
 
     maps: Maps
@@ -145,7 +146,7 @@ class DetectionTeacher:
         self.min_overlap, self.point_radius = min_overlap, point_radius
 
     def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
-        """Return maps with a Gaussian for every detection of some of its classes; the others leave no trace.
+        """Return maps with a peak for every detection of some of its classes; the others leave no trace.
 
         Raises:
             InputError: a position or score is not finite, a label not of its classes.
@@ -161,7 +162,7 @@ class DetectionTeacher:
         place = np.full(self.num_classes, -1)
         place[teacher_channels] = np.arange(len(teacher_channels))
         asked = place[np.where(known, found.labels, 0)]
-        maps = maps_from_detections(
+        maps, weight = maps_from_detections(
             torch.from_numpy(boxes).to(images.device),
             torch.from_numpy(found.scores * (asked >= 0)).to(images.device),
             torch.from_numpy(asked).to(images.device),
@@ -172,7 +173,7 @@ class DetectionTeacher:
             self.min_overlap,
             self.point_radius,
         )
-        return TeacherOutput(maps)
+        return TeacherOutput(maps, known=weight)
 
 
 class StoredTeacher:
@@ -202,7 +203,7 @@ class StoredTeacher:
         asked = found._replace(labels=place[found.labels])
         objects = ignore_tiny(asked.where(asked.labels >= 0))
         count = len(teacher_channels)
-        maps = maps_from_objects(
+        maps, weight = maps_from_objects(
             objects.where(~objects.ignore),
             len(batch.images),
             self.task,
@@ -213,9 +214,8 @@ class StoredTeacher:
             self.point_radius,
         )
         answered = batch.answered[self.index]
-        return TeacherOutput(
-            maps, known=known_cells(objects, answered, count, self.stride, input_hw, self.point_radius)
-        )
+        known = known_cells(objects, answered, count, self.stride, input_hw, self.point_radius)
+        return TeacherOutput(maps, known=weight * known)
 
 
 class CalibratedTeacher:
