@@ -533,7 +533,9 @@ def test_bfloat16_is_no_array(backend: str, takes: bool, tmp_path: Path) -> None
     kinds = [onnx.TensorProto.FLOAT, onnx.TensorProto.BFLOAT16]
     given, made = reversed(kinds) if takes else kinds
     node = onnx.helper.make_node("Cast", ["x"], ["y"], to=made)
-    tensors = [onnx.helper.make_tensor_value_info(name, kind, [1, 3, 8, 8]) for name, kind in (("x", given), ("y", made))]
+    tensors = [
+        onnx.helper.make_tensor_value_info(name, kind, [1, 3, 8, 8]) for name, kind in (("x", given), ("y", made))
+    ]
     graph = onnx.helper.make_graph([node], "g", tensors[:1], tensors[1:])
     path = tmp_path / "m.onnx"
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9), path)

@@ -208,7 +208,9 @@ def test_another_number_of_names_than_classes_is_refused(
     family: str, inputs: Tensor, shapes: list[tuple[str, tuple[int, ...]]]
 ) -> None:
     outputs = {name: np.zeros(shape, np.float32) for name, shape in shapes}
-    with pytest.raises(InputError, match=f"a file of {family} with 80 classes but 79 names in its metadata, write m.ad"):
+    with pytest.raises(
+        InputError, match=f"a file of {family} with 80 classes but 79 names in its metadata, write m.ad"
+    ):
         opened(FakeRunner(outputs, (inputs,), NAMES_OF_79))
     names = [f"thing {number}" for number in range(80)]
     assert opened(FakeRunner(outputs, (inputs,), NAMES_OF_79), {"classes": names}).info.class_names == tuple(names)
