@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from centerx.geometry import PAD_VALUE, Letterbox, warp_image
 from centerx.resize import OWN_RESIZE, Resize
@@ -69,3 +70,22 @@ def test_our_own_rule_is_the_letterbox():
 def test_one_pixel_stays_one():
     image, _ = Resize(filter="bilinear")(np.zeros((1, 900, 3), np.uint8), (64, 64))
     assert image.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "pillow", "opencv"),
+    [
+        ("antialias", Image.Resampling.BILINEAR, "bilinear"),
+        ("antialias-bicubic", Image.Resampling.BICUBIC, "bicubic"),
+    ],
+)
+def test_pillow_averages_what_it_shrinks(name, pillow, opencv):
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    image, letterbox = Resize(keep_ratio=False, filter=name)(picture, (30, 48))
+    np.testing.assert_array_equal(image, np.asarray(Image.fromarray(picture).resize((48, 30), pillow)))
+    assert letterbox == Resize(keep_ratio=False, filter=opencv)(picture, (30, 48)).letterbox
+    other = Resize(keep_ratio=False, filter=opencv)(picture, (30, 48)).image
+    assert other.std() > 1.2 * image.std()  # noise that is not averaged stays
+    padded = Resize(filter=name, centred=True)(picture, (30, 48)).image
+    np.testing.assert_array_equal(padded[:, 4:44], np.asarray(Image.fromarray(picture).resize((40, 30), pillow)))
+    assert (padded[:, :4] == PAD_VALUE).all()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from centerx.geometry import PAD_VALUE, Letterbox, warp_image
 
@@ -14,6 +15,10 @@ FILTERS = {
     "area": cv2.INTER_AREA,
     "bicubic": cv2.INTER_CUBIC,
     "nearest": cv2.INTER_NEAREST,
+}
+PILLOW_FILTERS = {
+    "antialias": Image.Resampling.BILINEAR,
+    "antialias-bicubic": Image.Resampling.BICUBIC,
 }
 
 
@@ -36,9 +41,12 @@ class Resize(NamedTuple):
         keep_ratio: whether a picture keeps its shape; otherwise it is stretched to the input.
         centred: whether it is placed in the middle of the input rather than in the top-left corner.
         pad_value: grey level of the rest of the input, 0 to 255.
-        filter: a key of FILTERS, for OpenCV's resizing to whole pixels; `warp` is our own, to fractions of pixels.
+        filter: a key of FILTERS or of PILLOW_FILTERS, for the resizing of OpenCV or Pillow to whole pixels; `warp` is our
+            own, to fractions of pixels. Pillow averages all the pixels that become one, as torchvision does; OpenCV,
+            but for `area`, looks at those next to it alone.
         rounding: how the sides of the resized picture become whole: `round` or `floor`; `exact`: they are rounded, but
-            pixels are sampled at the exact scale, as OpenCV does where it is given factors instead of sides.
+            pixels are sampled at the exact scale, as OpenCV does where it is given factors instead of sides (a filter of
+            FILTERS alone).
         frame: `input`: the size is that of the input; else it follows from the picture: `picture`: from its own size;
             `longest`: its longest side becomes that of the input; `shortest`: its shortest side becomes that of the
             input, and its longest that of the input at most.
@@ -78,7 +86,7 @@ class Resize(NamedTuple):
             placed = cv2.resize(image, None, fx=scale, fy=scale, interpolation=FILTERS[self.filter])
             inside = placed.shape[0], placed.shape[1]
         else:
-            placed = cv2.resize(image, inside[::-1], interpolation=FILTERS[self.filter])
+            placed = self._resized(image, inside)
         top, left = ((side - inner) // 2 if self.centred else 0 for side, inner in zip(frame, inside, strict=True))
         below, right = frame[0] - inside[0] - top, frame[1] - inside[1] - left
         if top or left or below or right:
@@ -86,6 +94,11 @@ class Resize(NamedTuple):
             placed = cv2.copyMakeBorder(placed, top, below, left, right, cv2.BORDER_CONSTANT, value=grey)
         scales = inside[1] / source_hw[1], inside[0] / source_hw[0]  # of whole pixels, as the picture lies there
         return Letterboxed(placed, Letterbox(scales, (float(left), float(top)), source_hw))
+
+    def _resized(self, image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+        if self.filter in PILLOW_FILTERS:
+            return np.array(Image.fromarray(image).resize(size_hw[::-1], PILLOW_FILTERS[self.filter]))
+        return cv2.resize(image, size_hw[::-1], interpolation=FILTERS[self.filter])
 
     def _scale(self, source_hw: tuple[int, int], input_hw: tuple[int, int]) -> float:
         if self.frame == "picture":

@@ -158,6 +158,8 @@ def _sides(shape: list[int | str | None] | None) -> tuple[int | None, ...]:
 
 
 def _type(name: str) -> str:
-    """`tensor(float)` -> `float32`."""
+    """`tensor(float)` -> `float32`; what is no tensor, such as `seq(tensor(float))`, stays."""
+    if not name.startswith("tensor("):
+        return name
     inner = name.removeprefix("tensor(").removesuffix(")")
     return TYPES.get(inner, inner)

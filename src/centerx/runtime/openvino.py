@@ -18,6 +18,8 @@ from centerx.runtime.signal_stack import kept_signal_stack
 from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
+TYPES = {"f16": "float16", "f32": "float32", "f64": "float64", "boolean": "bool"}
+TYPES |= {f"{kind[0]}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
 RT_INFO = {".xml": "centerx", ".onnx": "framework"}  # where in the runtime information the facts are
 
 
@@ -91,9 +93,15 @@ def open_session(path: Path, adapter: AdapterSource = None) -> OpenVinoSession |
         return OpenVinoSession(path, model, facts)
 
     def open_runner(free: bool) -> OpenVinoRunner:
-        if free:
-            model.reshape({each: [-1, *each.get_partial_shape()[1:2], -1, -1] for each in model.inputs})
-        return OpenVinoRunner(model, facts)
+        try:
+            if free:
+                model.reshape({each: [-1, *each.get_partial_shape()[1:2], -1, -1] for each in model.inputs})
+            return OpenVinoRunner(model, facts)
+        except RuntimeError as error:
+            what = "free the sides of" if free else "compile"
+            raise InputError(
+                f"{path}: OpenVINO cannot {what} it ({_last_line(error)}), run it with another backend"
+            ) from None
 
     return open_foreign(path, open_runner, adapter)
 
@@ -133,4 +141,5 @@ def _compiled(model: ov.Model, exact: bool) -> ov.CompiledModel:
 def _tensor(port: ov.Output) -> Tensor:
     shape = port.get_partial_shape()
     sides = tuple(side.get_length() if side.is_static else None for side in shape) if shape.rank.is_static else ()
-    return Tensor(min(port.get_names()), sides, port.get_element_type().to_dtype().name)
+    kind = port.get_element_type().get_type_name()
+    return Tensor(min(port.get_names(), default="without a name"), sides, TYPES.get(kind, f"{kind} of OpenVINO"))

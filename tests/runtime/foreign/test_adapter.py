@@ -52,6 +52,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "same names": ({"classes": ["cat", "cat"]}, "must be a list of different names"),
     "infinite": ({"input": {"scale": float("inf")}}, "input.scale"),
     "huge": ({"input": {"size": 10**6}}, "input.size"),
+    "a large first class": ({"first_class": 10**12}, "first_class: .* less than or equal to 65535"),
+    "a large number of a class": ({"classes": {10**12: "cat"}}, "numbers of classes are 0 to 65535"),
+    "levels without end": ({"boxes": {"outputs": "a", "anchors": {"strides": [8] * 65}}}, "anchors.strides"),
+    "exact of Pillow": ({"input": {"rounding": "exact", "filter": "antialias"}}, "rounding exact goes with filters of"),
 }  # fmt: skip
 
 

@@ -134,6 +134,11 @@ def test_labels_count_and_numbers_with_gaps() -> None:
     np.testing.assert_allclose(found.scores, [0.9, 0.6])
 
 
+def test_a_negative_count_is_none() -> None:
+    outputs = {"boxes": np.tile([0, 0, 9, 9], (1, 3, 1)), "scores": np.full((1, 3, 2), 0.9), "count": [-1]}
+    assert len(read(outputs, count="count").boxes) == 0
+
+
 def test_nothing_is_found() -> None:
     found = read({"boxes": np.zeros((1, 0, 5)), "scores": np.zeros((1, 0, 2))}, nms=0.5)
     assert (found.boxes.shape, found.scores.shape, found.labels.shape) == ((0, 4), (0,), (0,))

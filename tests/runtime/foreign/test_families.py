@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import centerx
@@ -379,3 +380,189 @@ def test_a_broken_file_beside_a_model_is_an_error(tmp_path: Path) -> None:
     path = graphs.hugging_face(tmp_path / "model.onnx", graphs.STRETCHED_UNIT, 80, (7, 2), softmax=False)
     (tmp_path / "config.json").write_text("{")
     assert "config.json: cannot be read" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"), [(graphs.rt_detr, "antialias"), (graphs.rf_detr, "antialias"), (graphs.yolox, "bilinear")]
+)
+def test_what_shrinks_a_picture(build: Build, name: str, tmp_path: Path) -> None:
+    assert adapter_of(build(tmp_path / "model.onnx"))["input"]["filter"] == name
+
+
+def processed(tmp_path: Path, tree: dict[str, Any]) -> Path:
+    """A file of Hugging Face beside a preprocessor_config.json."""
+    path = graphs.hugging_face(tmp_path / "model.onnx", PICODET, 92, (8, 3), softmax=True)
+    beside(path, "config.json", {"model_type": "detr", "id2label": id2label(91)})
+    beside(path, "preprocessor_config.json", tree)
+    return path
+
+
+@pytest.mark.parametrize(("resample", "name"), [(0, "nearest"), (2, "antialias"), (3, "antialias-bicubic")])
+def test_the_processor_of_an_earlier_release(resample: int, name: str, tmp_path: Path) -> None:
+    keys = adapter_of(processed(tmp_path, {"size": 800, "max_size": 1333, "resample": resample, **IMAGENET_UNIT}))
+    seen = keys["input"]
+    assert (seen["frame"], seen["resize"], seen["size"], seen["filter"]) == ("shortest", "fit", [800, 1333], name)
+
+
+def test_a_softmax_has_one_class_a_row(tmp_path: Path) -> None:
+    path = processed(tmp_path, {"size": 320, "max_size": 533, **IMAGENET_UNIT})
+    assert not adapter_of(path)["scores"]["multi_label"]
+    beside(path, "config.json", {"model_type": "deformable_detr", "id2label": id2label(91)})
+    assert adapter_of(path)["scores"]["multi_label"]
+
+
+SIZE = {"size": {"height": 320, "width": 320}}
+PROCESSORS: list[tuple[Any, str]] = [
+    ({**SIZE, "image_mean": [0.5, 0.5, 0.5]}, "image_std is missing"),
+    ({**SIZE, "rescale_factor": "x"}, "could not convert string to float"),
+    ({**SIZE, "image_mean": 3, "image_std": [1, 1, 1]}, "mean: "),
+    ({**SIZE, "resample": 4}, "resample is not 0, 2 or 3"),
+    ({**SIZE, "resample": []}, "unhashable"),
+    ({"size": {"edge": 3}}, "size has neither shortest_edge nor height"),
+    ({"size": [1]}, "size has neither"),
+    ({"size": {"height": -1, "width": 3}}, "size.0: "),
+    ({}, "size is missing"),
+]
+
+
+def require_told(path: Path, name: str, why: str) -> None:
+    """Raise unless the error of a file is one line that names a file beside it."""
+    told = refusal(path)
+    assert told.startswith(str(path.with_name(name))), told
+    assert why in told
+    assert told.endswith("repair or remove it")
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(("tree", "why"), PROCESSORS)
+def test_a_processor_that_lacks_something_is_one_line(tree: Any, why: str, tmp_path: Path) -> None:
+    require_told(processed(tmp_path, tree), "preprocessor_config.json", why)
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        ({"model_type": "detr"}, "id2label is missing"),
+        ({"id2label": ["a"]}, "has no attribute"),
+        ({"id2label": {"a": "b"}}, "invalid literal"),
+        ({"id2label": {"0": "N/A"}}, "must be a list of different names"),
+        ({"id2label": {str(10**12): "b"}}, "numbers of classes are 0 to 65535"),
+    ],
+)
+def test_a_configuration_that_lacks_something_is_one_line(tree: Any, why: str, tmp_path: Path) -> None:
+    path = processed(tmp_path, SIZE)
+    beside(path, "config.json", tree)
+    require_told(path, "config.json", why)
+
+
+BOMB = "- &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"- &{chr(98 + level)} [{', '.join([f'*{chr(97 + level)}'] * 9)}]\n" for level in range(12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Preprocess:\n", "Preprocess is missing"),
+        ("Preprocess: [Resize]\n", "Preprocess is no list of steps"),
+        ("Preprocess: 3\n", "Preprocess is no list of steps"),
+        ("Preprocess:\n- {type: NormalizeImage, mean: 3}\n", "mean: "),
+        ("Preprocess:\n- {type: NormalizeImage, mean: 3}\n- {type: PadStride}\n", "not iterable"),
+        ("Preprocess:\n- {type: Resize, interp: []}\n", "unhashable"),
+        ("Preprocess:\n- {type: Permute}\nlabel_list: 3\n", "label_list is no list"),
+        ("Preprocess:\n- {type: Permute}\nlabel_list: [a, a]\n", "different names"),
+        (f"Preprocess:\n- {{type: Permute}}\nlabel_list:\n{BOMB}", "neither texts nor small numbers"),
+        (f"Preprocess:\n- {{type: Permute}}\nlabel_list: [{'9' * 4000}]\n", "neither texts nor small numbers"),
+    ],
+)
+def test_an_infer_cfg_that_lacks_something_is_one_line(text: str, why: str, tmp_path: Path) -> None:
+    path = graphs.detection_rows(tmp_path / "model.onnx", PICODET, infer_cfg=text)
+    require_told(path, "infer_cfg.yml", why)
+
+
+def test_names_of_an_infer_cfg_may_be_numbers(tmp_path: Path) -> None:
+    cfg = INFER_CFG.replace("label_list: [a, b, blue, d, e, f, g, red]", "label_list: [0, 1, blue, 3, 4, 5, 6, red]")
+    path = graphs.detection_rows(tmp_path / "model.onnx", graphs.STRETCHED_UNIT, infer_cfg=cfg)
+    require_scene(found(path), ("red", "blue"))
+
+
+def pipeline(*steps: Any) -> dict[str, Any]:
+    return {"pipeline": {"tasks": [{"name": "Preprocess", "transforms": list(steps)}]}}
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        ({"pipeline": []}, "tasks is missing"),
+        ({}, "pipeline is missing"),
+        ({"pipeline": {"tasks": [{"name": "Preprocess"}]}}, "transforms is missing"),
+        (pipeline({"type": "Normalize", "std": [1, 1, 1]}), "mean is missing"),
+        (pipeline({"type": "Normalize", "mean": [1, 1, 1]}), "std is missing"),
+        (pipeline({"type": "Resize", "size": [3]}), "index out of range"),
+        (pipeline({"type": "Pad", "pad_val": [[]]}), "int()"),
+        (pipeline("Resize"), "transforms is no list of steps"),
+    ],
+)
+def test_a_pipeline_that_lacks_something_is_one_line(tree: Any, why: str, tmp_path: Path) -> None:
+    path = graphs.mmdeploy(tmp_path / "end2end.onnx")
+    beside(path, "pipeline.json", tree)
+    require_told(path, "pipeline.json", why)
+
+
+def test_an_alias_bomb_as_a_family_is_one_line(tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx")
+    (tmp_path / "model.adapter.yaml").write_text("family:\n" + BOMB)
+    assert "family 'list' is unknown" in refusal(path)
+
+
+def test_a_sequence_is_no_array(tmp_path: Path) -> None:
+    """ONNX Runtime gives a list for it."""
+    node = onnx.helper.make_node("SplitToSequence", ["x"], ["parts"], axis=1)
+    picture = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])
+    parts = onnx.helper.make_tensor_sequence_value_info("parts", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph([node], "g", [picture], [parts])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9),
+              tmp_path / "m.onnx")  # fmt: skip
+    assert "has parts of unknown shape seq(tensor(float)), which is no array of numbers" in refusal(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("takes", [True, False])
+def test_bfloat16_is_no_array(backend: str, takes: bool, tmp_path: Path) -> None:
+    pytest.importorskip(backend)
+    kinds = [onnx.TensorProto.FLOAT, onnx.TensorProto.BFLOAT16]
+    given, made = reversed(kinds) if takes else kinds
+    node = onnx.helper.make_node("Cast", ["x"], ["y"], to=made)
+    tensors = [
+        onnx.helper.make_tensor_value_info(name, kind, [1, 3, 8, 8]) for name, kind in (("x", given), ("y", made))
+    ]
+    graph = onnx.helper.make_graph([node], "g", tensors[:1], tensors[1:])
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9), path)
+    adapter = {"boxes": {"outputs": "y"}, "scores": {"outputs": "y"}, "classes": ["cat"]}
+    for keys in (None, adapter):
+        with pytest.raises(InputError, match=r"m.onnx: has [xy] 1x3x8x8 bf(loat)?16.* no array of numbers"):
+            centerx.load(path, backend, adapter=keys)
+
+
+def test_what_openvino_cannot_do_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("centerx.runtime.openvino")
+    graph = graphs.Graph("images", (1, 3, 64, 64))
+    graph.output("boxes", graph("Add", graph.picture, np.zeros((1, 3, 64, 64))), (1, 3, 64, 64))
+    graph.output("scores", graph("Reshape", graph.picture, [3, 4096]), (3, 4096))
+    path = graph.save(tmp_path / "m.onnx")
+    model = openvino._read(path)
+    monkeypatch.setattr(openvino, "_read", lambda _: model)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Check failed at core.cpp\nno such layer\n")
+
+    for what, where, name in (("compile", openvino, "_compiled"), ("free the sides of", None, "reshape")):
+        with monkeypatch.context() as patch:
+            if where is None:
+                patch.setattr(openvino.ov.Model, "reshape", refuse)
+            else:
+                patch.setattr(where, name, refuse)
+            keys = {"boxes": {"outputs": "boxes"}, "scores": {"outputs": "scores"}, "classes": ["cat"]}
+            with pytest.raises(InputError, match=f"m.onnx: OpenVINO cannot {what} it \\(no such layer\\), run it with"):
+                centerx.load(path, "openvino", adapter={**keys, "input": {"free": True, "size": 64}})

@@ -12,6 +12,7 @@ import pytest
 from centerx.errors import InputError
 from centerx.runtime.foreign.recognise import recognise
 from centerx.runtime.foreign.runner import Tensor
+from centerx.runtime.foreign.session import tell_once
 from tests.runtime.foreign.fakes import PICTURE, PLAIN, FakeRunner, opened
 
 GOOD = {"boxes": np.float32([[[8, 16, 40, 48]]]), "scores": np.float32([[[0.2, 0.9]]])}
@@ -94,6 +95,21 @@ BAD: dict[str, tuple[Mapping[str, Any], tuple[Tensor, ...], dict[str, Any], str]
         {"boxes": np.zeros((1, 9, 4)), "scores": np.zeros((1, 9, 2))}, (PICTURE,),
         {"boxes": {"outputs": "boxes", "format": "ltrb", "anchors": {"strides": [32]}}}, "9x4, which are not 6 rows",
     ),
+    "column of labels": (
+        {**GOOD, "scores": np.float32([[0.5]]), "labels": np.int64([[1]])}, (PICTURE,),
+        {"labels": {"output": "labels", "column": 3}}, "labels has 1 columns, labels need column 3",
+    ),
+    "empty count": ({**GOOD, "n": np.zeros(0)}, (PICTURE,), {"count": "n"}, "n is empty, so it tells no number"),
+    "a grid without end": (
+        GOOD, (PICTURE._replace(shape=(1, 3, 4096, 4096)),),
+        {"boxes": {"outputs": "boxes", "anchors": {"strides": [1], "per_cell": 64}}},
+        "anchors have 1073741824 places on 4096x4096 pixels, 4194304 are the most",
+    ),
+    "a picture without end": (
+        GOOD, (PICTURE._replace(shape=(1, 3, 9_000_000, 9_000_000)),), {}, "pictures of 9000000x9000000 pixels"
+    ),
+    "many large pictures": (GOOD, (FREE,), {"input": {"size": 16384}}, "and 67108864 in all are the most"),
+    "bfloat16": (GOOD, (PICTURE._replace(type="bfloat16"),), {}, "images 1x3x64x96 bfloat16, which is no array of"),
     "no output": (GOOD, (PICTURE,), {"scores": {"outputs": "score"}}, "has no output score, it gives boxes 1x1x4"),
     "two inputs": (GOOD, (PICTURE, PICTURE._replace(name="b")), {}, "name the one for pictures in input.name"),
     "extra": (GOOD, (PICTURE,), {"extra": {"hw": [1]}}, "has no input hw"),
@@ -156,3 +172,63 @@ def test_the_sidecar_is_read(tmp_path: Path) -> None:
         recognise(tmp_path / "other.onnx", other.declared, tmp_path / "m.adapter.yaml", other)
     with pytest.raises(InputError, match=r"unknown \(did you mean 'yolox'\?\)"):
         recognise(tmp_path / "m.onnx", runner.declared, {"family": "yolx"}, runner)
+
+
+def test_a_tflite_file_that_takes_no_bytes_gets_minus_one_to_one(caplog: pytest.LogCaptureFixture) -> None:
+    name = "TFLite_Detection_PostProcess"
+    rows = [[[0.25, 0.25, 0.75, 0.5]]], [[2.0]], [[0.9]], [1.0]
+    outputs = {f"{name}{suffix}": np.float32(row) for suffix, row in zip(("", ":1", ":2", ":3"), rows, strict=True)}
+    for dtype, seen in (("float32", [-1, -27.5 / 127.5, 72.5 / 127.5]), ("uint8", [0, 100, 200])):
+        caplog.clear()
+        runner = FakeRunner(outputs, (Tensor(f"pictures of {dtype}", (1, 64, 96, 3), dtype),))
+        tell_once.cache_clear()
+        session = opened(runner)
+        assert session.adapter.family == "tflite-detection"
+        found = session(RGB)
+        np.testing.assert_allclose(runner.given[f"pictures of {dtype}"][0, 0, 0], seen, atol=1e-6)
+        np.testing.assert_allclose(found.values["boxes"][0, 0], [24, 16, 48, 48])
+        assert session.info.class_names[int(found.labels[0, 0])] == "car"
+        assert ("(x - 127.5) / 127.5" in caplog.text) == (dtype == "float32")
+
+
+NAMES_OF_79 = {"names": str({number: f"thing {number}" for number in range(79)})}
+
+
+@pytest.mark.parametrize(
+    ("family", "inputs", "shapes"),
+    [
+        ("yolox", PICTURE, [("o", (1, 126, 85))]),
+        ("yolo-v5", PICTURE._replace(name="x"), [("o", (1, 378, 85))]),
+        ("yolo-v8", PICTURE, [("o", (1, 84, 126))]),
+        ("nanodet-plus", PICTURE._replace(name="data"), [("output", (1, 128, 112))]),
+        ("fastestdet", PICTURE, [("o", (1, 85, 4, 6))]),
+    ],
+)
+def test_another_number_of_names_than_classes_is_refused(
+    family: str, inputs: Tensor, shapes: list[tuple[str, tuple[int, ...]]]
+) -> None:
+    outputs = {name: np.zeros(shape, np.float32) for name, shape in shapes}
+    with pytest.raises(
+        InputError, match=f"a file of {family} with 80 classes but 79 names in its metadata, write m.ad"
+    ):
+        opened(FakeRunner(outputs, (inputs,), NAMES_OF_79))
+    names = [f"thing {number}" for number in range(80)]
+    assert opened(FakeRunner(outputs, (inputs,), NAMES_OF_79), {"classes": names}).info.class_names == tuple(names)
+
+
+def test_90_columns_with_other_names_are_not_taken_for_coco() -> None:
+    picture = PICTURE._replace(shape=(1, 3, 128, 128))
+    outputs = {"regression": np.zeros((1, 3069, 4)), "classification": np.zeros((1, 3069, 90))}
+    with pytest.raises(InputError, match="efficientdet-zylo with 90 classes but 79 names in its metadata"):
+        opened(FakeRunner(outputs, (picture,), NAMES_OF_79))
+
+
+@pytest.mark.parametrize("name", ["{1000000000000: 'cat', 1: 'dog'}"])
+def test_numbers_of_metadata_are_bounded(name: str) -> None:
+    with pytest.raises(InputError, match=r"m.onnx: classes: numbers of classes are 0 to 65535"):
+        opened(FakeRunner({"o": np.zeros((1, 126, 7), np.float32)}, metadata={"names": name}))
+
+
+def test_the_size_of_metadata_is_bounded() -> None:
+    with pytest.raises(InputError, match=r"m.onnx: pictures of 9000000x9000000 pixels, but 16384 a side"):
+        opened(FakeRunner({"o": np.zeros((1, 126, 7))}, (FREE,), {"imgsz": "[9000000, 9000000]"}))

@@ -18,7 +18,9 @@ from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
 SUFFIX = ".adapter.yaml"
 LARGEST_SIDECAR = 1 << 20  # bytes
 LARGEST_SIDE = 1 << 14  # pixels
-MOST_PER_CELL, MOST_BINS = 64, 1024  # a YAML of others may not fill the memory
+LARGEST_PICTURE = 1 << 26  # pixels
+LARGEST_CLASS = (1 << 16) - 1
+MOST_LEVELS, MOST_PER_CELL, MOST_BINS = 64, 64, 1024  # a YAML of others may not fill the memory
 BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8}
 
 Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
@@ -53,8 +55,8 @@ def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
 def numbered_names(value: dict[int, str]) -> dict[int, str]:
     """Class names by number."""
     different_names(tuple(value.values()))
-    if min(value) < 0:
-        raise ValueError("numbers of classes start at 0")
+    if min(value) < 0 or max(value) > LARGEST_CLASS:
+        raise ValueError(f"numbers of classes are 0 to {LARGEST_CLASS}")
     return value
 
 
@@ -86,7 +88,11 @@ class Input(Section):
     resize: Literal["fit", "stretch"] = Field("fit", description="fit keeps the ratio of the sides and pads")
     place: Literal["top-left", "center"] = Field("top-left", description="where a picture lies in its padding")
     pad_value: Annotated[int, Field(ge=0, le=255)] = Field(114, description="grey level of the padding")
-    filter: Literal["bilinear", "area", "bicubic", "nearest"] = Field("bilinear", description="of the resizing")
+    filter: Literal["bilinear", "area", "bicubic", "nearest", "antialias", "antialias-bicubic"] = Field(
+        "bilinear",
+        description="of the resizing, by OpenCV; antialias: bilinear by Pillow or torchvision, which average what they "
+        "shrink; antialias-bicubic: bicubic by them",
+    )
     rounding: Literal["round", "floor", "exact"] = Field(
         "round", description="how resized sides become whole pixels; exact: rounded, sampled at the exact scale"
     )
@@ -101,6 +107,12 @@ class Input(Section):
     mean: tuple[Finite, Finite, Finite] = Field((0.0, 0.0, 0.0), description="in the order of `colour`")
     std: tuple[Positive, Positive, Positive] = Field((1.0, 1.0, 1.0), description="in the order of `colour`")
 
+    @model_validator(mode="after")
+    def _parts(self) -> Input:
+        if self.rounding == "exact" and self.filter.startswith("antialias"):
+            raise ValueError("rounding exact goes with filters of OpenCV, antialias is none")
+        return self
+
     @property
     def rule(self) -> Resize:
         """How pictures are brought to the input."""
@@ -113,7 +125,7 @@ class Input(Section):
 class Anchors(Section):
     """The places that boxes are told from: points of a grid, or boxes around them where `sizes` are given."""
 
-    strides: tuple[Side, ...] = Field(min_length=1, description="pixels per cell of each level")
+    strides: tuple[Side, ...] = Field(min_length=1, max_length=MOST_LEVELS, description="pixels per cell of each level")
     offset: Finite = Field(0.5, description="of a point in its cell, in cells: 0.5 is the middle")
     per_cell: Annotated[tuple[Annotated[int, Field(gt=0, le=MOST_PER_CELL)], ...], BeforeValidator(as_list)] = Field(
         (1,), description="rows of each cell, for each level or for all; with `sizes`, as many as these"
@@ -246,7 +258,9 @@ class Adapter(Section):
         description="names in the order of the file; names by the file's numbers; coco: 80 names; coco-91: the same, "
         "numbered by COCO's category ids, which have gaps; voc: 20 names"
     )
-    first_class: Annotated[int, Field(ge=0)] = Field(0, description="number that the file gives the first class")
+    first_class: Annotated[int, Field(ge=0, le=LARGEST_CLASS)] = Field(
+        0, description="number that the file gives the first class"
+    )
     nms: Probability | None = Field(
         None, description="IoU above which the lower one of two boxes of a class is left out; without it all stay"
     )
@@ -281,6 +295,20 @@ class Adapter(Section):
         """Return the adapter as the text of a sidecar, without what is the default anyway."""
         tree = self.model_dump(exclude_defaults=True)
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+
+
+def require_size(input_hw: tuple[int, int]) -> None:
+    """Raise where a picture of a height and width in pixels would fill the memory.
+
+    Raises:
+        InputError: it would.
+    """
+    height, width = input_hw
+    if max(input_hw) > LARGEST_SIDE or height * width > LARGEST_PICTURE:
+        raise InputError(
+            f"pictures of {height}x{width} pixels, but {LARGEST_SIDE} a side and {LARGEST_PICTURE} in all are the most, "
+            "export it for smaller ones or correct input.size"
+        )
 
 
 def sidecar(model: Path) -> Path:
@@ -321,7 +349,7 @@ def parse_adapter(tree: Mapping[str, Any], where: object) -> Adapter:
     try:
         return Adapter.model_validate(tree)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error)}, docs/foreign.md lists the keys") from None
+        raise InputError(f"{where}: {explain(error)}, docs/foreign.md lists the keys") from None
 
 
 def write_adapter(adapter: Adapter, model: Path) -> Path:
@@ -331,7 +359,8 @@ def write_adapter(adapter: Adapter, model: Path) -> Path:
     return path
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """Return which key is wrong and why, in one line, without the value."""
     errors = error.errors(include_url=False, include_input=False)
     telling = [each for kind in ("extra_forbidden", "value_error") for each in errors if each["type"] == kind]
     first = (telling or errors)[0]

@@ -14,8 +14,9 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.geometry import clip_boxes, spanned_boxes, xyxy_to_xywh
-from centerx.runtime.foreign.adapter import BOX_COLUMNS, Adapter, Anchors, Boxes, Scores
+from centerx.runtime.foreign.adapter import BOX_COLUMNS, Adapter, Anchors, Boxes, Labels, Scores
 
+MOST_ROWS = 1 << 22  # of anchors
 CANDIDATES = 4  # of suppression, for each box that is wanted; then so many times more
 SLACK = 1e-3  # by which rounding may take a probability out of 0..1
 
@@ -67,13 +68,13 @@ def decode(outputs: Mapping[str, np.ndarray], adapter: Adapter, input_hw: tuple[
     levels = _box_levels(outputs, adapter.boxes, grid)
     values = np.concatenate(levels)
     if adapter.count is not None:
-        values = values[: int(outputs[adapter.count].reshape(-1)[0])]
+        values = values[: _count(outputs[adapter.count], adapter.count)]
     counts = [len(level) for level in levels]
     scores = _class_scores(outputs, adapter, counts)[: len(values)]
     if adapter.labels is None:
         rows, labels, scores = _classes_of_columns(scores, adapter)
     else:
-        numbers = _with_rows(outputs, adapter.labels.output, sum(counts))[: len(values), adapter.labels.column]
+        numbers = _numbers(outputs, adapter.labels, sum(counts))[: len(values)]
         rows, labels, scores = _classes_of_numbers(scores[:, 0], numbers, adapter)
     boxes, corners = decode_boxes(values[rows], adapter.boxes, grid, rows, input_hw)
     chosen = _suppress(boxes, scores, labels, adapter)
@@ -84,9 +85,22 @@ def decode(outputs: Mapping[str, np.ndarray], adapter: Adapter, input_hw: tuple[
 
 @lru_cache(maxsize=16)
 def make_grid(anchors: Anchors, input_hw: tuple[int, int]) -> Grid:
-    """Lay out the anchors of an input of a height and width in pixels."""
+    """Lay out the anchors of an input of a height and width in pixels.
+
+    Raises:
+        InputError: they are too many.
+    """
     corner = np.array(input_hw[::-1], dtype=np.float64)
     whole = np.ceil if anchors.rounding == "ceil" else np.floor
+    most = sum(
+        count * int(np.ceil(corner / stride).prod())
+        for stride, count in zip(anchors.strides, anchors.counts, strict=True)
+    )
+    if most > MOST_ROWS:
+        raise InputError(
+            f"anchors have {most} places on {input_hw[0]}x{input_hw[1]} pixels, {MOST_ROWS} are the most, correct "
+            "boxes.anchors or input.size"
+        )
     points, strides, sizes, counts = [], [], [], []
     for level, (stride, count) in enumerate(zip(anchors.strides, anchors.counts, strict=True)):
         across, down = whole(corner / stride).astype(int)
@@ -238,6 +252,23 @@ def _levels(
         )
         for level, count in zip(names, counts, strict=True)
     ]
+
+
+def _count(array: np.ndarray, name: str) -> int:
+    """The number of rows that count; a negative one is none."""
+    if not array.size:
+        raise InputError(f"{name} is empty, so it tells no number of rows, correct count")
+    return max(int(array.reshape(-1)[0]), 0)
+
+
+def _numbers(outputs: Mapping[str, np.ndarray], labels: Labels, count: int) -> np.ndarray:
+    """(N,) the numbers of the classes, as the file counts."""
+    table = _with_rows(outputs, labels.output, count)
+    if labels.column >= table.shape[1]:
+        raise InputError(
+            f"{labels.output} has {table.shape[1]} columns, labels need column {labels.column}, correct labels.column"
+        )
+    return table[:, labels.column]
 
 
 def _with_rows(outputs: Mapping[str, np.ndarray], name: str, count: int | None, transposed: bool = False) -> np.ndarray:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from pydantic import ValidationError
 
 from centerx.errors import InputError
+from centerx.runtime.foreign.adapter import LARGEST_CLASS, Input, explain, numbered_names
 from centerx.runtime.foreign.names import COCO_NAMES, VOC_NAMES
 from centerx.runtime.foreign.runner import Declared
 
@@ -24,6 +26,9 @@ PYRAMIDS = P345, (*P345, 64), (4, *P345)
 MASKS = 32  # columns of a mask's coefficients
 SOFTMAX = {"detr", "yolos", "table-transformer"}  # networks of Hugging Face whose last class is the background
 FILTERS = {0: "nearest", 1: "bilinear", 2: "bicubic", 3: "area"}  # as OpenCV counts them
+PILLOW_FILTERS = {0: "nearest", 2: "antialias", 3: "antialias-bicubic"}  # as Pillow counts them
+LONGEST = 1333  # pixels, that DETR of Hugging Face scales the longest side to at most where its file does not say it
+WRONG_FORM = ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 
 
 class NotOfFamily(Exception):
@@ -65,10 +70,13 @@ class Facts(NamedTuple):
 
 
 def by_number(file: ModelFile) -> Facts:
-    """Names of the metadata if they are as many; else 80 are taken for COCO's and 20 for Pascal VOC's."""
+    """Names of the metadata; without them 80 classes are taken for COCO's and 20 for Pascal VOC's.
+
+    Where the metadata has another number of names, none are taken: `classes` are then asked for.
+    """
     count, names = file.letters.get("C"), metadata_names(file.declared.metadata)
-    if names is not None and len(names) == count:
-        return Facts({"classes": names}, "names in its metadata")
+    if names is not None and count is not None:
+        return Facts({"classes": names}, "names in its metadata") if len(names) == count else Facts()
     known = {len(COCO_NAMES): ("coco", "COCO's"), len(VOC_NAMES): ("voc", "Pascal VOC's")}
     if count not in known:
         return Facts()
@@ -85,6 +93,16 @@ def coco_ids_assumed(file: ModelFile) -> Facts:
     """Labels are numbers from 1, and nothing tells how many."""
     keys = {"classes": "coco-91", "first_class": 1}
     return Facts(keys, assumed={"classes": "classes without names, taken as COCO's by their ids, 1 to 90"})
+
+
+def tflite_detection(file: ModelFile) -> Facts:
+    """Labels are COCO's ids from 0; files that take bytes scale them themselves, others get -1 to 1."""
+    keys: dict[str, Any] = {"classes": "coco-91"}
+    assumed = {"classes": "classes without names, taken as COCO's by their ids, 0 to 89"}
+    if file.declared.inputs[0].type != "uint8":
+        keys["input"] = {"mean": [127.5] * 3, "std": [127.5] * 3}
+        assumed["input"] = "it takes no bytes: prepared as for TensorFlow's SSD, (x - 127.5) / 127.5"
+    return Facts(keys, assumed=assumed)
 
 
 def metadata_names(metadata: Mapping[str, str]) -> dict[int, str] | None:
@@ -199,7 +217,7 @@ def ultraface_raw(file: ModelFile) -> Facts:
 def efficientdet(file: ModelFile) -> Facts:
     """Nine places for each cell of five levels; 90 classes are COCO's by their ids."""
     _require_cells(file, ((*P345, 64, 128),), 9)
-    if file.letters.get("C") == 90:
+    if file.letters.get("C") == 90 and metadata_names(file.declared.metadata) is None:
         return Facts(
             {"classes": "coco-91"}, assumed={"classes": "90 classes without names, taken as COCO's by their ids"}
         )
@@ -217,13 +235,13 @@ def hugging_face(file: ModelFile) -> Facts:
     The scores of 92 columns without a config.json are read as DETR's, with a softmax and the background last.
     """
     folders = [file.path.parent, *([file.path.parent.parent] if file.path.parent.name == "onnx" else [])]
-    config = _beside(folders, "config.json", json.loads)
-    seen = _beside(folders, "preprocessor_config.json", json.loads)
+    config = _beside(folders, "config.json", json.loads, _network)
+    seen = _beside(folders, "preprocessor_config.json", json.loads, _processor_input)
     columns = file.letters.get("C")
-    network = config.get("model_type")
+    network = config.get("network")
     softmax = network in SOFTMAX if network else columns == 92
     if config:
-        facts = Facts({"classes": _label_names(config)})
+        facts = Facts({"classes": config["classes"]})
     else:
         facts = coco_ids_assumed(file) if columns in (91, 92) else by_number(file)
     keys, assumed = dict(facts.keys), dict(facts.assumed)
@@ -232,11 +250,11 @@ def hugging_face(file: ModelFile) -> Facts:
             f"no config.json beside it: {columns} scores read by a {'softmax' if softmax else 'sigmoid'}"
         )
     if softmax:
-        keys["scores"] = {"activation": "softmax", "background": "last"}
+        keys["scores"] = {"activation": "softmax", "background": "last", "multi_label": False}
     elif config:
         keys["scores"] = {"stop": max(keys["classes"]) + 1}
     if seen:
-        keys["input"] = _processor_input(seen)
+        keys["input"] = seen
     elif softmax or columns in (91, 92):
         keys["input"] = {"resize": "fit", "frame": "shortest", "size": [800, 1333], "scale": 1.0}
         keys["input"] |= {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
@@ -249,44 +267,38 @@ def hugging_face(file: ModelFile) -> Facts:
 
 def paddle(file: ModelFile) -> Facts:
     """Pre-processing and names from infer_cfg.yml beside the file; without it those of PicoDet on COCO."""
-    config = _beside([file.path.parent], "infer_cfg.yml", yaml.safe_load)
-    if not config:
+    keys = _beside([file.path.parent], "infer_cfg.yml", yaml.safe_load, _paddle_keys)
+    if not keys:
         facts = coco_assumed(file)
         seen = {"scale": 1.0, "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
         assumed = {"input": "no infer_cfg.yml beside it: prepared as for PicoDet, with ImageNet's mean and std"}
         return Facts({**facts.keys, "input": seen}, assumed={**facts.assumed, **assumed})
-    keys: dict[str, Any] = {}
-    for step in config.get("Preprocess", []):
-        if step.get("type") == "Resize":
-            keys |= _paddle_resize(step)
-        elif step.get("type") == "NormalizeImage":
-            keys |= _paddle_normalize(step)
-        elif step.get("type") in ("PadStride", "PadBatch"):
-            grey = round(sum(keys.get("mean", [0])) / 3 / keys.get("scale", 1))  # it is padded with 0 after the mean
-            keys |= {"multiple": step.get("stride") or step.get("pad_to_stride") or 1, "pad_value": grey}
-    names = config.get("label_list")
-    classes = {"classes": [str(name) for name in names]} if names else {}
-    return Facts({"input": keys, **classes}, "infer_cfg.yml")
+    return Facts(keys, "infer_cfg.yml")
 
 
 def mmdeploy(file: ModelFile) -> Facts:
     """Pre-processing from pipeline.json beside the file; without it that of RTMDet."""
     facts = coco_assumed(file)
-    tree = _beside([file.path.parent], "pipeline.json", json.loads)
-    if not tree:
+    seen = _beside([file.path.parent], "pipeline.json", json.loads, _pipeline_input)
+    if not seen:
         line = "no pipeline.json beside it: prepared as for RTMDet at 640x640, top-left, channels B, G, R"
         return facts._replace(keys={**facts.keys, "input": {"size": 640}}, assumed={**facts.assumed, "input": line})
-    tasks = tree.get("pipeline", {}).get("tasks", [])
-    steps: list[dict[str, Any]] = next((each["transforms"] for each in tasks if each.get("name") == "Preprocess"), [])
+    return facts._replace(keys={**facts.keys, "input": seen}, by="pipeline.json")
+
+
+def _pipeline_input(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of `input` from a pipeline.json of mmdeploy."""
+    tasks = _steps(_get(tree, "pipeline"), "tasks")
+    task = next((each for each in tasks if each.get("name") == "Preprocess"), {})
     keys: dict[str, Any] = {"frame": "shortest", "pad_value": 0}
-    for step in steps:
+    for step in _steps(task, "transforms"):
         kind = step.get("type")
         if kind == "Resize" and isinstance(step.get("size"), Sequence):
             keys |= {"size": [step["size"][1], step["size"][0]]}
             keys |= {} if step.get("keep_ratio", True) else {"resize": "stretch", "frame": "input"}
         elif kind == "Normalize":
             colour = "rgb" if step.get("to_rgb") else "bgr"
-            keys |= {"colour": colour, "mean": step["mean"], "std": step["std"], "scale": 1.0}
+            keys |= {"colour": colour, "mean": _get(step, "mean"), "std": _get(step, "std"), "scale": 1.0}
             keys |= {"pad_value": round(sum(step["mean"]) / 3)}  # what comes behind is padded with 0
         elif kind == "Pad":
             grey = step.get("pad_val", {})
@@ -295,19 +307,14 @@ def mmdeploy(file: ModelFile) -> Facts:
             keys |= {"frame": "input"} if step.get("size") else {"multiple": step.get("size_divisor") or 1}
     if keys["frame"] == "input":
         keys.pop("multiple", None)
-    return facts._replace(keys={**facts.keys, "input": keys}, by="pipeline.json")
+    return _checked_input(keys)
 
 
-def _label_names(config: Mapping[str, Any]) -> dict[int, str]:
-    """Class names by number of a config.json, without the numbers that have none."""
-    try:
-        names = {int(number): str(name) for number, name in dict(config["id2label"]).items()}
-    except (KeyError, TypeError, ValueError):
-        raise InputError("config.json: has no id2label with a name for each number, repair or remove it") from None
+def _network(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Network and class names by number of a config.json, without the numbers that have none."""
+    names = {int(number): str(name) for number, name in _get(config, "id2label").items()}
     named = {number: name for number, name in names.items() if name != GAPS}
-    if not named:
-        raise InputError("config.json: id2label has no names, repair or remove it")
-    return named
+    return {"network": str(config.get("model_type") or ""), "classes": numbered_names(named)}
 
 
 def _ultralytics_names(file: ModelFile) -> dict[int, str] | None:
@@ -385,11 +392,22 @@ def _are_corners(file: ModelFile) -> bool:
     return bool((boxes[:, :2] < boxes[:, 2:]).all(axis=1).mean() > 0.9)
 
 
-def _beside(folders: Sequence[Path], name: str, read: Callable[[str], Any]) -> dict[str, Any]:
-    """Read a file beside a model; empty where there is none.
+def _beside(
+    folders: Sequence[Path],
+    name: str,
+    read: Callable[[str], Any],
+    understand: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return what a file beside a model says; empty where there is none.
+
+    Args:
+        folders: where it is looked for, in this order.
+        name: of the file.
+        read: makes a tree of its text.
+        understand: makes keys of the tree; whatever the tree lacks may raise any of WRONG_FORM.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is not as its project writes it.
     """
     path = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if path is None:
@@ -402,25 +420,83 @@ def _beside(folders: Sequence[Path], name: str, read: Callable[[str], Any]) -> d
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}), repair or remove it") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is no mapping of keys, repair or remove it")
-    return tree
+    try:
+        return understand(tree)
+    except WRONG_FORM as error:
+        told = explain(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+        raise InputError(f"{path}: is not as its project writes it ({told}), repair or remove it") from None
+
+
+def _get(tree: Mapping[str, Any], key: str) -> Any:
+    if not isinstance(tree, Mapping) or tree.get(key) is None:
+        raise ValueError(f"{key} is missing")
+    return tree[key]
+
+
+def _steps(tree: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """A list of mappings."""
+    steps = _get(tree, key)
+    if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
+        raise ValueError(f"{key} is no list of steps")
+    return steps
+
+
+def _checked_input(keys: dict[str, Any]) -> dict[str, Any]:
+    """Keys of `input` whose values are possible.
+
+    Raises:
+        ValidationError: they are not.
+    """
+    Input.model_validate(keys)
+    return keys
 
 
 def _processor_input(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys of `input` from a preprocessor_config.json of Hugging Face."""
-    size = seen.get("size", {})
+    """Keys of `input` from a preprocessor_config.json of Hugging Face; files of earlier releases have one number."""
+    size = _get(seen, "size")
+    if isinstance(size, int):
+        size = {"shortest_edge": size, "longest_edge": seen.get("max_size") or LONGEST}
     keys: dict[str, Any] = {"resize": "stretch", "frame": "input"}
     if "shortest_edge" in size:
         longest = size.get("longest_edge") or seen.get("max_size") or size["shortest_edge"]
         keys = {"resize": "fit", "frame": "shortest", "size": [size["shortest_edge"], longest]}
     elif "height" in size:
         keys["size"] = [size["height"], size["width"]]
-    keys["filter"] = {0: "nearest", 3: "bicubic"}.get(seen.get("resample", 2), "bilinear")  # as Pillow counts them
+    else:
+        raise ValueError("size has neither shortest_edge nor height")
+    if seen.get("resample", 2) not in PILLOW_FILTERS:
+        raise ValueError("resample is not 0, 2 or 3, nearest, bilinear or bicubic")
+    keys["filter"] = PILLOW_FILTERS[seen.get("resample", 2)]
     factor = float(seen.get("rescale_factor", 1 / 255)) if seen.get("do_rescale", True) else 1.0
     keys["scale"] = factor
     keys |= {"mean": [0.0] * 3, "std": [1.0] * 3}
     if seen.get("do_normalize", True) and "image_mean" in seen:
-        keys |= {"mean": seen["image_mean"], "std": seen["image_std"]}
-    return keys
+        keys |= {"mean": _get(seen, "image_mean"), "std": _get(seen, "image_std")}
+    return _checked_input(keys)
+
+
+def _paddle_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of an adapter from an infer_cfg.yml."""
+    keys: dict[str, Any] = {}
+    for step in _steps(config, "Preprocess"):
+        if step.get("type") == "Resize":
+            keys |= _paddle_resize(step)
+        elif step.get("type") == "NormalizeImage":
+            keys |= _paddle_normalize(step)
+        elif step.get("type") in ("PadStride", "PadBatch"):
+            grey = round(sum(keys.get("mean", [0])) / 3 / keys.get("scale", 1))  # it is padded with 0 after the mean
+            keys |= {"multiple": step.get("stride") or step.get("pad_to_stride") or 1, "pad_value": grey}
+    names = config.get("label_list")
+    return {"input": _checked_input(keys)} | ({"classes": _listed_names(names)} if names else {})
+
+
+def _listed_names(names: Any) -> list[str]:
+    """Names of a list; in YAML a few bytes may stand for a name without end, so others than plain ones are none."""
+    if not isinstance(names, list) or len(names) > LARGEST_CLASS:
+        raise ValueError(f"label_list is no list of {LARGEST_CLASS} names at most")
+    if not all(isinstance(name, str) or (isinstance(name, int) and 0 <= name <= LARGEST_CLASS) for name in names):
+        raise ValueError("label_list has names that are neither texts nor small numbers")
+    return list(numbered_names(dict(enumerate(map(str, names)))).values())
 
 
 def _paddle_resize(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Family(NamedTuple):
         input: pattern of the shape of the picture.
         inputs: patterns of the names of all inputs.
         others: whether a file may have more outputs, which are not read.
-        facts: reads what a file says beyond its shapes; raises InputError where it is none of the family.
+        facts: reads what a file says beyond its shapes; raises NotOfFamily where it is none of the family.
         by: what it is recognised by, in words.
     """
 
@@ -304,7 +304,7 @@ FAMILIES: dict[str, Family] = {
             Pattern("scores", (None, None), "scores"),
         ),
         {
-            "input": {"name": "images", "resize": "stretch", "size": 640, **UNIT},
+            "input": {"name": "images", "resize": "stretch", "size": 640, "filter": "antialias", **UNIT},
             "extra": {"orig_target_sizes": ["width", "height"]},
             "boxes": {"outputs": "boxes"},
             "scores": {"outputs": "scores"},
@@ -317,7 +317,7 @@ FAMILIES: dict[str, Family] = {
     "rf-detr": Family(
         (Pattern("dets", (None, "Q", 4), "dets"), Pattern("labels", (None, "Q", "C"), "labels")),
         {
-            "input": {"resize": "stretch", "size": 560, **IMAGENET},
+            "input": {"resize": "stretch", "size": 560, "filter": "antialias", **IMAGENET},
             "boxes": {"outputs": "dets", "format": "cxcywh", "unit": "normalized"},
             "scores": {"outputs": "labels", "activation": "sigmoid"},
         },
@@ -329,7 +329,7 @@ FAMILIES: dict[str, Family] = {
     "hugging-face": Family(
         (Pattern("logits", (None, "Q", "C"), "logits"), Pattern("pred_boxes", (None, "Q", 4), "pred_boxes")),
         {
-            "input": {"name": "pixel_values", "resize": "stretch", "size": 640, **UNIT},
+            "input": {"name": "pixel_values", "resize": "stretch", "size": 640, "filter": "antialias", **UNIT},
             "boxes": {"outputs": "pred_boxes", "format": "cxcywh", "unit": "normalized"},
             "scores": {"outputs": "logits", "activation": "sigmoid"},
         },
@@ -341,7 +341,13 @@ FAMILIES: dict[str, Family] = {
     "hugging-face-mask": Family(
         (Pattern("logits", (None, "Q", "C"), "logits"), Pattern("pred_boxes", (None, "Q", 4), "pred_boxes")),
         {
-            "input": {"name": "pixel_values", "frame": "shortest", "size": [800, 1333], **IMAGENET},
+            "input": {
+                "name": "pixel_values",
+                "frame": "shortest",
+                "size": [800, 1333],
+                "filter": "antialias",
+                **IMAGENET,
+            },
             "extra": {"pixel_mask": [1.0]},
             "boxes": {"outputs": "pred_boxes", "format": "cxcywh", "unit": "normalized"},
             "scores": {"outputs": "logits", "activation": "sigmoid"},
@@ -409,8 +415,8 @@ FAMILIES: dict[str, Family] = {
             "scores": {"outputs": "scores"},
             "labels": {"output": "labels"},
             "count": "count",
-            "classes": "coco-91",
         },
+        facts=facts.tflite_detection,
     ),
     "efficientdet-automl": Family(
         (Pattern("detections", (None, None, 7), "detections*"),),

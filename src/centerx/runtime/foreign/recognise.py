@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from centerx.errors import InputError, nearest
-from centerx.runtime.foreign.adapter import Adapter, parse_adapter, read_tree, sidecar
-from centerx.runtime.foreign.facts import Facts, ModelFile, NotOfFamily, metadata_size
+from centerx.runtime.foreign.adapter import Adapter, parse_adapter, read_tree, require_size, sidecar
+from centerx.runtime.foreign.facts import Facts, ModelFile, NotOfFamily, metadata_names, metadata_size
 from centerx.runtime.foreign.families import FAMILIES, Match, match
 from centerx.runtime.foreign.runner import Declared, Tensor
 
@@ -62,9 +62,10 @@ def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -
     family = FAMILIES[name]
     merged = _merge(_merge(_renamed(family.adapter, fit.names), facts.keys), tree) | {"family": name}
     if "classes" not in merged:
-        count = fit.letters.get("C")
+        count, names = fit.letters.get("C"), metadata_names(declared.metadata)
+        told = f"but {len(names)} names in its metadata" if names else "that it does not name"
         raise InputError(
-            f"{path}: a file of {name} with {f'{count} classes' if count else 'classes'} that it does not name, write "
+            f"{path}: a file of {name} with {f'{count} classes' if count else 'classes'} {told}, write "
             f"{sidecar(path).name} beside it such as: {{classes: [cat, dog]}}"
         )
     if (
@@ -77,7 +78,7 @@ def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -
         merged["input"] = merged["input"] | own
     assumed = tuple(line for key, line in facts.assumed.items() if key not in tree)
     by = ", ".join(filter(None, (family.by, facts.by, f"keys of {where}" if tree else "")))
-    return Recognised(parse_adapter(merged, where), by, assumed)
+    return Recognised(parse_adapter(merged, where if tree else path), by, assumed)
 
 
 def unrecognised(path: Path, declared: Declared, reasons: Mapping[str, str]) -> InputError:
@@ -137,8 +138,8 @@ def _named_family(
 ) -> tuple[str, Match, Facts]:
     """The family that an adapter names: names of inputs and outputs may differ, and its own word is taken."""
     if not isinstance(name, str) or name not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise InputError(f"{where}: family {name!r} is unknown{nearest(str(name), FAMILIES)}, known: {known}")
+        known, text = ", ".join(FAMILIES), name if isinstance(name, str) else type(name).__name__
+        raise InputError(f"{where}: family {text!r} is unknown{nearest(text, FAMILIES)}, known: {known}")
     fit = match(FAMILIES[name], declared) or match(FAMILIES[name], declared, by_name=False)
     if fit is None:
         if "boxes" in tree:
@@ -168,8 +169,12 @@ def _facts(name: str, fit: Match, path: Path, declared: Declared, run: Run) -> F
     adapter = FAMILIES[name].adapter
     if len(_picture(declared, adapter).shape) not in PICTURE_AXES:
         raise NotOfFamily("it takes no pictures")
+    try:
+        tried_hw = _tried_hw(declared, adapter)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     grey = partial(_try, declared, adapter, run)
-    file = ModelFile(path, declared, fit.letters, fit.names, _tried_hw(declared, adapter), grey)
+    file = ModelFile(path, declared, fit.letters, fit.names, tried_hw, grey)
     return FAMILIES[name].facts(file)
 
 
@@ -208,6 +213,7 @@ def _tried_hw(declared: Declared, adapter: Mapping[str, Any]) -> tuple[int, int]
     """Height and width of the grey picture: the file's own, those of its metadata, or TRIED_SIDE."""
     size = metadata_size(declared.metadata) or (TRIED_SIDE, TRIED_SIDE)
     height, width = (side or due for side, due in zip(_sides(declared, adapter), size, strict=True))
+    require_size((height, width))
     return height, width
 
 

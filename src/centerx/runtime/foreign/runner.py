@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from centerx.errors import InputError
+
 
 class Tensor(NamedTuple):
     """An input or an output as a file declares it.
@@ -38,6 +40,21 @@ class Declared(NamedTuple):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     metadata: Mapping[str, str] = {}
+
+
+def require_arrays(declared: Declared) -> None:
+    """Raise where a file takes or gives anything but arrays of NumPy, such as sequences, texts or bfloat16.
+
+    Raises:
+        InputError: it does.
+    """
+    for tensor in (*declared.inputs, *declared.outputs):
+        try:
+            known = np.dtype(tensor.type).kind in "biuf"
+        except TypeError:
+            known = False
+        if not known:
+            raise InputError(f"has {tensor}, which is no array of numbers that NumPy knows, export it in float32")
 
 
 class Runner(Protocol):

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.runtime.foreign.adapter import Adapter, Input
+from centerx.runtime.foreign.adapter import Adapter, Input, require_size
 from centerx.runtime.foreign.decode import Found, decode
 from centerx.runtime.foreign.recognise import AdapterSource, recognise
-from centerx.runtime.foreign.runner import Declared, Runner, Tensor
+from centerx.runtime.foreign.runner import Declared, Runner, Tensor, require_arrays
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import stack_rows
 from centerx.types import RawDetections
@@ -37,6 +37,7 @@ def open_foreign(path: Path, open_runner: Callable[[bool], Runner], adapter: Ada
         InputError: the file cannot be read, is not recognised, or is not as its adapter says.
     """
     runner = open_runner(False)
+    named(path, require_arrays, runner.declared)
     known = recognise(path, runner.declared, adapter, runner)
     if known.adapter.family:
         tell_once(logging.INFO, f"{path}: read as {known.adapter.family}, by {known.by}")
@@ -45,6 +46,14 @@ def open_foreign(path: Path, open_runner: Callable[[bool], Runner], adapter: Ada
     if known.adapter.input.free:
         runner = open_runner(True)
     return ForeignSession(path, runner, known.adapter, known.by)
+
+
+def named(path: Path, check: Callable[[Any], None], value: Any) -> None:
+    """Check a value; an error names the file."""
+    try:
+        check(value)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 @lru_cache(maxsize=256)
@@ -82,6 +91,7 @@ class ForeignSession:
         self.info = ModelInfo(
             adapter.class_names, input_hw, min(strides), top_k=adapter.top_k, resize=adapter.input.rule
         )
+        named(path, require_size, input_hw)
         self.used = self._outputs()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))
 
