@@ -18,7 +18,6 @@ from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
 from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
-from centerx.objects import SCORE
 from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, open_session
@@ -133,9 +132,7 @@ def evaluate_stored(stored: StoredDetections, datasets: Sequence[Dataset]) -> Me
         datasets: with labels.
     """
     source = SampleSource(datasets, stored.class_names, task=TASKS[stored.task])
-    parts = [stored.of(index) for index in range(len(source))]
-    found = [Detections(each.boxes, each.values[SCORE][:, 0], each.labels, task=stored.task) for each in parts]
-    return evaluate_found(source, source.task, dict(enumerate(found)))
+    return evaluate_found(source, source.task, {index: stored.detections(index) for index in range(len(source))})
 
 
 def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:
