@@ -1,6 +1,7 @@
 """The file that keeps what a teacher finds: it is asked once a picture, whatever happens in between."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -103,6 +104,41 @@ def test_changed_pictures_are_asked_about_anew_and_moved_ones_are_not(
     assert message.endswith(str(images[1]))
 
 
+def test_a_picture_that_takes_the_name_of_another_leaves_it_its_answer(images: list[Path], store: Path) -> None:
+    """Frames are numbered anew: the first is new, the second is what the first was."""
+    first, second = images[:2]
+    ask_once(store, TEACHER, Finder(), [first, second])
+    former = first.read_bytes()
+    paint(first, 9)
+    second.write_bytes(former)
+    finder = Finder()
+    found = ask_once(store, TEACHER, finder, [first, second])
+    assert found.answered.all()
+    assert [found.of(index).boxes[0, 0] for index in (0, 1)] == [9, 1]
+    first.write_bytes(former)
+    paint(second, 2)
+    ask_once(store, TEACHER, finder, [first, second])
+    assert finder.asked == 1
+
+
+def test_a_teacher_that_thinks_locks_no_file(images: list[Path], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run asks about the same pictures meanwhile; what was found is kept from time to time."""
+    find, kept = Finder(), []
+
+    def slow(image: np.ndarray) -> Detections:
+        with closing(sqlite3.connect(store, timeout=0)) as other:
+            kept.append(other.execute("SELECT count(*) FROM pictures").fetchone()[0])
+            other.execute("INSERT OR REPLACE INTO pictures VALUES (?, '', '', '', '')", (b"other",))
+            other.commit()
+        return find(image)
+
+    ask_once(store, TEACHER, slow, images[:3])
+    assert kept == [0, 1, 1]
+    monkeypatch.setattr("centerx.data.store.COMMIT_SECONDS", -1.0)
+    ask_once(store, TEACHER, slow, images)
+    assert kept[3:] == [4, 5, 6]
+
+
 def test_pictures_that_cannot_be_read_have_no_answer(
     images: list[Path], store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +167,69 @@ def test_another_teacher_and_another_file_are_refused(images: list[Path], store:
         read_info(tmp_path / "none.sqlite")
 
 
+def test_a_database_of_another_program_stays_as_it_is(images: list[Path], store: Path) -> None:
+    store.parent.mkdir()
+    change(store, "CREATE TABLE notes (text TEXT)")
+    before = store.read_bytes()
+    with pytest.raises(InputError, match="keeps no detections of a teacher, name another file"):
+        ask_once(store, TEACHER, Finder(), images)
+    assert store.read_bytes() == before
+
+
+def change(store: Path, command: str, *values: object) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute(command, values)
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("[]", "has no class names"),
+        ('["a", "a"]', "class name 'a' is no text, empty or there twice"),
+        ('["a", ""]', "class name '' is"),
+        ('["a", 5]', "class name 5 is"),
+        ('[["a"], "b"]', r"class name \['a'\] is"),
+        ('"ab"', "keeps no detections of a teacher"),
+        ("[" * 100_000, "keeps no detections of a teacher"),
+    ],
+    ids=lambda given: given[:12],
+)
+def test_class_names_of_no_use_are_refused(names: str, says: str, images: list[Path], store: Path) -> None:
+    ask_once(store, TEACHER, Finder(), images)
+    change(store, "UPDATE teacher SET class_names = ?", names)
+    with pytest.raises(InputError, match=says) as error:
+        read_info(store)
+    assert str(error.value).startswith(f"{store}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("box", "score", "label", "says"),
+    [
+        ([1, 1, 4, 4], float("nan"), 0, "a score that is no number"),
+        ([1, 1, 4, 4], 7, 0, "a score that is no number"),
+        ([4, 1, 1, 4], 0.5, 0, "a box of negative width or height"),
+        ([1, 1, float("inf"), 4], 0.5, 0, "a box that is not finite"),
+        ([1, 1, 4, 4], 0.5, 2, "a label beyond its 2 classes"),
+        ([1, 1, 1, 1], 0.5, 0, "a box without width or height"),
+    ],
+)
+def test_a_row_of_a_stranger_that_cannot_teach_is_refused(
+    box: list[float], score: float, label: int, says: str, images: list[Path], store: Path
+) -> None:
+    ask_once(store, TEACHER, Finder(), images)
+    row = np.array(box, "<f4").tobytes(), np.array([score], "<f4").tobytes(), np.array([label], "<i4").tobytes()
+    change(store, "UPDATE pictures SET boxes = ?, scores = ?, labels = ?", *row)
+    with pytest.raises(InputError, match=f"it.sqlite: {re.escape(str(images[0]))}: {says}"):
+        read_store(store, images)
+
+
+def test_no_pictures_are_no_fault(images: list[Path], store: Path) -> None:
+    ask_once(store, TEACHER, Finder(), images)
+    assert len(read_store(store, []).answered) == 0
+
+
 def test_a_row_that_was_cut_is_refused(images: list[Path], store: Path) -> None:
     ask_once(store, TEACHER, Finder(), images)
     with closing(sqlite3.connect(store)) as connection:
@@ -157,12 +256,17 @@ def detections(boxes: list[list[float]], scores: list[float], labels: list[int])
 def test_what_can_be_used_is_inside_and_best_first() -> None:
     boxes = [[-5.0, 2, 10, 8], [40, 1, 50, 9], [1, 1, 5, 5], [3, 3, 3, 8], [4, 4, 4, 4], [31, 4, 31, 4], [1, 1, 9, 9]]
     scores = [0.5, 0.9, 0.8, 0.7, 0.6, 0.9, LEAST_SCORE / 2]
-    found, clipped, empty = usable_detections(detections(boxes, scores, [0] * 7), 1, HW, "it")
+    found, clipped, empty = usable_detections(detections(boxes, scores, [0] * 7), 1, HW, "it", False)
     assert found.boxes.tolist() == [[1, 1, 5, 5], [4, 4, 4, 4], [0, 2, 10, 8]]
     assert found.scores.tolist() == [0.8, 0.6, 0.5]
     assert (clipped, empty) == (1, 3)
+    found, clipped, empty = usable_detections(detections(boxes, scores, [0] * 7), 1, HW, "it", True)
+    assert found.boxes.tolist() == [[1, 1, 5, 5], [0, 2, 10, 8]]
+    assert (clipped, empty) == (1, 4)
+    thin = detections([[10, 10, 10 + 1e-9, 10 + 1e-9]], [0.5], [0])
+    assert usable_detections(thin, 1, HW, "it", True).empty == 1  # float32 makes a point of it
     many = detections([[0, 0, 2, 2]] * (MOST + 5), [0.5] * (MOST + 5), [0] * (MOST + 5))
-    assert len(usable_detections(many, 1, HW, "it").found) == MOST
+    assert len(usable_detections(many, 1, HW, "it", True).found) == MOST
 
 
 @pytest.mark.parametrize(
@@ -179,7 +283,7 @@ def test_what_can_be_used_is_inside_and_best_first() -> None:
 )
 def test_what_cannot_be_used_is_refused(box: list[float], score: float, label: int, says: str) -> None:
     with pytest.raises(InputError, match=f"here: {says}"):
-        usable_detections(detections([box], [score], [label]), 2, HW, "here")
+        usable_detections(detections([box], [score], [label]), 2, HW, "here", True)
 
 
 def test_a_function_tells_its_classes_by_its_first_answer(images: list[Path], store: Path) -> None:
@@ -192,6 +296,18 @@ def test_a_function_tells_its_classes_by_its_first_answer(images: list[Path], st
     ask_once(store, info, function.named(info.class_names), images)
     silent: Callable[[np.ndarray], None] = lambda image: pytest.fail("is asked again")  # noqa: E731
     assert Function(silent, None, "find").info(store, images, "auto") == info
+
+
+def test_a_function_is_not_the_model_file_of_its_name(images: list[Path], store: Path) -> None:
+    ask_once(store, TEACHER, Finder(), images)
+    function = Function(Finder(), None, "find")
+    with pytest.raises(InputError, match="keeps what another teacher found"):
+        ask_once(store, function.info(store, images, "auto"), function.call, images)
+
+
+def test_a_function_with_a_class_twice(images: list[Path], store: Path) -> None:
+    with pytest.raises(InputError, match="find: the class name 'a' is no text, empty or there twice"):
+        Function(Finder(), ("a", "a"), "find").info(store, images, "auto")
 
 
 def test_what_a_teacher_refuses_names_it_and_the_picture(images: list[Path], store: Path) -> None:

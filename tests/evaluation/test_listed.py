@@ -13,7 +13,9 @@ from PIL import Image
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
 from centerx.data.store import TeacherInfo, ask_once
+from centerx.data.stored import Curve
 from centerx.errors import InputError
+from centerx.evaluation.fuse import fuse_stored
 from centerx.evaluation.listed import read_detections
 from centerx.types import Detections
 
@@ -75,13 +77,13 @@ def images_of(dataset: Dataset) -> list[Path]:
 def read(path: Path, dataset: Dataset) -> dict[str, list[tuple[list[float], float, str]]]:
     """What is known of each picture that is known."""
     found = read_detections(path, [dataset], images_of(dataset))
-    objects = {image.name: found.of(index) for index, image in enumerate(images_of(dataset)) if found.answered[index]}
+    objects = {
+        image.name: found.detections(index) for index, image in enumerate(images_of(dataset)) if found.answered[index]
+    }
     return {
         name: [
             (box, score, found.class_names[label])
-            for box, (score,), label in zip(
-                each.boxes.tolist(), each.values["score"].tolist(), each.labels, strict=True
-            )
+            for box, score, label in zip(each.boxes.tolist(), each.scores.tolist(), each.labels, strict=True)
         ]
         for name, each in objects.items()
     }
@@ -133,6 +135,59 @@ def test_a_name_that_two_pictures_have_is_no_guess(tmp_path: Path, caplog: pytes
         read_detections(write(tmp_path / "p.json", [{**predictions("")[0], "image": "a.png"}]), [], images)
 
 
+def test_a_name_of_another_file_is_not_a_picture_of_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The pictures of two splits are called alike; those of train say nothing of those of val."""
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for name in BOXES:
+            Image.fromarray(np.zeros((20, 30, 3), dtype=np.uint8)).save(tmp_path / split / name)
+    labels = [{"id": 1, "image_id": 11, "category_id": 3, "bbox": [1, 1, 5, 5]}]
+    dataset = read_dataset(write(tmp_path / "train" / "labels.json", coco(annotations=labels)))
+    val = sorted((tmp_path / "val").glob("*.png"))
+    predicted = write(tmp_path / "p.json", predictions(tmp_path / "train"))
+    for path in (predicted, write(tmp_path / "train" / "f.json", coco()), write(tmp_path / "r.json", rows())):
+        assert not read_detections(path, [dataset], val, quiet=True).answered.any()
+        with pytest.raises(InputError, match="lists none of the 3 pictures"):
+            read_detections(path, [dataset], val)
+    assert "by the end" not in caplog.text
+    moved = write(tmp_path / "m.json", predictions("lost"))
+    assert read_detections(moved, [], val).answered.all()
+    assert not read_detections(moved, [], val, quiet=True).answered.any()
+
+
+def test_a_run_without_pictures_is_no_fault_of_a_file(folder: Path, dataset: Dataset) -> None:
+    found = read_detections(write(folder / "p.json", predictions(folder)), [dataset], [])
+    assert (len(found.answered), found.class_names) == (0, ("dog", "cat"))
+
+
+def test_nothing_is_taught_in_a_crowd(folder: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither an object nor background, of its class alone, whatever becomes of the detections."""
+    some = [
+        {"image_id": 11, "category_id": 3, "bbox": [1, 1, 5, 5], "score": 0.4},
+        {"image_id": 11, "category_id": 5, "bbox": [8, 2, 40, 9], "iscrowd": 1},
+        {"image_id": 12, "category_id": 3, "bbox": [2, 2, 6, 6], "ignore": 1},
+    ]
+    stored = read_detections(write(folder / "f.json", coco(annotations=some)), [dataset], images_of(dataset))
+    assert "2 crowds and ignored annotations, in whose boxes nothing is taught" in caplog.text
+    assert stored.answered.all()
+    half = Curve(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
+    for each, cat, score in (
+        (stored, 0, 0.4),
+        (stored.calibrated([half, half]), 0, 0.2),
+        (stored.renamed({"cat": "cat", "dog": "dog"}, ("dog", "cat")), 1, 0.4),
+        (fuse_stored([stored, stored]), 0, 0.4),
+    ):
+        found, crowd = each.detections(0), each.ignored(0)
+        assert (found.boxes.tolist(), found.labels.tolist()) == ([[1, 1, 6, 6]], [cat])
+        assert found.scores == pytest.approx([score])
+        assert {tuple(box) for box in crowd.boxes.tolist()} == {(8, 2, 30, 11)}
+        assert set(crowd.labels.tolist()) == {1 - cat}
+        objects = each.of(0)
+        assert objects.boxes[~objects.ignore].tolist() == [[1, 1, 6, 6]]
+        assert objects.ignore.sum() == len(crowd)
+        assert (len(each.detections(1)), each.of(1).ignore.all(), len(each.of(2).labels)) == (0, True, 0)
+
+
 def test_what_is_left_out_is_told(folder: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
     more = [
         {"image_id": 11, "category_id": 3, "bbox": [-5, 0, 10, 10]},
@@ -145,7 +200,7 @@ def test_what_is_left_out_is_told(folder: Path, dataset: Dataset, caplog: pytest
     }
     for what in (
         "1 annotations without a score have score 1; the first: annotation 0",
-        "1 crowds and ignored annotations are left out; the first: annotation 2",
+        "1 crowds and ignored annotations, in whose boxes nothing is taught of their class; the first: annotation 2",
         "1 annotations of an image or category that is not there are left out; the first: annotation 3",
         "1 boxes reach outside their picture, clipped",
         "1 boxes have no area inside their picture, left out",
@@ -165,6 +220,22 @@ def test_points_are_those_of_a_detector_of_points(folder: Path, dataset: Dataset
     entries[1]["detections"] = []
     found = read_detections(write(folder / "p.json", entries), [dataset], images_of(dataset))
     assert (found.task, found.boxes.tolist()) == ("center", [[4, 5, 4, 5]])
+
+
+def test_a_box_without_sides_is_no_point_among_boxes(
+    folder: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = predictions(folder)
+    entries[0]["detections"].append({"label": "cat", "score": 0.9, "box": [10, 10, 10, 10]})
+    assert read(write(folder / "p.json", entries), dataset) == best_first(list(BOXES))
+    assert "1 boxes have no area inside their picture, left out; the first: entry 0" in caplog.text
+
+
+def test_a_file_is_of_points_or_boxes_whatever_pictures_are_asked_for(folder: Path, dataset: Dataset) -> None:
+    entries = predictions(folder)
+    entries[0]["detections"] = [{"label": "cat", "score": 0.5, "point": [4, 5]}]
+    found = read_detections(write(folder / "p.json", entries), [dataset], images_of(dataset)[:1])
+    assert (found.task, len(found.boxes)) == ("boxes", 0)
 
 
 def changed(**change: Any) -> list[dict[str, Any]]:
@@ -190,6 +261,12 @@ def changed(**change: Any) -> list[dict[str, Any]]:
         ([predictions("")[0]] * 2, "pictures, such as"),
         (coco(annotations=[{"image_id": 11, "category_id": 3, "bbox": [1, 1, math.inf, 2]}]), "a box that is not"),
         (coco(annotations=[{"image_id": 11, "category_id": 3}]), "annotation 0: needs image_id, category_id, bbox"),
+        (coco(images=[{"id": 11, "file_name": 5}]), "its images need different ids and file names"),
+        (coco(images=[{"id": 11, "file_name": "a\0.png"}]), r"image 11: '.*a\\x00.png' cannot be the path"),
+        (predictions("\ud800"), "entry 0 counted from 0: .* cannot be the path of a picture"),
+        (predictions("", image="a\0b"), "entry 0 counted from 0: .* cannot be the path of a picture"),
+        (changed(score=10**400), "entry 0 counted from 0 lacks one of"),
+        (changed(bbox=[1, 1, 10**400, 4]), "entry 0 counted from 0 lacks one of"),
         (coco(categories=[]), "its images need different ids"),
     ],
 )  # fmt: skip

@@ -294,7 +294,6 @@ def test_a_json_and_a_function_of_the_same_boxes_teach_the_same(
 ) -> None:
     images = scenes.parent / "train"
     entries = found_by(images)
-    (tmp_path / "it.json").write_text(json.dumps(entries))
     known = {np.asarray(Image.open(each["image"]).convert("RGB")).tobytes(): each["detections"] for each in entries}
     asked = []
 
@@ -307,6 +306,8 @@ def test_a_json_and_a_function_of_the_same_boxes_teach_the_same(
     listed.mkdir()
     for each in entries:
         (listed / Path(each["image"]).name).write_bytes(Path(each["image"]).read_bytes())
+    moved = [{**each, "image": str(listed / Path(each["image"]).name)} for each in entries]
+    (tmp_path / "it.json").write_text(json.dumps(moved))
     function = {"detect": it, "class_names": ["7", "8"]}
     words = [word for word in small_overrides if not word.startswith(("data.train", "data.val"))]
     merged = partial(centerx.merge, images=[listed], student="nano", overrides=words)
@@ -432,3 +433,15 @@ def test_a_store_of_other_pictures_and_one_that_is_broken(
 def test_one_process_alone_waits_for_nobody() -> None:
     with Processes("cpu", 0, 1, 1).first_alone():
         pass
+
+
+def test_the_first_process_alone_tells_what_asking_says(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = torch.distributed.HashStore()
+    monkeypatch.setattr("torch.distributed.rendezvous", lambda url: iter([(store, 0, 2)]))
+    for rank in (0, 1):
+        with Processes("cpu", rank, 2, 2).first_alone():
+            logging.getLogger("centerx.data.store").warning(f"inside of {rank}")
+        logging.getLogger("centerx.data.store").warning(f"after {rank}")
+    assert caplog.messages == ["inside of 0", "after 0", "after 1"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from centerx.data.store import Detect, TeacherInfo, read_info
+from centerx.data.store import Detect, TeacherInfo, check_names, read_info
 from centerx.errors import InputError
 from centerx.images import read_image
 from centerx.levels import ValueRange
@@ -46,13 +46,14 @@ class Function(NamedTuple):
         names = self.class_names or getattr(self.call, "class_names", None)
         if store.is_file():
             kept = read_info(store)
-            return kept if names is None else kept._replace(digest=DIGEST, class_names=tuple(names))
+            return kept._replace(digest=DIGEST, class_names=kept.class_names if names is None else tuple(names))
         task = getattr(getattr(self.call, "task", BOXES), "name", BOXES.name)
         if names is None:
             first = self.named(None)(first_picture(images, value_range))
             names, task = first.class_names, first.task
         if not names:
             raise InputError(f"{self.name}: gives no class names, name them with class_names")
+        check_names(tuple(names), self.name)
         return TeacherInfo(DIGEST, tuple(names), task)
 
     def named(self, class_names: tuple[str, ...] | None) -> Detect:

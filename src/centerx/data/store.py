@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.stored import StoredDetections, store_detections, usable_detections
+from centerx.data.stored import StoredDetections, require_sound, store_detections, usable_detections, without_area
 from centerx.errors import InputError
 from centerx.files import require_writable
 from centerx.images import read_image
@@ -28,11 +28,10 @@ SUFFIX = ".sqlite"
 FORMAT = 1  # of the file
 COMMIT_SECONDS = 5.0  # an interruption loses less than that
 PATIENCE = 60.0  # seconds to wait for another run that writes the same file
-TABLES = """
-CREATE TABLE IF NOT EXISTS teacher (format INTEGER, digest TEXT, class_names TEXT, task TEXT);
-CREATE TABLE IF NOT EXISTS pictures (digest BLOB PRIMARY KEY, path BLOB, boxes BLOB, scores BLOB, labels BLOB)
-    WITHOUT ROWID;
-"""
+TABLES = (
+    "CREATE TABLE teacher (format INTEGER, digest TEXT, class_names TEXT, task TEXT)",
+    "CREATE TABLE pictures (digest BLOB PRIMARY KEY, path BLOB, boxes BLOB, scores BLOB, labels BLOB) WITHOUT ROWID",
+)
 logger = logging.getLogger(__name__)
 Detect = Callable[[np.ndarray], Detections]  # a picture (H, W, 3) uint8 RGB -> what is found, in its pixels
 
@@ -55,12 +54,35 @@ def read_info(path: Path) -> TeacherInfo:
     """Return whose detections a file keeps.
 
     Raises:
-        InputError: it is missing, corrupt or another file.
+        InputError: it is missing, corrupt or another file, or its class names are of no use.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file, check the path")
     with _opened(path) as connection:
-        return _info(path, connection)
+        info = _info(path, connection)
+    check_names(info.class_names, str(path))
+    return info
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Check the class names of a teacher.
+
+    Args:
+        names: to check.
+        where: the teacher, for the error.
+
+    Raises:
+        InputError: there are none, one is no text, is empty or stands there twice.
+    """
+    if not names:
+        raise InputError(f"{where}: has no class names, give each class a name of its own")
+    known: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name or name in known:
+            raise InputError(
+                f"{where}: the class name {name!r} is no text, empty or there twice, give each class one of its own"
+            )
+        known.add(name)
 
 
 def ask_once(
@@ -84,21 +106,14 @@ def ask_once(
     require_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
-        connection.executescript(TABLES)
-        if connection.execute("SELECT count(*) FROM teacher").fetchone() == (0,):
-            row = FORMAT, teacher.digest, json.dumps(teacher.class_names), teacher.task
-            connection.execute("INSERT INTO teacher VALUES (?, ?, ?, ?)", row)
-            connection.commit()
+        _claim(connection, teacher)
         if _info(path, connection) != teacher:
             raise InputError(
                 f"{path}: keeps what another teacher found; remove it to ask this one, or set distill.cache to another "
                 "folder"
             )
-        try:
-            digests = _ask(path, connection, teacher, detect, images, value_range)
-        finally:
-            connection.commit()
-        return _read(path, connection, teacher, digests)
+        digests = _ask(path, connection, teacher, detect, images, value_range)
+        return _read(path, connection, teacher, images, digests)
 
 
 def read_store(path: Path, images: Sequence[Path], quiet: bool = False) -> StoredDetections:
@@ -114,8 +129,9 @@ def read_store(path: Path, images: Sequence[Path], quiet: bool = False) -> Store
     """
     teacher = read_info(path)
     with _opened(path) as connection:
-        found = _read(path, connection, teacher, [picture_digest(image) for image in track(images, "comparing")])
-    if quiet:
+        digests = [picture_digest(image) for image in track(images, "comparing")]
+        found = _read(path, connection, teacher, images, digests)
+    if quiet or not images:
         return found
     lost = np.flatnonzero(~found.answered)
     if len(lost) == len(images):
@@ -146,6 +162,17 @@ def picture_digest(image: Path) -> bytes | None:
         return None
 
 
+def _claim(connection: sqlite3.Connection, teacher: TeacherInfo) -> None:
+    """Write whose detections a new file is to keep; one that holds anything stays as it is."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            for table in TABLES:
+                connection.execute(table)
+            row = FORMAT, teacher.digest, json.dumps(teacher.class_names), teacher.task
+            connection.execute("INSERT INTO teacher VALUES (?, ?, ?, ?)", row)
+
+
 def _ask(
     path: Path,
     connection: sqlite3.Connection,
@@ -156,49 +183,52 @@ def _ask(
 ) -> list[bytes | None]:
     """Ask about the pictures that are not known; return the digest of each picture that is known then, else None."""
     started = committed = time.monotonic()
-    known = dict(connection.execute("SELECT path, digest FROM pictures"))
-    there = set(known.values())
+    kept = connection.execute("SELECT path, digest FROM pictures").fetchall()
+    names, there = {name for name, _ in kept}, {digest for _, digest in kept}
+    has_area = TASKS[teacher.task].has_area
     digests: list[bytes | None] = []
     counts = dict.fromkeys(("asked", "kept", "changed", "broken", "clipped", "empty"), 0)
     first: dict[str, str] = {}
+    rows: list[tuple[bytes, ...]] = []  # found and not yet kept: a teacher that thinks must not lock the file
 
     def count(what: str, example: str, times: int = 1) -> None:
         counts[what] += times
         if times:
             first.setdefault(what, example)
 
-    for image in track(images, f"asking {path.stem}"):
-        digest, name = picture_digest(image), os.fsencode(image.absolute())
-        digests.append(digest)
-        if digest in there:
-            count("kept", str(image))
-            continue
-        try:
-            pixels = read_image(image, value_range)
-        except InputError as error:
-            count("broken", str(error))
-            digests[-1] = None
-            continue
-        assert digest is not None
-        if name in known:
-            count("changed", str(image))
-            connection.execute("DELETE FROM pictures WHERE path = ?", (name,))
-        hw, where = (pixels.shape[0], pixels.shape[1]), f"{path.stem}: {image}"
-        try:
-            given = detect(pixels)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        found, clipped, empty = usable_detections(given, len(teacher.class_names), hw, where)
-        count("asked", str(image))
-        count("clipped", str(image), clipped)
-        count("empty", str(image), empty)
-        arrays = found.boxes.astype("<f4"), found.scores.astype("<f4"), found.labels.astype("<i4")
-        row = digest, name, *(array.tobytes() for array in arrays)
-        connection.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", row)
-        there.add(digest)
-        if time.monotonic() - committed > COMMIT_SECONDS:
-            connection.commit()
-            committed = time.monotonic()
+    try:
+        for image in track(images, f"asking {path.stem}"):
+            digest, name = picture_digest(image), os.fsencode(image.absolute())
+            digests.append(digest)
+            if digest in there:
+                count("kept", str(image))
+                continue
+            try:
+                pixels = read_image(image, value_range)
+            except InputError as error:
+                count("broken", str(error))
+                digests[-1] = None
+                continue
+            assert digest is not None
+            if name in names:
+                count("changed", str(image))
+            hw, where = (pixels.shape[0], pixels.shape[1]), f"{path.stem}: {image}"
+            try:
+                given = detect(pixels)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
+            found, clipped, empty = usable_detections(given, len(teacher.class_names), hw, where, has_area)
+            count("asked", str(image))
+            count("clipped", str(image), clipped)
+            count("empty", str(image), empty)
+            arrays = found.boxes.astype("<f4"), found.scores.astype("<f4"), found.labels.astype("<i4")
+            rows.append((digest, name, *(array.tobytes() for array in arrays)))
+            there.add(digest)
+            if time.monotonic() - committed > COMMIT_SECONDS:
+                _keep(connection, rows)
+                committed = time.monotonic()
+    finally:
+        _keep(connection, rows)
     seconds = time.monotonic() - started
     logger.info(f"{path}: asked about {counts['asked']} pictures in {seconds:.0f} s, {counts['kept']} known before")
     told = {
@@ -213,34 +243,50 @@ def _ask(
     return digests
 
 
+def _keep(connection: sqlite3.Connection, rows: list[tuple[bytes, ...]]) -> None:
+    """Move rows into the file."""
+    with connection:
+        connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
+    rows.clear()
+
+
 def _read(
-    path: Path, connection: sqlite3.Connection, teacher: TeacherInfo, digests: Sequence[bytes | None]
+    path: Path,
+    connection: sqlite3.Connection,
+    teacher: TeacherInfo,
+    images: Sequence[Path],
+    digests: Sequence[bytes | None],
 ) -> StoredDetections:
     query = "SELECT boxes, scores, labels FROM pictures WHERE digest = ?"
     found: list[Detections | None] = []
-    for digest in digests:
+    for image, digest in zip(images, digests, strict=True):
         row = connection.execute(query, (digest,)).fetchone()
         if row is None:
             found.append(None)
             continue
         try:
             boxes, scores, labels = map(np.frombuffer, row, ("<f4", "<f4", "<i4"))
-            names = teacher.class_names
-            found.append(Detections(boxes.reshape(-1, 4), scores, labels.astype(np.int64), names))
+            each = Detections(boxes.reshape(-1, 4), scores, labels.astype(np.int64))
         except (TypeError, ValueError):
             raise InputError(f"{path}: corrupt, remove it to ask the teacher anew") from None
+        require_sound(each, len(teacher.class_names), f"{path}: {image}")
+        if TASKS[teacher.task].has_area and without_area(each.boxes).any():
+            raise InputError(f"{path}: {image}: a box without width or height, remove the file to ask the teacher anew")
+        found.append(each)
     return store_detections(teacher.class_names, teacher.task, found)
 
 
 def _info(path: Path, connection: sqlite3.Connection) -> TeacherInfo:
     try:
         version, digest, names, task = connection.execute("SELECT * FROM teacher").fetchone()
-        class_names = tuple(map(str, json.loads(names)))
-    except (sqlite3.OperationalError, TypeError, ValueError):
+        class_names = json.loads(names)
+        if not isinstance(class_names, list):
+            raise TypeError
+    except (sqlite3.OperationalError, TypeError, ValueError, RecursionError):
         raise InputError(f"{path}: keeps no detections of a teacher, name another file or remove it") from None
     if version != FORMAT or task not in TASKS:
         raise InputError(f"{path}: was written by another version, remove it to ask the teacher anew")
-    return TeacherInfo(digest, class_names, task)
+    return TeacherInfo(digest, tuple(class_names), task)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ Curves = list[Curve | None]  # of each class, None of one whose scores stay as t
 
 
 class StoredDetections(NamedTuple):
-    """N detections of P pictures, those of a picture in a row, best first.
+    """N detections of P pictures, those of a picture in a row, best first, and regions where nothing is taught.
 
     Attributes:
         class_names: of the teacher.
@@ -46,6 +46,7 @@ class StoredDetections(NamedTuple):
         boxes: (N, 4) float32 xyxy pixels of the picture; of a point twice the same.
         scores: (N,) float32 in [0, 1].
         labels: (N,) int64 into `class_names`.
+        ignore: (N,) bool; True where the box is no detection but a region in which nothing is taught of the class.
     """
 
     class_names: tuple[str, ...]
@@ -55,16 +56,21 @@ class StoredDetections(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    ignore: np.ndarray
 
     def of(self, index: int) -> Objects:
-        """Return what was found on a picture, with `SCORE` among the values."""
+        """Return what was found on a picture, with `SCORE` among the values, and the regions that are ignored."""
         rows = slice(*self.offsets[index : index + 2])
-        return make_objects(self.boxes[rows], self.labels[rows], values={SCORE: self.scores[rows, None]})
+        scores = {SCORE: self.scores[rows, None]}
+        return make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], scores)
 
     def detections(self, index: int) -> Detections:
         """Return what was found on a picture, best first."""
-        rows = slice(*self.offsets[index : index + 2])
-        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], task=self.task)
+        return self._some(index, ignored=False)
+
+    def ignored(self, index: int) -> Detections:
+        """Return the regions of a picture in which nothing is taught; their scores say nothing."""
+        return self._some(index, ignored=True)
 
     def calibrated(self, curves: Curves) -> StoredDetections:
         """Return the detections with other scores, best first.
@@ -91,13 +97,27 @@ class StoredDetections(NamedTuple):
         kept = labels >= 0
         offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
         return StoredDetections(
-            class_names, self.task, self.answered, offsets, self.boxes[kept], self.scores[kept], labels[kept]
+            class_names,
+            self.task,
+            self.answered,
+            offsets,
+            self.boxes[kept],
+            self.scores[kept],
+            labels[kept],
+            self.ignore[kept],
         )
+
+    def _some(self, index: int, ignored: bool) -> Detections:
+        start, end = self.offsets[index : index + 2]
+        rows = start + np.flatnonzero(self.ignore[start:end] == ignored)
+        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], task=self.task)
 
     def _sorted(self, scores: np.ndarray) -> StoredDetections:
         picture = np.repeat(np.arange(len(self.answered)), np.diff(self.offsets))
         order = np.lexsort((-scores, picture))
-        return self._replace(boxes=self.boxes[order], scores=scores[order], labels=self.labels[order])
+        return self._replace(
+            boxes=self.boxes[order], scores=scores[order], labels=self.labels[order], ignore=self.ignore[order]
+        )
 
 
 class Usable(NamedTuple):
@@ -114,13 +134,42 @@ class Usable(NamedTuple):
     empty: int
 
 
-def usable_detections(found: Detections, num_classes: int, image_hw: tuple[int, int], where: str) -> Usable:
+def usable_detections(
+    found: Detections, num_classes: int, image_hw: tuple[int, int], where: str, has_area: bool
+) -> Usable:
     """Return what can be used of the detections of one picture.
 
     Args:
         found: in pixels of the picture.
         num_classes: of the teacher.
         image_hw: height and width of the picture in pixels.
+        where: teacher and picture, for the error.
+        has_area: of the teacher's task; without it a box without sides is a point.
+
+    Raises:
+        InputError: as `require_sound`.
+    """
+    require_sound(found, num_classes, where)
+    boxes, scores, labels = found.boxes, found.scores, found.labels
+    clipped = clip_boxes(boxes, image_hw)
+    outside = (clipped != boxes).any(axis=1)
+    inside = clipped.astype(np.float32)
+    empty = without_area(inside)
+    if not has_area:
+        empty = np.where((boxes[:, :2] == boxes[:, 2:]).all(axis=1), outside, empty)
+    order = np.argsort(-scores, kind="stable")
+    chosen = order[(~empty & (scores >= LEAST_SCORE))[order]][:MOST]
+    return Usable(
+        Detections(inside[chosen], scores[chosen], labels[chosen]), int((outside & ~empty).sum()), int(empty.sum())
+    )
+
+
+def require_sound(found: Detections, num_classes: int, where: str) -> None:
+    """Check the detections of one picture.
+
+    Args:
+        found: in pixels of the picture.
+        num_classes: of the teacher.
         where: teacher and picture, for the error.
 
     Raises:
@@ -138,31 +187,39 @@ def usable_detections(found: Detections, num_classes: int, image_hw: tuple[int, 
             row = int(np.flatnonzero(wrong)[0])
             values = " ".join(f"{value:g}" for value in (*boxes[row], scores[row], labels[row]))
             raise InputError(f"{where}: {fault} (box, score and label: {values}), repair it or leave the teacher out")
-    inside = clip_boxes(boxes, image_hw)
-    point = (boxes[:, :2] == boxes[:, 2:]).all(axis=1)
-    empty = np.where(point, (inside != boxes).any(axis=1), (inside[:, 2:] <= inside[:, :2]).any(axis=1))
-    clipped = int(((inside != boxes).any(axis=1) & ~empty).sum())
-    order = np.argsort(-scores, kind="stable")
-    chosen = order[(~empty & (scores >= LEAST_SCORE))[order]][:MOST]
-    return Usable(Detections(inside[chosen], scores[chosen], labels[chosen]), clipped, int(empty.sum()))
 
 
-def store_detections(class_names: Sequence[str], task: str, found: Sequence[Detections | None]) -> StoredDetections:
+def without_area(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether a box (N, 4) xyxy has no width or no height."""
+    return np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)
+
+
+def store_detections(
+    class_names: Sequence[str],
+    task: str,
+    found: Sequence[Detections | None],
+    ignored: Sequence[Detections | None] | None = None,
+) -> StoredDetections:
     """Return the detections of pictures in their order, each best first; None where there is no answer for a picture.
 
     Args:
         class_names: of the teacher.
         task: name of its task.
         found: on each picture.
+        ignored: regions of each picture in which nothing is taught of their class.
     """
     nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
-    parts = [nothing, *(each or nothing for each in found)]
+    regions = ignored or [None] * len(found)
+    parts = [part or nothing for pair in zip(found, regions, strict=True) for part in pair]
+    counts = list(map(len, parts))
+    parts.append(nothing)
     return StoredDetections(
         tuple(class_names),
         task,
         np.array([each is not None for each in found], dtype=bool),
-        np.cumsum(list(map(len, parts))),
+        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)[1::2]]),
         np.concatenate([each.boxes for each in parts]).astype(np.float32),
         np.concatenate([each.scores for each in parts]).astype(np.float32),
         np.concatenate([each.labels for each in parts]).astype(np.int64),
+        np.repeat(np.arange(len(counts)) % 2 == 1, counts),
     )

@@ -46,16 +46,19 @@ def fuse(parts: Sequence[Detections], weights: Sequence[float] | None = None) ->
 def fuse_stored(parts: Sequence[StoredDetections]) -> StoredDetections:
     """Join what several detectors found on the same pictures, in the same classes.
 
-    A picture has an answer where one of them has; those that have none there do not count.
+    A picture has an answer where one of them has; those that have none there do not count. What one of them ignores is
+    ignored.
 
     Args:
         parts: at least one.
     """
     found: list[Detections | None] = []
+    ignored: list[Detections | None] = []
     for picture, answered in enumerate(zip(*(part.answered for part in parts), strict=True)):
-        some = [part.detections(picture) for part, known in zip(parts, answered, strict=True) if known]
-        found.append(fuse(some) if some else None)
-    return store_detections(parts[0].class_names, parts[0].task, found)
+        some = [part for part, known in zip(parts, answered, strict=True) if known]
+        found.append(fuse([part.detections(picture) for part in some]) if some else None)
+        ignored.append(_joined([part.ignored(picture) for part in some]) if some else None)
+    return store_detections(parts[0].class_names, parts[0].task, found, ignored)
 
 
 def same_objects(found: Detections, objects: Detections | Objects) -> np.ndarray:
@@ -68,3 +71,8 @@ def same_objects(found: Detections, objects: Detections | Objects) -> np.ndarray
             place[row] = best
             overlap[:, best] = 0
     return place
+
+
+def _joined(parts: Sequence[Detections]) -> Detections:
+    boxes, scores, labels = zip(*((part.boxes, part.scores, part.labels) for part in parts), strict=True)
+    return Detections(np.concatenate(boxes), np.concatenate(scores), np.concatenate(labels))

@@ -16,12 +16,13 @@ from centerx.data.stored import StoredDetections, store_detections, usable_detec
 from centerx.errors import InputError
 from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
 from centerx.geometry import xywh_to_xyxy
-from centerx.tasks import BOXES, CENTER
+from centerx.tasks import BOXES, CENTER, Task
 from centerx.types import Detections
 
 BY_NAME = "predict --json or a COCO data set with scores"
 FORMS = f"{BY_NAME}, or COCO results"
 WHOLE = 1 << 16  # parts that a path has in common with itself
+NOTHING = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
 logger = logging.getLogger(__name__)
 
 
@@ -33,12 +34,14 @@ class Listed(NamedTuple):
         where: entry of the file, for messages.
         hw: height and width that the file states; None where it does not.
         found: on the picture, as it stands in the file.
+        ignored: regions of the picture in which nothing is taught.
     """
 
     name: str
     where: str
     hw: tuple[int, int] | None
     found: Detections
+    ignored: Detections = NOTHING
 
 
 class Notes:
@@ -70,9 +73,10 @@ def read_detections(
 ) -> StoredDetections:
     """Return what a json says was found on pictures.
 
-    Pictures are matched by their paths, else by the longest end of a path that leads to one picture alone. Results name
-    pictures and classes by ids: those of the one labelled data set that has them. A picture that is listed without
-    objects has an answer, one that is not listed has none; results cannot list a picture without objects.
+    Pictures are matched by their paths; a path that leads to no file, unless `quiet`, by its longest end that leads to
+    one picture alone. Results name pictures and classes by ids: those of the one labelled data set that has them. A
+    picture that is listed without objects has an answer, one that is not listed has none; results cannot list a picture
+    without objects.
 
     Args:
         path: the file, of one of `FORMS`.
@@ -92,36 +96,54 @@ def read_detections(
         class_names, listed = results(check_results(tree, path), path, datasets, notes)
     else:
         raise InputError(f"{path}: holds no detections, a teacher's json is one of {FORMS}")
-    chosen = match_pictures([each.name for each in listed], images, path, notes)
-    if not quiet and all(place is None for place in chosen):
+    for each in listed:
+        require_path(each.name, f"{path}: {each.where}")
+    chosen = match_pictures([each.name for each in listed], images, path, notes, by_end=not quiet)
+    if images and not quiet and all(place is None for place in chosen):
         raise InputError(
             f"{path}: lists none of the {len(images)} pictures, such as {images[0]}, but {len(listed)} others, such as "
             f"{listed[0].name if listed else 'none'}; name the file that was made of them"
         )
+    boxes = np.concatenate([NOTHING.boxes, *(each.found.boxes for each in listed)])
+    task = CENTER if len(boxes) and (boxes[:, :2] == boxes[:, 2:]).all() else BOXES
     shown = {place: image for place, image in zip(chosen, images, strict=True) if place is not None}
     usable = {
-        place: usable_part(listed[place], image, len(class_names), path, notes, quiet) for place, image in shown.items()
+        place: usable_part(listed[place], image, len(class_names), task, path, notes, quiet)
+        for place, image in shown.items()
     }
-    found = [None if place is None else usable[place] for place in chosen]
-    for image, each in zip(images, found, strict=True):
-        if each is None:
+    parts = [(None, None) if place is None else usable[place] for place in chosen]
+    for image, (found, _) in zip(images, parts, strict=True):
+        if found is None:
             notes.add("pictures have no entry, and this teacher teaches nothing there", str(image))
     if not quiet:
         notes.log()
-    boxes = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in found if each is not None)])
-    points = len(boxes) > 0 and bool((boxes[:, :2] == boxes[:, 2:]).all())
-    return store_detections(class_names, (CENTER if points else BOXES).name, found)
+    return store_detections(class_names, task.name, [found for found, _ in parts], [ignored for _, ignored in parts])
+
+
+def require_path(name: str, where: str) -> None:
+    """Check that a text can be the path of a file.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        fit = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        fit = False
+    if not fit:
+        raise InputError(f"{where}: {name!r} cannot be the path of a picture, repair it")
 
 
 def usable_part(
-    listed: Listed, image: Path, num_classes: int, path: Path, notes: Notes, lenient: bool
-) -> Detections | None:
-    """Return what can be used of an entry; None where its picture cannot be read.
+    listed: Listed, image: Path, num_classes: int, task: Task, path: Path, notes: Notes, lenient: bool
+) -> tuple[Detections, Detections] | tuple[None, None]:
+    """Return what can be used of an entry, found and ignored; None where its picture cannot be read.
 
     Args:
         listed: the entry.
         image: its picture.
         num_classes: of the file.
+        task: of the file.
         path: the file.
         notes: takes what is left out.
         lenient: whether an entry that cannot be used is told and None as well.
@@ -131,7 +153,7 @@ def usable_part(
     """
     hw = readable_hw(image)
     if hw is None:
-        return None
+        return None, None
     where = f"{path}: {listed.where}"
     try:
         if listed.hw is not None and listed.hw != hw:
@@ -139,15 +161,18 @@ def usable_part(
                 f"{where}: says that {image} has {listed.hw[1]} x {listed.hw[0]} pixels, as shown it has {hw[1]} x "
                 f"{hw[0]}; make the file of the pictures as they are"
             )
-        found, clipped, empty = usable_detections(listed.found, num_classes, hw, where)
+        found, ignored = (
+            usable_detections(some, num_classes, hw, where, task.has_area) for some in (listed.found, listed.ignored)
+        )
     except InputError as error:
         if not lenient:
             raise
         logger.warning(f"left out: {error}")
-        return None
-    notes.add("boxes reach outside their picture, clipped", listed.where, clipped)
-    notes.add("boxes have no area inside their picture, left out", listed.where, empty)
-    return found
+        return None, None
+    for some in (found, ignored):
+        notes.add("boxes reach outside their picture, clipped", listed.where, some.clipped)
+        notes.add("boxes have no area inside their picture, left out", listed.where, some.empty)
+    return found.found, ignored.found
 
 
 def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...], list[Listed]]:
@@ -178,12 +203,13 @@ def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...
 def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str, ...], list[Listed]]:
     """Return class names and pictures of a COCO data set; names of pictures are relative to its folder.
 
-    An annotation without a score has score 1; crowds are left out; both are told.
+    An annotation without a score has score 1; nothing is taught in crowds; both are told.
     """
     names = {each["id"]: str(each["name"]) for each in tree["categories"] if _has(each, "id", "name")}
     class_names = tuple(dict.fromkeys(names.values()))
     rows: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
-    pictures = [each for each in tree["images"] if _has(each, "id", "file_name")]
+    crowds: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
+    pictures = [each for each in tree["images"] if _has(each, "id", "file_name") and isinstance(each["file_name"], str)]
     ids = {each["id"] for each in pictures}
     if not class_names or len(pictures) < len(tree["images"]) or len(ids) < len(pictures):
         raise InputError(f"{path}: its images need different ids and file names, its categories ids and names")
@@ -198,18 +224,20 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
             )
         if row["image_id"] not in ids or row["category_id"] not in names:
             notes.add("annotations of an image or category that is not there are left out", where)
-        elif row.get("iscrowd") or row.get("ignore"):
-            notes.add("crowds and ignored annotations are left out", where)
+            continue
+        label = class_names.index(names[row["category_id"]])
+        if row.get("iscrowd") or row.get("ignore"):
+            notes.add("crowds and ignored annotations, in whose boxes nothing is taught of their class", where)
+            crowds[row["image_id"]].append((box, 1.0, label))
         else:
             notes.add("annotations without a score have score 1", where, "score" not in row)
-            rows[row["image_id"]].append((box, score, class_names.index(names[row["category_id"]])))
+            rows[row["image_id"]].append((box, score, label))
     listed = []
     for each in pictures:
-        boxes, scores, labels = zip(*rows[each["id"]], strict=True) if rows[each["id"]] else ((), (), ())
         hw = (each["height"], each["width"]) if _has(each, "height", "width") else None
-        found = as_detections(xywh_to_xyxy(np.array(boxes, dtype=np.float64).reshape(-1, 4)), scores, labels)
+        found, ignored = (_of_rows(some[each["id"]]) for some in (rows, crowds))
         name = os.path.join(path.parent, each["file_name"].replace("\\", "/"))
-        listed.append(Listed(name, f"image {each['id']!r}", hw, found))
+        listed.append(Listed(name, f"image {each['id']!r}", hw, found, ignored))
     return class_names, listed
 
 
@@ -244,11 +272,20 @@ def results(
     ]
 
 
-def match_pictures(names: Sequence[str], images: Sequence[Path], path: Path, notes: Notes) -> list[int | None]:
+def match_pictures(
+    names: Sequence[str], images: Sequence[Path], path: Path, notes: Notes, by_end: bool
+) -> list[int | None]:
     """Return the place in `names` of each picture; None where it is not there.
 
-    A name is a path, relative ones start where the program runs. One that leads to no picture is that of the picture
+    A name is a path, relative ones start where the program runs. One that leads to no file may be that of the picture
     with which it shares most parts of its path from the end on, if there is one such picture and no better name for it.
+
+    Args:
+        names: to match.
+        images: the pictures.
+        path: the file, for the error.
+        notes: takes what is told.
+        by_end: whether the end of a path may tell.
 
     Raises:
         InputError: a picture is listed twice.
@@ -262,7 +299,8 @@ def match_pictures(names: Sequence[str], images: Sequence[Path], path: Path, not
     for number, name in enumerate(names):
         place = os.path.realpath(name)
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        near = by_name.get(parts[-1], set()) if parts else set()
+        lost = by_end and bool(parts) and not os.path.isfile(place)
+        near = by_name.get(parts[-1], set()) if lost else set()
         shared = {each: common_end(parts, PurePosixPath(each).parts) for each in near}
         shared = {place: WHOLE} if place in known else shared
         most = max(shared.values(), default=0)
@@ -294,6 +332,12 @@ def as_detections(boxes: Any, scores: Sequence[float], labels: Sequence[int]) ->
     """Return xyxy boxes with their scores and labels."""
     rows = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     return Detections(rows, np.array(scores, dtype=np.float64), np.array(labels, dtype=np.int64))
+
+
+def _of_rows(rows: Sequence[tuple[Any, float, int]]) -> Detections:
+    """Return detections of left, top, width and height, with scores and labels."""
+    boxes = np.array([box for box, _, _ in rows], dtype=np.float64).reshape(-1, 4)
+    return as_detections(xywh_to_xyxy(boxes), [score for _, score, _ in rows], [label for _, _, label in rows])
 
 
 def _predicted_box(row: Any) -> list[float] | None:

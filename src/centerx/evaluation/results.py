@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from centerx.data.dataset import Dataset
+from centerx.data.dataset import Dataset, is_number
 from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
 from centerx.types import Detections
@@ -102,4 +102,4 @@ def result_box(row: dict[str, Any]) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)

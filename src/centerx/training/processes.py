@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,16 +55,23 @@ class Processes(NamedTuple):
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """Let the first process run the block before all others do."""
+        """Let the first process run the block before all others do, which tell no more than errors there."""
         if self.world == 1:
             yield
             return
         store, _, _ = next(iter(dist.rendezvous("env://")))
-        if self.rank > 0:
-            store.wait(["first"], timedelta(days=365))
-        yield
         if self.rank == 0:
+            yield
             store.set("first", "done")
+            return
+        store.wait(["first"], timedelta(days=365))
+        logger = logging.getLogger("centerx")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
     @property
     def gpu(self) -> str:
