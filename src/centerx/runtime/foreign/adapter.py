@@ -306,8 +306,8 @@ def require_size(input_hw: tuple[int, int]) -> None:
     height, width = input_hw
     if max(input_hw) > LARGEST_SIDE or height * width > LARGEST_PICTURE:
         raise InputError(
-            f"pictures of {height}x{width} pixels, but {LARGEST_SIDE} a side and {LARGEST_PICTURE} in all are the most, "
-            "export it for smaller ones or correct input.size"
+            f"pictures of {height}x{width} pixels, but {LARGEST_SIDE} a side and {LARGEST_PICTURE} in all are the "
+            "most, export it for smaller ones or correct input.size"
         )
 
 
