@@ -42,11 +42,11 @@ class Resize(NamedTuple):
         centred: whether it is placed in the middle of the input rather than in the top-left corner.
         pad_value: grey level of the rest of the input, 0 to 255.
         filter: a key of FILTERS or of PILLOW_FILTERS, for the resizing of OpenCV or Pillow to whole pixels; `warp` is
-            our own, to fractions of pixels. Pillow averages all the pixels that become one, as torchvision does; OpenCV,
+            our own, to fractions of pixels. Pillow averages all the pixels that become one, as torchvision; OpenCV,
             but for `area`, looks at those next to it alone.
         rounding: how the sides of the resized picture become whole: `round` or `floor`; `exact`: they are rounded, but
-            pixels are sampled at the exact scale, as OpenCV does where it is given factors instead of sides (a filter
-            of FILTERS alone).
+            pixels are sampled at the exact scale, as OpenCV does where it is given factors instead of sides (with
+            FILTERS alone).
         frame: `input`: the size is that of the input; else it follows from the picture: `picture`: from its own size;
             `longest`: its longest side becomes that of the input; `shortest`: its shortest side becomes that of the
             input, and its longest that of the input at most.
