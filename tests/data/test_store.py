@@ -121,6 +121,13 @@ def test_a_picture_that_takes_the_name_of_another_leaves_it_its_answer(images: l
     assert finder.asked == 1
 
 
+def test_all_that_a_picture_once_was_stays_known(images: list[Path], store: Path) -> None:
+    finder = Finder()
+    for level in (1, 11, 12, 1, 11, 12):
+        ask_once(store, TEACHER, finder, [paint(images[0], level)])
+    assert finder.asked == 3
+
+
 def test_a_teacher_that_thinks_locks_no_file(images: list[Path], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another run asks about the same pictures meanwhile; what was found is kept from time to time."""
     find, kept = Finder(), []
