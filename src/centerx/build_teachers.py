@@ -20,7 +20,7 @@ from centerx.data.dataset import Dataset
 from centerx.data.function import Function
 from centerx.data.store import SUFFIX, TeacherInfo, ask_once, content_digest, read_info, read_store
 from centerx.data.stored import StoredDetections, store_detections
-from centerx.errors import InputError
+from centerx.errors import InputError, nearest
 from centerx.evaluation.listed import read_detections
 from centerx.levels import ValueRange, range_text
 from centerx.losses.terms import FEATURES
@@ -128,8 +128,8 @@ def wanted_classes(name: str, own: Sequence[str], student: Sequence[str] | None)
     if not wanted:
         assert student is not None
         raise InputError(
-            f"distill.teachers: {name} knows {', '.join(own)}, the student {', '.join(student)}; list the teacher's "
-            "classes with the student's name of each, or leave it out"
+            f"distill.teachers: {name} knows none of {', '.join(student)}{nearest(student[0], own)}; list its classes "
+            f"with the student's name of each, or leave it out; it knows {', '.join(own)}"
         )
     if len(wanted) < len(own):
         logger.info(f"distill.teachers: {name} teaches {', '.join(wanted)}, of its {len(own)} classes")

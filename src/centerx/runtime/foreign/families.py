@@ -70,6 +70,13 @@ IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 IMAGENET_BGR = {"colour": "bgr", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395]}
 YOLO_INPUT = {"place": "center", "size": 640, **UNIT}
 NCHW = (None, 3, None, None)
+LOC_CONF_IOU = Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")
+LOC_CONF_IOU_SCORES = {
+    "outputs": "conf",
+    "background": "first",
+    "power": 0.5,
+    "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
+}
 EFFICIENTDET_SIDES = tuple(
     (width * 2 ** (octave / 3), height * 2 ** (octave / 3))
     for octave in range(3)
@@ -510,7 +517,7 @@ FAMILIES: dict[str, Family] = {
         facts=facts.ultraface_raw,
     ),
     "yunet-2021": Family(
-        (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
+        LOC_CONF_IOU,
         {
             "input": {"resize": "stretch", "colour": "bgr"},
             "boxes": {
@@ -521,12 +528,7 @@ FAMILIES: dict[str, Family] = {
                 "size_activation": "exp",
                 "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "rounding": "floor"},
             },
-            "scores": {
-                "outputs": "conf",
-                "background": "first",
-                "power": 0.5,
-                "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
-            },
+            "scores": LOC_CONF_IOU_SCORES,
             "classes": ["face"],
             "nms": 0.3,
         },
@@ -534,7 +536,7 @@ FAMILIES: dict[str, Family] = {
         by="outputs loc, conf and iou, a picture of 120x160",
     ),
     "lpd-yunet": Family(
-        (Pattern("loc", ("N", 14), "loc"), Pattern("conf", ("N", 2), "conf"), Pattern("iou", ("N", 1), "iou")),
+        LOC_CONF_IOU,
         {
             "input": {"rounding": "floor", "pad_value": 0, "colour": "bgr"},
             "boxes": {
@@ -545,12 +547,7 @@ FAMILIES: dict[str, Family] = {
                 "variances": [0.1, 0.2],
                 "anchors": {"strides": [8, 16, 32, 64], "sizes": RFB_SIDES, "rounding": "floor"},
             },
-            "scores": {
-                "outputs": "conf",
-                "background": "first",
-                "power": 0.5,
-                "objectness": {"outputs": "iou", "activation": "clip", "power": 0.5},
-            },
+            "scores": LOC_CONF_IOU_SCORES,
             "classes": ["plate"],
             "nms": 0.3,
         },
