@@ -1,4 +1,4 @@
-"""Write docs/config.md and the tables of docs/data.md and docs/foreign.md; check the links between all pages.
+"""Write docs/config.md, tables of docs/data.md and docs/foreign.md, the sizes of presets; check the links of all pages.
 
 python docs/generate.py
 """
@@ -17,6 +17,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from centerx.config import preset_names
+from centerx.config.load import PRESETS
 from centerx.config.schema import Config, DataEntry, TeacherConfig
 from centerx.problems import Kind
 from centerx.runtime.foreign.adapter import Adapter
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "config.md"
 DATA_PAGE = ROOT / "docs" / "data.md"
 FOREIGN_PAGE = ROOT / "docs" / "foreign.md"
+PARAMETERS = PRESETS / "parameters.csv"
 KEYS = re.compile(r"(<!-- keys: .*? -->\n).*?(<!-- end of keys -->)", re.DOTALL)
 KINDS = re.compile(r"(<!-- kinds: .*? -->\n).*?(<!-- end of kinds -->)", re.DOTALL)
 HEAD = """# Configuration
@@ -122,11 +125,30 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def count_parameters(name: str) -> int:
+    """The parameters of a preset's network, with one class where the preset names none."""
+    import torch
+
+    from centerx.build_model import build_model
+    from centerx.config import load_config
+
+    config = load_config(name, ["model.pretrained=false"])
+    with torch.device("meta"):
+        model = build_model(config.model_copy(update={"classes": config.classes or ("object",)}))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def render_parameters() -> str:
+    """The file from which `centerx presets` has the sizes of networks."""
+    return "preset,parameters\n" + "".join(f"{name},{count_parameters(name)}\n" for name in preset_names())
+
+
 def main() -> None:
-    """Write the page; end with status 1 and a list where links are broken."""
+    """Write the pages; end with status 1 and a list where links are broken."""
     PAGE.write_text(render(), encoding="utf-8")
     DATA_PAGE.write_text(render_data_page(), encoding="utf-8")
     FOREIGN_PAGE.write_text(render_foreign_page(), encoding="utf-8")
+    PARAMETERS.write_text(render_parameters(), encoding="utf-8")
     broken = [f"{page.relative_to(ROOT)}: {link}" for page in pages() for link in broken_links(page)]
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))

@@ -5,8 +5,9 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, and `label` for
-`pseudo`. They return results, print nothing and log through `logging`.
+The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, `label` for
+`pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `draw_data`, `import_file`, `benchmark`,
+`doctor`, `list_models` and `list_presets`. They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -18,13 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from centerx.api.add import AddResult, add
+    from centerx.api.benchmark import benchmark
+    from centerx.api.data import ConvertedData, DataCheck, DrawnData, check_data, convert_data, draw_data
+    from centerx.api.doctor import Installation, doctor
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
+    from centerx.api.import_file import ImportedFile, import_file
     from centerx.api.inspect import Inspection, inspect
     from centerx.api.label import LabelResult, label
     from centerx.api.merge import MergeResult, merge
+    from centerx.api.models import ModelFile, ModelList, list_models
+    from centerx.api.plan import plan, plan_add, plan_merge
     from centerx.api.predict import Prediction, predict
+    from centerx.api.presets import Preset, list_presets
     from centerx.api.train import TrainResult, train
+    from centerx.build_plan import TrainPlan
     from centerx.errors import InputError
     from centerx.runtime import load
 
@@ -32,43 +41,83 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AddResult",
+    "ConvertedData",
+    "DataCheck",
     "Detections",
+    "DrawnData",
     "ExportedFile",
+    "ImportedFile",
     "InputError",
     "Inspection",
+    "Installation",
     "LabelResult",
     "MergeResult",
+    "ModelFile",
+    "ModelList",
     "Prediction",
+    "Preset",
+    "TrainPlan",
     "TrainResult",
     "__version__",
     "add",
+    "benchmark",
+    "check_data",
+    "convert_data",
+    "doctor",
+    "draw_data",
     "evaluate",
     "export",
+    "import_file",
     "inspect",
     "label",
+    "list_models",
+    "list_presets",
     "load",
     "merge",
+    "plan",
+    "plan_add",
+    "plan_merge",
     "predict",
     "train",
 ]
 
 _HOMES = {
     "AddResult": "centerx.api.add",
+    "ConvertedData": "centerx.api.data",
+    "DataCheck": "centerx.api.data",
     "Detections": "centerx.types",
+    "DrawnData": "centerx.api.data",
     "ExportedFile": "centerx.api.export",
+    "ImportedFile": "centerx.api.import_file",
     "InputError": "centerx.errors",
     "Inspection": "centerx.api.inspect",
+    "Installation": "centerx.api.doctor",
     "LabelResult": "centerx.api.label",
     "MergeResult": "centerx.api.merge",
+    "ModelFile": "centerx.api.models",
+    "ModelList": "centerx.api.models",
     "Prediction": "centerx.api.predict",
+    "Preset": "centerx.api.presets",
+    "TrainPlan": "centerx.build_plan",
     "TrainResult": "centerx.api.train",
     "add": "centerx.api.add",
+    "benchmark": "centerx.api.benchmark",
+    "check_data": "centerx.api.data",
+    "convert_data": "centerx.api.data",
+    "doctor": "centerx.api.doctor",
+    "draw_data": "centerx.api.data",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
+    "import_file": "centerx.api.import_file",
     "inspect": "centerx.api.inspect",
     "label": "centerx.api.label",
+    "list_models": "centerx.api.models",
+    "list_presets": "centerx.api.presets",
     "load": "centerx.runtime",
     "merge": "centerx.api.merge",
+    "plan": "centerx.api.plan",
+    "plan_add": "centerx.api.plan",
+    "plan_merge": "centerx.api.plan",
     "predict": "centerx.api.predict",
     "train": "centerx.api.train",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -47,7 +47,7 @@ from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, log_problems, write_problems
 from centerx.targets import center_targets
 from centerx.tasks import TASKS
-from centerx.training.ask import ask_teachers
+from centerx.training.ask import Asked, ask_teachers
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
 from centerx.training.guard import FiniteLoss, LossSpikeGuard
@@ -69,11 +69,13 @@ class Run(NamedTuple):
     """A training run, ready to start.
 
     Attributes:
+        data: what it learns from.
         config: resolved: class names filled in.
         trainer, module, batches: what `trainer.fit` takes.
         evaluation: of the validation data; None where the configuration has none.
     """
 
+    data: RunData
     config: Config
     trainer: L.Trainer
     module: CenterNetModule
@@ -219,13 +221,24 @@ def require_fields(data: RunData) -> None:
             )
 
 
-def build_run(config: Config, folder: Path, functions: Mapping[str, Function] | None = None) -> Run:
+def ask_all(data: RunData, processes: Processes) -> Asked:
+    """Ask the teachers of a run all that must be known before training, see `ask_teachers`."""
+    return ask_teachers(data.teachers, data.config.distill.shared, data.val, processes)
+
+
+def build_run(
+    config: Config,
+    folder: Path,
+    functions: Mapping[str, Function] | None = None,
+    ask: Callable[[RunData, Processes], Asked] = ask_all,
+) -> Run:
     """Read the data and make everything that a training run needs.
 
     Args:
         config: of the run.
         folder: where it leaves its files; made where missing.
         functions: as for `open_teachers`.
+        ask: what asks the teachers.
 
     Raises:
         InputError: anything in the configuration or the data is wrong.
@@ -248,7 +261,7 @@ def build_run(config: Config, folder: Path, functions: Mapping[str, Function] | 
     callbacks = build_callbacks(config, folder, evaluation)
     prepare_folder(folder)
     # This takes longest, so it comes after almost everything that may be refused.
-    teachers, detections = ask_teachers(data.teachers, config.distill.shared, data.val, processes)
+    teachers, detections = ask(data, processes)
     module = build_module(config, detector, len(sampler), teachers)
     batches = load_batches(
         pictures.with_detections(detections),
@@ -258,7 +271,7 @@ def build_run(config: Config, folder: Path, functions: Mapping[str, Function] | 
     )
     if processes.rank == 0:
         write_problems(folder / PROBLEMS, problems)
-    return Run(config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
+    return Run(data, config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
 
 
 def build_trainable(config: Config, processes: Processes) -> Detector:
@@ -486,8 +499,10 @@ def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, proc
     return Evaluation(source, task, batches, config.train.val_every, draw)
 
 
-def build_trainer(config: Config, folder: Path, callbacks: list[Callback], processes: Processes) -> L.Trainer:
-    """Return Lightning's trainer: quiet, its checkpoints in `last.ckpt`."""
+def build_trainer(
+    config: Config, folder: Path, callbacks: list[Callback], processes: Processes, max_steps: int = -1
+) -> L.Trainer:
+    """Return Lightning's trainer: quiet, checkpoints in `last.ckpt`; `max_steps` ends the run, unless it is -1."""
     train = config.train
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
@@ -499,6 +514,7 @@ def build_trainer(config: Config, folder: Path, callbacks: list[Callback], proce
         strategy="ddp" if processes.world > 1 else "auto",
         precision="bf16-mixed" if processes.use_bf16(train.precision) else "32-true",
         max_epochs=train.epochs,
+        max_steps=max_steps,
         gradient_clip_val=train.clip_norm or None,
         callbacks=[*callbacks, last],
         plugins=[WholeCheckpoints()],

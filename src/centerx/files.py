@@ -132,16 +132,29 @@ def json_list(path: Path) -> Iterator[Callable[[Any], None]]:
     Raises:
         OSError: the file cannot be written; names `path`.
     """
-    with new_files(path) as made, made.open("w", encoding="utf-8") as file:
-        between = "[\n"
-
-        def add(entry: Any) -> None:
-            nonlocal between
-            file.write(between + json_text(entry))
-            between = ",\n"
-
+    with new_files(path) as made, made.open("w", encoding="utf-8") as file, json_entries(file.write) as add:
         yield add
-        file.write("\n]\n" if between == ",\n" else "[]\n")
+
+
+@contextmanager
+def json_entries(write: Callable[[str], object]) -> Iterator[Callable[[Any], None]]:
+    """Write a JSON list entry by entry, one per line.
+
+    Args:
+        write: writes a text behind what was written before.
+
+    Yields:
+        A function that appends an entry.
+    """
+    between = "[\n"
+
+    def add(entry: Any) -> None:
+        nonlocal between
+        write(between + json_text(entry))
+        between = ",\n"
+
+    yield add
+    write("\n]\n" if between == ",\n" else "[]\n")
 
 
 def require_writable(path: Path, inputs: Iterable[Path] = ()) -> None:

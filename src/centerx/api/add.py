@@ -17,7 +17,7 @@ from centerx.api.merge import (
     judged_by_training,
     merge_config,
 )
-from centerx.api.train import checkpoint_of, train_in
+from centerx.api.train import checkpoint_of, result_tree, train_in
 from centerx.errors import InputError
 from centerx.files import write_json
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from centerx.data.dataset import Dataset
     from centerx.evaluation import Metrics
 
+ADDED = Path("runs/added")  # the run folder, where none is named
 PRESET = "nano"  # the student where the old file does not hold its configuration
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,11 @@ class AddResult(NamedTuple):
     seen: bool = False
     rank: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the tree of `centerx add --json`."""
+        tree = result_tree(self.folder, self.model, self.best, self.metrics)
+        return tree | {"judged_by_training": self.seen, "classes": [row.to_json() for row in self.rows]}
+
 
 def add(
     old: Entry,
@@ -94,7 +100,7 @@ def add(
     student: ConfigSource | None = None,
     labels_split: str | None = None,
     val_split: str | None = None,
-    out: str | Path = Path("runs/added"),
+    out: str | Path = ADDED,
     resume: bool = False,
     overrides: Overrides = (),
 ) -> AddResult:
@@ -119,11 +125,19 @@ def add(
     from centerx.build import build_datasets
 
     folder = Path(out)
-    if not labels:
-        raise InputError("--labels: there is no class to add, name data that labels one")
-    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
-    checkpoint_of(folder, resume)
-    run = train_in(folder, add_config(as_entry(old, "weights"), train, judges, student, overrides), resume)
+    config = add_run(
+        old,
+        labels,
+        images=images,
+        val=val,
+        student=student,
+        labels_split=labels_split,
+        val_split=val_split,
+        out=folder,
+        resume=resume,
+        overrides=overrides,
+    )
+    run = train_in(folder, config, resume)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
         return AddResult(folder, last, best, None, [], rank=run.trainer.global_rank)
@@ -131,6 +145,32 @@ def add(
     rows = changes(metrics, alone)
     write_json(folder / "add.json", {"AP": metrics.AP, "classes": [row.to_json() for row in rows]}, indent=2)
     return AddResult(folder, last, best, metrics, rows, judged_by_training(run.config))
+
+
+def add_run(
+    old: Entry,
+    labels: Sequence[Entry],
+    *,
+    images: Sequence[str | Path] | None = None,
+    val: Sequence[Entry] | None = None,
+    student: ConfigSource | None = None,
+    labels_split: str | None = None,
+    val_split: str | None = None,
+    out: str | Path = ADDED,
+    resume: bool = False,
+    overrides: Overrides = (),
+) -> Config:
+    """Return the configuration of the student's run. The arguments are those of `add`.
+
+    Raises:
+        InputError: anything in them is wrong.
+    """
+    folder = Path(out)
+    if not labels:
+        raise InputError("--labels: there is no class to add, name data that labels one")
+    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
+    checkpoint_of(folder, resume)
+    return add_config(as_entry(old, "weights"), train, judges, student, overrides)
 
 
 def add_config(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError
 from centerx.files import require_folder, require_utf8
@@ -50,6 +50,12 @@ class ExportedFile(NamedTuple):
     parity: str | None
     not_compared: str | None
     AP: tuple[float, float] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `centerx export --json`."""
+        tree = self._asdict()
+        AP = dict(zip(("before", "after"), self.AP, strict=True)) if self.AP else None
+        return tree | {"path": str(self.path), "input_hw": list(self.input_hw), "AP": AP}
 
 
 class Job(NamedTuple):

@@ -88,6 +88,28 @@ class Inspection(NamedTuple):
         }
         return View(image, found, foreign.seen(placed.image), inside, others)
 
+    def to_json(self, view: View | None = None) -> dict[str, Any]:
+        """Return the tree of `centerx inspect --json`.
+
+        Args:
+            view: what was found on a picture, if one was looked at.
+        """
+        from centerx.runtime.entry import to_dict
+
+        info = self.detector.session.info
+        tree: dict[str, Any] = {
+            "model": str(self.path),
+            "task": info.task,
+            "classes": list(info.class_names),
+            "input_size": list(self.detector.input_hw),
+            "rows": dict(self.rows),
+        }
+        if view is not None:
+            hw = view.image.shape[:2]
+            found = {"as read": view.detections, **view.others}
+            tree["found"] = {what: to_dict("", hw, each)["detections"] for what, each in found.items()}
+        return tree
+
     def write_adapter(self) -> Path:
         """Write the adapter beside the model, to be edited, and return its path.
 

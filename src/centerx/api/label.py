@@ -40,6 +40,10 @@ class LabelResult(NamedTuple):
     scores: dict[str, float]
     pictures: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the tree of `centerx pseudo --json`."""
+        return self._asdict() | {"file": str(self.file)}
+
 
 def label(
     model: str | Path,

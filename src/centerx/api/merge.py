@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.api.functions import keep_functions
-from centerx.api.train import train_in
+from centerx.api.train import result_tree, train_in
 from centerx.errors import InputError
 from centerx.files import write_json
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from centerx.config import Config, ConfigSource, Overrides
     from centerx.config.schema import DataEntry, TeacherConfig
     from centerx.data.dataset import Dataset
+    from centerx.data.function import Function
     from centerx.evaluation import Metrics
 
+MERGED = Path("runs/merged")  # the run folder, where none is named
 Entry = str | Path | Mapping[str, Any]  # a path, or the keys of an entry of the configuration
 
 
@@ -73,6 +75,11 @@ class MergeResult(NamedTuple):
     seen: bool = False
     rank: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the tree of `centerx merge --json`."""
+        tree = result_tree(self.folder, self.model, self.best, self.metrics)
+        return tree | {"judged_by_training": self.seen, "classes": [row.to_json() for row in self.rows]}
+
 
 class Alone(NamedTuple):
     """A teacher by itself.
@@ -96,7 +103,7 @@ def merge(
     val: Sequence[Entry] | None = None,
     labels_split: str | None = None,
     val_split: str | None = None,
-    out: str | Path = Path("runs/merged"),
+    out: str | Path = MERGED,
     resume: bool = False,
     overrides: Overrides = (),
 ) -> MergeResult:
@@ -124,11 +131,17 @@ def merge(
     from centerx.build import build_datasets
 
     folder = Path(out)
-    if not images and not labels:
-        raise InputError("--images: there are no pictures to learn from, name folders of them, or data with --labels")
-    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
-    kept, functions = keep_functions(teachers, folder)
-    config = merge_config(student, [as_entry(each, "weights") for each in kept], train, judges, overrides)
+    config, functions = merge_run(
+        teachers,
+        images,
+        student,
+        labels=labels,
+        val=val,
+        labels_split=labels_split,
+        val_split=val_split,
+        out=folder,
+        overrides=overrides,
+    )
     run = train_in(folder, config, resume, functions)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
@@ -137,6 +150,34 @@ def merge(
     rows = compare(metrics, alone)
     write_json(folder / "merge.json", {"AP": metrics.AP, "classes": [row.to_json() for row in rows]}, indent=2)
     return MergeResult(folder, last, best, metrics, rows, judged_by_training(run.config))
+
+
+def merge_run(
+    teachers: Sequence[Entry | Callable[..., Any]],
+    images: Sequence[str | Path] | None,
+    student: ConfigSource,
+    *,
+    labels: Sequence[Entry] | None = None,
+    val: Sequence[Entry] | None = None,
+    labels_split: str | None = None,
+    val_split: str | None = None,
+    out: str | Path = MERGED,
+    overrides: Overrides = (),
+) -> tuple[Config, dict[str, Function]]:
+    """Return the configuration of the student's run, and the functions that are teachers, by the file of each.
+
+    The arguments are those of `merge`.
+
+    Raises:
+        InputError: anything in them is wrong.
+    """
+    folder = Path(out)
+    if not images and not labels:
+        raise InputError("--images: there are no pictures to learn from, name folders of them, or data with --labels")
+    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
+    kept, functions = keep_functions(teachers, folder)
+    config = merge_config(student, [as_entry(each, "weights") for each in kept], train, judges, overrides)
+    return config, functions
 
 
 def data_entries(

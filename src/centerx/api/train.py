@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError
 
@@ -36,6 +35,20 @@ class TrainResult(NamedTuple):
     metrics: Metrics | None
     rank: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the tree of `centerx train --json`."""
+        return result_tree(self.folder, self.model, self.best, self.metrics)
+
+
+def result_tree(folder: Path, model: Path, best: Path, metrics: Metrics | None) -> dict[str, Any]:
+    """Return what the JSON of every training has."""
+    return {
+        "folder": str(folder),
+        "model": str(model),
+        "best": str(best),
+        "metrics": metrics.to_json() if metrics else None,
+    }
+
 
 def train(
     config: ConfigSource,
@@ -58,13 +71,22 @@ def train(
     """
     from centerx.config import load_config
 
-    if out is None and not isinstance(config, (str, Path)):
-        raise InputError("out: this configuration has no name for a run folder, give one")
-    folder = Path(out) if out is not None else Path("runs") / Path(str(config)).stem
+    folder = run_folder(config, out)
     run = train_in(folder, load_config(config, overrides), resume)
     metrics = run.evaluation.metrics if run.evaluation else None
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     return TrainResult(folder, last, best, metrics, run.trainer.global_rank)
+
+
+def run_folder(config: ConfigSource, out: str | Path | None) -> Path:
+    """Return the run folder: `out`, or runs/NAME, NAME being that of the file or preset.
+
+    Raises:
+        InputError: neither is there.
+    """
+    if out is None and not isinstance(config, (str, Path)):
+        raise InputError("out: this configuration has no name for a run folder, give one")
+    return Path(out) if out is not None else Path("runs") / Path(str(config)).stem
 
 
 def train_in(
@@ -127,20 +149,19 @@ def fit(run: Run, checkpoint: Path | None = None) -> None:
         KeyboardInterrupt: Ctrl-C.
     """
     from centerx.data.batch import EpochBatches
+    from centerx.training.interrupt import fit_heeding_ctrl_c
+    from centerx.training.record import next_epoch
 
     if checkpoint is not None:
         # Lightning tells the sampler its epoch only after the workers have fetched their first batches.
         assert isinstance(run.batches.batch_sampler, EpochBatches)
-        epoch = next_epoch(checkpoint, run)
+        epoch = next_epoch(checkpoint, run.module)
         run.batches.batch_sampler.set_epoch(epoch)
         if run.trainer.is_global_zero:
             tell_changes(checkpoint.with_name("config.yaml"), run.config)
             if epoch >= run.config.train.epochs:
                 logger.warning(f"{checkpoint}: train.epochs={epoch} is reached, nothing is left")
-    try:
-        run.trainer.fit(run.module, run.batches, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
-        raise KeyboardInterrupt from None
+    fit_heeding_ctrl_c(run.trainer, run.module, run.batches, checkpoint)
 
 
 def tell_changes(before: Path, config: Config) -> None:
@@ -153,22 +174,3 @@ def tell_changes(before: Path, config: Config) -> None:
             f"{before.parent}: goes on with another configuration: {', '.join(changes)}; unless that is "
             "meant, give --resume the words that the run was started with"
         )
-
-
-def next_epoch(checkpoint: Path, run: Run) -> int:
-    """Return the epoch, counted from 0, that a run resumed from a checkpoint begins with.
-
-    Raises:
-        InputError: the file is corrupt, or of another network.
-    """
-    import torch
-
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        shapes = {name: value.shape for name, value in content["state_dict"].items()}
-        epoch = int(content["epoch"])
-    except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
-        raise InputError(f"{checkpoint}: corrupt or not a checkpoint, train anew without --resume") from None
-    if shapes != {name: value.shape for name, value in run.module.state_dict().items()}:
-        raise InputError(f"{checkpoint}: is of another network, resume with the configuration it was trained with")
-    return epoch + 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import centerx
+from centerx.cli.output import JsonFile, require_json, say, show, write_report
+from centerx.cli.plan import DryRun, print_plan
 
 if TYPE_CHECKING:
     from centerx.api.add import Change
@@ -34,36 +36,41 @@ def add(
     val_split: Annotated[str | None, typer.Option(help="split of --val, where that has several")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/added"),
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
+    dry_run: DryRun = False,
+    json_file: JsonFile = None,
 ) -> None:
     """Add classes to a detector, without the data that it was trained on.
 
     OLD teaches its classes, labels teach the new ones; the student starts from the weights of OLD where its network is
     the same.
     """
-    result = centerx.add(
-        old,
-        labels,
-        images=images,
-        val=val,
-        student=student,
-        labels_split=labels_split,
-        val_split=val_split,
-        out=out,
-        resume=resume,
-        overrides=overrides or [],
-    )
+    require_json(json_file)
+    options: dict[str, Any] = {
+        "images": images,
+        "val": val,
+        "student": student,
+        "labels_split": labels_split,
+        "val_split": val_split,
+        "out": out,
+        "resume": resume,
+        "overrides": overrides or [],
+    }
+    if dry_run:
+        print_plan(centerx.plan_add(old, labels, **options), json_file)
+        return
+    result = centerx.add(old, labels, **options)
     if result.rank:
         return
     if result.seen:
-        print("judged by pictures that it was trained on; name others with --val")
+        say("judged by pictures that it was trained on; name others with --val")
     if result.metrics:
         print_changes(result.metrics, result.rows)
-    print(f"model: {result.model}")
+    say(f"model: {result.model}")
+    write_report(json_file, result.to_json())
 
 
 def print_changes(student: Metrics, rows: Sequence[Change]) -> None:
     """Print the AP of each class before and after, the mean of the old classes, and that of all."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -81,4 +88,4 @@ def print_changes(student: Metrics, rows: Sequence[Change]) -> None:
     before, after = mean_of_old(rows)
     table.add_row("mean of the old classes", *map(shown, (before, after, difference(before, after))))
     table.add_row("mean of all", "", shown(student.AP), "")
-    Console().print(table)
+    show(table)

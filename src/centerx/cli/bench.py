@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+import centerx
+from centerx.cli.output import JsonFile, require_json, show, write_report
 from centerx.errors import InputError
 from centerx.files import quoted, require_writable, write_atomic
 
@@ -17,36 +19,32 @@ def bench(
     runs: Annotated[int, typer.Option(min=1, help="calls of each, taken in turn")] = 20,
     backend: Annotated[str | None, typer.Option(help="only this one; all that are installed without it")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="write the rows here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure latency and throughput of models in every runtime that is installed, side by side."""
     import csv
     import io
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from centerx.bench import Timing, bench_models
 
     try:
         batches = [int(text) for text in batch.split(",")]
     except ValueError:
         raise InputError(f"--batch: {batch!r} is not a list of numbers, such as 1,8") from None
-    if min(batches) < 1:
-        raise InputError(f"--batch: {batch}: at least one picture a call")
-    if backend == "auto":
-        raise InputError("--backend: without a name all that are installed are measured, leave auto out")
     if csv_file is not None:
         require_writable(csv_file, models)
-    rows = bench_models(models, batches, runs, backend)
+    require_json(json_file, models)
+    rows = centerx.benchmark(models, batches, runs, backend)
     table = Table(title=rows[0].machine)
     for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):
         table.add_column(column, justify="left" if column in ("model", "backend") else "right")
     for row in rows:
         cells = (row.model, f"{row.backend} {row.version}", f"{row.height}x{row.width}", str(row.batch))
         table.add_row(*map(Text, cells), f"{row.ms:.1f}", f"{row.pictures_per_second:.1f}")
-    Console().print(table)
+    show(table)
     if csv_file is not None:
         text = io.StringIO(newline="")
-        csv.writer(text).writerows([Timing._fields, *(row._replace(model=quoted(row.model)) for row in rows)])
+        csv.writer(text).writerows([rows[0]._fields, *(row._replace(model=quoted(row.model)) for row in rows)])
         write_atomic(csv_file, text.getvalue().encode())
+    write_report(json_file, [row._asdict() for row in rows])

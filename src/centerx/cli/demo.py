@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import centerx
+from centerx.cli.output import JsonFile, require_json, say, write_report
 from centerx.files import write_json
 
 TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
@@ -25,6 +26,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="where everything goes")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="of scenes and training")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="train all three for so many instead")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Merge two detectors, each of half of the digits, into one of all, from pictures without labels; export it.
 
@@ -37,9 +39,10 @@ def demo(
     from centerx.data.read import read_dataset
     from centerx.exporting import export_model
 
+    require_json(json_file)
     started = time.perf_counter()
     length = EPOCHS if epochs is None else dict.fromkeys(EPOCHS, epochs)
-    print(
+    say(
         f"1/5  painting {SCENES} scenes for each of two teachers, {SCENES} without labels, {VAL_SCENES} to be judged by"
     )
     sets = [*TEACHERS, "pictures"]
@@ -53,13 +56,13 @@ def demo(
 
     teachers: list[Path] = []
     for step, (name, classes) in enumerate(TEACHERS.items(), start=2):
-        print(f"{step}/5  training a teacher on scenes where only {' '.join(classes)} are labelled")
+        say(f"{step}/5  training a teacher on scenes where only {' '.join(classes)} are labelled")
         given = {"classes": classes, "data.train": [scenes[name]], "train.epochs": length[name]}
         given |= {"train.seed": seed, "train.init": teachers[-1] if teachers else None}
         remove_run(out / f"teacher_{name}")
         teachers.append(centerx.train("digits", out=out / f"teacher_{name}", overrides=given).model)
 
-    print("4/5  merging them into one student of ten digits, on scenes without labels")
+    say("4/5  merging them into one student of ten digits, on scenes without labels")
     remove_run(out / "student")
     merged = centerx.merge(
         teachers,
@@ -72,7 +75,7 @@ def demo(
     assert merged.metrics is not None
     print_comparison(merged.metrics, merged.rows)
 
-    print("5/5  exporting to ONNX, finding digits on held-out scenes with that file, without torch")
+    say("5/5  exporting to ONNX, finding digits on held-out scenes with that file, without torch")
     onnx = out / "digits.onnx"
     detector, info = load_detector(merged.model)
     export_model(detector, info, onnx, "onnx")
@@ -94,8 +97,9 @@ def demo(
         "picture": str(picture),
     }
     write_json(out / "report.json", report, indent=2)
-    print(f"AP {metrics.AP:.3f} on {metrics.images} held-out scenes after {seconds:.0f} s")
-    print(f"picture: {picture}\nmodel:   {onnx}\nreport:  {out / 'report.json'}")
+    say(f"AP {metrics.AP:.3f} on {metrics.images} held-out scenes after {seconds:.0f} s")
+    say(f"picture: {picture}\nmodel:   {onnx}\nreport:  {out / 'report.json'}")
+    write_report(json_file, report)
 
 
 def remove_run(folder: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 import centerx
-from centerx.cli.options import FRAME_HELP, Frame
+from centerx.cli.options import FRAME_HELP
+from centerx.cli.output import JsonFile, require_json, write_report
 from centerx.errors import InputError
-from centerx.files import require_writable, write_json
 
 
 def evaluate(
@@ -20,7 +20,7 @@ def evaluate(
     classes: Annotated[str | None, typer.Option(help="only these classes, separated by commas")] = None,
     images: Annotated[Path | None, typer.Option(help="folder of the pictures")] = None,
     format: Annotated[str | None, typer.Option(help="format of the data set, by name")] = None,
-    frame: Annotated[Frame, typer.Option(help=FRAME_HELP)] = Frame.UPRIGHT,
+    frame: Annotated[str, typer.Option(help=FRAME_HELP)] = "upright",
     flip: Annotated[bool, typer.Option("--flip", help="look at the mirror image of each picture too")] = False,
     scales: Annotated[str, typer.Option(help="sizes to look at, relative to the model's, such as 0.75,1,1.25")] = "1",
     max_detections: Annotated[
@@ -28,13 +28,12 @@ def evaluate(
         typer.Option(min=10, help="count so many detections of a class on a picture; COCO's 100 without it"),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
     from centerx.cli.table import metrics_table
 
-    if json_file is not None:
-        require_writable(json_file, [model, data])
+    require_json(json_file, [model, data])
     metrics = centerx.evaluate(
         model,
         data,
@@ -49,8 +48,7 @@ def evaluate(
         batch=batch,
     )
     metrics_table(metrics)
-    if json_file is not None:
-        write_json(json_file, metrics.to_json(), indent=2)
+    write_report(json_file, metrics.to_json())
 
 
 def read_scales(text: str) -> list[float]:

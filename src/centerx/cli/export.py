@@ -10,6 +10,7 @@ import typer
 import centerx
 from centerx.api.export import ANY
 from centerx.cli.options import parse_size
+from centerx.cli.output import JsonFile, require_json, say, write_report
 
 if TYPE_CHECKING:
     from centerx.api.export import ExportedFile
@@ -37,9 +38,11 @@ def export(
                           "the data of the model's training without it"),
     ] = None,
     split: Annotated[str | None, typer.Option(help="split of --data")] = None,
+    json_file: JsonFile = None,
 ) -> None:  # fmt: skip
     """Turn a model into a file for another runtime. The two are compared before it says done."""
-    centerx.export(
+    require_json(json_file, [model])
+    written = centerx.export(
         model,
         list(dict.fromkeys(map(str.strip, format.split(",")))),
         out=out,
@@ -50,20 +53,21 @@ def export(
         split=split,
         report=print_file,
     )
+    write_report(json_file, [file.to_json() for file in written])
 
 
 def print_file(file: ExportedFile) -> None:
     """Print what was written, and how it compares with the model."""
     measure = f"{file.megabytes:.1f} MB, input {size_text(file.input_hw, file.any_size)}"
-    print(f"{file.path}: {measure}, {file.outputs}")
+    say(f"{file.path}: {measure}, {file.outputs}")
     if file.parity is None:
-        print(f"not checked here: {file.not_compared}")
+        say(f"not checked here: {file.not_compared}")
         return
     seen = f"{file.compared_on} pictures" if file.compared_on else "synthetic pictures"
-    print(f"checked against the model on {seen}: {file.parity}")
+    say(f"checked against the model on {seen}: {file.parity}")
     if file.AP is not None:
         before, after = file.AP
-        print(f"AP {before:.4f} before, {after:.4f} after: {after - before:+.4f}")
+        say(f"AP {before:.4f} before, {after:.4f} after: {after - before:+.4f}")
 
 
 def size_text(input_hw: tuple[int, int], any_size: bool) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import centerx
+from centerx.cli.output import JsonFile, require_json, say, write_report
 from centerx.errors import InputError
-from centerx.files import require_utf8, require_writable
 
 if TYPE_CHECKING:
     from centerx.interop.configs import ImportedConfig
@@ -31,32 +32,32 @@ def import_(
             "--ema/--no-ema", help="take the moving average of the weights, or not; default: where there is one"
         ),
     ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Convert weights or configurations of CenterNet, centerX and CenterNet-better(-plus), or weights of a backbone."""
-    if colour not in (None, "RGB", "BGR"):
-        raise InputError(f"--colour: {colour!r} is neither RGB nor BGR")
-    require_utf8(out)
-    require_writable(out, [source])
-    if source.suffix.lower() in {".yaml", ".yml", ".py"}:
-        from centerx.interop.configs import import_config
-
-        print_config(import_config(source, out), out)
-        return
-    means, deviations = (triple(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
-
-    from centerx.interop.convert import import_checkpoint
-
-    names = read_classes(classes) if classes else None
-    told = import_checkpoint(source, out, names, colour, means, deviations, ema)
-    print(f"{out}: {told}")
+    require_json(json_file, [source, out])
+    imported = centerx.import_file(
+        source,
+        out,
+        classes=read_classes(classes) if classes else None,
+        colour=colour,
+        mean=triple("--mean", mean) if mean else None,
+        std=triple("--std", std) if std else None,
+        ema=ema,
+    )
+    if imported.config is not None:
+        print_config(imported.config, out)
+    else:
+        say(f"{out}: {imported.what}")
+    write_report(json_file, imported.to_json())
 
 
 def print_config(imported: ImportedConfig, out: Path) -> None:
     """Print what became of every key of a configuration that was written to `out`."""
     for row in imported.rows:
-        print(" | ".join(row))
+        say(" | ".join(row))
     counts = ", ".join(f"{imported.count(word)} keys {word}" for word in ("kept", "renamed", "dropped"))
-    print(f"{out}: {counts}; fill in {imported.to_fill}")
+    say(f"{out}: {counts}; fill in {imported.to_fill}")
 
 
 def read_classes(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 import centerx
 from centerx.cli.options import parse_size, plural
+from centerx.cli.output import JsonFile, require_json, say, show, write_report
 from centerx.errors import InputError
 from centerx.files import quoted, require_writable
 
@@ -30,9 +31,9 @@ def inspect(
     score: Annotated[float, typer.Option(min=0, max=1, help="leave out what scores lower")] = 0.3,
     backend: Annotated[str | None, typer.Option(help="what runs the file, by name")] = None,
     size: Annotated[str | None, typer.Option(help="input HxW in pixels, of a file that takes any size")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Show how a model file is read, and what it sees of a picture."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -43,22 +44,24 @@ def inspect(
             raise InputError("--out: the drawing is of a picture, give --picture too")
         picture_format(out)
         require_writable(out, [model, picture])
+    require_json(json_file, [model, *([picture] if picture else [])])
     hw = parse_size(size) if size is not None else None
     inspection = centerx.inspect(model, adapter=adapter, backend=backend, size=hw)
     table = Table(title=quoted(str(model)), show_header=False)
     for what, text in inspection.rows.items():
         table.add_row(what, Text(quoted(text)))
-    if picture is not None:
-        view = inspection.view(picture, score)
+    view = inspection.view(picture, score) if picture is not None else None
+    if view is not None:
         table.add_section()
         table.add_row("found", Text(_found_text(view.detections)))
         for what, others in view.others.items():
             table.add_row(f"{what} instead", Text(_found_text(others)))
         if out is not None:
             save_image(out, drawing(view))
-    Console().print(table)
+    show(table)
     if write:
-        print(f"{inspection.write_adapter()}: edit it where something is wrong")
+        say(f"{inspection.write_adapter()}: edit it where something is wrong")
+    write_report(json_file, inspection.to_json(view))
 
 
 def drawing(view: View) -> np.ndarray:

@@ -7,17 +7,16 @@ torch-free install can run every command that needs no torch.
 from __future__ import annotations
 
 import io
-import logging
-import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Annotated, NoReturn
 
 import typer
+from typer.completion import completion_init
 
+import centerx
 from centerx.cli import (
     add,
     bench,
@@ -29,68 +28,92 @@ from centerx.cli import (
     import_,
     inspect,
     merge,
+    models,
     predict,
+    presets,
     pseudo,
     serve,
     train,
 )
+from centerx.cli.habits import (
+    CommandLine,
+    NoColor,
+    Quiet,
+    Verbose,
+    before_command,
+    command,
+    install_completion,
+    show_completion,
+    speaking,
+)
 from centerx.cli.options import EXTRAS, ListOptions
-from centerx.cli.progress import Terminal
-from centerx.errors import InputError
-from centerx.progress import shown_on
+from centerx.cli.output import one_line
+from centerx.errors import InputError, nearest
 
 app = typer.Typer(
     name="centerx",
     help="Train, distil, merge and ship CenterNet object detectors.",
-    add_completion=False,
+    cls=CommandLine,
+    add_completion=False,  # ours take the name of a shell too
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and end, if that is wanted."""
+    if wanted:
+        print(f"centerx {centerx.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def show_work(context: typer.Context) -> None:
-    """Print what the library logs, and show progress, while a command runs."""
-    context.with_resource(printed_log())
-    context.with_resource(shown_on(Terminal()))
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="print the version and exit")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    no_color: NoColor = False,
+    install: Annotated[
+        str | None,
+        typer.Option("--install-completion", callback=install_completion, is_eager=True, metavar="[SHELL]",
+                     help="let bash, zsh, fish or powershell complete words; the shell in use without a name"),
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option("--show-completion", callback=show_completion, is_eager=True, metavar="[SHELL]",
+                     help="print what that would install"),
+    ] = None,
+) -> None:  # fmt: skip
+    """Heed the options before the command."""
+    before_command(context, quiet, verbose, no_color)
 
 
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("merge", cls=ListOptions)(merge.merge)
-app.command("add", cls=ListOptions)(add.add)
-app.command("import")(import_.import_)
-app.command("pseudo")(pseudo.pseudo)
-app.command("eval")(evaluate.evaluate)
-app.command("inspect")(inspect.inspect)
-app.command("predict")(predict.predict)
-app.command("serve")(serve.serve)
-app.command("export")(export.export)
-app.command("bench")(bench.bench)
-app.command("doctor")(doctor.doctor)
+app.command("demo")(command(demo.demo))
+app.command("train")(command(train.train))
+app.command("merge", cls=ListOptions)(command(merge.merge))
+app.command("add", cls=ListOptions)(command(add.add))
+app.command("import")(command(import_.import_))
+app.command("pseudo")(command(pseudo.pseudo))
+app.command("eval")(command(evaluate.evaluate))
+app.command("inspect")(command(inspect.inspect))
+app.command("predict")(command(predict.predict))
+app.command("serve")(command(serve.serve))
+app.command("export")(command(export.export))
+app.command("bench")(command(bench.bench))
+app.command("doctor")(command(doctor.doctor))
+app.command("models")(command(models.models))
+app.command("presets")(command(presets.presets))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
-LINE_END = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")  # what `str.splitlines` splits at
 INTERRUPTED = 130  # what typer returns for Ctrl-C
-
-
-class LogPrinter(logging.Handler):
-    """Prints what the library logs as one line each: warnings on standard error as `warning: ...`, the rest as it is.
-
-    A record of level INFO is part of what a command answers, so it goes to standard output.
-    """
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print a record on whatever the standard streams are now."""
-        line = one_line(record.getMessage())
-        if record.levelno < logging.WARNING:
-            print(line, flush=True)
-        else:
-            print(f"{record.levelname.lower()}: {line}", file=sys.stderr, flush=True)
 
 
 def main() -> NoReturn:
     """Run the command line."""
+    completion_init()
     run_and_exit(lambda: app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False))
 
 
@@ -101,7 +124,7 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # of names that the terminal cannot show
     warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:
-        with printed_log(), shown_on(Terminal()):
+        with speaking():
             status = program()
     except InputError as error:
         _fail(str(error))
@@ -118,32 +141,26 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     except Exception as error:
         if not hasattr(error, "format_message"):  # anything but a usage error of the command line is our fault
             raise
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "centerx"
-        _fail(f"{error.format_message().rstrip('.?')}, see `{command} --help`")
+        _fail(usage_error(error))
     if status == INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses twice need not see where the end was interrupted
         _fail("interrupted; what was already written is kept")
     sys.exit(status if isinstance(status, int) else 0)
 
 
-@contextmanager
-def printed_log() -> Iterator[None]:
-    """Print what the library logs, inside the `with`."""
-    library = logging.getLogger("centerx")
-    former, level = library.handlers, library.level
-    library.handlers = [LogPrinter(logging.INFO)]
-    library.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        library.handlers = former
-        library.setLevel(level)
-
-
-def one_line(message: str) -> str:
-    """A message whose line ends, with the space around them, are single spaces; the rest is as it was, as names are."""
-    return LINE_END.sub(" ", message.strip())
+def usage_error(error: Exception) -> str:
+    """Return one line on words that the command line does not know, with the nearest that it does."""
+    context = getattr(error, "ctx", None)
+    place = f"see `{context.command_path if context else 'centerx'} --help`"
+    option = getattr(error, "option_name", None)
+    if option is not None and context is not None and hasattr(error, "possibilities"):
+        known = [name for each in context.command.params for name in each.opts if name.startswith("--")]
+        return f"No such option: {option}{nearest(option, known)}, {place}"
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    if message.startswith("No such command") and context is not None:
+        name = message.split("'")[1]
+        return f"No such command: {name!r}{nearest(name, context.command.commands)}, {place}"
+    return f"{message.rstrip('.?')}, {place}"
 
 
 def _fail(message: str) -> NoReturn:

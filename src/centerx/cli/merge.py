@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import centerx
+from centerx.cli.options import complete_config
+from centerx.cli.output import JsonFile, require_json, say, show, write_report
+from centerx.cli.plan import DryRun, print_plan
 
 if TYPE_CHECKING:
     from centerx.api.merge import Comparison
@@ -19,7 +22,9 @@ def merge(
     teachers: Annotated[
         list[Path], typer.Option(help="model files or jsons of detections, each with the classes it knows")
     ],
-    student: Annotated[str, typer.Option(help="the preset or YAML file of the detector to train")],
+    student: Annotated[
+        str, typer.Option(help="the preset or YAML file of the detector to train", autocompletion=complete_config)
+    ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., such as train.epochs=40")] = None,
     images: Annotated[
         list[Path] | None,
@@ -31,6 +36,8 @@ def merge(
     val_split: Annotated[str | None, typer.Option(help="split of --val, where that has several")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/merged"),
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
+    dry_run: DryRun = False,
+    json_file: JsonFile = None,
 ) -> None:
     """Make one detector of several, on pictures that need no labels.
 
@@ -38,25 +45,28 @@ def merge(
 
     Options with several values take them in a row: --teachers a.safetensors b.safetensors.
     """
-    result = centerx.merge(
-        teachers,
-        images,
-        student,
-        labels=labels,
-        val=val,
-        labels_split=labels_split,
-        val_split=val_split,
-        out=out,
-        resume=resume,
-        overrides=overrides or [],
-    )
+    require_json(json_file)
+    options: dict[str, Any] = {
+        "labels": labels,
+        "val": val,
+        "labels_split": labels_split,
+        "val_split": val_split,
+        "out": out,
+        "resume": resume,
+        "overrides": overrides or [],
+    }
+    if dry_run:
+        print_plan(centerx.plan_merge(teachers, images, student, **options), json_file)
+        return
+    result = centerx.merge(teachers, images, student, **options)
     if result.rank:
         return
     if result.seen:
-        print("judged by pictures that it was trained on; name others with --val")
+        say("judged by pictures that it was trained on; name others with --val")
     if result.metrics:
         print_comparison(result.metrics, result.rows)
-    print(f"model: {result.model}")
+    say(f"model: {result.model}")
+    write_report(json_file, result.to_json())
 
 
 def print_comparison(student: Metrics, rows: Sequence[Comparison]) -> None:
@@ -64,7 +74,6 @@ def print_comparison(student: Metrics, rows: Sequence[Comparison]) -> None:
 
     The last row is the mean of the classes.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -80,4 +89,4 @@ def print_comparison(student: Metrics, rows: Sequence[Comparison]) -> None:
     mean = mean_alone(student, rows)
     table.add_section()
     table.add_row("mean", "", shown(mean), shown(student.AP), shown(difference(mean, student.AP)))
-    Console().print(table)
+    show(table)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from enum import StrEnum
 from typing import Any
 
 from typer.core import TyperCommand
 
 from centerx.errors import InputError
 
-FRAME_HELP = "what the boxes are of: the picture as a viewer shows it, or as it is stored, before EXIF turns it"
+FRAME_HELP = "what the boxes are of: upright, the picture as a viewer shows it, or stored, before EXIF turns it"
 
 LISTS = ("--teachers", "--images", "--labels", "--val")  # options with several values
 
@@ -40,13 +39,6 @@ EXTRAS = {
     "prometheus_client": "serve",
     "python_multipart": "serve",
 }
-
-
-class Frame(StrEnum):
-    """Orientation of the pictures that the boxes of a data set refer to."""
-
-    UPRIGHT = "upright"
-    STORED = "stored"
 
 
 class ListOptions(TyperCommand):
@@ -101,3 +93,10 @@ def parse_size(text: str) -> tuple[int, int]:
 def plural(count: int, noun: str, ending: str = "s") -> str:
     """Return a number with its noun: `1 picture`, `2 pictures`."""
     return f"{count} {noun}{'' if count == 1 else ending}"
+
+
+def complete_config(incomplete: str) -> list[str]:
+    """Return the presets for the completion of a shell, which completes files by itself where there is none."""
+    from centerx.config import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]

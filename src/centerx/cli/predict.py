@@ -11,7 +11,8 @@ import typer
 
 import centerx
 from centerx.cli.options import parse_size, plural
-from centerx.files import json_list, require_writable
+from centerx.cli.output import JsonFile, reported_list, require_json, say
+from centerx.files import require_writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ def predict(
     sources: Annotated[list[str], typer.Argument(help="images, folders, glob patterns or videos")],
     score: Annotated[float, typer.Option(min=0, max=1, help="leave out what scores lower")] = 0.3,
     out: Annotated[Path | None, typer.Option(help="write drawn pictures and videos into this folder")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write all detections here")] = None,
+    json_file: JsonFile = None,
     backend: Annotated[
         str | None, typer.Option(help="what runs the file, by name; auto takes the fastest that is installed")
     ] = None,
@@ -37,8 +38,7 @@ def predict(
 
     found = resolve_sources(sources)
     targets = output_files(found, out) if out is not None else []
-    if json_file is not None:
-        require_writable(json_file, [model, *(source.path for source in found)])
+    require_json(json_file, [model, *(source.path for source in found)])
     for target in targets:
         require_writable(target)
     pictures = objects = 0
@@ -53,7 +53,9 @@ def predict(
         skipped=skipped,
     )
     with ExitStack() as stack:
-        write = stack.enter_context(json_list(json_file)) if json_file is not None else _tell if out is None else None
+        write = (
+            stack.enter_context(reported_list(json_file)) if json_file is not None else _tell if out is None else None
+        )
         drawings = stack.enter_context(Drawings(targets))
         for result in stack.enter_context(closing(results)):
             drawings.add(result)
@@ -63,7 +65,7 @@ def predict(
                 write(result.to_json())
     where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
     left_out = f", {plural(len(skipped), 'source')} skipped" if skipped else ""
-    print(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}", flush=True)
+    say(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}")
 
 
 class Drawings(ExitStack):
@@ -102,7 +104,7 @@ class Drawings(ExitStack):
 
 def _tell(entry: dict[str, Any]) -> None:
     frame = f" frame {entry['frame']}" if "frame" in entry else ""
-    print(f"{entry['image']}{frame}: {len(entry['detections'])} objects")
+    say(f"{entry['image']}{frame}: {len(entry['detections'])} objects")
     for found in entry["detections"]:
         place = found.get("box") or found["point"]
-        print(f"  {found['label']}  {found['score']:.2f}  " + " ".join(f"{value:.1f}" for value in place))
+        say(f"  {found['label']}  {found['score']:.2f}  " + " ".join(f"{value:.1f}" for value in place))

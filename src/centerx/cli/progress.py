@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from centerx.cli.output import console, stream
 from centerx.progress import Countable, Display, Item
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ TRAINING_PAUSE = 30.0  # seconds between two plain lines within an epoch of trai
 
 
 class Terminal(Display):
-    """Shows a bar where standard output is a terminal, and a line now and then where it is not."""
+    """Shows a bar where text goes to a terminal, and a line now and then where it does not."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -26,10 +27,10 @@ class Terminal(Display):
 
     def track(self, work: Countable[Item], what: str) -> Iterator[Item]:
         """Go through `work`. Lines go to standard error, apart from what the command answers."""
-        if sys.stdout.isatty():
+        if stream().isatty():
             from rich.progress import track as bar
 
-            yield from bar(work, what, transient=True)
+            yield from bar(work, what, transient=True, console=console())
             return
         told = time.monotonic()
         for done, item in enumerate(work):
@@ -41,7 +42,7 @@ class Terminal(Display):
     def start_training(self, steps: int, done: int) -> None:
         """Open the bar, or start the clock of the lines."""
         self._told = time.monotonic()
-        if not sys.stdout.isatty():
+        if not stream().isatty():
             return
         from rich.progress import (
             BarColumn,
@@ -59,6 +60,7 @@ class Terminal(Display):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
+            console=console(),
         )
         self._task = self._bar.add_task("training", total=steps, completed=done, note="")
         self._bar.start()
@@ -69,7 +71,7 @@ class Terminal(Display):
             self._bar.update(self._task, description=epoch, completed=step, note=note)
         elif time.monotonic() - self._told >= TRAINING_PAUSE:
             self._told = time.monotonic()
-            print(line, flush=True)
+            print(line, file=stream(), flush=True)
 
     def end_training(self) -> None:
         """Close the bar."""

@@ -10,6 +10,7 @@ import typer
 import centerx
 from centerx.api.label import SCORE
 from centerx.cli.options import plural
+from centerx.cli.output import JsonFile, require_json, say, write_report
 
 
 def pseudo(
@@ -22,10 +23,13 @@ def pseudo(
     val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
     split: Annotated[str | None, typer.Option(help="split of --val")] = None,
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
+    require_json(json_file, [model, images, out])
     result = centerx.label(model, images, out, score=score, val=val, split=split, images_split=images_split)
     for name, count in result.boxes.items():
-        print(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
+        say(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
     count = sum(result.boxes.values())
-    print(f"{out}: {plural(count, 'box', 'es')} on {plural(result.pictures, 'picture')}")
+    say(f"{out}: {plural(count, 'box', 'es')} on {plural(result.pictures, 'picture')}")
+    write_report(json_file, result.to_json())

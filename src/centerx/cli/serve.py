@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from centerx.cli.output import say
 from centerx.errors import InputError
 
 USUAL_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
@@ -47,7 +48,7 @@ def serve(
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         shown = f"[{host}]" if ":" in host else host
         with suppress(KeyboardInterrupt):
-            print(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs", flush=True)
+            say(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs")
             server.run(sockets=[listener])
 
 

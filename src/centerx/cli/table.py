@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 from rich.text import Text
 
-from centerx.evaluation.coco import Metrics
+from centerx.cli.output import show
+
+if TYPE_CHECKING:
+    from centerx.evaluation.coco import Metrics
 
 
-def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
+def metrics_table(metrics: Metrics) -> None:
     """Print the figures of the task and the AP of each class."""
     table = Table(title=f"{metrics.images} pictures")
     table.add_column("figure")
@@ -22,7 +26,7 @@ def metrics_table(metrics: Metrics, console: Console | None = None) -> None:
     table.add_section()
     for name, value in metrics.per_class.items():
         table.add_row(Text(f"AP, {name}{counted}"), shown(value))
-    (console or Console()).print(table)
+    show(table)
 
 
 def shown(value: float | None) -> str:

@@ -29,7 +29,7 @@ FORMATS = {
 }
 ADVISED = (Kind.UNREAD_LABELS, Kind.ONLY_IGNORED_BOXES)  # problems whose text contains the advice
 LABELS_BESIDE = (Kind.UNREAD_LABELS, Kind.TWO_PLACES)  # problems of a folder that are irrelevant if labels are not used
-UPRIGHT, STORED = "upright", "stored"  # orientation of the pictures that boxes refer to
+FRAMES = UPRIGHT, STORED = "upright", "stored"  # orientation of the pictures that boxes refer to
 
 
 def read_dataset(
@@ -97,9 +97,11 @@ def scan_dataset(
         frame: as for `read_dataset`.
 
     Raises:
-        InputError: the path, the format or the split does not exist.
+        InputError: the path, the format, the orientation or the split does not exist.
     """
     path, chosen = Path(path), format or ""
+    if frame not in FRAMES:
+        raise InputError(f"--frame: no orientation {frame!r}{nearest(frame, FRAMES)}, there are: {', '.join(FRAMES)}")
     try:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder, check it (relative ones start where the command runs)")

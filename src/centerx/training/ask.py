@@ -23,6 +23,7 @@ from centerx.tasks import Task
 from centerx.training.processes import Processes
 from centerx.training.teachers import BY_AP, FUSE, CalibratedTeacher, Find, Teacher, TeacherModel
 
+Asked = tuple[list[Teacher], list[StoredDetections]]  # teachers, and what those that are asked once a picture found
 logger = logging.getLogger(__name__)
 
 
@@ -141,7 +142,7 @@ def fuse_some(teachers: Sequence[OpenTeacher], targets: tuple[str, ...]) -> Open
 
 def ask_teachers(
     teachers: Sequence[Teacher], shared: str | None, judged_by: Sequence[Dataset], processes: Processes
-) -> tuple[list[Teacher], list[StoredDetections]]:
+) -> Asked:
     """Ask all that must be known of teachers before training.
 
     Args:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 
 import lightning as L
+from torch.utils.data import DataLoader
+
+from centerx.types import Batch
 
 
 class Interrupt(L.Callback):
@@ -41,3 +45,23 @@ class Interrupt(L.Callback):
     def on_train_end(self, *_: object) -> None:
         """Raise an exception that Python ignored during the last step."""
         self.on_train_batch_start()
+
+
+def fit_heeding_ctrl_c(
+    trainer: L.Trainer, module: L.LightningModule, batches: DataLoader[Batch], checkpoint: Path | None = None
+) -> None:
+    """Train.
+
+    Args:
+        trainer: of Lightning.
+        module: what is trained.
+        batches: what it is trained on.
+        checkpoint: to go on from.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    try:
+        trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
+        raise KeyboardInterrupt from None

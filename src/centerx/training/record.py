@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -14,6 +15,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from centerx.detector import Detector
+from centerx.errors import InputError
 from centerx.files import write_atomic
 from centerx.training.evaluation import Evaluation
 from centerx.training.module import CenterNetModule
@@ -143,3 +145,20 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     write_atomic(path, content.getbuffer())
+
+
+def next_epoch(checkpoint: Path, module: L.LightningModule) -> int:
+    """Return the epoch, counted from 0, that a run resumed from a checkpoint begins with.
+
+    Raises:
+        InputError: the file is corrupt, or of another network.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = {name: value.shape for name, value in content["state_dict"].items()}
+        epoch = int(content["epoch"])
+    except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
+        raise InputError(f"{checkpoint}: corrupt or not a checkpoint, train anew without --resume") from None
+    if shapes != {name: value.shape for name, value in module.state_dict().items()}:
+        raise InputError(f"{checkpoint}: is of another network, resume with the configuration it was trained with")
+    return epoch + 1
