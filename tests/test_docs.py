@@ -183,6 +183,7 @@ def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.PAGE.read_text(encoding="utf-8") == GENERATE.render(), "run `make docs`"
     assert GENERATE.DATA_PAGE.read_text(encoding="utf-8") == GENERATE.render_data_page(), "run `make docs`"
     assert GENERATE.FOREIGN_PAGE.read_text(encoding="utf-8") == GENERATE.render_foreign_page(), "run `make docs`"
+    assert GENERATE.PARAMETERS.read_text(encoding="utf-8") == GENERATE.render_parameters(), "run `make docs`"
 
 
 def deploy_code(name: str) -> Any:

@@ -57,20 +57,21 @@ MAY_IMPORT = {
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teachers", "build_teaching"},
+    "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
     "api": SHARED
-    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"}
-    | {"build_teachers"},
+    | {"config", "data", "draw", "progress", "runtime", "bench", "detector", "evaluation", "exporting", "training"}
+    | {"interop", "build", "build_model", "build_teachers", "build_plan"},
     "cli": SHARED
     | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
-    | {"interop", "serve", "api", "__init__"},
-    "__init__": {"errors", "runtime", "api"},
+    | {"interop", "serve", "build_plan", "api", "__init__"},
+    "__init__": {"errors", "runtime", "build_plan", "api"},
     "__main__": {"cli"},
 }
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
                "evaluation", "exporting", "training", "build", "build_model", "build_teachers",
-               "build_teaching",
+               "build_teaching", "build_plan",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}

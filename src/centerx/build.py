@@ -61,6 +61,8 @@ from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
 from centerx.training.teachers import Teacher, map_channels, taught_attributes
 from centerx.types import Batch, Detections
 
+logger = logging.getLogger(__name__)
+
 PROBLEMS = "problems.json"  # of the data, in the run folder
 ROOM = 1 << 16  # bytes that a run folder must have room for before anything starts
 
@@ -253,6 +255,9 @@ def build_run(
     if processes.device == "cpu":
         keep_freed_memory()
 
+    logger.debug(
+        f"trained on {processes.gpu or processes.device}, by {torch.get_num_threads()} threads of the processor"
+    )
     torch.manual_seed(train.seed)
     detector = build_trainable(config, processes)
     sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world)

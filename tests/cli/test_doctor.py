@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import pytest
 
-from centerx.cli import doctor
+from centerx.api import doctor
 from tests.cli.conftest import CommandLine
 
 
@@ -29,6 +29,6 @@ def test_what_is_missing_and_how_to_get_it(centerx: CommandLine, monkeypatch: py
 
 def test_every_extra_has_its_packages() -> None:
     packages = doctor._packages()
-    assert {"onnxruntime", "numpy", "typer"} <= set(packages[""])
+    assert {"onnxruntime", "numpy", "typer"} <= set(packages["core"])
     assert "torch" in packages["train"]
     assert "centerx" not in {name for names in packages.values() for name in names}

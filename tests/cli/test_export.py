@@ -1,5 +1,6 @@
 """`centerx export` as a user runs it."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -24,12 +25,28 @@ def test_the_file_lies_beside_the_model_and_is_checked(centerx: CommandLine, mod
 
 
 def test_maps_go_to_a_name_of_their_own(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
-    status, out, err = centerx("export", model_file, "--outputs", "maps", "--size", "32x64", "--out", tmp_path / "new")
+    status, out, err = centerx(
+        "export",
+        model_file,
+        "--outputs",
+        "maps",
+        "--size",
+        "32x64",
+        "--out",
+        tmp_path / "new",
+        "--json",
+        tmp_path / "a",
+    )
     assert (status, err) == (0, "")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model-maps.onnx"]
     first, second = out.splitlines()
     assert first.endswith("input 32x64, maps")
     assert second.startswith("checked against the model on synthetic pictures: ")
+    [report] = json.loads((tmp_path / "a").read_bytes())
+    assert second.endswith(report["parity"])
+    assert (report["path"], report["format"], report["outputs"], report["input_hw"], report["AP"]) == (
+        str(tmp_path / "new" / "model-maps.onnx"), "onnx", "maps", [32, 64], None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

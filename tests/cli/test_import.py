@@ -20,10 +20,19 @@ def test_what_is_imported_predicts(centerx: CommandLine, tmp_path: Path, scenes:
     (tmp_path / "names.txt").write_text("cat\ndog\n\nold car\n")
     out = tmp_path / "ours.safetensors"
     status, said, err = centerx(
-        "import", tmp_path / "model_final.pth", "--out", out, "--classes", tmp_path / "names.txt"
+        "import",
+        tmp_path / "model_final.pth",
+        "--out",
+        out,
+        "--classes",
+        tmp_path / "names.txt",
+        "--json",
+        tmp_path / "a",
     )
     assert (status, err) == (0, "")
     assert said == f"{out}: centerX, resnet18, deformable convolutions, 3 classes, RGB pixels\n"
+    report = json.loads((tmp_path / "a").read_bytes())
+    assert report == {"file": str(out), "what": said.split(": ")[1].strip(), "keys": None}
     picture = next(scenes.parent.rglob("*.jpg"), None) or next(scenes.parent.rglob("*.png"))
     status, _, err = centerx("predict", out, picture, "--json", tmp_path / "found.json", "--score", "0")
     assert (status, err) == (0, "")

@@ -81,7 +81,7 @@ def test_a_merge(
 ) -> None:
     out = tmp_path / "merged"
     arguments = ["--teachers", *map(str, teachers), "--images", str(scenes.parent / "train"), "--val", str(scenes),
-                 "--student", "nano", "--out", str(out), *SMALL]  # fmt: skip
+                 "--student", "nano", "--out", str(out), *SMALL, "--json", str(tmp_path / "report.json")]  # fmt: skip
     app(["merge", *arguments], standalone_mode=False)
     used = load_config(out / "config.yaml")
     assert used.classes == tuple(DIGITS)
@@ -92,6 +92,9 @@ def test_a_merge(
     assert {row["teacher"] for row in written["classes"]} == {str(path) for path in teachers}
     for row in written["classes"]:
         assert row["difference"] == pytest.approx(row["student"] - row["alone"])
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert (report["model"], report["classes"]) == (str(out / "last.safetensors"), written["classes"])
+    assert (report["metrics"]["AP"], report["judged_by_training"]) == (written["AP"], False)
     told = capsys.readouterr().out
     assert "teacher alone" in told
     assert "/size " in told

@@ -175,6 +175,11 @@ def test_names_that_are_nearly_one_are_told(
     centerx: CommandLine, scenes: Path, small_overrides: list[str], tmp_path: Path
 ) -> None:
     renamed = json.dumps([str(scenes), {"path": str(scenes), "classes": {"1": "Red blob", "2": "red_blob"}}])
-    status, _, err = centerx("train", "nano", *small_overrides, f"data.train={renamed}", "--out", tmp_path)
-    assert (status, err.count("\n")) == (0, 1)
+    words = "train", "nano", *small_overrides, f"data.train={renamed}", "--out", tmp_path, "--json", "-"
+    status, out, err = centerx(*words)
+    assert (status, err.count("\nwarning: ")) == (0, 0)
+    report = json.loads(out)
+    assert report["best"] == str(tmp_path / "best.safetensors")
+    assert set(report["metrics"]["per_class"]) > {"Red blob", "red_blob"}
+    assert "\nepoch 1/1  " in err  # the log, as JSON has standard output
     assert err.startswith("warning: data.train: alike_classes: 1 doubtful: classes: 'Red blob' and 'red_blob'")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from centerx.errors import InputError, nearest
 
-SENTENCE = re.compile(r"(?<=[.:])\s+(?=[A-Z])|(?<=\.)\s+(?=centerX's)")
+SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z]|centerX's)")
 OURS = re.compile(r"Measured .*?\bAP (0\.\d+)")
 THEIRS = re.compile(r"centerX's README: AP (\d+\.\d+)")
 NO_PURPOSE = ("Measured", "Not measured", "Published", "centerX's", "The centerX", "First,")  # begin other sentences
@@ -45,6 +45,13 @@ class Preset(NamedTuple):
         return tree
 
 
+def known_presets() -> list[str]:
+    """Return the names of the shipped configurations."""
+    from centerx.config import preset_names
+
+    return preset_names()
+
+
 def list_presets(names: list[str] | None = None) -> list[Preset]:
     """List the shipped configurations.
 
@@ -54,10 +61,9 @@ def list_presets(names: list[str] | None = None) -> list[Preset]:
     Raises:
         InputError: there is no preset of such a name.
     """
-    from centerx.config import preset_names
     from centerx.config.load import PRESETS
 
-    known = preset_names()
+    known = known_presets()
     for name in names or ():
         if name not in known:
             raise InputError(f"{name}: no such preset{nearest(name, known)}, `centerx presets` lists them")
@@ -83,7 +89,7 @@ def read_preset(name: str, path: Path, parameters: int) -> Preset:
     config = load_config(name)
     return Preset(
         name,
-        purpose[0].rstrip(".:"),
+        purpose[0].rstrip("."),
         head[0],
         parameters,
         config.data.input_size,

@@ -97,6 +97,6 @@ def plural(count: int, noun: str, ending: str = "s") -> str:
 
 def complete_config(incomplete: str) -> list[str]:
     """Return the presets for the completion of a shell, which completes files by itself where there is none."""
-    from centerx.config import preset_names
+    from centerx.api.presets import known_presets
 
-    return [name for name in preset_names() if name.startswith(incomplete)]
+    return [name for name in known_presets() if name.startswith(incomplete)]

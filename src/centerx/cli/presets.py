@@ -25,14 +25,14 @@ def presets(
 
     require_json(json_file)
     found = centerx.list_presets(names)
-    table = Table()
-    for column in ("preset", "for", "M", "input", "epochs", "AP", "published"):
-        right = column in ("M", "epochs", "AP", "published")
-        table.add_column(column, justify="right" if right else "left", no_wrap=column == "preset")
+    table = Table(show_lines=True)
+    for column in ("preset", "M", "input", "epochs", "AP", "published"):
+        table.add_column(column, justify="left" if column == "preset" else "right")
     for preset in found:
         size = "x".join(map(str, preset.input_hw))
-        cells = preset.name, preset.purpose, f"{preset.parameters / 1e6:.1f}", size, str(preset.epochs)
-        table.add_row(*map(Text, cells), shown(preset.AP), shown(preset.published))
+        what = Text.assemble((preset.name, "bold"), "\n", preset.purpose)
+        figures = f"{preset.parameters / 1e6:.1f}", size, str(preset.epochs), shown(preset.AP), shown(preset.published)
+        table.add_row(what, *figures)
     show(table)
     say("M: millions of parameters. AP: measured here. published: AP of its counterpart, by centerX's README")
     write_report(json_file, [preset.to_json() for preset in found])

@@ -199,7 +199,10 @@ def _explain(error: ValidationError) -> str:
     for jargon, word in PLAIN.items():
         message = re.sub(jargon, word, message)
     shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
-    return f"{key}: {message}{shown}, see docs/config.md"
+    close = ""
+    if first["type"] == "literal_error":
+        close = nearest(str(first["input"]), re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    return f"{key}: {message}{shown}{close}, see docs/config.md"
 
 
 def _first(error: ValidationError) -> ErrorDetails:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,8 @@ from centerx.data.frame import drop_turned_points, turn_boxes
 from centerx.errors import InputError, nearest
 from centerx.images import left_out
 from centerx.problems import Kind
+
+logger = logging.getLogger(__name__)
 
 # The formats are tried in this order. Each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
@@ -120,6 +123,8 @@ def scan_dataset(
         return Dataset(path, chosen, (), (), [], [error.problem])
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
+    numbers = f"{len(dataset.records)} pictures, {len(dataset.class_names)} classes"
+    logger.debug(f"{path}: read as {chosen}: {numbers}, {len(dataset.problems)} problems")
     return turn_boxes(dataset) if frame == STORED else drop_turned_points(dataset)
 
 

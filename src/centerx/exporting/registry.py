@@ -98,7 +98,9 @@ def find_format(name: str, outputs: str | None = None, precision: str | None = N
     entry = FORMATS[name]
     for option, value, known in (("outputs", outputs, entry.outputs), ("precision", precision, entry.precisions)):
         if value is not None and value not in known:
-            raise InputError(f"--{option}: {name} cannot give {value!r}, it can give: {', '.join(known)}")
+            raise InputError(
+                f"--{option}: {name} cannot give {value!r}{nearest(value, known)}, it can give: {', '.join(known)}"
+            )
     if any_size and not entry.any_size:
         able = ", ".join(each for each, other in FORMATS.items() if other.any_size)
         raise InputError(f"--size: {name} needs one size, such as 320x416; any size is left open by: {able}")

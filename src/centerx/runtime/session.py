@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from importlib import import_module
@@ -17,6 +18,8 @@ from centerx.types import RawDetections
 
 if TYPE_CHECKING:
     from centerx.runtime.foreign.session import AdapterSource
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 TRIALS = 3
@@ -164,6 +167,7 @@ def open_named(path: str | Path, backend: str | None = None, adapter: AdapterSou
         known = ", ".join(dict.fromkeys(suffix for entry in asked for suffix in entry.suffixes))
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
     name, entry = next(iter(fitting.items()))
+    logger.debug(f"{path}: opened with {name}, of {', '.join(fitting)}")
     return name, entry.open(path, adapter)
 
 
