@@ -10,6 +10,7 @@ from centerx.cli.options import parse_size
 from centerx.errors import InputError
 from centerx.runtime import open_session
 from tests.cli.conftest import CommandLine
+from tests.cli.test_habits import documented, keys_of
 
 
 def test_the_file_lies_beside_the_model_and_is_checked(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
@@ -42,7 +43,8 @@ def test_maps_go_to_a_name_of_their_own(centerx: CommandLine, model_file: Path, 
     first, second = out.splitlines()
     assert first.endswith("input 32x64, maps")
     assert second.startswith("checked against the model on synthetic pictures: ")
-    [report] = json.loads((tmp_path / "a").read_bytes())
+    [report] = tree = json.loads((tmp_path / "a").read_bytes())
+    assert documented("export") == keys_of(tree)
     assert second.endswith(report["parity"])
     assert (report["path"], report["format"], report["outputs"], report["input_hw"], report["AP"]) == (
         str(tmp_path / "new" / "model-maps.onnx"), "onnx", "maps", [32, 64], None,

@@ -21,6 +21,7 @@ from centerx.errors import InputError
 from centerx.evaluation import Metrics
 from centerx.runtime.info import ModelInfo
 from centerx.types import RawDetections
+from tests.cli.test_habits import documented, keys_of
 from tests.training.test_teachers import DIGITS, teachers  # noqa: F401 - a fixture
 
 COMMAND = typer.main.get_command(app)
@@ -93,6 +94,7 @@ def test_a_merge(
     for row in written["classes"]:
         assert row["difference"] == pytest.approx(row["student"] - row["alone"])
     report = json.loads((tmp_path / "report.json").read_bytes())
+    assert documented("merge") == keys_of(report)
     assert (report["model"], report["classes"]) == (str(out / "last.safetensors"), written["classes"])
     assert (report["metrics"]["AP"], report["judged_by_training"]) == (written["AP"], False)
     told = capsys.readouterr().out

@@ -10,6 +10,7 @@ from centerx.build import build_run
 from centerx.config import load_config
 from centerx.training.pace import StepClock
 from tests.cli.conftest import CommandLine
+from tests.cli.test_habits import documented, keys_of
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture
 from tests.training.test_teachers import teachers  # noqa: F401 - a fixture
 
@@ -31,6 +32,7 @@ def test_a_plan_is_what_training_does_and_leaves_nothing(
     status, out, err = centerx(*command, "--dry-run", "--json", "-")
     assert (status, err) == (0, "")
     plan = json.loads(out)
+    assert documented("train --dry-run") == keys_of(plan)
     assert list(tmp_path.iterdir()) == []
     assert tree_of(scenes.parent) == before
     run = build_run(load_config("nano", [*small_overrides, "train.epochs=3"]), tmp_path / "built")

@@ -15,6 +15,7 @@ from unittest.mock import ANY
 import pytest
 
 from tests.cli.conftest import CommandLine
+from tests.cli.test_habits import documented, keys_of
 
 EPOCHS = 10
 
@@ -179,6 +180,7 @@ def test_names_that_are_nearly_one_are_told(
     status, out, err = centerx(*words)
     assert (status, err.count("\nwarning: ")) == (0, 0)
     report = json.loads(out)
+    assert documented("train") == keys_of(report)
     assert report["best"] == str(tmp_path / "best.safetensors")
     assert set(report["metrics"]["per_class"]) > {"Red blob", "red_blob"}
     assert "\nepoch 1/1  " in err  # the log, as JSON has standard output
