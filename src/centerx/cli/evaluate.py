@@ -29,6 +29,12 @@ def evaluate(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="write a page of curves, confusions and the worst mistakes, and its numbers, into this folder"
+        ),
+    ] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
     from centerx.cli.table import metrics_table
@@ -47,10 +53,13 @@ def evaluate(
         scales=read_scales(scales),
         max_detections=max_detections,
         batch=batch,
+        report=report,
     )
     metrics_table(metrics)
     if json_file is not None:
         write_json(json_file, metrics.to_json(), indent=2)
+    if metrics.report is not None:
+        print(f"report: {metrics.report}")
 
 
 def read_scales(text: str) -> list[float]:

@@ -7,6 +7,7 @@ matching takes for 'unmatched') all count. Pictures keep the order of their ids:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ class Metrics(NamedTuple):
         max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
         count_error: mean absolute error of the number of objects of a class on a picture; of the task `center`.
         titles: of the figures that mean something, in the order of the table.
+        report: the page of the report, where one was written.
     """
 
     AP: float | None
@@ -67,6 +69,7 @@ class Metrics(NamedTuple):
     max_detections: int | None = None
     count_error: float | None = None
     titles: Mapping[str, str] = TITLES
+    report: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name; AR100 has the name of what was counted, and that is said, where it is not COCO's own."""
