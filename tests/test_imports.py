@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "training": SHARED | {"progress", "data", "draw", "targets", "models", "losses", "detector", "evaluation"},
+    "training": SHARED | {"progress", "data", "draw", "page", "targets", "models", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "training"},

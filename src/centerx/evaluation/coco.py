@@ -130,8 +130,12 @@ def best_thresholds(
         class_names: as for `coco_metrics`.
         curves_of: of the task's metrics; those of boxes at IoU 0.50 without it.
     """
-    most = max([COCO_MAX, *(len(found.scores) for found in detections)])
-    curves = (curves_of or accumulate)(entries, detections, class_names, most)
+    most = max([COCO_MAX, *map(len, detections)])
+    return thresholds_of_curves((curves_of or accumulate)(entries, detections, class_names, most), class_names)
+
+
+def thresholds_of_curves(curves: COCOeval_faster, class_names: Sequence[str]) -> dict[str, float | None]:
+    """Return the score of each class from which on its F1 is best, by the curves of `accumulate`; None without any."""
     recall = curves.params.recThrs[:, None]
     precision, scores = (curves.eval[name][0, :, :, 0, -1] for name in ("precision", "scores"))  # (recall, class)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)

@@ -9,11 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from centerx.data.source import Entry, SampleSource
-from centerx.evaluation.coco import COCO_MAX, Metrics, as_boxes, best_thresholds, known_classes, mean
+from centerx.evaluation.coco import (
+    COCO_MAX,
+    Metrics,
+    as_boxes,
+    best_thresholds,
+    known_classes,
+    mean,
+    thresholds_of_curves,
+)
 from centerx.evaluation.mistakes import KINDS, MISSED, NONE, Matched, Mistakes, find_mistakes, match
 from centerx.evaluation.run import named_function
 from centerx.geometry import box_area
-from centerx.tasks import Task
 from centerx.types import Detections
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, math.inf)}  # COCO's, square pixels
@@ -230,9 +237,11 @@ def make_report(
     order = sorted(found)
     entries, detections = [source.entries[index] for index in order], [found[index] for index in order]
     curves = named_function(task.curves)
-    evaluation = curves(entries, detections, names, metrics.max_detections or COCO_MAX)
+    most = metrics.max_detections or COCO_MAX
+    evaluation = curves(entries, detections, names, most)
     precision = evaluation.eval["precision"]  # (overlap, recall, class, size, detections)
-    best = best_thresholds(entries, detections, names, curves)
+    more = max(map(len, detections), default=0) > most
+    best = best_thresholds(entries, detections, names, curves) if more else thresholds_of_curves(evaluation, names)
     thresholds = np.array([USUAL_SCORE if (score := best[name]) is None else score for name in names])
     matched = match(entries, detections, task)
     mistakes = find_mistakes(matched, thresholds)
@@ -277,7 +286,6 @@ def class_reports(
         mine = found.labels == index
         objects = int((matched.objects.labels == index).sum())
         right, some = int(mistakes.right[mine].sum()), int(counted[mine].sum())
-        shares = (right / some, right / objects, 2 * right / (some + objects)) if right else (None, None, None)
         reports.append(
             ClassReport(
                 name,
@@ -286,7 +294,9 @@ def class_reports(
                 mean(precision[CURVES["AP50"], :, index]),
                 mean(precision[CURVES["AP75"], :, index]),
                 best[name],
-                *shares,
+                right / some if right else None,
+                right / objects if right else None,
+                2 * right / (some + objects) if right else None,
                 calibrate(found.scores[mine], matched.right[mine] != NONE).error,
             )
         )

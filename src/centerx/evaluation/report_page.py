@@ -15,8 +15,9 @@ from centerx.errors import InputError
 from centerx.evaluation.mistakes import FAR, KINDS, MISSED, NEAR
 from centerx.evaluation.report import LEAST_SCORE, SIZES, Mistake, Report
 from centerx.files import write_json
+from centerx.geometry import box_intersection
 from centerx.images import read_image
-from centerx.page import INK, Gallery, Page, Picture, Section, Table, Text, draw_chart, encode_picture, write_page
+from centerx.page import INK, Cell, Gallery, Page, Picture, Section, Table, Text, draw_chart, encode_picture, write_page
 from centerx.tasks import Task
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def curve_chart(report: Report) -> Picture:
                 axis.plot(report.recalls, values[:, index], color=colour, lw=1.5 if named else 0.7, label=names[index])
             if len(some) > 1:
                 axis.plot(report.recalls, values[:, some].mean(axis=1), color=INK, lw=2.5, label="mean")
-            _unit_square(axis, f"precision over recall, {report.metrics.titles[key]}", "recall", "precision")
+            _unit_square(axis, report.metrics.titles[key].removeprefix("AP, "), "recall", "precision")
         if named and some:
             panels[0].legend(loc="lower left")
 
@@ -145,15 +146,15 @@ def size_blocks(report: Report) -> list[Table | Text]:
     """Return AP by size of the objects."""
     small, large = (round(SIZES[name][0] ** 0.5) for name in ("medium", "large"))
     names = [each.name for each in report.classes]
-    rows = [
+    rows: list[list[Cell]] = [
         ["objects", *(each.objects for each in report.sizes)],
         ["AP", *(each.AP for each in report.sizes)],
         *([f"AP, {name}", *(each.per_class[name] for each in report.sizes)] for name in names),
     ]
     return [
         Text(
-            f"As COCO has it: small objects have an area below {small} x {small} pixels of the picture, large ones from "
-            f"{large} x {large} on. The area is that of the object where the labels tell it, else of its box."
+            f"As COCO has it: small objects have an area below {small} x {small} pixels of the picture, large ones from"
+            f" {large} x {large} on. The area is that of the object where the labels tell it, else of its box."
         ),
         Table(["figure", *(each.name for each in report.sizes)], rows),
     ]
@@ -174,7 +175,7 @@ def confusion_blocks(report: Report) -> list[Picture | Table | Text]:
         size = 9 if few else max(2.5, 9 * NUMBERED / len(names))
         axis.set_xticklabels(names, rotation=90 if len(names) > 5 else 0, fontsize=size)
         axis.set_yticklabels(names, fontsize=size)
-        for (row, column), count in np.ndenumerate(matrix) if few else ():
+        for (row, column), count in list(np.ndenumerate(matrix))[:-1] if few else ():
             colour = "white" if shares[row, column] > 0.5 else "black"
             axis.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
 
@@ -216,9 +217,9 @@ def calibration_blocks(report: Report) -> list[Picture | Text]:
     name = overlap_name(report.source.task)
     return [
         Text(
-            f"Expected calibration error {calibration.error:.3f}: how far the score of a detection is from the share of "
-            f"such detections that is right at {name} {NEAR}, on average over the {int(calibration.counts.sum())} "
-            f"detections that score {LEAST_SCORE} or more. Bars below the line: the detector is too sure of itself."
+            f"Expected calibration error {calibration.error:.3f}: how far the score of a detection is from the share of"
+            f" such detections that is right at {name} {NEAR}, on average over the {int(calibration.counts.sum())}"
+            f" detections that score {LEAST_SCORE} or more. Bars below the line: the detector is too sure of itself."
         ),
         draw_chart(draw, "Share of detections that is right, by their score, and how many there are.", (6.0, 5.0)),
     ]
@@ -230,18 +231,26 @@ def mistake_blocks(report: Report) -> list[Text | Table | Gallery]:
     counts = report.counts
     rows = [[name, *each.tolist()] for name, each in zip(("all", *names), (counts.sum(axis=1), *counts.T), strict=True)]
     pictures, unread = mistake_pictures(report)
+    meanings = (
+        "a second detection of an object that is found",
+        f"{overlap} of {NEAR} or more with an object of another class",
+        f"{overlap} of {FAR} to {NEAR} with an object of its class",
+        f"{overlap} of {FAR} to {NEAR} with an object of another class alone",
+        f"{overlap} below {FAR} with every object",
+        "an object that is not found, and that no detection of the wrong class or badly placed is about",
+    )
     blocks: list[Text | Table | Gallery] = [
         Text(
-            f"At the best thresholds. doubled: a second detection of an object that is found. wrong class: {overlap} of "
-            f"{NEAR} or more with an object of another class. badly placed: {overlap} of {FAR} to {NEAR} with an object of "
-            f"its class. background: less with every object. missed: an object that is not found, and that no "
-            "detection of the wrong class or badly placed is about."
+            "Counted at the best thresholds, by the class of the detection or of the missed object. Ignored objects, "
+            "and classes that a picture does not label, count as no mistakes."
         ),
-        Text("Objects that are to be ignored, and classes that a picture does not label, count as no mistakes."),
+        Table(["kind", "meaning"], list(zip(KINDS, meanings, strict=True))),
         Table(["class", *KINDS], rows),
-        Text("Below, those that score most, and the largest missed objects. Green: labels. Orange: the mistake, or the "
-             "missed object. Thin blue: other detections."),
-    ]  # fmt: skip
+        Text(
+            "Below, those that score most, and the largest missed objects. Orange: the mistake, or the missed object. "
+            "Green: labels, in a thick line the one that the mistake is about. Blue: other detections of the place."
+        ),
+    ]
     if unread:
         blocks.append(Text(f"{unread} of the pictures cannot be read, and are not shown."))
     for kind, (title, some) in enumerate(zip(KINDS, pictures, strict=True)):
@@ -285,10 +294,11 @@ def draw_mistake(image: np.ndarray, report: Report, mistake: Mistake) -> np.ndar
     part = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
     found, objects = report.matched.found, report.matched.objects
-    counted = (found.pictures == mistake.picture) & (found.scores >= report.thresholds[found.labels])
+    others = found.boxes[(found.pictures == mistake.picture) & (found.scores >= report.thresholds[found.labels])]
     layers = [
-        (found.boxes[counted], OTHERS, 1),
-        (objects.boxes[objects.pictures == mistake.picture], TRUTH, 2),
+        (others[(box_intersection(others, about) > 0).any(axis=1)], OTHERS, 1),
+        (objects.boxes[objects.pictures == mistake.picture], TRUTH, 1),
+        (about[1:], TRUTH, 3),
         (about[:1], FOUND, 3),
     ]
     for boxes, colour, width in layers:
