@@ -35,7 +35,10 @@ COMMANDS = {
     "export": "export",
     "pseudo": "label",
 }
-WRITTEN_BY_COMMANDS = {"predict": {"out", "json_file"}, "eval": {"json_file"}}  # files, of what a function returns
+WRITTEN_BY_COMMANDS = {
+    "predict": {"out", "json_file", "heatmap", "beside"},
+    "eval": {"json_file"},
+}  # files, of what a function returns
 
 
 @pytest.fixture(autouse=True)

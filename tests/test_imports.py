@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "types": {"geometry", "objects"},
     "page": {"files"},
     "draw": {"errors", "files", "types", "objects"},
+    "overlay": {"draw", "geometry"},
     "tasks": {"draw", "fields", "geometry", "types"},
     "contents": set(),
     "levels": set(),
@@ -59,10 +60,10 @@ MAY_IMPORT = {
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teachers", "build_teaching"},
     "api": SHARED
-    | {"config", "data", "draw", "page", "progress", "runtime", "detector", "evaluation", "exporting"}
+    | {"config", "data", "draw", "overlay", "page", "progress", "runtime", "detector", "evaluation", "exporting"}
     | {"build", "build_model", "build_teachers"},
     "cli": SHARED
-    | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
+    | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "api", "__init__"},
     "__init__": {"errors", "runtime", "api"},
     "__main__": {"cli"},

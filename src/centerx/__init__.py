@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from centerx.api.add import AddResult, add
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
+    from centerx.api.heatmaps import heatmaps
     from centerx.api.inspect import Inspection, inspect
     from centerx.api.label import LabelResult, label
     from centerx.api.merge import MergeResult, merge
@@ -44,6 +45,7 @@ __all__ = [
     "add",
     "evaluate",
     "export",
+    "heatmaps",
     "inspect",
     "label",
     "load",
@@ -65,6 +67,7 @@ _HOMES = {
     "add": "centerx.api.add",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
+    "heatmaps": "centerx.api.heatmaps",
     "inspect": "centerx.api.inspect",
     "label": "centerx.api.label",
     "load": "centerx.runtime",
