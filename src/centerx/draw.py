@@ -77,7 +77,7 @@ def draw_boxes(
 
 
 def draw_outlines(image: np.ndarray, boxes: np.ndarray, colour: tuple[int, int, int], width: int) -> np.ndarray:
-    """Draw boxes without names on a copy of (H, W, 3) uint8 RGB, each in a dark line that shows on any ground.
+    """Draw boxes without names on a copy of (H, W, 3) uint8 RGB; a dark rim makes lines of 2 pixels or more stand out.
 
     A box without sides is a point, drawn as a dot.
 
@@ -89,7 +89,7 @@ def draw_outlines(image: np.ndarray, boxes: np.ndarray, colour: tuple[int, int, 
     """
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
-    for fill, more in (((0, 0, 0), 1), (colour, 0)):
+    for fill, more in (((0, 0, 0), 1), (colour, 0)) if width > 1 else ((colour, 0),):
         for left, top, right, bottom in boxes.tolist():
             if left == right and top == bottom:
                 pen.circle((left, top), 2 * width + more, fill=fill)

@@ -130,7 +130,8 @@ def draw_chart(draw: Callable[[Figure], Any], caption: str, inches: tuple[float,
     """Return a chart as SVG, on a transparent ground and with lines and letters in the colour of the page's text.
 
     Args:
-        draw: fills an empty figure of Matplotlib. Texts in it are taken as they are, a dollar is a dollar.
+        draw: fills an empty figure of Matplotlib. Texts in it are taken as they are, a dollar starts no formula; so a
+            logarithmic axis needs a formatter that writes none, Matplotlib's `LogFormatter`.
         caption: below the chart.
         inches: width and height; 96 pixels are an inch.
     """

@@ -1,11 +1,13 @@
 """Whole runs, small: what a user finds in the run folder, and what must never change a result."""
 
+import base64
 import csv
 import errno
 import json
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -26,8 +28,9 @@ from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
 from centerx.data.read import read_dataset
 from centerx.errors import InputError
 from centerx.evaluation.api import run_model
+from centerx.page import draw_chart
 from centerx.progress import shown_on
-from centerx.training.record import draw_curves
+from centerx.training.record import draw_curves, plot_curves
 from centerx.types import Batch
 from tests.data.handmade import write_coco
 
@@ -547,7 +550,11 @@ def test_less_data_than_a_batch_is_one_batch(small_overrides: list[str], tmp_pat
 
 
 def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
-    draw_curves(
-        tmp_path / "curves.png", [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_$2": 0.5}]
-    )
+    """A dollar starts no formula, and the numbers of a logarithmic axis need none."""
+    rows = [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_{": 0.5}]
+    draw_curves(tmp_path / "curves.png", rows)
     assert (tmp_path / "curves.png").is_file()
+    chart = draw_chart(partial(plot_curves, rows=rows), "curves")
+    svg = base64.b64decode(chart.source.split(",")[1]).decode()
+    assert "<!-- val/AP/$1_{ -->" in svg
+    assert "mathdefault" not in svg

@@ -134,7 +134,7 @@ def curve_chart(report: Report) -> Picture:
                 axis.plot(report.recalls, values[:, some].mean(axis=1), color=INK, lw=2.5, label="mean")
             _unit_square(axis, report.metrics.titles[key].removeprefix("AP, "), "recall", "precision")
         if named and some:
-            panels[0].legend(loc="lower left")
+            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
 
     unnamed = (
         "" if named else f" A line a class; {len(some)} classes are too many to name, the thick line is their mean."

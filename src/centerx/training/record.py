@@ -141,6 +141,8 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
 
 def plot_curves(figure: Figure, rows: list[Row]) -> None:
     """Plot curves of loss terms, learning rate and AP over epochs into an empty figure."""
+    from matplotlib.ticker import LogFormatter
+
     panels = {"loss terms": "train/", "learning rate": "lr", "AP": "val/AP"}
     for axis, (title, prefix) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
@@ -153,3 +155,5 @@ def plot_curves(figure: Figure, rows: list[Row]) -> None:
             axis.legend(fontsize=8)
         if prefix == "train/":
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(LogFormatter())  # the usual ones write formulas
+            axis.yaxis.set_minor_formatter(LogFormatter())
