@@ -66,6 +66,7 @@ def small_overrides(scenes: Path) -> list[str]:
         "train.init=null",
         "train.batch_size=4",
         "train.epochs=1",
+        "train.report=false",
     ]
 
 

@@ -28,7 +28,9 @@ MAY_IMPORT = {
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},
     "types": {"geometry", "objects"},
+    "page": {"files"},
     "draw": {"errors", "files", "types", "objects"},
+    "overlay": {"draw", "geometry"},
     "tasks": {"draw", "fields", "geometry", "types"},
     "contents": set(),
     "levels": set(),
@@ -43,11 +45,11 @@ MAY_IMPORT = {
     "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
-    "evaluation": SHARED | {"data", "progress", "runtime"},
+    "evaluation": SHARED | {"draw", "page", "data", "progress", "runtime"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "training": SHARED | {"progress", "data", "draw", "targets", "models", "losses", "detector", "evaluation"},
+    "training": SHARED | {"progress", "data", "draw", "page", "targets", "models", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
     "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "training"},
@@ -59,10 +61,10 @@ MAY_IMPORT = {
     | {"build_model", "build_teachers", "build_teaching"},
     "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
     "api": SHARED
-    | {"config", "data", "draw", "progress", "runtime", "bench", "detector", "evaluation", "exporting", "training"}
-    | {"interop", "build", "build_model", "build_teachers", "build_plan"},
+    | {"config", "data", "draw", "overlay", "page", "progress", "runtime", "bench", "detector", "evaluation"}
+    | {"exporting", "training", "interop", "build", "build_model", "build_teachers", "build_plan"},
     "cli": SHARED
-    | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
+    | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "build_plan", "api", "__init__"},
     "__init__": {"errors", "runtime", "build_plan", "api"},
     "__main__": {"cli"},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from centerx.api.doctor import Installation, doctor
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
+    from centerx.api.heatmaps import heatmaps
     from centerx.api.import_file import ImportedFile, import_file
     from centerx.api.inspect import Inspection, inspect
     from centerx.api.label import LabelResult, label
@@ -67,6 +68,7 @@ __all__ = [
     "draw_data",
     "evaluate",
     "export",
+    "heatmaps",
     "import_file",
     "inspect",
     "label",
@@ -108,6 +110,7 @@ _HOMES = {
     "draw_data": "centerx.api.data",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
+    "heatmaps": "centerx.api.heatmaps",
     "import_file": "centerx.api.import_file",
     "inspect": "centerx.api.inspect",
     "label": "centerx.api.label",

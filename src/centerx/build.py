@@ -38,6 +38,7 @@ from centerx.data.source import (
 )
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
+from centerx.evaluation.api import run_model
 from centerx.files import require_utf8
 from centerx.losses.balance import Uncertainty
 from centerx.losses.terms import label_terms
@@ -58,6 +59,7 @@ from centerx.training.pictures import compare_with_truth
 from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
 from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
+from centerx.training.report import RunReport
 from centerx.training.teachers import Teacher, map_channels, taught_attributes
 from centerx.types import Batch, Detections
 
@@ -263,7 +265,7 @@ def build_run(
     sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world)
     evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
     pictures = build_train_pictures(config, data.source)
-    callbacks = build_callbacks(config, folder, evaluation)
+    callbacks = build_callbacks(config, folder, evaluation, data.val)
     prepare_folder(folder)
     # This takes longest, so it comes after almost everything that may be refused.
     teachers, detections = ask(data, processes)
@@ -320,8 +322,11 @@ def freeze_parts(detector: Detector, names: Sequence[str]) -> None:
         raise InputError(f"train.frozen: {', '.join(names)} leave nothing to train, leave one of them out")
 
 
-def build_callbacks(config: Config, folder: Path, evaluation: Evaluation | None) -> list[Callback]:
+def build_callbacks(
+    config: Config, folder: Path, evaluation: Evaluation | None, val_data: Sequence[Dataset]
+) -> list[Callback]:
     """Return what watches, evaluates and records a run, in the order in which it is asked."""
+    record = RunLogger(folder, dump_config(config), evaluation)
     callbacks: list[Callback] = [
         Interrupt(),
         BrokenImages(fail=config.data.broken_images == "fail"),
@@ -331,9 +336,22 @@ def build_callbacks(config: Config, folder: Path, evaluation: Evaluation | None)
     return [
         *callbacks,
         SaveModels(partial(save_named, folder, config), evaluation),
-        RunLogger(folder, dump_config(config), evaluation),
+        record,
         TrainProgress(evaluation),
+        *([build_report(config, folder, evaluation, record, val_data)] if evaluation and config.train.report else []),
     ]
+
+
+def build_report(
+    config: Config, folder: Path, evaluation: Evaluation, record: RunLogger, val_data: Sequence[Dataset]
+) -> RunReport:
+    """Return what reports a finished run."""
+
+    def detect_best() -> dict[int, Detections]:
+        return run_model(folder / "best.safetensors", val_data, config.train.batch_size)[1]
+
+    where = ", ".join(str(dataset.path) for dataset in val_data)
+    return RunReport(folder, where, evaluation, record, detect_best)
 
 
 def data_problems(data: RunData, silent: bool) -> list[Problem]:

@@ -210,6 +210,11 @@ class TorchSession:
         sizes = None if picture_hw is None else torch.from_numpy(picture_hw)
         return to_numpy(self.detector(torch.from_numpy(images), sizes))
 
+    @torch.inference_mode()
+    def heatmaps(self, images: np.ndarray) -> np.ndarray:
+        """(B, 3, H, W) uint8 RGB -> (B, C, h, w) float32 probabilities, not those of mirror images."""
+        return self.detector.model(torch.from_numpy(images).contiguous()).heatmap.float().sigmoid().numpy()
+
 
 def open_session(path: Path) -> TorchSession:
     """What the runtime calls for `.safetensors` files."""

@@ -153,10 +153,15 @@ def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
-def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of xyxy (N, 4) with (M, 4) -> (N, M); 0 where both are empty."""
+def box_intersection(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Areas that xyxy (N, 4) and (M, 4) have in common, (N, M)."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    overlap = np.prod(np.maximum(high - low, 0), axis=-1)
+    return np.asarray(np.prod(np.maximum(high - low, 0), axis=-1))
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of xyxy (N, 4) with (M, 4) -> (N, M); 0 where both are empty."""
+    overlap = box_intersection(first, second)
     union = box_area(first)[:, None] + box_area(second)[None] - overlap
     return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0)

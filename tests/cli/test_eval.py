@@ -147,3 +147,19 @@ def test_an_exported_file_takes_one_size(centerx: CommandLine, onnx_file: Path, 
     status, _, err = centerx("eval", onnx_file, data, option)
     assert status == 2
     assert re.search(r"error: .*model.onnx: --flip and --scales need a .safetensors model file", err)
+
+
+def test_a_report_is_named_and_its_place_is_tried_first(
+    centerx: CommandLine, crowded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, found = crowded
+    status, out, err = centerx("eval", found, data, "--report", tmp_path / "new" / "report", "--max-detections", 120)
+    assert (status, err) == (0, "")
+    page = tmp_path / "new" / "report" / "index.html"
+    assert f"report: {page}" in out.replace("\n", "")
+    assert page.is_file()
+    assert json.loads(page.with_name("report.json").read_text())["metrics"]["AR120"] == pytest.approx(1)
+    (tmp_path / "file").write_text("")
+    status, out, err = centerx("eval", found, data, "--report", tmp_path / "file")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path / 'file'}: ")

@@ -1,6 +1,7 @@
 """`centerx predict` as a user runs it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,55 @@ def test_a_video_that_ends_early_is_told(centerx: CommandLine, onnx_file: Path, 
     )
     assert 20 < read < 40
     assert f"on {read} pictures" in out
+
+
+def test_heatmaps_lie_beside_the_drawings(
+    centerx: CommandLine, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawings that differ in their suffix alone keep apart; two models side by side are twice as wide as one."""
+    files = [save(tmp_path / "in" / name) for name in ("a.png", "a.jpg", "b.c.png")]
+    status, _, err = centerx("predict", model_file, *files, "--out", tmp_path / "out", "--heatmap")
+    assert (status, err) == (0, "")
+    heatmaps = {"a.png.heatmap.jpg", "a.jpg.heatmap.jpg", "b.c.heatmap.jpg"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "a.jpg", "b.c.png"} | heatmaps
+    alone = read_image(tmp_path / "out" / "b.c.heatmap.jpg")
+    assert alone.shape == (2 * (90 + 18 + 8) + 8, 2 * (120 + 8) + 8, 3)  # all classes and three of them
+    other = tmp_path / "other.safetensors"
+    shutil.copy(model_file, other)
+    words = ["predict", model_file, files[2], "--out", tmp_path / "two", "--heatmap", "--beside", other]
+    status, _, err = centerx(*words)
+    assert (status, err) == (0, "")
+    both = read_image(tmp_path / "two" / "b.c.heatmap.jpg")
+    assert both.shape == (4 * (90 + 18 + 8) + 8, 2 * (120 + 8) + 8, 3)
+    np.testing.assert_allclose(both[8:98, 8:128].astype(int), both[8:98, 136:256], atol=12)  # JPEG
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--heatmap"], "error: --heatmap: writes pictures, name their folder with --out"),
+        (["--beside", "x.safetensors"], "error: --beside: goes with --heatmap, add it"),
+        (["--heatmap", "--out", "OUT"], "model.onnx: has no heatmaps, only a .safetensors model file"),
+        (["--heatmap", "--out", "OUT", "VIDEO"], "error: VIDEO: --heatmap goes with pictures, not with videos"),
+        (
+            ["--heatmap", "--out", "OUT", "HEATMAP"],
+            "out/a.heatmap.jpg: would be a drawing and a heatmap",
+        ),
+    ],
+)
+def test_heatmaps_that_cannot_be_drawn(
+    words: list[str], says: str, centerx: CommandLine, onnx_file: Path, tmp_path: Path
+) -> None:
+    """Nothing is written."""
+    (tmp_path / "in").mkdir()
+    places = {
+        "OUT": tmp_path / "out",
+        "VIDEO": write_video(tmp_path / "in" / "v.mp4") if "VIDEO" in words else None,
+        "HEATMAP": save(tmp_path / "in" / "a.heatmap.jpg") if "HEATMAP" in words else None,
+    }
+    file = save(tmp_path / "in" / "a.png")
+    status, out, err = centerx("predict", onnx_file, file, *(places.get(word, word) for word in words))
+    assert (status, out) == (2, "")
+    assert says.replace("VIDEO", str(places["VIDEO"])) in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "out" / "a.png").exists()

@@ -1,11 +1,13 @@
 """Whole runs, small: what a user finds in the run folder, and what must never change a result."""
 
+import base64
 import csv
 import errno
 import json
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -26,8 +28,9 @@ from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
 from centerx.data.read import read_dataset
 from centerx.errors import InputError
 from centerx.evaluation.api import run_model
+from centerx.page import draw_chart
 from centerx.progress import shown_on
-from centerx.training.record import draw_curves
+from centerx.training.record import draw_curves, plot_curves
 from centerx.types import Batch
 from tests.data.handmade import write_coco
 
@@ -101,7 +104,7 @@ def test_every_preset_builds_and_trains_a_step(
 
 
 def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
-    run = train([*small_overrides, "train.epochs=2", "train.val_every=1"], tmp_path)
+    run = train([*small_overrides, "train.epochs=2", "train.val_every=1", "train.report=true"], tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert {
         "config.yaml", "best.safetensors", "last.safetensors", "last.ckpt", "metrics.csv", "val.png", "curves.png",
@@ -118,6 +121,25 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
     assert info.class_names == resolved.classes
     for key, value in run.module.deployed.model.state_dict().items():
         torch.testing.assert_close(detector.model.state_dict()[key], value, rtol=0, atol=0)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["metrics"]["AP"] == pytest.approx(max(float(row["val/AP"]) for row in table))
+    assert "<h2>Training</h2>" in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_reports_the_best_model_of_before(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = [*small_overrides, "train.val_every=1", "train.report=true", "train.precision=fp32"]
+    run = train(overrides, tmp_path)
+    before = json.loads((tmp_path / "report" / "report.json").read_text())
+    first = (tmp_path / "best.safetensors").read_bytes()
+    monkeypatch.setattr(type(run.evaluation), "load_state_dict", lambda self, _: setattr(self, "best", 2.0))
+    train([*overrides, "train.epochs=2"], tmp_path, resume=True)
+    assert (tmp_path / "best.safetensors").read_bytes() == first
+    assert len(rows(tmp_path)) == 2
+    after = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert after["metrics"]["AP"] == pytest.approx(before["metrics"]["AP"], abs=1e-6)
 
 
 def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> None:
@@ -528,7 +550,11 @@ def test_less_data_than_a_batch_is_one_batch(small_overrides: list[str], tmp_pat
 
 
 def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
-    draw_curves(
-        tmp_path / "curves.png", [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_$2": 0.5}]
-    )
+    """A dollar starts no formula, and the numbers of a logarithmic axis need none."""
+    rows = [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_{": 0.5}]
+    draw_curves(tmp_path / "curves.png", rows)
     assert (tmp_path / "curves.png").is_file()
+    chart = draw_chart(partial(plot_curves, rows=rows), "curves")
+    svg = base64.b64decode(chart.source.split(",")[1]).decode()
+    assert "<!-- val/AP/$1_{ -->" in svg
+    assert "mathdefault" not in svg

@@ -27,6 +27,7 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
     batch: int = 8,
+    report: str | Path | None = None,
 ) -> Metrics:
     """Evaluate a model on a data set with COCO's metrics.
 
@@ -43,27 +44,34 @@ def evaluate(
         scales: sizes to look at, relative to the model's, above 0; for a `.safetensors` file.
         max_detections: count so many detections of a class on a picture, at least 10; COCO's 100 without it.
         batch: pictures at once.
+        report: write `index.html`, a page of tables, charts and pictures of mistakes, and `report.json`, all its
+            numbers, into this folder. `report` of what is returned is the page.
 
     Raises:
         InputError: a file is missing or unusable, model and data have no class in common, or there are no boxes to
             evaluate against.
+        OSError: the report cannot be written.
     """
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import require_pictures
     from centerx.evaluation.api import evaluate_model, evaluate_results
+    from centerx.files import require_folder
     from centerx.levels import AUTO
 
+    folder = None if report is None else Path(report)
+    if folder is not None:
+        require_folder(folder)
     options = {"split": split, "classes": classes, "images": images, "format": format, "frame": frame}
     dataset = open_data(data, {key: value for key, value in options.items() if value is not None})
     require_boxes(dataset)
     results = Path(model) if isinstance(model, (str, Path)) and Path(model).suffix == ".json" else None
     if results is not None:
         log_dataset_problems(dataset, value_range=AUTO)
-        return evaluate_results(results, dataset, max_detections)
+        return evaluate_results(results, dataset, max_detections, folder)
     require_pictures(dataset)
     name, session, input_hw = open_model(model, flip, scales)
     log_dataset_problems(dataset, value_range=session.info.value_range)
-    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw)
+    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw, folder)
 
 
 def open_data(data: str | Path | Mapping[str, Any] | Dataset, options: Mapping[str, Any]) -> Dataset:

@@ -9,7 +9,7 @@ import typer
 
 import centerx
 from centerx.cli.options import FRAME_HELP
-from centerx.cli.output import JsonFile, require_json, write_report
+from centerx.cli.output import JsonFile, require_json, say, write_report
 from centerx.errors import InputError
 
 
@@ -29,6 +29,12 @@ def evaluate(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     json_file: JsonFile = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="write a page of curves, confusions and the worst mistakes, and its numbers, into this folder"
+        ),
+    ] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
     from centerx.cli.table import metrics_table
@@ -46,9 +52,12 @@ def evaluate(
         scales=read_scales(scales),
         max_detections=max_detections,
         batch=batch,
+        report=report,
     )
     metrics_table(metrics)
     write_report(json_file, metrics.to_json())
+    if metrics.report is not None:
+        say(f"report: {metrics.report}")
 
 
 def read_scales(text: str) -> list[float]:

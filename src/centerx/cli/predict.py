@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -12,12 +13,14 @@ import typer
 import centerx
 from centerx.cli.options import parse_size, plural
 from centerx.cli.output import JsonFile, reported_list, require_json, say
+from centerx.errors import InputError
 from centerx.files import require_writable
 
 if TYPE_CHECKING:
     import numpy as np
 
     from centerx.api.predict import Prediction
+    from centerx.runtime.sources import Source
 
 
 def predict(
@@ -31,6 +34,16 @@ def predict(
     ] = None,
     size: Annotated[str | None, typer.Option(help="input HxW in pixels, of a file exported with --size any")] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
+    heatmap: Annotated[
+        bool,
+        typer.Option(
+            "--heatmap", help="write NAME.heatmap.jpg beside each drawn picture, of a .safetensors model file"
+        ),
+    ] = False,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="a .safetensors model file, such as a teacher, whose heatmaps are drawn beside; repeatable"),
+    ] = None,
 ) -> None:
     """Find objects on pictures and videos."""
     from centerx.api.predict import resolve_sources
@@ -39,6 +52,9 @@ def predict(
     found = resolve_sources(sources)
     targets = output_files(found, out) if out is not None else []
     require_json(json_file, [model, *(source.path for source in found)])
+    shown = HeatmapDrawings(model, beside or [], found, targets) if heatmap else None
+    if beside and not heatmap:
+        raise InputError("--beside: goes with --heatmap, add it")
     for target in targets:
         require_writable(target)
     pictures = objects = 0
@@ -59,6 +75,8 @@ def predict(
         drawings = stack.enter_context(Drawings(targets))
         for result in stack.enter_context(closing(results)):
             drawings.add(result)
+            if shown is not None:
+                shown.add(result)
             pictures += 1
             objects += len(result.detections.scores)
             if write is not None:
@@ -100,6 +118,58 @@ class Drawings(ExitStack):
             self._video = target
             self._append = self.enter_context(video_file(target, like=result.path))
         self._append(drawn)
+
+
+def heatmap_files(targets: Sequence[Path]) -> list[Path]:
+    """Return a path beside each drawing; of drawings that differ in their suffix alone, it keeps the suffix."""
+    stems = Counter(target.with_suffix("") for target in targets)
+    alone = (stems[target.with_suffix("")] == 1 for target in targets)
+    return [
+        target.with_name(f"{target.stem if one else target.name}.heatmap.jpg")
+        for target, one in zip(targets, alone, strict=True)
+    ]
+
+
+class HeatmapDrawings:
+    """Draws the heatmaps of models over pictures, into a file beside the drawing of each.
+
+    Args:
+        model: file of the model.
+        beside: files of those that are drawn beside it.
+        sources: the pictures.
+        targets: the drawing of each source.
+
+    Raises:
+        InputError: nothing is drawn, a source is a video, or a model has no heatmaps.
+    """
+
+    def __init__(self, model: Path, beside: Sequence[Path], sources: Sequence[Source], targets: Sequence[Path]) -> None:
+        from centerx.api.heatmaps import require_heatmaps
+
+        if not targets:
+            raise InputError("--heatmap: writes pictures, name their folder with --out")
+        video = next((source.path for source in sources if source.is_video), None)
+        if video is not None:
+            raise InputError(f"{video}: --heatmap goes with pictures, not with videos, leave one of them out")
+        self.targets = heatmap_files(targets)
+        for target in self.targets:
+            if target in targets:
+                raise InputError(f"{target}: would be a drawing and a heatmap, rename one of the sources")
+            require_writable(target, [source.path for source in sources])
+        self.models = {path: centerx.load(path) for path in (model, *beside)}
+        for path, predictor in self.models.items():
+            require_heatmaps(predictor, path)
+
+    def add(self, result: Prediction) -> None:
+        """Draw the heatmaps of a picture and write them."""
+        from centerx.draw import save_image
+        from centerx.overlay import draw_heatmaps
+
+        maps = [
+            centerx.heatmaps(predictor, result.image, name="/".join(path.parts[-2:]))
+            for path, predictor in self.models.items()
+        ]
+        save_image(self.targets[result.number], draw_heatmaps(maps))
 
 
 def _tell(entry: dict[str, Any]) -> None:

@@ -453,6 +453,11 @@ class TrainConfig(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     val_every: Count = Field(10, description="epochs between evaluations; the last epoch is always evaluated")
+    report: bool = Field(
+        True,
+        description="write a page of the best model's curves, confusions and worst mistakes on the validation data "
+        "into the folder `report` at the end",
+    )
     init: str | None = Field(
         None,
         description="model file whose weights to start from; of other classes, those of the same name are carried over",

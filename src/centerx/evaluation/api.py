@@ -16,6 +16,8 @@ from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds
 from centerx.evaluation.fuse import fuse
+from centerx.evaluation.report import make_report
+from centerx.evaluation.report_page import write_report
 from centerx.evaluation.results import read_results
 from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
 from centerx.fields import SIZE
@@ -40,15 +42,45 @@ def evaluate_model(
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
     input_hw: tuple[int, int] | None = None,
+    report: Path | None = None,
 ) -> Metrics:
-    """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `coco_metrics`.
+    """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `measure`.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
+        OSError: the report cannot be written.
     """
-    session = session or open_session(model)
     source, found = run_model(model, datasets, batch_size, session, scales, input_hw)
-    return evaluate_found(source, TASKS[session.info.task], found, max_detections)
+    return measure(model, datasets, source, found, max_detections, report)
+
+
+def measure(
+    model: str | Path,
+    datasets: Sequence[Dataset],
+    source: SampleSource,
+    found: Mapping[int, Detections],
+    max_detections: int | None = None,
+    report: Path | None = None,
+) -> Metrics:
+    """Return the metrics of detections, and write a report of them where asked.
+
+    Args:
+        model: what to call the detector.
+        datasets: the data.
+        source: its pictures.
+        found: detections by the picture's index.
+        max_detections: as for `coco_metrics`.
+        report: the folder of the report; None for none.
+
+    Raises:
+        OSError: the report cannot be written.
+    """
+    metrics = evaluate_found(source, source.task, dict(found), max_detections)
+    if report is None:
+        return metrics
+    data = ", ".join(str(dataset.path) for dataset in datasets)
+    page = write_report(report, make_report(str(model), data, source, found, metrics))
+    return metrics._replace(report=page)
 
 
 def thresholds_of(model: str | Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
@@ -143,15 +175,18 @@ def taught_names(own: Sequence[str], classes: Mapping[str, str]) -> tuple[str, .
     return tuple(classes.get(name, f"{name}, not taught") for name in own)
 
 
-def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:
+def evaluate_results(
+    results: Path, dataset: Dataset, max_detections: int | None = None, report: Path | None = None
+) -> Metrics:
     """Evaluate a COCO results json on the data set it was made on; where that has points alone, as points.
 
     Args:
         results: the file.
         dataset: whose pictures it is of.
         max_detections: as for `coco_metrics`.
+        report: as for `measure`.
     """
     points = [record.objects.known.get(SIZE.name) for record in dataset.records if len(record.objects.labels)]
     task = CENTER if points and all(known is not None and not known.any() for known in points) else BOXES
     source = SampleSource([dataset], dataset.class_names, task=task)
-    return evaluate_found(source, task, dict(enumerate(read_results(results, dataset))), max_detections)
+    return measure(results, [dataset], source, dict(enumerate(read_results(results, dataset))), max_detections, report)

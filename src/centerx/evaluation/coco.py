@@ -7,6 +7,7 @@ matching takes for 'unmatched') all count. Pictures keep the order of their ids:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ class Metrics(NamedTuple):
         max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
         count_error: mean absolute error of the number of objects of a class on a picture; of the task `center`.
         titles: of the figures that mean something, in the order of the table.
+        report: the page of the report, where one was written.
     """
 
     AP: float | None
@@ -67,6 +69,7 @@ class Metrics(NamedTuple):
     max_detections: int | None = None
     count_error: float | None = None
     titles: Mapping[str, str] = TITLES
+    report: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name; AR100 has the name of what was counted, and that is said, where it is not COCO's own."""
@@ -127,8 +130,12 @@ def best_thresholds(
         class_names: as for `coco_metrics`.
         curves_of: of the task's metrics; those of boxes at IoU 0.50 without it.
     """
-    most = max([COCO_MAX, *(len(found.scores) for found in detections)])
-    curves = (curves_of or accumulate)(entries, detections, class_names, most)
+    most = max([COCO_MAX, *map(len, detections)])
+    return thresholds_of_curves((curves_of or accumulate)(entries, detections, class_names, most), class_names)
+
+
+def thresholds_of_curves(curves: COCOeval_faster, class_names: Sequence[str]) -> dict[str, float | None]:
+    """Return the score of each class from which on its F1 is best, by the curves of `accumulate`; None without any."""
     recall = curves.params.recThrs[:, None]
     precision, scores = (curves.eval[name][0, :, :, 0, -1] for name in ("precision", "scores"))  # (recall, class)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)

@@ -79,9 +79,25 @@ def curves(
 
 def as_keypoints(entry: Entry, boxes: np.ndarray) -> list[dict[str, Any]]:
     """Return COCO's keys of objects that are points: the centres of xyxy (N, 4), and the area of the picture."""
+    area = picture_area(entry)
+    return [{"keypoints": [x, y, 2], "num_keypoints": 1, "area": area} for x, y in box_centers(boxes).tolist()]
+
+
+def point_similarity(entry: Entry, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return COCO's similarity in [0, 1] of the centres of xyxy (N, 4) and (M, 4), (N, M)."""
+    between = box_centers(first)[:, None] - box_centers(second)
+    return np.asarray(np.exp(-(between**2).sum(axis=-1) / (2 * picture_area(entry) * (2 * SIGMA) ** 2)))
+
+
+def box_centers(boxes: np.ndarray) -> np.ndarray:
+    """Return the centres (N, 2) of xyxy (N, 4)."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def picture_area(entry: Entry) -> float:
+    """Return the area of a picture in square pixels, 1 where it is not known."""
     height, width = entry.record.declared_hw or readable_hw(entry.record.image) or (1, 1)
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return [{"keypoints": [x, y, 2], "num_keypoints": 1, "area": float(height * width)} for x, y in centers.tolist()]
+    return float(height * width)
 
 
 def count_error(entries: Sequence[Entry], detections: Sequence[Detections], num_classes: int) -> float | None:

@@ -36,6 +36,8 @@ class Evaluation(L.Callback):
         figures: metrics to log for the current epoch; empty if it is not evaluated.
         metrics: metrics of the latest evaluation.
         improved: whether the current epoch has the best AP so far.
+        best_found: detections by picture index of the epoch with the best AP; None before the first evaluation, and in
+            a resumed run until AP is better than before.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Evaluation(L.Callback):
         self.figures: dict[str, float] = {}
         self.metrics: Metrics | None = None
         self.improved = False
+        self.best_found: dict[int, Detections] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best AP so far, for a resumed run."""
@@ -77,7 +80,8 @@ class Evaluation(L.Callback):
         self.metrics = evaluate_found(self.source, self.task, found, quiet=self.metrics is not None)
         self.figures = val_figures(self.metrics)
         self.improved = self.figures["val/AP"] > self.best
-        self.best = max(self.best, self.figures["val/AP"])
+        if self.improved:
+            self.best, self.best_found = self.figures["val/AP"], found
         self.draw(found)
 
 

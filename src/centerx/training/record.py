@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -20,6 +20,10 @@ from centerx.files import write_atomic
 from centerx.training.evaluation import Evaluation
 from centerx.training.module import CenterNetModule
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CURVES_INCHES = (13.0, 3.8)
 Row = dict[str, float]
 
 
@@ -126,25 +130,35 @@ def write_csv(path: Path, rows: list[Row]) -> None:
 
 def draw_curves(path: Path, rows: list[Row]) -> None:
     """Draw curves of loss terms, learning rate and AP over epochs."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    content = io.BytesIO()
+    with rc_context({"text.parse_math": False}):  # a dollar in the name of a class starts no formula
+        figure = Figure(figsize=CURVES_INCHES, layout="constrained")
+        plot_curves(figure, rows)
+        figure.savefig(content, format="png", dpi=110)
+    write_atomic(path, content.getbuffer())
+
+
+def plot_curves(figure: Figure, rows: list[Row]) -> None:
+    """Plot curves of loss terms, learning rate and AP over epochs into an empty figure."""
+    from matplotlib.ticker import LogFormatter
+
     panels = {"loss terms": "train/", "learning rate": "lr", "AP": "val/AP"}
     for axis, (title, prefix) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
         for name in names:
             points = [(row["epoch"], row[name]) for row in rows if name in row]
-            label = name.replace("$", r"\$")  # a dollar starts a formula in Matplotlib
-            axis.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
+            axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else None)
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
         if len(names) > 1:
             axis.legend(fontsize=8)
         if prefix == "train/":
             axis.set_yscale("log")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    write_atomic(path, content.getbuffer())
+            axis.yaxis.set_major_formatter(LogFormatter())  # the usual ones write formulas
+            axis.yaxis.set_minor_formatter(LogFormatter())
 
 
 def next_epoch(checkpoint: Path, module: L.LightningModule) -> int:
