@@ -17,6 +17,14 @@ from centerx.problems import Kind
 
 # The formats are tried in this order. Each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
+    "cvat": "centerx.data.cvat",
+    "labelstudio": "centerx.data.labelstudio",
+    "createml": "centerx.data.createml",
+    "labelme": "centerx.data.labelme",
+    "via": "centerx.data.via",
+    "fiftyone": "centerx.data.fiftyone",
+    "huggingface": "centerx.data.huggingface",
+    "kitti": "centerx.data.kitti",
     "coco": "centerx.data.coco",
     "yolo": "centerx.data.yolo",
     "voc": "centerx.data.voc",
@@ -24,6 +32,7 @@ FORMATS = {
     "wider": "centerx.data.wider",
     "pseudo": "centerx.data.pseudo",
     "openimages": "centerx.data.openimages",
+    "csv": "centerx.data.boxes_csv",
     "points": "centerx.data.points",
     "folder": "centerx.data.folder",
 }
