@@ -80,7 +80,9 @@ def test_any_boxes_come_back(tmp_path_factory: pytest.TempPathFactory, to: str, 
         assert record.labelled is None or {back.class_names[label] for label in record.labelled} == set(names)
 
 
-@pytest.mark.parametrize("order", [("coco", "yolo", "voc"), ("yolo", "voc", "coco"), tuple(WRITERS)])
+@pytest.mark.parametrize(
+    "order", [("coco", "yolo", "voc"), ("yolo", "voc", "coco"), pytest.param(tuple(WRITERS), marks=pytest.mark.slow)]
+)
 def test_real_data_goes_through_all_formats(shared_data: Path, tmp_path: Path, order: tuple[str, ...]) -> None:
     start = read_dataset(shared_data / "voc_formats" / "gts" / "coco_format_v2")
     dataset = start

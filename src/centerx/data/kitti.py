@@ -25,7 +25,7 @@ from centerx.data.copies import (
 from centerx.data.dataset import Dataset, Track, parent_folder
 from centerx.data.places import index_pictures
 from centerx.data.shapes import Labelled, Shape, Source, make_dataset, number
-from centerx.data.signs import SAMPLE, read_signs, rows
+from centerx.data.signs import SAMPLE, read_signs
 from centerx.data.text import read_text
 from centerx.errors import InputError, nearest
 from centerx.files import many_files
@@ -33,7 +33,7 @@ from centerx.problems import Kind, Problem
 
 NUMBER = r"-?\d*\.?\d+(?:e[-+]?\d+)?"
 WORD = rf"(?!{NUMBER}\s)[^\s,;:]+"
-ROWS = rows(rf"{WORD}(?:\s+{WORD})*(?:\s+{NUMBER}){{14,15}}")  # a 16th value is a score
+ROW = re.compile(rf"{WORD}(?:\s+{WORD})*(?:\s+{NUMBER}){{14,15}}", re.IGNORECASE)  # a 16th value is a score
 LABELS = re.compile("label_2|(?:.*[_-])?labels?", re.IGNORECASE)  # names of folders of label files
 PICTURES = ("image_2", "images", "image", "data")  # names of folders of pictures, beside those of labels
 DONT_CARE = "DontCare"
@@ -143,7 +143,8 @@ def _pictures(folder: Path) -> Path:
     """Return the folder of the pictures of a folder of labels: in it, beside it, or beside the folder above."""
     home = parent_folder(folder)
     above = parent_folder(home)
-    places = [place for name in PICTURES for place in (folder / name, home / name, above / name / folder.name)]
+    roots = ((folder, ""), (home, ""), (above, folder.name), (above, ""))
+    places = [root / name / split for root, split in roots for name in PICTURES]
     return next((place for place in places if place.is_dir()), folder)
 
 
@@ -174,7 +175,7 @@ def _has_rows(folder: Path) -> bool:
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt")
     except OSError:
         return False
-    return any(ROWS(read_signs(file)) for file in files[:SAMPLE])
+    return any(map(ROW.fullmatch, (line for file in files[:SAMPLE] for line in read_signs(file).lines[:1])))
 
 
 def _choose(path: Path, folders: Sequence[Path], split: str | None) -> Path:

@@ -301,7 +301,7 @@ def _lines(file: Path, text: str | None = None) -> Iterator[tuple[str, list[str]
 
 
 def _has_columns(file: Path, wanted: Iterable[str], unwanted: Iterable[str] = ()) -> bool:
-    if file.suffix.lower() != ".csv":
+    if file.suffix.lower() != ".csv" or not file.is_file():
         return False
     with file.open(encoding="utf-8-sig", errors="replace") as content:
         names = {name.strip(' "') for name in re.split("[,;\t]", content.readline(HEADER).strip())}
