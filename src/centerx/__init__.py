@@ -6,7 +6,8 @@
     detections = detector("picture.jpg")
 
 The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, and `label` for
-`pseudo`. They return results, print nothing and log through `logging`.
+`pseudo`; `convert_data`, `split_data`, `merge_data` and `data_stats` for `data`. They return results, print nothing and
+log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from centerx.api.add import AddResult, add
+    from centerx.api.data import MergedData, SplitPart, convert_data, data_stats, merge_data, split_data
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
     from centerx.api.inspect import Inspection, inspect
@@ -38,17 +40,23 @@ __all__ = [
     "Inspection",
     "LabelResult",
     "MergeResult",
+    "MergedData",
     "Prediction",
+    "SplitPart",
     "TrainResult",
     "__version__",
     "add",
+    "convert_data",
+    "data_stats",
     "evaluate",
     "export",
     "inspect",
     "label",
     "load",
     "merge",
+    "merge_data",
     "predict",
+    "split_data",
     "train",
 ]
 
@@ -60,16 +68,22 @@ _HOMES = {
     "Inspection": "centerx.api.inspect",
     "LabelResult": "centerx.api.label",
     "MergeResult": "centerx.api.merge",
+    "MergedData": "centerx.api.data",
     "Prediction": "centerx.api.predict",
+    "SplitPart": "centerx.api.data",
     "TrainResult": "centerx.api.train",
     "add": "centerx.api.add",
+    "convert_data": "centerx.api.data",
+    "data_stats": "centerx.api.data",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
     "inspect": "centerx.api.inspect",
     "label": "centerx.api.label",
     "load": "centerx.runtime",
     "merge": "centerx.api.merge",
+    "merge_data": "centerx.api.data",
     "predict": "centerx.api.predict",
+    "split_data": "centerx.api.data",
     "train": "centerx.api.train",
 }
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from centerx.cli.options import FRAME_HELP, Frame, plural
-from centerx.errors import InputError, nearest
-from centerx.files import quoted, require_folder, require_writable, write_json
+from centerx.errors import InputError
+from centerx.files import quoted, require_writable, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +22,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(help="Check, convert and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Check, convert, split, merge and look at data sets.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Data = Annotated[
-    Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, .odgt, WIDER txt, folder of images")
+    Path,
+    typer.Argument(
+        help="COCO json, VOC folder, YOLO data.yaml or folder, labels of CVAT, Label Studio, LabelMe, VIA and others, "
+        ".odgt, WIDER txt, folder of images"
+    ),
 ]
 Split = Annotated[str | None, typer.Option(help="which part of it")]
 Classes = Annotated[
     list[str] | None, typer.Option(help="only these, THEIRS=OURS renames; separate by commas, or repeat the option")
 ]
+Rename = Annotated[list[str] | None, typer.Option(help="OLD=NEW, other classes stay; separate by commas, or repeat")]
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
 Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
 BoxFrame = Annotated[Frame, typer.Option(help=FRAME_HELP)]
@@ -63,7 +70,7 @@ def check(
         require_writable(json_file, [data])
     dataset = scan_dataset(data, split=split, images=images, format=format, frame=frame)
     if all(problem.action != "fatal" for problem in dataset.problems):
-        dataset = select_classes(dataset, _names(classes) if classes else None)
+        dataset = select_classes(dataset, class_names(classes))
     problems = _tell(dataset.problems)
     if dataset.records:
         problems += _tell(picture_problems(dataset, track=_track("reading pictures")))
@@ -80,29 +87,34 @@ def check(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="the data set to read")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="the folder to write")],
-    to: Annotated[str, typer.Option(help="coco, yolo or voc")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="coco, yolo, voc, cvat, labelstudio, createml, labelme, via, csv, kitti, openimages, huggingface or "
+            "fiftyone"
+        ),
+    ],
     split: Split = None,
     classes: Classes = None,
+    rename: Rename = None,
     images: Images = None,
     format: Format = None,
     frame: BoxFrame = Frame.UPRIGHT,
 ) -> None:
     """Write a data set in another format, pictures included; what cannot be said there is told."""
-    from centerx.data.check import log_dataset_problems
-    from centerx.data.read import read_dataset
-    from centerx.data.write import WRITERS
-    from centerx.problems import log_problems
+    from centerx.api.data import convert_data
 
-    if to not in WRITERS:
-        raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
-    if target.resolve() == source.resolve():
-        raise InputError(f"{target}: is the data set itself, choose another folder")
-    require_folder(target)
-    wanted = _names(classes) if classes else None
-    dataset = read_dataset(source, split=split, classes=wanted, images=images, format=format, frame=frame)
-    tell_problems = partial(log_dataset_problems, dataset)
-    written = WRITERS[to](dataset, target, split or "train", _track("copying pictures"), tell_problems)
-    log_problems(written.problems, str(target))
+    written = convert_data(
+        source,
+        target,
+        to,
+        split=split,
+        classes=class_names(classes),
+        rename=new_names(rename),
+        images=images,
+        format=format,
+        frame=frame,
+    )
     print(f"{plural(written.pictures, 'picture')} as {to} in {target}, split {split or 'train'}")
 
 
@@ -127,7 +139,7 @@ def show(
 
     require_writable(out, [data])
     picture_format(out)
-    wanted = _names(classes) if classes else None
+    wanted = class_names(classes)
     dataset = read_dataset(data, split=split, classes=wanted, images=images, format=format, frame=frame)
     log_dataset_problems(dataset)
     cells: list[np.ndarray] = []
@@ -227,5 +239,24 @@ def _track(what: str) -> Track:
     return partial(track, what=what)
 
 
-def _names(classes: list[str]) -> list[str]:
-    return [name.strip() for text in classes for name in text.split(",") if name.strip()]
+def class_names(classes: list[str] | None) -> list[str] | None:
+    """Return the names that `--classes` lists; None without it."""
+    return _names(classes) if classes else None
+
+
+def new_names(rename: list[str] | None) -> dict[str, str]:
+    """Return the new name of each class that `--rename` has, by its old one.
+
+    Raises:
+        InputError: a word is not OLD=NEW, or a class has two new names.
+    """
+    names: dict[str, str] = {}
+    for word in _names(rename or []):
+        old, _, new = (part.strip() for part in word.rpartition("="))
+        if not old or not new or names.setdefault(old, new) != new:
+            raise InputError(f"--rename: {word!r} must give one new name to a class, as in old=new")
+    return names
+
+
+def _names(words: list[str]) -> list[str]:
+    return [name.strip() for text in words for name in text.split(",") if name.strip()]

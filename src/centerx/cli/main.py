@@ -32,6 +32,7 @@ from centerx.cli import (
     predict,
     pseudo,
     serve,
+    sets,
     train,
 )
 from centerx.cli.options import EXTRAS, ListOptions
@@ -68,6 +69,9 @@ app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
+data.app.command("split")(sets.split_data)
+data.app.command("merge")(sets.merge_data)
+data.app.command("stats")(sets.show_stats)
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
 LINE_END = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")  # what `str.splitlines` splits at
