@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from centerx.api.data import SplitPart
     from centerx.data.stats import Stats
 
+MOST_NAMES = 20  # of classes in a line
+
 
 def split_data(
     data: Data,
@@ -74,10 +76,9 @@ def merge_data(
     from centerx.api.data import merge_data as merge_sets
 
     merged = merge_sets(data, out, dedup=dedup, split=split, classes=class_names(classes), rename=new_names(rename))
-    names = ", ".join(map(quoted, merged.class_names))
-    print(
-        f"{plural(merged.pictures, 'picture')} of {plural(len(merged.class_names), 'class', 'es')} ({names}) in {out}"
-    )
+    names = merged.class_names
+    shown = f" ({', '.join(map(quoted, names))})" if len(names) <= MOST_NAMES else ""
+    print(f"{plural(merged.pictures, 'picture')} with {plural(len(names), 'class', 'es')}{shown} in {quoted(str(out))}")
 
 
 def show_stats(

@@ -96,11 +96,16 @@ def _places(stats: Stats, axes: Any) -> None:
 
 
 def _logarithmic(axes: Any, values: np.ndarray) -> None:
-    """Draw a histogram on a logarithmic scale."""
+    """Draw a histogram on a logarithmic scale, with plain numbers at it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     if len(values):
         low, high = float(values.min()), float(values.max())
         axes.hist(values, bins=np.geomspace(low / 1.05, high * 1.05, BINS))
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _plain(name: str) -> str:

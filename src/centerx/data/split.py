@@ -49,10 +49,13 @@ def object_counts(dataset: Dataset) -> np.ndarray:
 
 
 def stratify(counts: np.ndarray, groups: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Assign pictures to parts by iterative stratification, with numbers of objects in place of presence.
+    """Assign pictures to parts, those of the rarest classes first.
 
-    The rarest class is served first: its groups, those with most of its objects first, go to the part that lacks most
-    of them (Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, 2011, algorithm 1).
+    The order is that of iterative stratification: the class with the fewest objects left is next, its groups with most
+    of them first (Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, 2011, algorithm 1).
+    There a group goes to the part that lacks most of that class, which leaves a frequent class to chance where most
+    pictures have several. Here it goes where it adds least to the sum of (fill of a class in a part)^2 times the part's
+    share, over all classes and the number of pictures.
 
     Args:
         counts: (N, C) objects of each class on each picture.
@@ -66,18 +69,19 @@ def stratify(counts: np.ndarray, groups: np.ndarray, shares: Sequence[float], rn
     names, member = np.unique(groups, return_inverse=True)
     content = np.zeros((len(names), counts.shape[1] + 1))  # objects of each class, and pictures
     np.add.at(content, member, np.column_stack([counts, np.ones(len(counts))]))
-    wanted = np.outer(shares, content.sum(axis=0))
+    content /= np.maximum(content.sum(axis=0), 1)
+    number = np.maximum(counts.sum(axis=0), 1)
     part = np.full(len(names), -1)
+    filled = np.zeros((len(shares), content.shape[1]))
     order = rng.permutation(len(names))
     while (part < 0).any():
-        left = content[part < 0].sum(axis=0)
-        column = int(np.argmin(np.where(left[:-1] > 0, left[:-1], np.inf))) if (left[:-1] > 0).any() else -1
+        left = content[part < 0, :-1].sum(axis=0) * number
+        column = int(np.argmin(np.where(left > 0.5, left, np.inf))) if (left > 0.5).any() else -1
         waiting = order[(part[order] < 0) & (content[order, column] > 0)]
         for group in waiting[np.argsort(-content[waiting, column], kind="stable")]:
-            lack = wanted[:, [column, -1]]
-            best = np.lexsort((rng.random(len(lack)), -lack[:, 1], -lack[:, 0]))[0]
-            part[group] = best
-            wanted[best] -= content[group]
+            cost = ((2 * filled + content[group]) * content[group]).sum(axis=1) / shares
+            part[group] = np.lexsort((rng.random(len(cost)), cost.round(12)))[0]
+            filled[part[group]] += content[group]
     return part[member]
 
 
