@@ -6,8 +6,9 @@
     detections = detector("picture.jpg")
 
 The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, `label` for
-`pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `draw_data`, `import_file`, `benchmark`,
-`doctor`, `list_models` and `list_presets`. They return results, print nothing and log through `logging`.
+`pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
+`draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`; `heatmaps` shows what a network
+says. They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from centerx.api.plan import plan, plan_add, plan_merge
     from centerx.api.predict import Prediction, predict
     from centerx.api.presets import Preset, list_presets
+    from centerx.api.sets import MergedData, SplitPart, data_stats, merge_data, split_data
     from centerx.api.train import TrainResult, train
     from centerx.build_plan import TrainPlan
     from centerx.errors import InputError
@@ -53,10 +55,12 @@ __all__ = [
     "Installation",
     "LabelResult",
     "MergeResult",
+    "MergedData",
     "ModelFile",
     "ModelList",
     "Prediction",
     "Preset",
+    "SplitPart",
     "TrainPlan",
     "TrainResult",
     "__version__",
@@ -64,6 +68,7 @@ __all__ = [
     "benchmark",
     "check_data",
     "convert_data",
+    "data_stats",
     "doctor",
     "draw_data",
     "evaluate",
@@ -76,10 +81,12 @@ __all__ = [
     "list_presets",
     "load",
     "merge",
+    "merge_data",
     "plan",
     "plan_add",
     "plan_merge",
     "predict",
+    "split_data",
     "train",
 ]
 
@@ -96,16 +103,19 @@ _HOMES = {
     "Installation": "centerx.api.doctor",
     "LabelResult": "centerx.api.label",
     "MergeResult": "centerx.api.merge",
+    "MergedData": "centerx.api.sets",
     "ModelFile": "centerx.api.models",
     "ModelList": "centerx.api.models",
     "Prediction": "centerx.api.predict",
     "Preset": "centerx.api.presets",
+    "SplitPart": "centerx.api.sets",
     "TrainPlan": "centerx.build_plan",
     "TrainResult": "centerx.api.train",
     "add": "centerx.api.add",
     "benchmark": "centerx.api.benchmark",
     "check_data": "centerx.api.data",
     "convert_data": "centerx.api.data",
+    "data_stats": "centerx.api.sets",
     "doctor": "centerx.api.doctor",
     "draw_data": "centerx.api.data",
     "evaluate": "centerx.api.evaluate",
@@ -118,10 +128,12 @@ _HOMES = {
     "list_presets": "centerx.api.presets",
     "load": "centerx.runtime",
     "merge": "centerx.api.merge",
+    "merge_data": "centerx.api.sets",
     "plan": "centerx.api.plan",
     "plan_add": "centerx.api.plan",
     "plan_merge": "centerx.api.plan",
     "predict": "centerx.api.predict",
+    "split_data": "centerx.api.sets",
     "train": "centerx.api.train",
 }
 

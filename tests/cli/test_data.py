@@ -1,5 +1,6 @@
 """`centerx data` as a user runs it: what is printed, what is written, how it ends."""
 
+import json
 import re
 import subprocess
 import sys
@@ -151,7 +152,7 @@ def test_check_ends_with_2_where_no_picture_has_a_box(centerx, tmp_path: Path) -
     assert centerx("data", "check", tmp_path, "--format", "folder")[0] == 0, "there nothing is meant to be labelled"
 
 
-@pytest.mark.parametrize("to", ["coco", "yolo", "voc"])
+@pytest.mark.parametrize("to", ["coco", "yolo", "voc", "cvat"])
 def test_convert(centerx, tmp_path: Path, to: str) -> None:
     source = write_yolo(tmp_path / "source", a="1 0.5 0.5 0.25 0.5\n", b="")
     status, out, err = centerx("data", "convert", source, tmp_path / "target", "--to", to)
@@ -218,3 +219,106 @@ def test_the_commands_need_no_torch() -> None:
         "import centerx.data.coco, centerx.data.voc, centerx.data.yolo, centerx.data.folder, centerx.data.source"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def set_of(folder: Path, name: str, count: int = 10) -> Path:
+    """A COCO json of pictures with one object each of the class `name`."""
+    for number in range(count):
+        write_picture(folder / f"{number}.png", grey=20 * number)
+    images = [coco_image(number, f"{number}.png") for number in range(count)]
+    annotations = [coco_annotation(number, image_id=number) for number in range(count)]
+    return write_coco(folder / "set.json", images=images, annotations=annotations, categories=[{"id": 1, "name": name}])
+
+
+def test_split_writes_files_that_read_back_and_leaves_the_pictures_alone(centerx, tmp_path: Path) -> None:
+    source, out = set_of(tmp_path / "source", "cat"), tmp_path / "out"
+    status, text, err = centerx("data", "split", source, "--out", out, "--val", 0.2, "--test", 0.1)
+    assert (status, err) == (0, "")
+    assert re.search(r"cat +│ +7 \(70\.0 %\) │ +2 \(20\.0 %\) │ +1 \(10\.0 %\)", text)
+    assert sorted(file.name for file in out.iterdir()) == ["test.json", "train.json", "val.json"]
+    parts = [read_dataset(out / f"{name}.json") for name in ("train", "val", "test")]
+    assert [len(part.records) for part in parts] == [7, 2, 1]
+    assert {record.image.resolve() for part in parts for record in part.records} == set(source.parent.glob("*.png"))
+    assert all(part.problems == [] for part in parts)
+    first = (out / "val.json").read_bytes()
+    assert centerx("data", "split", source, "--out", out)[0] == 2, "files are there already"
+    centerx("data", "split", source, "--out", tmp_path / "again", "--val", 0.2, "--test", 0.1)
+    assert (tmp_path / "again" / "val.json").read_bytes() == first
+    status, _, _ = centerx("data", "split", source, "--out", tmp_path / "voc", "--to", "voc", "--rename", "cat=ox")
+    assert (status, read_dataset(tmp_path / "voc", split="val").class_names) == (0, ("ox",))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--val", "0"], "must be above 0 and together below 1"),
+        (["--val", "0.5", "--test", "0.5"], "must be above 0 and together below 1"),
+        (["--val", "nan"], "must be above 0 and together below 1"),
+        (["--group", "folders"], "did you mean 'folder'"),
+        (["--group", "folder"], "10 pictures in 1 groups are too few"),
+        (["--to", "cocoo"], "did you mean 'coco'"),
+        (["--rename", "cat"], "must give one new name"),
+        (["--rename", "cta=ox"], "did you mean 'cat'"),
+    ],
+)
+def test_split_refuses(centerx, tmp_path: Path, options: list[str], message: str) -> None:
+    source = set_of(tmp_path / "source", "cat")
+    status, out, err = centerx("data", "split", source, "--out", tmp_path / "out", *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_merge(centerx, tmp_path: Path) -> None:
+    first, second = set_of(tmp_path / "a", "cat"), set_of(tmp_path / "b", "dog", 3)
+    out = tmp_path / "new" / "both.json"
+    status, text, err = centerx("data", "merge", first, second, "--out", out)
+    assert (status, text, err) == (0, f"13 pictures with 2 classes (cat, dog) in {out}\n", "")
+    assert [len(record.labelled or ()) for record in read_dataset(out).records] == [1] * 13
+    status, text, err = centerx("data", "merge", first, second, "--out", out, "--dedup", "exact", "--rename", "dog=cat")
+    assert (status, text) == (0, f"10 pictures with 1 class (cat) in {out}\n")
+    assert err.count("\n") == 1
+    assert "repeated_picture: 3 fixed, the first" in err
+    assert all(record.labelled is None for record in read_dataset(out).records)
+    for options, message in (
+        (["--out", tmp_path / "x.txt"], "name a .json file"),
+        (["--out", first], "is read by this command"),
+        (["--out", out, "--dedup", "exct"], "did you mean 'exact'"),
+        (["--out", out, "--rename", "pig=ox"], "no set has a class 'pig'"),
+    ):
+        status, _, err = centerx("data", "merge", first, second, *options)
+        assert (status, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_stats(centerx, tmp_path: Path) -> None:
+    source = set_of(tmp_path / "source", "[red]cat", 3)
+    report, plots = tmp_path / "stats.json", tmp_path / "plots"
+    status, out, err = centerx("data", "stats", source, "--json", report, "--plots", plots)
+    assert (status, err) == (0, "")
+    assert "3 pictures, 0 without objects, 3 objects: 3 small, 0 medium, 0 large" in out
+    assert re.search(r"\[red\]cat +│ +3 │ +0 │ +3 │ +14 │ +14 │ +14 ", out)
+    assert json.loads(report.read_text())["side"]["median"] == 14.1421
+    assert len(list(plots.glob("*.png"))) == 6
+
+
+def test_convert_renames_and_unpacks(centerx, tmp_path: Path) -> None:
+    source = set_of(tmp_path / "source", "cat", 2)
+    status, _, err = centerx("data", "convert", source, tmp_path / "hf", "--to", "huggingface", "--rename", "cat=ox")
+    assert (status, err) == (0, "")
+    assert read_dataset(tmp_path / "hf").class_names == ("ox",)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = {
+        "image": [{"bytes": (tmp_path / "source" / "0.png").read_bytes(), "path": "0.png"}],
+        "objects": [{"bbox": [[1.0, 2.0, 10.0, 20.0]], "category": ["cat"]}],
+    }
+    import pyarrow
+
+    parquet.write_table(pyarrow.table(table), tmp_path / "train.parquet")
+    status, out, err = centerx("data", "check", tmp_path / "train.parquet")
+    assert status == 2
+    assert "write them out with `centerx data convert PATH FOLDER --to huggingface`" in err
+    status, out, err = centerx("data", "convert", tmp_path / "train.parquet", tmp_path / "voc", "--to", "voc")
+    assert (status, err) == (0, "")
+    assert out == f"1 picture as voc in {tmp_path / 'voc'}, split train\n"
+    assert read_dataset(tmp_path / "voc").records[0].boxes.tolist() == [[1, 2, 11, 22]]

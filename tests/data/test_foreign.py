@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from centerx.data import foreign
+from centerx.data import foreign, signs
 from centerx.data.foreign import foreign_labels
+from centerx.data.read import scan_dataset
 from centerx.images import list_images
 from centerx.problems import Kind, Problem
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_voc
@@ -15,6 +16,7 @@ KITTI = (
     "Car 0.00 0 -1.57 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"
     "DontCare -1 -1 -10 1 2 3 4 -1 -1 -1 -1000 -1000 -1000 -10\n"
 )
+DOTA = "imagesource:GoogleEarth\ngsd:0.146\n1.0 2.0 3.0 2.0 3.0 4.0 1.0 4.0 plane 0\n"
 VIA = {"a.png6": {"filename": "a.png", "size": 6, "regions": [{"shape_attributes": {"name": "rect", "x": 1}}]}}
 VIA_CSV = 'filename,file_size,file_attributes,region_count,region_id,region_shape_attributes\na.png,6,"{}",1,0,"{}"\n'
 STUDIO = {"data": {"image": "/data/upload/a.png"}, "annotations": [{"result": [{"from_name": "l", "to_name": "i"}]}]}
@@ -55,7 +57,7 @@ LABELS = {
     "openimages csv": ("x/y/train-annotations-bbox.csv", OPENIMAGES, "OpenImages"),
     "kitti": ("label_2/a.txt", KITTI, "KITTI"),
     "yolo": ("a.txt", "0 0.5 0.5 0.25 0.25\n1 0.1 0.1 0.05 5e-2\n", "YOLO"),
-    "dota": ("labelTxt/a.txt", "imagesource:GoogleEarth\ngsd:0.146\n1.0 2.0 3.0 2.0 3.0 4.0 1.0 4.0 plane 0\n", "DOTA"),
+    "dota": ("labelTxt/a.txt", DOTA, "DOTA"),
     "dota without a header": ("labelTxt/a.txt", "1.0 2.0 3.0 2.0 3.0 4.0 1.0 4.0 large-vehicle 1\n", "DOTA"),
     "icdar": ("gt_a.txt", "377,117,463,117,465,130,378,130,Genaxis Theatre\n", "ICDAR"),
     "icdar 2013": ("gt_a.txt", '38, 43, 920, 215, "Tiredness"\n', "ICDAR"),
@@ -125,10 +127,16 @@ def test_labels_beside_the_folder_are_told_where_they_belong_to_its_pictures(
     tmp_path: Path, pictures: str, labels: str
 ) -> None:
     write_picture(tmp_path / "set" / pictures / "a.png")
-    file = write_text(tmp_path / "set" / labels, KITTI)
-    problem = look(tmp_path / "set" / pictures)
-    assert problem is not None
-    assert (problem.kind, Path(problem.where), problem.times) == (Kind.UNREAD_LABELS, file, 1)
+    for content, kind in ((KITTI, Kind.TWO_PLACES), (DOTA, Kind.UNREAD_LABELS)):  # the former can be read
+        file = write_text(tmp_path / "set" / labels, content)
+        problem = look(tmp_path / "set" / pictures)
+        assert problem is not None
+        if pictures == ".":
+            kind = Kind.UNREAD_LABELS  # within the folder itself
+        assert (problem.kind, Path(problem.where), problem.times) == (kind, file, 1)
+        if kind == Kind.TWO_PLACES:
+            found = scan_dataset(tmp_path / "set")
+            assert (found.format, [record.image.is_file() for record in found.records]) == ("kitti", [True])
     write_picture(tmp_path / "set" / "others" / "pictures" / "b.png")
     assert look(tmp_path / "set" / "others" / "pictures") is None
 
@@ -149,7 +157,7 @@ def test_a_large_file_is_known_by_its_beginning_and_end(tmp_path: Path) -> None:
     write_picture(tmp_path / "train" / "a.png")
     images = [coco_image(file_name="a.png"), *(coco_image(n, f"{n}.png") for n in range(2000))]
     file = write_coco(tmp_path / "train.json", images=images, annotations=[coco_annotation(n) for n in range(2000)])
-    assert file.stat().st_size > 2 * foreign.HEAD
+    assert file.stat().st_size > 2 * signs.HEAD
     problem = look(tmp_path / "train")
     assert problem is not None
     assert problem.where == str(file)
@@ -215,11 +223,11 @@ def test_labels_that_can_be_read_are_told_how(tmp_path: Path, place: str, kind: 
 def test_only_a_few_of_many_files_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 
-    def read(file: Path) -> foreign._Text:
+    def read(file: Path) -> signs.Text:
         opened.append(file)
-        return foreign._Text("nothing", "")
+        return signs.Text("nothing", "")
 
-    monkeypatch.setattr(foreign, "_read", read)
+    monkeypatch.setattr(foreign, "read_signs", read)
     pictures = [tmp_path / f"{place}/{number}.png" for place in range(20) for number in range(50)]
     for picture in pictures:
         write_text(picture.with_suffix(".txt"), "")

@@ -194,7 +194,7 @@ def test_a_broken_picture_is_told_and_keeps_no_boxes(tmp_path: Path) -> None:
 
 def test_a_csv_of_other_columns_is_not_taken(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.jpg")
-    file = write_text(tmp_path / "x.csv", "filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,1,2,2\n")
+    file = write_text(tmp_path / "x.csv", "filename,class,x,y,w,h\na.jpg,cat,1,1,2,2\n")
     assert scan_dataset(tmp_path).format == "folder"
     with pytest.raises(InputError, match="not a data set of a known format"):
         read_dataset(file)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -171,6 +172,7 @@ def convert_data(
     *,
     split: str | None = None,
     classes: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
     images: str | Path | None = None,
     format: str | None = None,
     frame: str = "upright",
@@ -180,9 +182,10 @@ def convert_data(
     Args:
         source: the data set to read. All but the next two are as for `check_data`.
         target: the folder to write.
-        to: coco, yolo or voc.
+        to: name of a format, see `centerx.data.write.WRITERS`.
         split: which part of the source; the written part has the same name, or is called train.
         classes: only these.
+        rename: new name of a class by its old one.
         images: folder of the pictures.
         format: of the source, by name.
         frame: what its boxes are of.
@@ -191,21 +194,53 @@ def convert_data(
         InputError: a word is unknown, the data set cannot be used, or the target cannot be written.
     """
     from centerx.data.check import log_dataset_problems
-    from centerx.data.read import read_dataset
+    from centerx.data.packed import is_packed, unpack
     from centerx.data.write import WRITERS
     from centerx.problems import log_problems
 
     source, target = Path(source), Path(target)
-    if to not in WRITERS:
-        raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
+    require_format(to)
     if target.resolve() == source.resolve():
         raise InputError(f"{target}: is the data set itself, choose another folder")
     require_folder(target)
-    dataset = read_dataset(source, split=split, classes=classes, images=images, format=format, frame=frame)
-    tell_problems = partial(log_dataset_problems, dataset)
-    written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell_problems)
+    with tempfile.TemporaryDirectory(prefix="centerx-") as scratch:
+        place = source
+        if images is None and is_packed(source):
+            place = Path(scratch) / "unpacked"
+            unpack(source, place, split)
+        dataset = read_renamed(place, None if place != source else split, classes, rename, images, format, frame)
+        tell = partial(log_dataset_problems, dataset)
+        written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell)
     log_problems(written.problems, str(target))
     return ConvertedData(target, to, split or "train", written.pictures, list(written.problems))
+
+
+def require_format(to: str) -> None:
+    """Raise if a format cannot be written.
+
+    Raises:
+        InputError: names those that can.
+    """
+    from centerx.data.write import WRITERS
+
+    if to not in WRITERS:
+        raise InputError(f"--to: no format {to!r}{nearest(to, WRITERS)}, there are: {', '.join(WRITERS)}")
+
+
+def read_renamed(
+    source: Path,
+    split: str | None,
+    classes: Sequence[str] | None,
+    rename: Mapping[str, str] | None,
+    images: str | Path | None,
+    format: str | None,
+    frame: str,
+) -> Dataset:
+    """Read a data set and rename classes of it; see `convert_data`."""
+    from centerx.data.read import read_dataset, rename_classes
+
+    dataset = read_dataset(source, split=split, classes=classes, images=images, format=format, frame=frame)
+    return rename_classes(dataset, rename) if rename else dataset
 
 
 def draw_data(

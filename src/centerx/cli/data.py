@@ -11,22 +11,30 @@ import centerx
 from centerx.cli.habits import before_command, command
 from centerx.cli.options import FRAME_HELP, plural
 from centerx.cli.output import JsonFile, colored, require_json, say, show, write_report
+from centerx.errors import InputError
 from centerx.files import quoted
 
 if TYPE_CHECKING:
     from centerx.api.data import DataCheck
     from centerx.problems import Problem
 
-app = typer.Typer(help="Check, convert and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Check, convert, split, merge and look at data sets.", no_args_is_help=True, rich_markup_mode=None
+)
 app.callback()(before_command)
 
 Data = Annotated[
-    Path, typer.Argument(help="COCO json, VOC folder, YOLO data.yaml or folder, .odgt, WIDER txt, folder of images")
+    Path,
+    typer.Argument(
+        help="COCO json, VOC folder, YOLO data.yaml or folder, labels of CVAT, Label Studio, LabelMe, VIA and others, "
+        ".odgt, WIDER txt, folder of images"
+    ),
 ]
 Split = Annotated[str | None, typer.Option(help="which part of it")]
 Classes = Annotated[
     list[str] | None, typer.Option(help="only these, THEIRS=OURS renames; separate by commas, or repeat the option")
 ]
+Rename = Annotated[list[str] | None, typer.Option(help="OLD=NEW, other classes stay; separate by commas, or repeat")]
 Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where it cannot be found from the data")]
 Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
 BoxFrame = Annotated[str, typer.Option(help=FRAME_HELP)]
@@ -53,7 +61,7 @@ def check(
     """List every problem of a data set, its kind and what becomes of it, then count the classes."""
     require_json(json_file, [data])
     found = centerx.check_data(
-        data, split=split, classes=_names(classes), images=images, format=format, frame=frame, report=tell
+        data, split=split, classes=class_names(classes), images=images, format=format, frame=frame, report=tell
     )
     if found.dataset.records:
         summarise(found)
@@ -69,9 +77,16 @@ def check(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="the data set to read")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="the folder to write")],
-    to: Annotated[str, typer.Option(help="coco, yolo or voc")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="coco, yolo, voc, cvat, labelstudio, createml, labelme, via, csv, kitti, openimages, huggingface or "
+            "fiftyone"
+        ),
+    ],
     split: Split = None,
     classes: Classes = None,
+    rename: Rename = None,
     images: Images = None,
     format: Format = None,
     frame: BoxFrame = "upright",
@@ -80,8 +95,9 @@ def convert(
     """Write a data set in another format, pictures included; what cannot be said there is told."""
     require_json(json_file, [source])
     written = centerx.convert_data(
-        source, target, to, split=split, classes=_names(classes), images=images, format=format, frame=frame
-    )
+        source, target, to, split=split, classes=class_names(classes), rename=new_names(rename), images=images,
+        format=format, frame=frame,
+    )  # fmt: skip
     say(f"{plural(written.pictures, 'picture')} as {to} in {target}, split {written.split}")
     write_report(json_file, written.to_json())
 
@@ -103,7 +119,7 @@ def show_data(
     """Draw some pictures with their boxes on one sheet, chosen at random."""
     require_json(json_file, [data])
     sheet = centerx.draw_data(
-        data, out, count=count, seed=seed, split=split, classes=_names(classes), images=images, format=format,
+        data, out, count=count, seed=seed, split=split, classes=class_names(classes), images=images, format=format,
         frame=frame,
     )  # fmt: skip
     say(f"{plural(sheet.drawn, 'picture')} of {sheet.pictures} drawn in {out}")
@@ -138,5 +154,24 @@ def tell(problem: Problem) -> None:
     say(f"{action} " + quoted(f"{problem.kind.code}: {problem.where}: {problem.what}{times}"))
 
 
-def _names(classes: list[str] | None) -> list[str] | None:
-    return [name.strip() for text in classes for name in text.split(",") if name.strip()] if classes else None
+def class_names(classes: list[str] | None) -> list[str] | None:
+    """Return the names that `--classes` lists; None without it."""
+    return _names(classes) if classes else None
+
+
+def new_names(rename: list[str] | None) -> dict[str, str]:
+    """Return the new name of each class that `--rename` has, by its old one.
+
+    Raises:
+        InputError: a word is not OLD=NEW, or a class has two new names.
+    """
+    names: dict[str, str] = {}
+    for word in _names(rename or []):
+        old, _, new = (part.strip() for part in word.rpartition("="))
+        if not old or not new or names.setdefault(old, new) != new:
+            raise InputError(f"--rename: {word!r} must give one new name to a class, as in old=new")
+    return names
+
+
+def _names(words: list[str]) -> list[str]:
+    return [name.strip() for text in words for name in text.split(",") if name.strip()]

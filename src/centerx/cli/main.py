@@ -33,6 +33,7 @@ from centerx.cli import (
     presets,
     pseudo,
     serve,
+    sets,
     train,
 )
 from centerx.cli.habits import (
@@ -106,6 +107,9 @@ app.command("bench")(command(bench.bench))
 app.command("doctor")(command(doctor.doctor))
 app.command("models")(command(models.models))
 app.command("presets")(command(presets.presets))
+data.app.command("split")(command(sets.split_data))
+data.app.command("merge")(command(sets.merge_data))
+data.app.command("stats")(command(sets.show_stats))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
 INTERRUPTED = 130  # what typer returns for Ctrl-C

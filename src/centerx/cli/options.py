@@ -34,6 +34,7 @@ EXTRAS = {
     "ncnn": "ncnn",
     "pnnx": "ncnn",
     "sklearn": "train",
+    "pyarrow": "parquet",
     "supervision": "supervision",
     "fastapi": "serve",
     "uvicorn": "serve",

@@ -266,7 +266,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _mentions_coco(file: Path) -> bool:
     """Whether a json beside other files is likely meant to be COCO, without reading it as JSON."""
-    content = file.read_bytes()
+    content = file.read_bytes() if file.is_file() else b""
     return "coco" in file.name or all(key in content for key in (b'"images"', b'"annotations"', b'"categories"'))
 
 

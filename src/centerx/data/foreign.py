@@ -9,17 +9,16 @@ import heapq
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from centerx.data.dataset import parent_folder
+from centerx.data.signs import Test, Text, anything, columns, every, keys, lacks, read_signs, rows, says
 from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
 
-HEAD, TAIL = 65_536, 16_384  # bytes of a file that are looked at
-ROWS = 20  # of a text whose form is looked at
 SAMPLE = 8  # files of one folder and suffix that are opened
 MOST = 64  # files of one suffix that are opened
 WORD = r"(?:ann(?:ot?|otation)?s?|labels?(?:txt|xml)?|jsons?|csvs?|xmls?|txts?|gts?|(?:ground)?truths?|b?box(?:es)?)"
@@ -34,65 +33,8 @@ AFFIXES = re.compile(
 CAMERA = "_leftimg8bit"  # in the names of pictures of Cityscapes
 CONVERT = "convert them to COCO, YOLO or VOC"
 NAME_FILE = "name this file to read them"
+NAME_ABOVE = "name the folder above those of labels and pictures to read them"
 NAME_FOLDER = "name the folder that holds labels and pictures to read them"
-
-
-class _Text(NamedTuple):
-    head: str
-    tail: str
-
-    @property
-    def lines(self) -> list[str]:
-        """Return the first complete lines that are not blank."""
-        lines = self.head.splitlines()
-        if self.tail and len(lines) > 1:
-            lines.pop()
-        return [line.strip() for line in lines if line.strip()][:ROWS]
-
-
-Test = Callable[[_Text], bool]
-
-
-def keys(*names: str) -> Test:
-    """Return a test whether a text contains all these names in quotes."""
-    return lambda text: all(f'"{name}"' in text.head or f'"{name}"' in text.tail for name in names)
-
-
-def says(pattern: str) -> Test:
-    """Return a test whether a pattern occurs in the beginning or the end of a text."""
-    form = re.compile(pattern, re.IGNORECASE)
-    return lambda text: any(form.search(part) for part in text)
-
-
-def lacks(name: str) -> Test:
-    """Return a test whether a text does not contain this name in quotes."""
-    return lambda text: not keys(name)(text)
-
-
-def every(*tests: Test) -> Test:
-    """Return a test whether all tests pass."""
-    return lambda text: all(test(text) for test in tests)
-
-
-def columns(*patterns: str) -> Test:
-    """Return a test whether each pattern matches the whole name of a column in the first line."""
-
-    def test(text: _Text) -> bool:
-        header = [name.strip(" \"'").lower() for name in re.split("[,;\t|]", next(iter(text.lines), ""))]
-        return all(any(re.fullmatch(pattern, name) for name in header) for pattern in patterns)
-
-    return test
-
-
-def rows(pattern: str) -> Test:
-    """Return a test whether a text has rows and all match a pattern."""
-    form = re.compile(pattern, re.IGNORECASE)
-    return lambda text: bool(text.lines) and all(form.fullmatch(line) for line in text.lines)
-
-
-def anything(text: _Text) -> bool:
-    """Return whether a text is not empty."""
-    return bool(text.head.strip())
 
 
 class _Format(NamedTuple):
@@ -129,35 +71,38 @@ OTHER_SIDE = r"y_?max|ymax|max_?y|y_?1|y_?2|bottom|height|h|bb?ox.*|.*bbox|box(?
 
 # Tested in this order for each file; specific formats come before general ones.
 FORMATS = (
-    _Format("LabelMe json", JSON, keys("shapes", "imagePath")),
+    _Format("LabelMe json", JSON, keys("shapes", "imagePath"), NAME_FOLDER),
     _Format(
-        "CreateML json", JSON, every(keys("annotations"), says(r'"coordinates"\s*:\s*\{\s*"(?:x|y|width|height)"'))
+        "CreateML json",
+        JSON,
+        every(keys("annotations"), says(r'"coordinates"\s*:\s*\{\s*"(?:x|y|width|height)"')),
+        NAME_FILE,
     ),
-    _Format("Label Studio json", JSON, keys("from_name", "to_name")),
-    _Format("Label Studio json", JSON, says(r'"(?:rectangle|polygon|keypoint)labels"')),
-    _Format("VGG Image Annotator json", JSON, keys("shape_attributes")),
+    _Format("Label Studio json", JSON, keys("from_name", "to_name"), NAME_FILE),
+    _Format("Label Studio json", JSON, says(r'"(?:rectangle|polygon|keypoint)labels"'), NAME_FILE),
+    _Format("VGG Image Annotator json", JSON, keys("shape_attributes"), NAME_FILE),
     _Format("Supervisely json", JSON, keys("classTitle")),
     _Format("SuperAnnotate json", JSON, keys("instances", "className")),
     _Format("Datumaro json", JSON, keys("items", "annotations", "label_id")),
     _Format("BDD100K json", JSON, keys("box2d")),
     _Format("VoTT json", JSON, keys("asset", "regions")),
     _Format("Darwin json", JSON, keys("annotations", "bounding_box")),
-    _Format("FiftyOne json", JSON, keys("detections", "bounding_box")),
+    _Format("FiftyOne json", JSON, keys("detections", "bounding_box"), NAME_FILE),
     _Format("Labelbox json", JSON, keys("data_row", "projects")),
     _Format("Labelbox json", JSON, keys("Labeled Data", "Label")),
     _Format("Cityscapes json", JSON, keys("imgHeight", "objects", "polygon")),
     _Format("Tsinghua-Tencent 100K json", JSON, keys("imgs", "types")),
     _Format("SageMaker Ground Truth manifest", r".*\.(?:manifest|json|jsonl)", keys("source-ref", "annotations")),
     _Format("Dataloop json", JSON, keys("annotations", "coordinates", "filename")),
-    _Format("Hugging Face metadata", JSON, keys("file_name", "objects", "bbox")),
+    _Format("Hugging Face metadata", JSON, keys("file_name", "objects", "bbox"), NAME_FILE),
     _Format("COCO panoptic json", JSON, keys("segments_info", "image_id")),
     _Format("COCO json", JSON, every(keys("image_id", "category_id"), lacks("score")), NAME_FILE),
     _Format("CrowdHuman odgt", r".*\.odgt", keys("gtboxes"), NAME_FILE),
     _Format("OpenImages csv", CSV, columns("imageid", "labelname", "xmin", "ymax"), NAME_FILE),
-    _Format("VGG Image Annotator csv", CSV, columns("region_shape_attributes")),
+    _Format("VGG Image Annotator csv", CSV, columns("region_shape_attributes"), NAME_FILE),
     _Format("Label Studio csv", CSV, says(r"(?:rectangle|polygon|keypoint)labels")),
-    _Format("csv of boxes (Roboflow, TensorFlow)", CSV, columns("filename", "class", "xmin", "ymax")),
-    _Format("csv of boxes (DeepForest)", CSV, columns("image_path", "label", "xmin", "ymax")),
+    _Format("csv of boxes (Roboflow, TensorFlow)", CSV, columns("filename", "class", "xmin", "ymax"), NAME_FILE),
+    _Format("csv of boxes (DeepForest)", CSV, columns("image_path", "label", "xmin", "ymax"), NAME_FILE),
     _Format("csv of traffic signs (GTSRB)", CSV, columns("filename", r"roi\.x1")),
     _Format("csv of masks as run lengths", CSV, columns("encodedpixels")),
     _Format("csv of boxes (Vision AutoML)", CSV, rows(rf"\w*,?[a-z]+://{PICTURE},[^,]*,(?:[\d.]*,){{7}}[\d.]*")),
@@ -169,7 +114,7 @@ FORMATS = (
         "pseudo labels of the original centerX", TEXT, rows(rf"{PICTURE}\s*;\s*\d+\s*;\s*\d+\s*(?:;.*)?"), NAME_FILE
     ),
     _Format("text of pictures and boxes (keras-yolo3)", TEXT, says(rf"(?m)^{PICTURE}(?:[ \t]+\d+(?:,\d+){{4}})+\s*$")),
-    _Format("KITTI text", TEXT, rows(rf"[a-z][\w-]*(?:\s+{NUMBER}){{14,15}}")),
+    _Format("KITTI text", TEXT, rows(rf"[a-z][\w-]*(?:\s+{NUMBER}){{14,15}}"), NAME_ABOVE),
     _Format("DOTA text", TEXT, says(r"\A\s*imagesource:")),
     _Format("DOTA text", TEXT, rows(rf"(?:{NUMBER}\s+){{8}}[a-z]\S*(?:\s+\d)?")),
     _Format(
@@ -185,7 +130,7 @@ FORMATS = (
     ),
     _Format("text of names and boxes (OIDv4)", TEXT, rows(rf"[a-z][^\d:]*(?:{GAP}{NUMBER}){{4}}"), link="name"),
     _Format("colours of masks (CamVid)", r".*/label_colors\.txt", anything),
-    _Format("CVAT xml", XML, every(says("<annotations>"), says(r"<(?:image|track)\b"))),
+    _Format("CVAT xml", XML, every(says("<annotations>"), says(r"<(?:image|track)\b")), NAME_FILE),
     _Format("roLabelImg xml", XML, says("<robndbox>")),
     _Format("dlib xml", XML, every(says("<dataset>"), says("<image file="))),
     _Format("HRSC2016 xml", XML, says("<HRSC_(?:Image|Objects?)>")),
@@ -245,7 +190,7 @@ class _Pictures:
             stem for stem in self.stems if len(stem) > 4 and re.search("[0-9].*[a-z]|[a-z].*[0-9]", stem)
         }
 
-    def named_in(self, text: _Text) -> bool:
+    def named_in(self, text: Text) -> bool:
         """Return whether a text contains the name of a picture."""
         content = f"{text.head}\n{text.tail}".lower()
         words = {*re.split("[\"',;:/\\\\<>=\\s]+", content), *re.split("[\"',;/\\\\<>=\n]+", content)}
@@ -285,7 +230,7 @@ def foreign_labels(folder: Path, pictures: Sequence[Path]) -> Problem | None:
     ours = _Pictures(pictures)
     general = None
     for candidate in _candidates(folder, ours):
-        text = _read(candidate.file)
+        text = read_signs(candidate.file)
         found = _recognise(FORMATS, candidate, text, ours)
         if found:
             return _problem(found, candidate)
@@ -306,7 +251,7 @@ def _problem(found: _Format, candidate: _Candidate) -> Problem:
     return Problem(kind, str(candidate.file), what, 1 + candidate.alike)
 
 
-def _recognise(formats: Sequence[_Format], candidate: _Candidate, text: _Text, ours: _Pictures) -> _Format | None:
+def _recognise(formats: Sequence[_Format], candidate: _Candidate, text: Text, ours: _Pictures) -> _Format | None:
     path = "/".join(Path(os.path.abspath(candidate.file)).parts[-2:]).lower()
     for each in formats:
         if not re.fullmatch(each.files, path) or not each.test(text):
@@ -315,18 +260,6 @@ def _recognise(formats: Sequence[_Format], candidate: _Candidate, text: _Text, o
         if not link or candidate.called or (link == "any" and ours.named_in(text)):
             return each
     return None
-
-
-def _read(file: Path) -> _Text:
-    try:
-        with file.open("rb") as content:
-            head = content.read(HEAD)
-            length = content.seek(0, os.SEEK_END)
-            content.seek(max(HEAD, length - TAIL))
-            tail = content.read(TAIL)
-    except OSError:  # an unreadable file is not known to contain labels
-        return _Text("", "")
-    return _Text(head.decode("utf-8-sig", errors="replace"), tail.decode(errors="replace"))
 
 
 def _candidates(folder: Path, ours: _Pictures) -> Iterator[_Candidate]:

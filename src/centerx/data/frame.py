@@ -9,7 +9,7 @@ from centerx.fields import SIZE
 from centerx.images import Header
 from centerx.problems import Kind, Problem
 
-RELATIVE = ("yolo", "openimages")  # formats with boxes relative to the picture's sides
+RELATIVE = ("yolo", "openimages", "labelstudio", "fiftyone")  # formats with boxes relative to the picture's sides
 
 
 def turn_boxes(dataset: Dataset) -> Dataset:

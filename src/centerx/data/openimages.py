@@ -13,20 +13,27 @@ import csv
 import io
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
-from centerx.data.places import PROBE, choose_file, picture_folders
+from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_pictures
+from centerx.data.dataset import Dataset, RecordBuilder, Track, UnusableData, parent_folder
+from centerx.data.places import PROBE, choose_file, index_pictures, is_picture, picture_folders
 from centerx.data.text import read_text
 from centerx.errors import InputError
-from centerx.images import SUFFIXES, image_hw
+from centerx.files import write_atomic
+from centerx.geometry import clip_boxes
+from centerx.images import image_hw
 from centerx.problems import Kind, Problem
 
 BOX = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
+COLUMNS = (
+    "ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax",
+    "IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside",
+)  # fmt: skip
 GROUP = "IsGroupOf"  # one box around five or more objects
 IMAGE_LABEL = ("ImageID", "LabelName", "Confidence")  # confidence is 1 or 0 from a person, a probability from a model
 SOURCE = "Source"
@@ -67,7 +74,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     problems: list[Problem] = []
     named = dict.fromkeys(row.needed[0] for row in _rows(file, BOX, GROUP, []))
     folder = images or _choose_folder(file, set(map(_file_name, named)))
-    places = _index(folder)
+    places = index_pictures(folder)
     missing = [own_id for own_id in named if _file_name(own_id) not in places]
     if missing:
         kind = Kind.NO_READABLE_PICTURE if len(missing) == len(named) else Kind.UNREADABLE_PICTURE
@@ -86,6 +93,74 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             record = builder.build()
             records.append(record._replace(labelled=frozenset(negative.union(record.objects.labels.tolist()))))
     return Dataset(path, "openimages", class_names, tuple(range(1, len(class_names) + 1)), records, problems)
+
+
+def write(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
+    """Write a split's boxes and image-level labels as csv files, the names of classes, and the pictures in `<split>`.
+
+    Ignored objects become groups. Classes that a picture labels without a box are labels of people that call them
+    absent. Class names are their own ids. Coordinates are relative, with eight decimals, within the picture.
+
+    Args:
+        dataset: the data set.
+        folder: where to write; created if missing.
+        split: name of the split.
+        track: iterator that shows progress.
+        begin: called after all checks and before pictures are copied.
+
+    Raises:
+        InputError: the split is there already, or its folder has other classes, or no picture can be read.
+    """
+    file = folder / f"{split}-annotations-bbox.csv"
+    check_free(split, file, folder / split)
+    described = folder / "class-descriptions-boxable.csv"
+    descriptions = _csv_text([(name, name) for name in dataset.class_names])
+    if described.exists() and described.read_bytes() != descriptions.encode():
+        raise InputError(f"{described}: its classes differ from those of {dataset.path}, choose another folder")
+    copies, problems = copy_pictures(dataset.records, folder / split, track, begin)
+    problems += _unwritten_classes(dataset)
+    boxes: list[Sequence[object]] = [COLUMNS]
+    labels: list[Sequence[object]] = [("ImageID", SOURCE, "LabelName", "Confidence")]
+    for copy in copies:
+        own_id, record = Path(copy.name).stem, copy.record
+        boxes += _box_rows(own_id, copy, dataset.class_names, problems)
+        present = set(record.labels.tolist())
+        labelled = range(len(dataset.class_names)) if record.labelled is None else sorted(record.labelled)
+        labels += [
+            (own_id, "verification", dataset.class_names[label], int(label in present))
+            for label in sorted(present.union(labelled))
+        ]
+    write_atomic(described, descriptions.encode())
+    write_atomic(folder / f"{split}-annotations-human-imagelabels-boxable.csv", _csv_text(labels).encode())
+    write_atomic(file, _csv_text(boxes).encode())
+    return Written(len(copies), problems)
+
+
+def _box_rows(
+    own_id: str, copy: Copy, class_names: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[object, ...]]:
+    objects = boxed_objects(copy, problems)
+    height, width = copy.known_hw
+    relative = clip_boxes(objects.boxes, copy.known_hw) / (width, height, width, height)
+    rows = zip(relative.tolist(), objects.labels.tolist(), objects.ignore.tolist(), strict=True)
+    for (left, top, right, bottom), label, ignore in rows:
+        corners = (f"{value:.8f}" for value in (left, right, top, bottom))
+        yield (own_id, "xclick", class_names[label], 1, *corners, 0, 0, int(ignore), 0, 0)
+
+
+def _unwritten_classes(dataset: Dataset) -> Iterator[Problem]:
+    used = {label for record in dataset.records for label in record.labels.tolist()}
+    for label, name in enumerate(dataset.class_names):
+        if label not in used:
+            yield Problem(Kind.NOT_WRITTEN, str(dataset.path), f"the class {name!r} has no box, and reads back as none")
+
+
+def _csv_text(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _read_boxes(file: Path, boxes: Mapping[str, list[_Box]], problems: list[Problem]) -> None:
@@ -179,23 +254,11 @@ def _choose_folder(file: Path, named: Container[str]) -> Path:
     """Return the folder near a csv file with the largest share of pictures that the file names."""
 
     def likelihood(folder: Path) -> tuple[int, bool]:
-        there = (each for each in os.scandir(folder) if _is_picture(each.name)) if folder.is_dir() else ()
+        there = (each for each in os.scandir(folder) if is_picture(each.name)) if folder.is_dir() else ()
         count = sum(each.name in named or _stem(each.name) in named for each in islice(there, PROBE))
         return count, bool(folder.name) and folder.name in file.stem
 
     return max(picture_folders(file), key=likelihood)
-
-
-def _index(folder: Path) -> dict[str, Path]:
-    """Return the pictures in a folder by name, and by name without suffix."""
-    found: dict[str, Path] = {}
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(filter(_is_picture, names)):
-            picture = Path(place, name)
-            found.setdefault(name, picture)
-            found.setdefault(_stem(name), picture)
-    return found
 
 
 def _rows(file: Path, needed: Sequence[str], optional: str, problems: list[Problem]) -> Iterator[_Row]:
@@ -238,7 +301,7 @@ def _lines(file: Path, text: str | None = None) -> Iterator[tuple[str, list[str]
 
 
 def _has_columns(file: Path, wanted: Iterable[str], unwanted: Iterable[str] = ()) -> bool:
-    if file.suffix.lower() != ".csv":
+    if file.suffix.lower() != ".csv" or not file.is_file():
         return False
     with file.open(encoding="utf-8-sig", errors="replace") as content:
         names = {name.strip(' "') for name in re.split("[,;\t]", content.readline(HEADER).strip())}
@@ -264,10 +327,6 @@ def _file_name(image_id: str) -> str:
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0]
-
-
-def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def _is_true(value: str) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from centerx.data.dataset import parent_folder
 from centerx.errors import InputError, nearest
+from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
 
 LABEL_FOLDER = re.compile("ann|label|json|coco|gt|split", re.IGNORECASE)  # in names of folders that contain labels only
@@ -143,6 +144,23 @@ def path_tails(name: str) -> list[str]:
         ]
         tails += ["/".join(parts[start:]) for start in range(len(parts))]
     return list(dict.fromkeys(tails))
+
+
+def index_pictures(folder: Path) -> dict[str, Path]:
+    """Return the pictures in a folder and its subfolders by name, and by name without suffix."""
+    found: dict[str, Path] = {}
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(filter(is_picture, names)):
+            picture = Path(place, name)
+            found.setdefault(name, picture)
+            found.setdefault(name.rpartition(".")[0], picture)
+    return found
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a name has the suffix of a picture."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 class _Listings:

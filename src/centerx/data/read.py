@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +20,14 @@ logger = logging.getLogger(__name__)
 
 # The formats are tried in this order. Each module has `recognises(path)` and `read(path, split, images)`.
 FORMATS = {
+    "cvat": "centerx.data.cvat",
+    "labelstudio": "centerx.data.labelstudio",
+    "createml": "centerx.data.createml",
+    "labelme": "centerx.data.labelme",
+    "via": "centerx.data.via",
+    "fiftyone": "centerx.data.fiftyone",
+    "huggingface": "centerx.data.huggingface",
+    "kitti": "centerx.data.kitti",
     "coco": "centerx.data.coco",
     "yolo": "centerx.data.yolo",
     "voc": "centerx.data.voc",
@@ -27,6 +35,7 @@ FORMATS = {
     "wider": "centerx.data.wider",
     "pseudo": "centerx.data.pseudo",
     "openimages": "centerx.data.openimages",
+    "csv": "centerx.data.boxes_csv",
     "points": "centerx.data.points",
     "folder": "centerx.data.folder",
 }
@@ -188,10 +197,34 @@ def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
         name = renamed if equals else theirs
         if not name or ours.setdefault(theirs, name) != name:
             raise InputError(f"{dataset.path}: classes: {each!r} must give one new name to a class, as in theirs=ours")
+    return _chosen(dataset, ours)
+
+
+def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
+    """Return a data set with other names for some of its classes; classes with the same new name become one.
+
+    Args:
+        dataset: the data set.
+        names: new name of each class by its old one.
+
+    Raises:
+        InputError: the data lacks a class, or a new name is empty.
+    """
+    known = dataset.class_names
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        there = ", ".join(known) or "none"
+        raise InputError(f"{dataset.path}: no class {unknown!r}{nearest(unknown, known)}, there are: {there}")
+    return _chosen(dataset, {name: names.get(name, name) for name in known})
+
+
+def _chosen(dataset: Dataset, ours: Mapping[str, str]) -> Dataset:
+    """Return the classes that have a new name, under it."""
+    known = dataset.class_names
     names = tuple(dict.fromkeys(ours.values()))  # without repeated names, which would be classes without objects
     new_label = np.array([names.index(ours[name]) if name in ours else -1 for name in known], dtype=np.int64)
     records = [relabel(record, new_label) for record in dataset.records]
-    first = {name: known.index(theirs) for theirs, name in reversed(ours.items())}
+    first = {name: known.index(theirs) for theirs, name in reversed(list(ours.items()))}
     ids = tuple(dataset.category_ids[first[name]] for name in names)
     return dataset._replace(class_names=names, category_ids=ids, records=records, optional_classes=())
 

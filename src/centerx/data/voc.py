@@ -162,6 +162,9 @@ class _Pictures:
 
 
 def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
+    if not file.is_file():  # a pipe, of which reading would wait for ever
+        problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), "no ordinary file"))
+        return None
     try:
         root = parse(file).getroot()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:

@@ -1,0 +1,189 @@
+"""KITTI's 2D boxes: a text file for each picture, with a row for each object.
+
+    Car 0.00 0 -1.57 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57
+    DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10
+
+Type, truncation, occlusion, angle, the box in pixels, and seven numbers in space. Corners are taken as they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from centerx.data.copies import (
+    Copy,
+    Written,
+    boxed_objects,
+    check_free,
+    copy_pictures,
+    lost_classes,
+    partly_labelled,
+    rows_of,
+)
+from centerx.data.dataset import Dataset, Track, parent_folder
+from centerx.data.places import index_pictures
+from centerx.data.shapes import Labelled, Shape, Source, make_dataset, number
+from centerx.data.signs import SAMPLE, read_signs
+from centerx.data.text import read_text
+from centerx.errors import InputError, nearest
+from centerx.files import many_files
+from centerx.problems import Kind, Problem
+
+NUMBER = r"-?\d*\.?\d+(?:e[-+]?\d+)?"
+WORD = rf"(?!{NUMBER}\s)[^\s,;:]+"
+ROW = re.compile(rf"{WORD}(?:\s+{WORD})*(?:\s+{NUMBER}){{14,15}}", re.IGNORECASE)  # a 16th value is a score
+LABELS = re.compile("label_2|(?:.*[_-])?labels?", re.IGNORECASE)  # names of folders of label files
+PICTURES = ("image_2", "images", "image", "data")  # names of folders of pictures, beside those of labels
+DONT_CARE = "DontCare"
+VALUES = 14  # numbers of a row
+BOX = slice(3, 7)  # among them
+UNKNOWN = "-1 -1 -1 -1000 -1000 -1000 -10"  # size, place and angle in space
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a path is a folder of rows of KITTI, or one with such a folder in it or in its subfolders."""
+    return path.is_dir() and bool(_folders(path))
+
+
+def read(path: Path, split: str | None, images: Path | None) -> Dataset:
+    """Read all label files of a folder, or of that of a split, such as `training`.
+
+    Regions called `DontCare` are ignored objects of every class. An empty file is a picture without objects.
+
+    Raises:
+        InputError: there are several folders of labels, and the split names none.
+    """
+    folder = _choose(path, _folders(path), split)
+    source = Source(path, folder, "kitti", images, [])
+    root = images or _pictures(folder)
+    index = index_pictures(root)
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt" and file.is_file())
+    parsed = {file: list(_rows(file, source)) for file in files}
+    names = sorted({shape.name for shapes in parsed.values() for shape in shapes} - {DONT_CARE})
+    pictures, places = [], []
+    for file, shapes in parsed.items():
+        if file.stem not in index and not shapes:  # such as a list of names
+            source.report(Kind.LABELS_WITHOUT_PICTURE, str(file), f"no rows of KITTI, and no picture in {root}")
+            continue
+        spread = [
+            shape._replace(name=name, ignore=shape.name == DONT_CARE)
+            for shape in shapes
+            for name in (names if shape.name == DONT_CARE else (shape.name,))
+        ]
+        places.append(index.get(file.stem, root / f"{file.stem}.png"))
+        pictures.append(Labelled(places[-1].name, spread))
+    return make_dataset(source, pictures, declared=names, places=places)
+
+
+def write(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
+    """Write the pictures into `<split>/image_2` and the rows into `<split>/label_2`; what is not 2D is unknown.
+
+    Ignored objects become `DontCare`, of no class.
+
+    Args:
+        dataset: the data set.
+        folder: where to write; created if missing.
+        split: name of the split.
+        track: iterator that shows progress.
+        begin: called after all checks and before pictures are copied.
+
+    Raises:
+        InputError: the split is there already, no picture can be read, or a class name has spaces, commas or colons, or
+            is a number.
+    """
+    unfit = next((name for name in dataset.class_names if not re.fullmatch(WORD, name) or name == DONT_CARE), None)
+    if unfit is not None:
+        raise InputError(f"{dataset.path}: KITTI cannot hold the class name {unfit!r}, rename it with --rename")
+    home = folder / split
+    check_free(split, home)
+    copies, problems = copy_pictures(dataset.records, home / "image_2", track, begin)
+    problems += [*partly_labelled(dataset), *lost_classes(dataset)]
+    with many_files(home / "label_2") as new_file:
+        for copy in copies:
+            with new_file(f"{Path(copy.name).stem}.txt") as made:
+                made.write_bytes("".join(f"{line}\n" for line in _lines(copy, dataset.class_names, problems)).encode())
+    return Written(len(copies), problems)
+
+
+def _lines(copy: Copy, class_names: Sequence[str], problems: list[Problem]) -> Iterator[str]:
+    """Yield the rows of a picture. A region that is ignored for every class is one row."""
+    ignored: dict[tuple[float, ...], int] = {}
+    for name, box, ignore in rows_of(boxed_objects(copy, problems), class_names):
+        if ignore:
+            ignored[tuple(box)] = ignored.get(tuple(box), 0) + 1
+        else:
+            yield f"{name} 0.00 0 -10 {' '.join(map(repr, box))} {UNKNOWN}"
+    for region in ignored:
+        yield f"{DONT_CARE} -1 -1 -10 {' '.join(map(repr, region))} {UNKNOWN}"
+    widened = sum(count < len(class_names) for count in ignored.values())
+    if widened:
+        what = f"{widened} ignored objects become {DONT_CARE}, which is ignored for every class"
+        problems.append(Problem(Kind.NOT_WRITTEN, str(copy.record.image), what, widened))
+
+
+def _rows(file: Path, source: Source) -> Iterator[Shape]:
+    """Yield the objects of a label file."""
+    for line, text in enumerate(read_text(file, source.problems).splitlines(), start=1):
+        words, where = text.split(), f"{file}:{line}"
+        values = [number(word) for word in words]
+        first = len(values) - next((n for n, value in enumerate(reversed(values)) if value is None), 0)
+        numbers = [value for value in values[first:] if value is not None]
+        if not first or len(numbers) not in (VALUES, VALUES + 1):
+            if words:
+                source.report(Kind.MALFORMED_ENTRY, where, f"not a type and {VALUES} numbers, or {VALUES + 1}")
+            continue
+        yield Shape(where, " ".join(words[:first]), numbers[BOX])
+
+
+def _pictures(folder: Path) -> Path:
+    """Return the folder of the pictures of a folder of labels: in it, beside it, or beside the folder above."""
+    home = parent_folder(folder)
+    above = parent_folder(home)
+    roots = ((folder, ""), (home, ""), (above, folder.name), (above, ""))
+    places = [root / name / split for root, split in roots for name in PICTURES]
+    return next((place for place in places if place.is_dir()), folder)
+
+
+def _folders(path: Path) -> list[Path]:
+    """Return the path itself if it is a folder of rows, or else those in it, or in its subfolders.
+
+    A folder of labels has its name, such as `label_2` and `labels`, or is in one of that name, such as `labels/train`.
+    """
+    inside = _subfolders(path)
+    deeper = [each for folder in inside for each in _subfolders(folder)]
+    named = [each for each in deeper if LABELS.fullmatch(each.name) or LABELS.fullmatch(each.parent.name)]
+    for level in ([path], [each for each in inside if LABELS.fullmatch(each.name)], named):
+        found = [folder for folder in level if _has_rows(folder)]
+        if found:
+            return found
+    return []
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir())
+    except OSError:  # an unreadable folder has no labels
+        return []
+
+
+def _has_rows(folder: Path) -> bool:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt")
+    except OSError:
+        return False
+    return any(map(ROW.fullmatch, (line for file in files[:SAMPLE] for line in read_signs(file).lines[:1])))
+
+
+def _choose(path: Path, folders: Sequence[Path], split: str | None) -> Path:
+    known = {"/".join(folder.relative_to(path).parts): folder for folder in folders}
+    chosen = [name for name in known if split is None or split in name.split("/")]
+    if len(chosen) == 1:
+        return known[chosen[0]]
+    there = ", ".join(known)
+    if chosen:
+        raise InputError(f"{path}: which of {', '.join(chosen)}? name one with split")
+    raise InputError(f"{path}: no split {split!r}{nearest(split or '', known)}, there are: {there}")

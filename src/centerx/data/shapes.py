@@ -1,0 +1,178 @@
+"""What labelling tools write, pictures by name with shapes on them, as a data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, is_number, join_records, readable_hw
+from centerx.data.places import find_pictures, is_neighbour, locate_pictures
+from centerx.problems import Kind, Problem
+
+IGNORE = ("ignore", "difficult", "iscrowd")  # names of flags that make an object an ignored one
+YES = (True, 1, "1", "true", "True", "yes")
+
+
+class Shape(NamedTuple):
+    """An object as a tool wrote it.
+
+    Attributes:
+        where: file, with line or number.
+        name: of its class.
+        xyxy: corners in pixels, or in shares of the picture's sides.
+        ignore: whether it is neither positive nor negative.
+    """
+
+    where: str
+    name: str
+    xyxy: list[float]
+    ignore: bool = False
+
+
+class Labelled(NamedTuple):
+    """A picture as a tool wrote it.
+
+    Attributes:
+        name: of the picture, as the labels have it.
+        shapes: on it.
+        hw: height and width as the labels state them.
+    """
+
+    name: str
+    shapes: Sequence[Shape]
+    hw: tuple[int, int] | None = None
+
+
+class Source(NamedTuple):
+    """Where labels come from.
+
+    Attributes:
+        path: what the user named.
+        file: of the labels; pictures are sought near it.
+        format: name of the format.
+        images: folder of the pictures, if the user named one.
+        problems: list to which problems are appended.
+    """
+
+    path: Path
+    file: Path
+    format: str
+    images: Path | None
+    problems: list[Problem]
+
+    def report(self, kind: Kind, where: str, what: str, times: int = 1) -> None:
+        """Append a problem."""
+        self.problems.append(Problem(kind, where, what, times))
+
+
+def make_dataset(
+    source: Source,
+    pictures: Sequence[Labelled],
+    *,
+    declared: Iterable[str] = (),
+    relative: bool = False,
+    places: Sequence[Path] | None = None,
+) -> Dataset:
+    """Find the pictures and number the classes.
+
+    Args:
+        source: where the labels come from.
+        pictures: as they are labelled; several of one file become one record.
+        declared: names of classes that the labels list, first in order; others follow by name.
+        relative: whether corners are shares of the upright picture's sides.
+        places: a file for each picture, where the names alone do not tell it.
+    """
+    found = {shape.name for picture in pictures for shape in picture.shapes}
+    declared = dict.fromkeys(declared)
+    names = (*declared, *sorted(found - declared.keys()))
+    label_of = {name: label for label, name in enumerate(names)}
+    folder = None
+    if places is None:
+        called = [picture.name for picture in pictures]
+        folder = source.images or find_pictures(source.file, called, source.problems)
+        places = locate_pictures(folder, called, str(source.file), source.problems)
+    records = []
+    for picture, place in zip(pictures, places, strict=True):
+        builder = RecordBuilder(place, picture.name, source.problems, picture.hw)
+        across, down = _sides(builder, picture.shapes) if relative else (1, 1)
+        for where, name, (left, top, right, bottom), ignore in picture.shapes if across else ():
+            builder.add(where, [left * across, top * down, right * across, bottom * down], label_of[name], ignore)
+        records.append(builder.build())
+    neighbour = folder if folder and source.images is None and is_neighbour(folder, source.file) else None
+    records = join_records(records, source.problems)
+    ids = tuple(range(1, len(names) + 1))
+    return Dataset(source.path, source.format, names, ids, records, source.problems, neighbour=neighbour)
+
+
+def _sides(builder: RecordBuilder, shapes: Sequence[Shape]) -> tuple[int, int]:
+    """Return width and height that shares are of; zeros, and a problem, where nothing tells them."""
+    hw = readable_hw(builder.image) or builder.declared_hw
+    if hw is None:
+        if shapes:
+            what = f"its size is unknown, its {len(shapes)} boxes are left out"
+            builder.problems.append(Problem(Kind.UNREADABLE_PICTURE, str(builder.image), what, len(shapes)))
+        return 0, 0
+    builder.declared_hw = builder.declared_hw or hw
+    return hw[1], hw[0]
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UnusableData: it is malformed.
+    """
+    try:
+        return json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UnusableData(file, f"malformed JSON ({error})") from None
+
+
+def class_name(value: Any) -> str:
+    """Return the name of a class as text; an empty one if the value cannot be a name."""
+    if isinstance(value, str):
+        return value if value.strip() else ""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def is_ignored(flags: Any) -> bool:
+    """Return whether a mapping of flags or attributes has one of IGNORE that is set."""
+    return isinstance(flags, Mapping) and any(
+        isinstance(flags.get(name), bool | int | str) and flags[name] in YES for name in IGNORE
+    )
+
+
+def number(text: str | None) -> float | None:
+    """Return a decimal number, or None; digits outside ASCII and underscores make none."""
+    try:
+        return float(text) if text and text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
+
+
+def size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Return height and width as integers, or None if they are none of a picture."""
+    if not (is_number(height) and is_number(width) and 1 <= height < 1e9 and 1 <= width < 1e9):
+        return None
+    return int(height), int(width)
+
+
+def around(points: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the corners of the upright box around points."""
+    across, down = zip(*points, strict=True)
+    return [min(across), min(down), max(across), max(down)]
+
+
+def numbers(value: Any, count: int) -> list[float] | None:
+    """Return a JSON list of some numbers as floats, or None if it is something else."""
+    if not isinstance(value, list) or len(value) != count or not all(map(is_number, value)):
+        return None
+    return list(map(float, value))
+
+
+def pairs(value: Any) -> list[tuple[float, float]] | None:
+    """Return a JSON list of points as pairs of floats, or None if it is something else or empty."""
+    points = [numbers(point, 2) for point in value] if isinstance(value, list) else []
+    return [(point[0], point[1]) for point in points if point] if points and None not in points else None
