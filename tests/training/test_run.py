@@ -21,15 +21,13 @@ from safetensors.torch import load_file
 
 from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
-from centerx.cli.main import printed_log
-from centerx.cli.progress import Terminal
+from centerx.cli.habits import speaking
 from centerx.config import load_config, preset_names
 from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
 from centerx.data.read import read_dataset
 from centerx.errors import InputError
 from centerx.evaluation.api import run_model
 from centerx.page import draw_chart
-from centerx.progress import shown_on
 from centerx.training.record import draw_curves, plot_curves
 from centerx.types import Batch
 from tests.data.handmade import write_coco
@@ -237,7 +235,7 @@ def test_a_long_epoch_tells_how_far_it_is(
     small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("centerx.cli.progress.TRAINING_PAUSE", 0)
-    with printed_log(), shown_on(Terminal()):
+    with speaking():
         train([*small_overrides, "data.val=[]", "train.epochs=2"], tmp_path)
     told = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[:2] for line in told if "step " in line] == [
