@@ -71,13 +71,14 @@ def test_the_numbers_by_hand(one_of_each: Report) -> None:
 
 
 def test_calibration_by_hand() -> None:
-    """Four of mean score 0.15, none right; two of 0.9 and 1.0, one right; what scores less than 0.1 is left out."""
-    scores = np.array([0.05, 0.1, 0.1, 0.2 - 1e-9, 0.2 - 1e-9, 0.9, 1.0])
-    calibration = calibrate(scores, np.array([True, False, False, False, False, True, False]))
-    assert calibration.counts.tolist() == [4, 0, 0, 0, 0, 0, 0, 0, 2]
-    np.testing.assert_allclose(calibration.scores, [0.15, *[np.nan] * 7, 0.95])
-    np.testing.assert_allclose(calibration.rates, [0, *[np.nan] * 7, 0.5])
-    assert calibration.error == pytest.approx((4 * 0.15 + 2 * 0.45) / 6)
+    """Four of mean score 0.15, none right; one of 0.5, right; two of 0.9 and 1.0, one right; what scores 0.05 is left."""
+    scores = np.array([0.05, 0.1, 0.1, 0.2 - 1e-9, 0.2 - 1e-9, 0.5, 0.9, 1.0])
+    calibration = calibrate(scores, np.array([True, False, False, False, False, True, True, False]))
+    assert calibration.counts.tolist() == [4, 0, 0, 0, 1, 0, 0, 0, 2]
+    nothing = [np.nan] * 3
+    np.testing.assert_allclose(calibration.scores, [0.15, *nothing, 0.5, *nothing, 0.95])
+    np.testing.assert_allclose(calibration.rates, [0, *nothing, 1, *nothing, 0.5])
+    assert calibration.error == pytest.approx((4 * 0.15 + 0.5 + 2 * 0.45) / 7)
     assert calibrate(scores[:1], np.array([True])).error is None
 
 
