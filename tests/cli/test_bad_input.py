@@ -68,9 +68,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, model_file: Path, onnx_file:
     write_picture(folder / "voc_junk" / "a.png").with_suffix(".xml").write_bytes(JUNK)
 
     write_picture(folder / "unread" / "a.png")
-    shape = {"label": "cat", "points": [[1, 2], [3, 4]], "shape_type": "rectangle"}
-    labelme = {"version": "5.0", "flags": {}, "shapes": [shape], "imagePath": "a.png"}
-    (folder / "unread" / "a.json").write_text(json.dumps(labelme))
+    supervisely = {"size": {"height": 30, "width": 40}, "objects": [{"classTitle": "cat", "points": {"exterior": []}}]}
+    (folder / "unread" / "a.json").write_text(json.dumps(supervisely))
 
     (folder / "unknown_key.yaml").write_text("base: nano\ntrain: {epoch: 3}\n")
     (folder / "cut.yaml").write_text("train: {epochs: 3\n")
