@@ -130,7 +130,7 @@ def main() -> None:
     """Paint people.json, faces.json, both once more for validation, and pictures without labels."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where everything goes")
-    parser.add_argument("--count", type=int, default=400, help="pictures of each data set")
+    parser.add_argument("--count", type=int, default=240, help="pictures of each data set")
     given = parser.parse_args()
     seed = 0
     for name, labelled in CLASSES.items():

@@ -1,0 +1,250 @@
+"""Draw the pictures of the README and of docs/, from the practice data and the models that the README trains on it.
+
+python docs/figures.py practice
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from centerx.build_model import load_detector
+from centerx.data.batch import EvalPictures, collate
+from centerx.data.dataset import Dataset
+from centerx.data.read import read_dataset
+from centerx.data.source import SampleSource
+from centerx.decode import peaks
+from centerx.detector import Detector
+from centerx.draw import contact_sheet, draw_boxes, save_image
+from centerx.files import write_atomic
+from centerx.targets import center_targets
+from centerx.types import Batch, Detections
+
+IMAGES = Path(__file__).parent / "images"
+PAPER, INK, FRAME, ARROW = "#fbfbf9", "#22272e", "#c9ccd1", "#4a6fa5"
+SCORE = 0.3
+ZOOM = 3  # of pictures with names on them
+
+
+class Practice(NamedTuple):
+    """What there is to draw.
+
+    Attributes:
+        people: the data set that labels people alone.
+        faces: that labels faces alone.
+        unlabelled: pictures.
+        teachers: of people and of faces.
+        student: of both.
+        names: of the student's classes.
+        input_hw: of the three networks, in pixels.
+    """
+
+    people: Dataset
+    faces: Dataset
+    unlabelled: Dataset
+    teachers: tuple[Detector, Detector]
+    student: Detector
+    names: tuple[str, ...]
+    input_hw: tuple[int, int]
+
+
+def read_practice(folder: Path) -> Practice:
+    """Read what `docs/practice.py` painted and the README's commands trained."""
+    people, faces = (load_detector(folder / "runs" / name / "last.safetensors")[0] for name in ("people", "faces"))
+    student, info = load_detector(folder / "runs" / "both" / "last.safetensors")
+    data = (read_dataset(folder / name) for name in ("people_val.json", "faces_val.json", "pictures"))
+    return Practice(*data, (people, faces), student, info.class_names, info.input_size)
+
+
+def picture_batch(practice: Practice, dataset: Dataset, index: int) -> Batch:
+    """Return one picture of a data set as the student gets it."""
+    return collate([EvalPictures(SampleSource([dataset], practice.names), practice.input_hw)[index]])
+
+
+def pixels(batch: Batch) -> np.ndarray:
+    """(1, 3, H, W) -> (H, W, 3) uint8."""
+    return batch.images[0].permute(1, 2, 0).numpy()
+
+
+@torch.no_grad()
+def heatmap(detector: Detector, batch: Batch) -> np.ndarray:
+    """Return the probabilities (C, h, w) that a network sees."""
+    return detector.eval().model(batch.images).heatmap[0].sigmoid().numpy()
+
+
+@torch.no_grad()
+def found(detector: Detector, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return boxes (K, 4) in input pixels, scores and labels of what a detector finds."""
+    raw = detector.eval()(batch.images)
+    keep = raw.scores[0] >= SCORE
+    return raw.values["boxes"][0][keep].numpy(), raw.scores[0][keep].numpy(), raw.labels[0][keep].numpy()
+
+
+def busiest(dataset: Dataset, count: int) -> list[int]:
+    """Return the pictures with the most objects."""
+    return sorted(range(len(dataset.records)), key=lambda i: -len(dataset.records[i].objects.labels))[:count]
+
+
+def with_boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Draw boxes upon an enlarged picture."""
+    large = image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    return draw_boxes(large, boxes * ZOOM, labels, names)
+
+
+def draw_merging(practice: Practice) -> None:
+    """Draw what merging does: two partly labelled sets, unlabelled pictures, one student, one file."""
+    figure, axes = plt.subplots(figsize=(11, 4.6), facecolor=PAPER)
+    axes.set(xlim=(0, 110), ylim=(0, 46))
+    axes.axis("off")
+    for top, dataset, said in (
+        (45, practice.people, "people.json\nfaces are not labelled"),
+        (22, practice.faces, "faces.json\npeople are not labelled"),
+    ):
+        index = busiest(dataset, 1)[0]
+        batch = picture_batch(practice, dataset, index)
+        labelled = with_boxes(pixels(batch), batch.objects.boxes.numpy(), batch.objects.labels.numpy(), practice.names)
+        show(axes, labelled, 1, top - 17, 17, said)
+        card(axes, 27, top - 11.5, 17, 7, "a detector of\n" + ("people" if dataset is practice.people else "faces"))
+        arrow(axes, (19, top - 8), (26.5, top - 8), "train")
+        arrow(axes, (44.5, top - 8), (55.5, 26 if top > 30 else 20), "teach" if top > 30 else "")
+    batch = picture_batch(practice, practice.unlabelled, 3)
+    show(axes, pixels(batch), 49, 1, 13, "pictures without labels", below=False)
+    arrow(axes, (62, 14.5), (64, 18.5), "")
+    card(axes, 56, 19, 17, 8, "one student\nof people and faces", strong=True)
+    arrow(axes, (73.5, 23), (80, 23), "export")
+    card(axes, 80.5, 19, 10, 8, "one file\nONNX")
+    boxes, _, labels = found(practice.student, batch)
+    show(axes, with_boxes(pixels(batch), boxes, labels, practice.names), 92, 23.5, 17, "boxes out")
+    show(axes, pixels(batch), 92, 2, 17, "pixels in")
+    arrow(axes, (91.5, 12), (86.5, 18.5), "")
+    arrow(axes, (86.5, 27.5), (91.5, 32), "")
+    save(figure, "merging.png")
+
+
+def show(axes: Axes, image: np.ndarray, x: float, y: float, side: float, said: str, below: bool = False) -> None:
+    """Place a picture with its lower left corner at (x, y) and a line above or below."""
+    axes.imshow(image, extent=(x, x + side, y, y + side), zorder=2)
+    axes.text(x, y - 0.6 if below else y + side + 0.4, said, fontsize=8.5, color=INK, va="top" if below else "bottom")
+    axes.set(xlim=(0, 110), ylim=(0, 50))
+
+
+def card(axes: Axes, x: float, y: float, width: float, height: float, said: str, strong: bool = False) -> None:
+    """Place words in a box."""
+    style = {"facecolor": ARROW if strong else "white", "edgecolor": ARROW, "linewidth": 1.2, "zorder": 3}
+    axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0.2,rounding_size=1", **style))
+    colour = "white" if strong else INK
+    axes.text(x + width / 2, y + height / 2, said, ha="center", va="center", fontsize=10, color=colour, zorder=4)
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], said: str) -> None:
+    """Draw an arrow with a word above it."""
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": ARROW, "linewidth": 1.6}, zorder=1)
+    middle = np.add(start, end) / 2
+    axes.text(middle[0], middle[1] + 1, said, ha="center", fontsize=9, color=ARROW)
+
+
+def draw_heatmap(practice: Practice) -> None:
+    """Draw a picture, the student's heatmap of each class, its peaks and its boxes."""
+    dataset = practice.faces
+    batch = picture_batch(practice, dataset, busiest(dataset, 1)[0])
+    image, seen = pixels(batch), heatmap(practice.student, batch)
+    boxes, scores, labels = found(practice.student, batch)
+    figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), facecolor=PAPER, layout="constrained")
+    picture(panels[0], image, "1. pixels in")
+    top = peaks(torch.from_numpy(seen)[None])[0].numpy() & (seen >= SCORE)
+    for label, panel in enumerate(panels[1:3]):
+        over(panel, image, seen[label], f"2. heatmap: {practice.names[label]}")
+        y, x = np.nonzero(top[label])
+        panel.scatter((x + 0.5) * 4, (y + 0.5) * 4, s=70, facecolors="none", edgecolors="white", linewidths=1.6)
+    picture(panels[3], with_boxes(image, boxes, labels, practice.names), "3. boxes at the peaks")
+    save(figure, "heatmap.png")
+
+
+def draw_supervision(practice: Practice) -> None:
+    """Draw what labels and a teacher say of each class on a picture of either data set."""
+    figure, rows = plt.subplots(2, 4, figsize=(11, 6.2), facecolor=PAPER, layout="constrained")
+    for number, (dataset, title) in enumerate(((practice.people, "people.json"), (practice.faces, "faces.json"))):
+        batch = picture_batch(practice, dataset, busiest(dataset, 1)[0])
+        task = practice.student.model.task
+        targets = center_targets(batch, len(practice.names), 4, 0.3, 1, task, 2.0)
+        image, other = pixels(batch), 1 - number
+        drawn = with_boxes(image, batch.objects.boxes.numpy(), batch.objects.labels.numpy(), practice.names)
+        picture(rows[number, 0], drawn, f"a picture of {title}")
+        for label, panel in enumerate(rows[number, 1:3]):
+            if targets.weight[0, label].any():
+                over(panel, image, targets.heatmap[0, label].numpy(), f"{practice.names[label]}: labels say")
+            else:
+                picture(panel, image // 3 + 110, f"{practice.names[label]}: labels say nothing, no loss")
+        over(
+            rows[number, 3],
+            image,
+            heatmap(practice.teachers[other], batch)[0],
+            f"{practice.names[other]}: the teacher says",
+        )
+    save(figure, "supervision.png")
+
+
+def picture(panel: Axes, image: np.ndarray, title: str) -> None:
+    """Show a picture under a title."""
+    panel.imshow(image, extent=(0, 128, 128, 0))
+    panel.set_title(title, fontsize=9.5, color=INK)
+    panel.axis("off")
+
+
+def over(panel: Axes, image: np.ndarray, values: np.ndarray, title: str) -> None:
+    """Show a map (h, w) in [0, 1] upon a grey picture."""
+    side = image.shape[0]
+    panel.imshow(image.mean(axis=2), cmap="gray", vmin=-120, vmax=255, extent=(0, side, side, 0))
+    panel.imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(values * 2, 0, 0.9), extent=(0, side, side, 0))
+    panel.set_title(title, fontsize=9.5, color=INK)
+    panel.axis("off")
+
+
+def draw_sheets(practice: Practice) -> None:
+    """Draw labels of people alone, and what the student finds on pictures of both data sets."""
+    chosen = [picture_batch(practice, practice.people, index) for index in busiest(practice.people, 4)]
+    labelled = [
+        with_boxes(pixels(each), each.objects.boxes.numpy(), each.objects.labels.numpy(), practice.names)
+        for each in chosen
+    ]
+    save_image(IMAGES / "practice_people.jpg", contact_sheet(labelled, 4, (220, 220)))
+    pairs = [(data, index) for data in (practice.people, practice.faces) for index in busiest(data, 4)[1:]]
+    cells = []
+    for data, index in pairs[:2] + pairs[3:5]:
+        batch = picture_batch(practice, data, index)
+        boxes, _, labels = found(practice.student, batch)
+        cells.append(with_boxes(pixels(batch), boxes, labels, practice.names))
+    save_image(IMAGES / "people_faces.jpg", contact_sheet(cells, 4, (220, 220)))
+
+
+def save(figure: Any, name: str) -> None:
+    """Write a figure into docs/images."""
+    path = IMAGES / name
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=130, facecolor=PAPER, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    """Draw all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the practice data, with the runs of the README")
+    mpl.use("Agg")
+    practice = read_practice(parser.parse_args().folder)
+    draw_merging(practice)
+    draw_heatmap(practice)
+    draw_supervision(practice)
+    draw_sheets(practice)
+
+
+if __name__ == "__main__":
+    main()
