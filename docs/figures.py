@@ -25,11 +25,10 @@ from centerx.data.source import SampleSource
 from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.draw import contact_sheet, draw_boxes, save_image
-from centerx.files import write_atomic
 from centerx.targets import center_targets
-from centerx.types import Batch, Detections
+from centerx.types import Batch
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).resolve().parent / "images"
 PAPER, INK, FRAME, ARROW = "#fbfbf9", "#22272e", "#c9ccd1", "#4a6fa5"
 SCORE = 0.3
 ZOOM = 3  # of pictures with names on them
@@ -82,11 +81,11 @@ def heatmap(detector: Detector, batch: Batch) -> np.ndarray:
 
 
 @torch.no_grad()
-def found(detector: Detector, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return boxes (K, 4) in input pixels, scores and labels of what a detector finds."""
+def found(detector: Detector, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return boxes (K, 4) in input pixels, and labels, of what a detector finds."""
     raw = detector.eval()(batch.images)
     keep = raw.scores[0] >= SCORE
-    return raw.values["boxes"][0][keep].numpy(), raw.scores[0][keep].numpy(), raw.labels[0][keep].numpy()
+    return raw.values["boxes"][0][keep].numpy(), raw.labels[0][keep].numpy()
 
 
 def busiest(dataset: Dataset, count: int) -> list[int]:
@@ -100,7 +99,7 @@ def with_boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: 
     return draw_boxes(large, boxes * ZOOM, labels, names)
 
 
-def draw_merging(practice: Practice) -> None:
+def draw_merging(practice: Practice, out: Path) -> None:
     """Draw what merging does: two partly labelled sets, unlabelled pictures, one student, one file."""
     figure, axes = plt.subplots(figsize=(11, 4.6), facecolor=PAPER)
     axes.set(xlim=(0, 110), ylim=(0, 46))
@@ -122,12 +121,12 @@ def draw_merging(practice: Practice) -> None:
     card(axes, 56, 19, 17, 8, "one student\nof people and faces", strong=True)
     arrow(axes, (73.5, 23), (80, 23), "export")
     card(axes, 80.5, 19, 10, 8, "one file\nONNX")
-    boxes, _, labels = found(practice.student, batch)
+    boxes, labels = found(practice.student, batch)
     show(axes, with_boxes(pixels(batch), boxes, labels, practice.names), 92, 23.5, 17, "boxes out")
     show(axes, pixels(batch), 92, 2, 17, "pixels in")
     arrow(axes, (91.5, 12), (86.5, 18.5), "")
     arrow(axes, (86.5, 27.5), (91.5, 32), "")
-    save(figure, "merging.png")
+    save(figure, out / "merging.png")
 
 
 def show(axes: Axes, image: np.ndarray, x: float, y: float, side: float, said: str, below: bool = False) -> None:
@@ -152,12 +151,12 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], said
     axes.text(middle[0], middle[1] + 1, said, ha="center", fontsize=9, color=ARROW)
 
 
-def draw_heatmap(practice: Practice) -> None:
+def draw_heatmap(practice: Practice, out: Path) -> None:
     """Draw a picture, the student's heatmap of each class, its peaks and its boxes."""
     dataset = practice.faces
     batch = picture_batch(practice, dataset, busiest(dataset, 1)[0])
     image, seen = pixels(batch), heatmap(practice.student, batch)
-    boxes, scores, labels = found(practice.student, batch)
+    boxes, labels = found(practice.student, batch)
     figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), facecolor=PAPER, layout="constrained")
     picture(panels[0], image, "1. pixels in")
     top = peaks(torch.from_numpy(seen)[None])[0].numpy() & (seen >= SCORE)
@@ -166,10 +165,10 @@ def draw_heatmap(practice: Practice) -> None:
         y, x = np.nonzero(top[label])
         panel.scatter((x + 0.5) * 4, (y + 0.5) * 4, s=70, facecolors="none", edgecolors="white", linewidths=1.6)
     picture(panels[3], with_boxes(image, boxes, labels, practice.names), "3. boxes at the peaks")
-    save(figure, "heatmap.png")
+    save(figure, out / "heatmap.png")
 
 
-def draw_supervision(practice: Practice) -> None:
+def draw_supervision(practice: Practice, out: Path) -> None:
     """Draw what labels and a teacher say of each class on a picture of either data set."""
     figure, rows = plt.subplots(2, 4, figsize=(11, 6.2), facecolor=PAPER, layout="constrained")
     for number, (dataset, title) in enumerate(((practice.people, "people.json"), (practice.faces, "faces.json"))):
@@ -190,7 +189,7 @@ def draw_supervision(practice: Practice) -> None:
             heatmap(practice.teachers[other], batch)[0],
             f"{practice.names[other]}: the teacher says",
         )
-    save(figure, "supervision.png")
+    save(figure, out / "supervision.png")
 
 
 def picture(panel: Axes, image: np.ndarray, title: str) -> None:
@@ -209,27 +208,25 @@ def over(panel: Axes, image: np.ndarray, values: np.ndarray, title: str) -> None
     panel.axis("off")
 
 
-def draw_sheets(practice: Practice) -> None:
+def draw_sheets(practice: Practice, out: Path) -> None:
     """Draw labels of people alone, and what the student finds on pictures of both data sets."""
     chosen = [picture_batch(practice, practice.people, index) for index in busiest(practice.people, 4)]
     labelled = [
         with_boxes(pixels(each), each.objects.boxes.numpy(), each.objects.labels.numpy(), practice.names)
         for each in chosen
     ]
-    save_image(IMAGES / "practice_people.jpg", contact_sheet(labelled, 4, (220, 220)))
+    save_image(out / "practice_people.jpg", contact_sheet(labelled, 4, (220, 220)))
     pairs = [(data, index) for data in (practice.people, practice.faces) for index in busiest(data, 4)[1:]]
     cells = []
     for data, index in pairs[:2] + pairs[3:5]:
         batch = picture_batch(practice, data, index)
-        boxes, _, labels = found(practice.student, batch)
+        boxes, labels = found(practice.student, batch)
         cells.append(with_boxes(pixels(batch), boxes, labels, practice.names))
-    save_image(IMAGES / "people_faces.jpg", contact_sheet(cells, 4, (220, 220)))
+    save_image(out / "people_faces.jpg", contact_sheet(cells, 4, (220, 220)))
 
 
-def save(figure: Any, name: str) -> None:
-    """Write a figure into docs/images."""
-    path = IMAGES / name
-    path.parent.mkdir(exist_ok=True)
+def save(figure: Any, path: Path) -> None:
+    """Write a figure."""
     figure.savefig(path, dpi=130, facecolor=PAPER, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
     plt.close(figure)
 
@@ -238,12 +235,15 @@ def main() -> None:
     """Draw all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the practice data, with the runs of the README")
+    parser.add_argument("--out", type=Path, default=IMAGES, help="where the pictures go")
+    given = parser.parse_args()
     mpl.use("Agg")
-    practice = read_practice(parser.parse_args().folder)
-    draw_merging(practice)
-    draw_heatmap(practice)
-    draw_supervision(practice)
-    draw_sheets(practice)
+    practice, out = read_practice(given.folder), given.out
+    out.mkdir(parents=True, exist_ok=True)
+    draw_merging(practice, out)
+    draw_heatmap(practice, out)
+    draw_supervision(practice, out)
+    draw_sheets(practice, out)
 
 
 if __name__ == "__main__":

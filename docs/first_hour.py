@@ -1,4 +1,4 @@
-"""Type the README and the first two tutorials in a fresh clone, and write docs/first-hour.md: each command, what it printed.
+"""Type the README and the first two tutorials in a fresh clone; write docs/first-hour.md of it.
 
 python docs/first_hour.py CLONE
 """
@@ -21,9 +21,10 @@ NOISE = re.compile(
 )
 HEAD = """# The first hour
 
-The commands of the README and of the first two tutorials, typed in a fresh clone by `python docs/first_hour.py CLONE`, and what they
-printed. Lines of progress within an epoch, all epochs but the first and the last, and the packages that pip names are left out; so is
-`make test`. A test types the commands again, with a few pictures and for one epoch, and compares what they print but for numbers.
+The commands of the README and of the first two tutorials, typed in a fresh clone by `python docs/first_hour.py
+CLONE`, and what they printed. Lines of progress within an epoch, all epochs but the first and the last, and the
+packages that pip names are left out; so is `make test`. A test types the commands again, with a few pictures and for
+one epoch, and compares what they print but for numbers.
 """
 
 

@@ -43,10 +43,14 @@ def type_command(text: str) -> str:
             outputs.append(forked(lambda words=words: call(words + TOY * (words[1] in TRAINED), main)))
         else:
             assert words[0] == "python", text
-            outputs.append(
-                forked(lambda words=words: call(words[1:] + FEW, lambda: runpy.run_path(words[1], run_name="__main__")))
-            )
+            outputs.append(forked(lambda words=words: run_script(words[1:])))
     return "".join(outputs)
+
+
+def run_script(words: list[str]) -> None:
+    """Run a program of docs/; few pictures are painted."""
+    few = FEW if words[0].endswith("practice.py") else []
+    call(words + few, lambda: runpy.run_path(words[0], run_name="__main__"))
 
 
 def call(words: list[str], run: Callable[[], object]) -> None:
