@@ -13,6 +13,7 @@ version = release = centerx.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "experiments/*.md"]
+exclude_patterns = [".*", "build", "demo", "practice", "runs", "site", "src", "tests"]
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True

@@ -61,7 +61,7 @@ def read_practice(folder: Path) -> Practice:
     people, faces = (load_detector(folder / "runs" / name / "last.safetensors")[0] for name in ("people", "faces"))
     student, info = load_detector(folder / "runs" / "both" / "last.safetensors")
     data = (read_dataset(folder / name) for name in ("people_val.json", "faces_val.json", "pictures"))
-    return Practice(*data, (people, faces), student, info.class_names, info.input_size)
+    return Practice(*data, (people, faces), student, info.class_names, info.input_hw)
 
 
 def picture_batch(practice: Practice, dataset: Dataset, index: int) -> Batch:
@@ -93,6 +93,18 @@ def busiest(dataset: Dataset, count: int) -> list[int]:
     return sorted(range(len(dataset.records)), key=lambda i: -len(dataset.records[i].objects.labels))[:count]
 
 
+def telling(practice: Practice, dataset: Dataset) -> int:
+    """Return the picture, of the first 24, on which the student finds the most objects."""
+    few = range(min(24, len(dataset.records)))
+    return max(few, key=lambda index: len(found(practice.student, picture_batch(practice, dataset, index))[0]))
+
+
+def labelled(practice: Practice, dataset: Dataset, index: int) -> np.ndarray:
+    """Return a picture with its labels."""
+    batch = picture_batch(practice, dataset, index)
+    return with_boxes(pixels(batch), batch.objects.boxes.numpy(), batch.objects.labels.numpy(), practice.names)
+
+
 def with_boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Draw boxes upon an enlarged picture."""
     large = image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
@@ -101,39 +113,35 @@ def with_boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: 
 
 def draw_merging(practice: Practice, out: Path) -> None:
     """Draw what merging does: two partly labelled sets, unlabelled pictures, one student, one file."""
-    figure, axes = plt.subplots(figsize=(11, 4.6), facecolor=PAPER)
-    axes.set(xlim=(0, 110), ylim=(0, 46))
+    figure, axes = plt.subplots(figsize=(11, 4.9), facecolor=PAPER)
     axes.axis("off")
-    for top, dataset, said in (
-        (45, practice.people, "people.json\nfaces are not labelled"),
-        (22, practice.faces, "faces.json\npeople are not labelled"),
+    for middle, dataset, said, known in (
+        (37, practice.people, "people.json\nfaces are not labelled", "people"),
+        (13, practice.faces, "faces.json\npeople are not labelled", "faces"),
     ):
-        index = busiest(dataset, 1)[0]
-        batch = picture_batch(practice, dataset, index)
-        labelled = with_boxes(pixels(batch), batch.objects.boxes.numpy(), batch.objects.labels.numpy(), practice.names)
-        show(axes, labelled, 1, top - 17, 17, said)
-        card(axes, 27, top - 11.5, 17, 7, "a detector of\n" + ("people" if dataset is practice.people else "faces"))
-        arrow(axes, (19, top - 8), (26.5, top - 8), "train")
-        arrow(axes, (44.5, top - 8), (55.5, 26 if top > 30 else 20), "teach" if top > 30 else "")
-    batch = picture_batch(practice, practice.unlabelled, 3)
-    show(axes, pixels(batch), 49, 1, 13, "pictures without labels", below=False)
-    arrow(axes, (62, 14.5), (64, 18.5), "")
-    card(axes, 56, 19, 17, 8, "one student\nof people and faces", strong=True)
-    arrow(axes, (73.5, 23), (80, 23), "export")
-    card(axes, 80.5, 19, 10, 8, "one file\nONNX")
+        show(axes, labelled(practice, dataset, telling(practice, dataset)), 1, middle - 9, 17, said)
+        card(axes, 27, middle - 4, 17, 8, f"a detector of\n{known}")
+        arrow(axes, (19, middle), (26.5, middle), "train")
+        arrow(axes, (44.6, middle), (55.4, 28 if middle > 26 else 24), "teach")
+    batch = picture_batch(practice, practice.unlabelled, telling(practice, practice.unlabelled))
+    show(axes, pixels(batch), 59.5, 1, 13, "pictures without labels")
+    arrow(axes, (66, 17.2), (66, 21.5), "")
+    card(axes, 56, 22, 20, 8, "one student of\npeople and faces", strong=True)
+    arrow(axes, (76.6, 26), (82.2, 26), "export")
+    card(axes, 82.8, 22, 9, 8, "one file")
     boxes, labels = found(practice.student, batch)
-    show(axes, with_boxes(pixels(batch), boxes, labels, practice.names), 92, 23.5, 17, "boxes out")
-    show(axes, pixels(batch), 92, 2, 17, "pixels in")
-    arrow(axes, (91.5, 12), (86.5, 18.5), "")
-    arrow(axes, (86.5, 27.5), (91.5, 32), "")
+    show(axes, with_boxes(pixels(batch), boxes, labels, practice.names), 95, 29, 17, "boxes out")
+    show(axes, pixels(batch), 95, 3, 17, "pixels in")
+    arrow(axes, (94.6, 13), (88.5, 21.5), "")
+    arrow(axes, (88.5, 30.5), (94.6, 38), "")
+    axes.set(xlim=(0, 113), ylim=(0, 51))
     save(figure, out / "merging.png")
 
 
-def show(axes: Axes, image: np.ndarray, x: float, y: float, side: float, said: str, below: bool = False) -> None:
-    """Place a picture with its lower left corner at (x, y) and a line above or below."""
+def show(axes: Axes, image: np.ndarray, x: float, y: float, side: float, said: str) -> None:
+    """Place a picture with its lower left corner at (x, y) and words above it."""
     axes.imshow(image, extent=(x, x + side, y, y + side), zorder=2)
-    axes.text(x, y - 0.6 if below else y + side + 0.4, said, fontsize=8.5, color=INK, va="top" if below else "bottom")
-    axes.set(xlim=(0, 110), ylim=(0, 50))
+    axes.text(x + side / 2, y + side + 0.5, said, fontsize=8.5, color=INK, ha="center", va="bottom")
 
 
 def card(axes: Axes, x: float, y: float, width: float, height: float, said: str, strong: bool = False) -> None:
@@ -154,7 +162,7 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], said
 def draw_heatmap(practice: Practice, out: Path) -> None:
     """Draw a picture, the student's heatmap of each class, its peaks and its boxes."""
     dataset = practice.faces
-    batch = picture_batch(practice, dataset, busiest(dataset, 1)[0])
+    batch = picture_batch(practice, dataset, telling(practice, dataset))
     image, seen = pixels(batch), heatmap(practice.student, batch)
     boxes, labels = found(practice.student, batch)
     figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), facecolor=PAPER, layout="constrained")
@@ -172,12 +180,12 @@ def draw_supervision(practice: Practice, out: Path) -> None:
     """Draw what labels and a teacher say of each class on a picture of either data set."""
     figure, rows = plt.subplots(2, 4, figsize=(11, 6.2), facecolor=PAPER, layout="constrained")
     for number, (dataset, title) in enumerate(((practice.people, "people.json"), (practice.faces, "faces.json"))):
-        batch = picture_batch(practice, dataset, busiest(dataset, 1)[0])
+        index = telling(practice, dataset)
+        batch = picture_batch(practice, dataset, index)
         task = practice.student.model.task
         targets = center_targets(batch, len(practice.names), 4, 0.3, 1, task, 2.0)
         image, other = pixels(batch), 1 - number
-        drawn = with_boxes(image, batch.objects.boxes.numpy(), batch.objects.labels.numpy(), practice.names)
-        picture(rows[number, 0], drawn, f"a picture of {title}")
+        picture(rows[number, 0], labelled(practice, dataset, index), f"a picture of {title}")
         for label, panel in enumerate(rows[number, 1:3]):
             if targets.weight[0, label].any():
                 over(panel, image, targets.heatmap[0, label].numpy(), f"{practice.names[label]}: labels say")
@@ -210,19 +218,14 @@ def over(panel: Axes, image: np.ndarray, values: np.ndarray, title: str) -> None
 
 def draw_sheets(practice: Practice, out: Path) -> None:
     """Draw labels of people alone, and what the student finds on pictures of both data sets."""
-    chosen = [picture_batch(practice, practice.people, index) for index in busiest(practice.people, 4)]
-    labelled = [
-        with_boxes(pixels(each), each.objects.boxes.numpy(), each.objects.labels.numpy(), practice.names)
-        for each in chosen
-    ]
-    save_image(out / "practice_people.jpg", contact_sheet(labelled, 4, (220, 220)))
-    pairs = [(data, index) for data in (practice.people, practice.faces) for index in busiest(data, 4)[1:]]
-    cells = []
-    for data, index in pairs[:2] + pairs[3:5]:
-        batch = picture_batch(practice, data, index)
-        boxes, labels = found(practice.student, batch)
-        cells.append(with_boxes(pixels(batch), boxes, labels, practice.names))
-    save_image(out / "people_faces.jpg", contact_sheet(cells, 4, (220, 220)))
+    sheet = [labelled(practice, practice.people, index) for index in busiest(practice.people, 4)]
+    save_image(out / "practice_people.jpg", contact_sheet(sheet, 4, (220, 220)))
+    sheet = []
+    for dataset in (practice.people, practice.faces):
+        for index in busiest(dataset, 2):
+            batch = picture_batch(practice, dataset, index)
+            sheet.append(with_boxes(pixels(batch), *found(practice.student, batch), practice.names))
+    save_image(out / "people_faces.jpg", contact_sheet(sheet, 4, (220, 220)))
 
 
 def save(figure: Any, path: Path) -> None:

@@ -16,9 +16,8 @@ PAGES = ("README.md", "docs/tutorials/first.md", "docs/tutorials/merge.md")
 BLOCK = re.compile(r"(?:<!-- (not run|in a clone): .*? -->\n)?^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MARK = "@@ command"
 WIDTH = 150
-NOISE = re.compile(
-    r"(epoch \d+/\d+  step |Looking in |Collecting |Requirement |  |Downloading |Using |Processing |WARNING: )"
-)
+PIP = "Looking|Collecting|Requirement|Downloading|Using|Processing|Preparing|Installing|Getting|Building|Created|Stored"
+NOISE = re.compile(rf"epoch \d+/\d+  step |WARNING: | *(━|{PIP}|Attempting) ?")
 HEAD = """# The first hour
 
 The commands of the README and of the first two tutorials, typed in a fresh clone by `python docs/first_hour.py
