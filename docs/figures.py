@@ -69,9 +69,9 @@ def picture_batch(practice: Practice, dataset: Dataset, index: int) -> Batch:
     return collate([EvalPictures(SampleSource([dataset], practice.names), practice.input_hw)[index]])
 
 
-def pixels(batch: Batch) -> np.ndarray:
-    """(1, 3, H, W) -> (H, W, 3) uint8."""
-    return batch.images[0].permute(1, 2, 0).numpy()
+def picture_of(dataset: Dataset, index: int) -> np.ndarray:
+    """Return a picture (SIDE, SIDE, 3) uint8."""
+    return cv2.resize(read_image(dataset.records[index].image), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
 
 
 @torch.no_grad()

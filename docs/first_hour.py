@@ -75,6 +75,7 @@ def type_all(clone: Path) -> list[Typed]:
 def shown(lines: list[str]) -> list[str]:
     """Leave out what the head of the page says, and the ends of long lines."""
     kept = [line.rstrip() for line in lines if line.strip() and not NOISE.match(line)]
+    kept = [re.sub(r"^(Successfully installed) .*", r"\1 ...", line) for line in kept]
     epochs = [re.match(r"epoch (\d+)/(\d+) ", line) for line in kept]
     told = [line for line, found in zip(kept, epochs, strict=True) if not found or found[1] in ("1", found[2])]
     return [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in told]
