@@ -6,10 +6,10 @@ python docs/figures.py practice
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,13 +25,14 @@ from centerx.data.source import SampleSource
 from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.draw import contact_sheet, draw_boxes, save_image
+from centerx.images import read_image
 from centerx.targets import center_targets
 from centerx.types import Batch
 
 IMAGES = Path(__file__).resolve().parent / "images"
 PAPER, INK, FRAME, ARROW = "#fbfbf9", "#22272e", "#c9ccd1", "#4a6fa5"
 SCORE = 0.3
-ZOOM = 3  # of pictures with names on them
+SIDE = 288  # pixels of pictures as they are drawn
 
 
 class Practice(NamedTuple):
@@ -69,8 +70,8 @@ def picture_batch(practice: Practice, dataset: Dataset, index: int) -> Batch:
     return collate([EvalPictures(SampleSource([dataset], practice.names), practice.input_hw)[index]])
 
 
-def picture_of(dataset: Dataset, index: int) -> np.ndarray:
-    """Return a picture (SIDE, SIDE, 3) uint8."""
+def pixels(dataset: Dataset, index: int) -> np.ndarray:
+    """Return a picture, (SIDE, SIDE, 3) uint8."""
     return cv2.resize(read_image(dataset.records[index].image), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
 
 
@@ -81,11 +82,11 @@ def heatmap(detector: Detector, batch: Batch) -> np.ndarray:
 
 
 @torch.no_grad()
-def found(detector: Detector, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """Return boxes (K, 4) in input pixels, and labels, of what a detector finds."""
-    raw = detector.eval()(batch.images)
+def found(practice: Practice, dataset: Dataset, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return boxes (K, 4) in pixels of `pixels`, and labels, of what the student finds."""
+    raw = practice.student.eval()(picture_batch(practice, dataset, index).images)
     keep = raw.scores[0] >= SCORE
-    return raw.values["boxes"][0][keep].numpy(), raw.labels[0][keep].numpy()
+    return raw.values["boxes"][0][keep].numpy() * SIDE / practice.input_hw[0], raw.labels[0][keep].numpy()
 
 
 def busiest(dataset: Dataset, count: int) -> list[int]:
@@ -96,19 +97,19 @@ def busiest(dataset: Dataset, count: int) -> list[int]:
 def telling(practice: Practice, dataset: Dataset) -> int:
     """Return the picture, of the first 24, on which the student finds the most objects."""
     few = range(min(24, len(dataset.records)))
-    return max(few, key=lambda index: len(found(practice.student, picture_batch(practice, dataset, index))[0]))
+    return max(few, key=lambda index: len(found(practice, dataset, index)[0]))
 
 
-def labelled(practice: Practice, dataset: Dataset, index: int) -> np.ndarray:
-    """Return a picture with its labels."""
-    batch = picture_batch(practice, dataset, index)
-    return with_boxes(pixels(batch), batch.objects.boxes.numpy(), batch.objects.labels.numpy(), practice.names)
+def with_labels(practice: Practice, dataset: Dataset, index: int) -> np.ndarray:
+    """Draw the labels of a picture."""
+    objects = picture_batch(practice, dataset, index).objects
+    boxes = objects.boxes.numpy() * SIDE / practice.input_hw[0]
+    return draw_boxes(pixels(dataset, index), boxes, objects.labels.numpy(), practice.names)
 
 
-def with_boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Draw boxes upon an enlarged picture."""
-    large = image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
-    return draw_boxes(large, boxes * ZOOM, labels, names)
+def with_found(practice: Practice, dataset: Dataset, index: int) -> np.ndarray:
+    """Draw what the student finds on a picture."""
+    return draw_boxes(pixels(dataset, index), *found(practice, dataset, index), practice.names)
 
 
 def draw_merging(practice: Practice, out: Path) -> None:
@@ -119,19 +120,19 @@ def draw_merging(practice: Practice, out: Path) -> None:
         (37, practice.people, "people.json\nfaces are not labelled", "people"),
         (13, practice.faces, "faces.json\npeople are not labelled", "faces"),
     ):
-        show(axes, labelled(practice, dataset, telling(practice, dataset)), 1, middle - 9, 17, said)
+        show(axes, with_labels(practice, dataset, telling(practice, dataset)), 1, middle - 9, 17, said)
         card(axes, 27, middle - 4, 17, 8, f"a detector of\n{known}")
         arrow(axes, (19, middle), (26.5, middle), "train")
-        arrow(axes, (44.6, middle), (55.4, 28 if middle > 26 else 24), "teach")
-    batch = picture_batch(practice, practice.unlabelled, telling(practice, practice.unlabelled))
-    show(axes, pixels(batch), 59.5, 1, 13, "pictures without labels")
+        arrow(axes, (44.6, middle), (55.4, 28 if middle > 26 else 24), "teach", (3.5, 1.5 if middle > 26 else -3.5))
+    dataset = practice.unlabelled
+    index = telling(practice, dataset)
+    show(axes, pixels(dataset, index), 59.5, 1, 13, "pictures without labels")
     arrow(axes, (66, 17.2), (66, 21.5), "")
     card(axes, 56, 22, 20, 8, "one student of\npeople and faces", strong=True)
     arrow(axes, (76.6, 26), (82.2, 26), "export")
     card(axes, 82.8, 22, 9, 8, "one file")
-    boxes, labels = found(practice.student, batch)
-    show(axes, with_boxes(pixels(batch), boxes, labels, practice.names), 95, 29, 17, "boxes out")
-    show(axes, pixels(batch), 95, 3, 17, "pixels in")
+    show(axes, with_found(practice, dataset, index), 95, 29, 17, "boxes out")
+    show(axes, pixels(dataset, index), 95, 3, 17, "pixels in")
     arrow(axes, (94.6, 13), (88.5, 21.5), "")
     arrow(axes, (88.5, 30.5), (94.6, 38), "")
     axes.set(xlim=(0, 113), ylim=(0, 51))
@@ -152,27 +153,33 @@ def card(axes: Axes, x: float, y: float, width: float, height: float, said: str,
     axes.text(x + width / 2, y + height / 2, said, ha="center", va="center", fontsize=10, color=colour, zorder=4)
 
 
-def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], said: str) -> None:
-    """Draw an arrow with a word above it."""
+def arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    said: str,
+    shift: tuple[float, float] = (0, 1),
+) -> None:
+    """Draw an arrow with a word beside its middle."""
     axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": ARROW, "linewidth": 1.6}, zorder=1)
-    middle = np.add(start, end) / 2
-    axes.text(middle[0], middle[1] + 1, said, ha="center", fontsize=9, color=ARROW)
+    x, y = np.add(start, end) / 2 + shift
+    axes.text(x, y, said, ha="center", fontsize=9, color=ARROW)
 
 
 def draw_heatmap(practice: Practice, out: Path) -> None:
     """Draw a picture, the student's heatmap of each class, its peaks and its boxes."""
     dataset = practice.faces
-    batch = picture_batch(practice, dataset, telling(practice, dataset))
-    image, seen = pixels(batch), heatmap(practice.student, batch)
-    boxes, labels = found(practice.student, batch)
+    index = telling(practice, dataset)
+    image, seen = pixels(dataset, index), heatmap(practice.student, picture_batch(practice, dataset, index))
     figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), facecolor=PAPER, layout="constrained")
     picture(panels[0], image, "1. pixels in")
     top = peaks(torch.from_numpy(seen)[None])[0].numpy() & (seen >= SCORE)
+    cell = SIDE / seen.shape[-1]
     for label, panel in enumerate(panels[1:3]):
         over(panel, image, seen[label], f"2. heatmap: {practice.names[label]}")
         y, x = np.nonzero(top[label])
-        panel.scatter((x + 0.5) * 4, (y + 0.5) * 4, s=70, facecolors="none", edgecolors="white", linewidths=1.6)
-    picture(panels[3], with_boxes(image, boxes, labels, practice.names), "3. boxes at the peaks")
+        panel.scatter((x + 0.5) * cell, (y + 0.5) * cell, s=70, facecolors="none", edgecolors=ARROW, linewidths=1.6)
+    picture(panels[3], with_found(practice, dataset, index), "3. boxes at the peaks")
     save(figure, out / "heatmap.png")
 
 
@@ -180,29 +187,23 @@ def draw_supervision(practice: Practice, out: Path) -> None:
     """Draw what labels and a teacher say of each class on a picture of either data set."""
     figure, rows = plt.subplots(2, 4, figsize=(11, 6.2), facecolor=PAPER, layout="constrained")
     for number, (dataset, title) in enumerate(((practice.people, "people.json"), (practice.faces, "faces.json"))):
-        index = telling(practice, dataset)
-        batch = picture_batch(practice, dataset, index)
-        task = practice.student.model.task
-        targets = center_targets(batch, len(practice.names), 4, 0.3, 1, task, 2.0)
-        image, other = pixels(batch), 1 - number
-        picture(rows[number, 0], labelled(practice, dataset, index), f"a picture of {title}")
+        index, other = telling(practice, dataset), 1 - number
+        batch, image = picture_batch(practice, dataset, index), pixels(dataset, index)
+        targets = center_targets(batch, len(practice.names), 4, 0.3, 1, practice.student.model.task, 2.0)
+        picture(rows[number, 0], with_labels(practice, dataset, index), f"a picture of {title}")
         for label, panel in enumerate(rows[number, 1:3]):
             if targets.weight[0, label].any():
                 over(panel, image, targets.heatmap[0, label].numpy(), f"{practice.names[label]}: labels say")
             else:
                 picture(panel, image // 3 + 110, f"{practice.names[label]}: labels say nothing, no loss")
-        over(
-            rows[number, 3],
-            image,
-            heatmap(practice.teachers[other], batch)[0],
-            f"{practice.names[other]}: the teacher says",
-        )
+        said = heatmap(practice.teachers[other], batch)[0]
+        over(rows[number, 3], image, said, f"{practice.names[other]}: the teacher says")
     save(figure, out / "supervision.png")
 
 
 def picture(panel: Axes, image: np.ndarray, title: str) -> None:
     """Show a picture under a title."""
-    panel.imshow(image, extent=(0, 128, 128, 0))
+    panel.imshow(image)
     panel.set_title(title, fontsize=9.5, color=INK)
     panel.axis("off")
 
@@ -218,13 +219,10 @@ def over(panel: Axes, image: np.ndarray, values: np.ndarray, title: str) -> None
 
 def draw_sheets(practice: Practice, out: Path) -> None:
     """Draw labels of people alone, and what the student finds on pictures of both data sets."""
-    sheet = [labelled(practice, practice.people, index) for index in busiest(practice.people, 4)]
+    sheet = [with_labels(practice, practice.people, index) for index in busiest(practice.people, 4)]
     save_image(out / "practice_people.jpg", contact_sheet(sheet, 4, (220, 220)))
-    sheet = []
-    for dataset in (practice.people, practice.faces):
-        for index in busiest(dataset, 2):
-            batch = picture_batch(practice, dataset, index)
-            sheet.append(with_boxes(pixels(batch), *found(practice.student, batch), practice.names))
+    pairs = [(dataset, index) for dataset in (practice.people, practice.faces) for index in busiest(dataset, 2)]
+    sheet = [with_found(practice, *pair) for pair in pairs]
     save_image(out / "people_faces.jpg", contact_sheet(sheet, 4, (220, 220)))
 
 

@@ -83,9 +83,10 @@ def transcript() -> Typed:
 
 
 def without_numbers(lines: list[str]) -> list[str]:
-    """Lines as they are whatever was measured, with repeated ones once."""
-    plain = [re.sub(r"[-+]?\d[\d.,]*(e-?\d+)?|(?<=│ ) *-(?= *│)", "#", re.sub(r"[━─]+", "─", line)) for line in lines]
-    plain = [re.sub(r"[ #]+", " ", line).strip() for line in plain]
+    """What is printed whatever is found: without numbers, what is found, and warnings that nothing was."""
+    told = [line for line in lines if not line.startswith(("warning: ", "│ found"))]
+    plain = [re.sub(r"[-+]?\d[\d.,]*(e-?\d+)?|(?<=│ ) *-(?= *│)|[━─]+", " ", line) for line in told]
+    plain = [" ".join(line.split()) for line in plain]
     return [line for line, before in zip(plain, [None, *plain], strict=False) if line != before]
 
 

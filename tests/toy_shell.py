@@ -24,7 +24,8 @@ import torchvision  # noqa: F401
 
 from centerx.cli.main import main
 
-SMALL = ["train.epochs=1", "train.batch_size=4", "data.workers=0"]
+NETWORK = ["model.backbone=resnet10t", "model.neck.channels=16", "model.head_channels=16"]
+SMALL = ["train.epochs=1", "train.batch_size=4", "data.workers=0", *NETWORK]
 TOY = {"train": SMALL, "merge": SMALL, "add": SMALL, "bench": ["--runs", "1", "--batch", "1"]}
 FEW = ["--count", "8"]
 
@@ -85,7 +86,9 @@ def forked(run: Callable[[], object]) -> str:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    torch.onnx.export(torch.nn.ReLU(), (torch.zeros(1),), verbose=False, dynamo=True)  # imports what exports take
+    torch.onnx.export(
+        torch.nn.ReLU().eval(), (torch.zeros(1),), verbose=False, dynamo=True
+    )  # imports what exports take
     folder = Path(sys.argv[1])
     typed = []
     for page in json.load(sys.stdin):
