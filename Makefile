@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test quick caffe lint bench parity docs experiments clean
+.PHONY: help setup demo test quick caffe lint bench parity docs site hour experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,10 +38,18 @@ bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (ten minutes)
 	$(OPENCV4)/bin/python benchmarks/parity.py
 
-docs: $(VENV)/dev.stamp   ## write docs/config.md anew from the schema, check the links of all pages
+docs: $(VENV)/dev.stamp   ## write docs/config.md and all generated tables anew, check the links of all pages
 	$(BIN)/python docs/generate.py
 
-experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/migrate.md (days)
+site: $(VENV)/dev.stamp   ## build the pages with search and the Python reference into site/; a broken link is an error
+	$(BIN)/sphinx-build -W --keep-going -q -b html -c docs . site
+	@echo "open site/index.html"
+
+hour:                     ## type the README and two tutorials in a fresh clone, into docs/first-hour.md (an hour)
+	rm -rf build/clone && git clone -q . build/clone
+	$(BIN)/python docs/first_hour.py build/clone
+
+experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/repeat.py bccd_r18
 	$(BIN)/python experiments/repeat.py bccd_nano
 	$(BIN)/python experiments/repeat.py bccd_nano train.epochs=60 --out runs/longer
@@ -71,8 +79,8 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of the README and docs/m
 	$(BIN)/python experiments/recipes.py
 	$(BIN)/python experiments/deformable.py
 
-clean:          ## remove .venv and the demo, not runs
-	rm -rf $(VENV) $(OPENCV4) demo build
+clean:          ## remove .venv, the demo, the practice and the site, not runs
+	rm -rf $(VENV) $(OPENCV4) demo practice site build
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(CHECK)' || \

@@ -1,4 +1,4 @@
-"""Write docs/config.md, tables of docs/data.md and docs/foreign.md, the sizes of presets; check the links of all pages.
+"""Write docs/config.md, the tables of docs/data.md, docs/foreign.md and docs/results, the sizes of presets; check links.
 
 python docs/generate.py
 """
@@ -23,11 +23,14 @@ from centerx.config.schema import Config, DataEntry, TeacherConfig
 from centerx.problems import Kind
 from centerx.runtime.foreign.adapter import Adapter
 
+from tables import render_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "config.md"
 DATA_PAGE = ROOT / "docs" / "data.md"
 FOREIGN_PAGE = ROOT / "docs" / "foreign.md"
 PARAMETERS = PRESETS / "parameters.csv"
+RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
 KEYS = re.compile(r"(<!-- keys: .*? -->\n).*?(<!-- end of keys -->)", re.DOTALL)
 KINDS = re.compile(r"(<!-- kinds: .*? -->\n).*?(<!-- end of kinds -->)", re.DOTALL)
 HEAD = """# Configuration
@@ -97,7 +100,7 @@ def shown(value: Any) -> str:
 
 def pages() -> list[Path]:
     """Every Markdown page of the project."""
-    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+    return sorted(page for folder in ("*.md", "docs/**/*.md", "experiments/*.md") for page in ROOT.glob(folder))
 
 
 def prose(page: Path) -> str:
@@ -149,6 +152,8 @@ def main() -> None:
     DATA_PAGE.write_text(render_data_page(), encoding="utf-8")
     FOREIGN_PAGE.write_text(render_foreign_page(), encoding="utf-8")
     PARAMETERS.write_text(render_parameters(), encoding="utf-8")
+    for page in RESULTS:
+        page.write_text(render_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     broken = [f"{page.relative_to(ROOT)}: {link}" for page in pages() for link in broken_links(page)]
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))

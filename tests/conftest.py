@@ -26,6 +26,8 @@ SLOW = (
     "test_bench.py",
     "test_docs.py",
     "test_install.py",
+    "test_pages.py",
+    "test_site.py",
 )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -33,21 +31,12 @@ from centerx.runtime.foreign.adapter import parse_adapter
 from centerx.runtime.outputs import detection_outputs, map_outputs
 from centerx.tasks import BOXES
 from tests.made import box_maps
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_generator() -> ModuleType:
-    """docs/generate.py, which is a script and no part of the package."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATE = load_generator()
+GENERATE, TABLES = load_script("docs/generate.py"), load_script("docs/tables.py")
 PAGES: list[Path] = GENERATE.pages()
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
@@ -184,6 +173,38 @@ def test_configuration_page_is_up_to_date() -> None:
     assert GENERATE.DATA_PAGE.read_text(encoding="utf-8") == GENERATE.render_data_page(), "run `make docs`"
     assert GENERATE.FOREIGN_PAGE.read_text(encoding="utf-8") == GENERATE.render_foreign_page(), "run `make docs`"
     assert GENERATE.PARAMETERS.read_text(encoding="utf-8") == GENERATE.render_parameters(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", GENERATE.RESULTS, ids=lambda page: page.stem)
+def test_tables_of_results_are_those_of_the_rows(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == GENERATE.render_tables(text), "run `make docs`"
+
+
+def test_every_file_of_rows_is_shown() -> None:
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    rows = [path.name for folder in ("experiments", "benchmarks") for path in (ROOT / folder / "results").glob("*.csv")]
+    assert [name for name in rows if name not in shown] == []
+
+
+def test_a_table_is_made_from_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TABLES, "ROOT", tmp_path)
+    (tmp_path / "a.csv").write_text(
+        "row,figure,mean,std,seeds,machine\nx,AP,0.5125,0.0100,0 1,here\ny,AP,0.4000,0.0000,0,there\n", encoding="utf-8"
+    )
+    asked = "file: a.csv\ncolumns: {AP: AP, AP50: AP50}\nrows: {first: x, second: y}\n"
+    page = f"<!-- table\n{asked}-->\nold\n<!-- end of table -->"
+    lines = TABLES.render_tables(page).splitlines()
+    assert lines[6:10] == [
+        "|  | AP | AP50 |",
+        "| --- | --- | --- |",
+        "| first | 0.512 ± 0.010 |  |",
+        "| second | 0.400 |  |",
+    ]
+    assert "here; there" in lines[11]
+    assert "old" not in lines
+    with pytest.raises(SystemExit, match=r"a.csv: has no row 'z'"):
+        TABLES.render_tables(page.replace("second: y", "second: z"))
 
 
 def deploy_code(name: str) -> Any:
