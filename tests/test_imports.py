@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},
     "types": {"geometry", "objects"},
+    "page": {"files"},
     "draw": {"errors", "files", "types", "objects"},
     "tasks": {"draw", "fields", "geometry", "types"},
     "contents": set(),
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
-    "evaluation": SHARED | {"data", "progress", "runtime"},
+    "evaluation": SHARED | {"draw", "page", "data", "progress", "runtime"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
@@ -58,8 +59,8 @@ MAY_IMPORT = {
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teachers", "build_teaching"},
     "api": SHARED
-    | {"config", "data", "progress", "runtime", "detector", "evaluation", "exporting", "build", "build_model"}
-    | {"build_teachers"},
+    | {"config", "data", "draw", "page", "progress", "runtime", "detector", "evaluation", "exporting"}
+    | {"build", "build_model", "build_teachers"},
     "cli": SHARED
     | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "api", "__init__"},

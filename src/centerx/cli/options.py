@@ -24,6 +24,7 @@ EXTRAS = {
     "omegaconf": "train",
     "safetensors": "train",
     "faster_coco_eval": "train",
+    "jinja2": "train",
     "matplotlib": "train",
     "tensorboard": "train",
     "onnx": "export",
