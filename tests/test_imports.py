@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
     "evaluation": SHARED | {"draw", "page", "data", "progress", "runtime"},
+    "auditing": SHARED | {"page", "data", "evaluation"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
@@ -59,7 +60,7 @@ MAY_IMPORT = {
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
     | {"build_model", "build_teachers", "build_teaching"},
     "api": SHARED
-    | {"config", "data", "draw", "page", "progress", "runtime", "detector", "evaluation", "exporting"}
+    | {"config", "data", "draw", "page", "progress", "runtime", "detector", "evaluation", "auditing", "exporting"}
     | {"build", "build_model", "build_teachers"},
     "cli": SHARED
     | {"data", "draw", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
@@ -70,7 +71,7 @@ MAY_IMPORT = {
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluation", "exporting", "training", "build", "build_model", "build_teachers",
+               "evaluation", "auditing", "exporting", "training", "build", "build_model", "build_teachers",
                "build_teaching",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip

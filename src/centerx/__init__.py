@@ -5,8 +5,8 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, and `label` for
-`pseudo`. They return results, print nothing and log through `logging`.
+The commands are functions too: `train`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`, and
+`label` for `pseudo`. They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from centerx.api.add import AddResult, add
+    from centerx.api.audit import AuditResult, audit
     from centerx.api.evaluate import evaluate
     from centerx.api.export import ExportedFile, export
     from centerx.api.inspect import Inspection, inspect
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AddResult",
+    "AuditResult",
     "Detections",
     "ExportedFile",
     "InputError",
@@ -42,6 +44,7 @@ __all__ = [
     "TrainResult",
     "__version__",
     "add",
+    "audit",
     "evaluate",
     "export",
     "inspect",
@@ -54,6 +57,7 @@ __all__ = [
 
 _HOMES = {
     "AddResult": "centerx.api.add",
+    "AuditResult": "centerx.api.audit",
     "Detections": "centerx.types",
     "ExportedFile": "centerx.api.export",
     "InputError": "centerx.errors",
@@ -63,6 +67,7 @@ _HOMES = {
     "Prediction": "centerx.api.predict",
     "TrainResult": "centerx.api.train",
     "add": "centerx.api.add",
+    "audit": "centerx.api.audit",
     "evaluate": "centerx.api.evaluate",
     "export": "centerx.api.export",
     "inspect": "centerx.api.inspect",

@@ -20,6 +20,7 @@ import typer
 
 from centerx.cli import (
     add,
+    audit,
     bench,
     data,
     demo,
@@ -59,6 +60,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("merge", cls=ListOptions)(merge.merge)
 app.command("add", cls=ListOptions)(add.add)
+app.command("audit", cls=ListOptions)(audit.audit)
 app.command("import")(import_.import_)
 app.command("pseudo")(pseudo.pseudo)
 app.command("eval")(evaluate.evaluate)
