@@ -37,7 +37,7 @@ class AuditResult(NamedTuple):
         report: the json of all suspicions and similar pictures.
         fixed: of each data set, the COCO file with its labels changed.
         counts: how many suspicions there are, by kind and class.
-        labels: how many labels were judged.
+        labels: how many labels there are, but for ignored ones.
         pictures: how many pictures could be read.
         similar: how many pairs of pictures are nearly the same.
         across: how many of these are of two data sets.
@@ -75,6 +75,11 @@ class Findings(NamedTuple):
     local: np.ndarray
     suspicions: list[Suspicion]
     pairs: list[SimilarPair]
+
+    @property
+    def labels(self) -> int:
+        """How many labels are judged; ignored ones are not."""
+        return sum(int((~record.ignore).sum()) for record in self.records)
 
     def across(self, pair: SimilarPair) -> bool:
         """Return whether two pictures are of two data sets."""
@@ -134,12 +139,12 @@ def audit(
         raise InputError("--models: name at least one data set and one model file")
     splits = [split] if split is None or isinstance(split, str) else list(split)
     options = {"classes": classes, "images": images, "format": format, "frame": frame}
-    datasets = [read_labelled(place, each, options) for place in places for each in splits]
     names = _names(places, splits)
     page, report = out / "index.html", out / "audit.json"
     fixed = [out / (f"fixed_{name}.json" if len(names) > 1 else "fixed.json") for name in names]
     for file in (page, report, *fixed):
         require_writable(file, [*places, *files])
+    datasets = [read_labelled(place, each, options) for place in places for each in splits]
     value_range, findings = find(datasets, names, files, batch, SIMILAR if similar is None else similar)
     certain = [each for each in findings.suspicions if each.score >= least]
     about = {"data": list(map(str, places)), "models": list(map(str, files)), "fix": fix, "least": least}
@@ -152,7 +157,7 @@ def audit(
         report,
         fixed,
         _counts(certain, findings.class_names),
-        sum(len(record.labels) for record in findings.records),
+        findings.labels,
         len(findings.records),
         len(findings.pairs),
         sum(map(findings.across, findings.pairs)),
@@ -402,7 +407,7 @@ def _write_page(
     lead = [
         f"Data: {', '.join(about['data'])}. Models: {', '.join(about['models'])}.",
         f"{len(certain)} suspicions of a score of at least {about['least']:g} about "
-        f"{sum(len(each.labels) for each in findings.records)} labels of {len(files)} pictures. Models that were "
+        f"{findings.labels} labels of {len(files)} pictures. Models that were "
         "trained on these labels have learned some of their errors, and find fewer.",
     ]
     sections = suspicion_sections(certain, crops, findings.class_names, files)

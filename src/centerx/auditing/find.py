@@ -1,15 +1,16 @@
 """Labels beside what detectors find: which are probably missing, wrong in class or place, doubled, or of nothing.
 
 Scores of detections become rates first: how often a detection of such a score agrees with a label of these very data
-(`calibrate.py`). Each suspicion has a score in [0, 1] made of these rates:
+(`evaluation/calibrate.py`). With r the rate of a detection, s the best rate of a detection of the label's class on the
+label (its support) and e = FOUND, the score of a suspicion, in [0, 1], is
 
-missing: rate of a detection that no label explains, less the share that labels cover of it.
-class: rate of a detection of another class at the label's place, times the doubt in the label.
-place: rate of a detection of the label's class near by, times how unusual their IoU is for the class.
-doubled: IoU of two labels, times the doubt that the models see two objects there.
-spurious: the doubt in a label where nothing is found, times how much of its class is found elsewhere.
-
-The doubt in a label is 1 less the best rate of a detection that supports it.
+missing: r times the share of IoU that no label covers; the detection is no label's.
+class: r / (r + s + e), with r of another class on the label. An object is likely where somebody has put a label, so a
+    small rate says much where its own class is not found.
+place: r / (r + e) times how unusual the IoU is for the class, 1 - exp(-z^2 / SPREAD^2) of z deviations below the
+    median; times 1 - s where the detection is not the label's.
+doubled: IoU of two labels times 1 - r, with r of the second one's own detection.
+spurious: how far the best rate near the label is below e, times the share of the class's labels above e.
 """
 
 from __future__ import annotations
@@ -20,20 +21,22 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.data.source import Entry
+from centerx.data.stored import store_detections
 from centerx.evaluation.calibrate import fit_calibration
 from centerx.evaluation.fuse import OVERLAP, fuse, same_objects
 from centerx.geometry import box_area, box_iou
+from centerx.tasks import BOXES
 from centerx.types import Detections
 
 MISSING, CLASS, PLACE, DOUBLED, SPURIOUS = KINDS = ("missing", "class", "place", "doubled", "spurious")
-NEAR = 0.1  # IoU from which on a detection may be of an object whose label is badly placed
-ALIKE = 0.6  # IoU from which on two labels of one class may be of one object
-FOUND = 0.1  # rate of a detection near a label, from which on its object counts as found
-NOT_FOUND = 0.3  # IoU below which a detection of any class is no sign of a label's object
-LEAST_SCORE = 0.1  # of a suspicion
-LEAST_RATE = 0.01  # of a detection that says anything
+NEAR = 0.2  # IoU from which on a detection may be of an object whose label is badly placed
+ALIKE = 0.6  # IoU from which on two labels may be of one object
+THERE = 0.3  # IoU from which on a detection of any class is a sign of a label's object
+FOUND = 0.1  # rate of such a detection, from which on the object counts as found
 SPREAD = 4.0  # deviations from the usual IoU of a class, at which 63 % of all doubt is reached
 LEAST_DEVIATION = 0.05  # of IoU, however well the detections of a class fit
+LEAST_RATE = 0.01  # of a detection that says anything
+LEAST_SCORE = 0.1  # of a suspicion
 
 
 class Suspicion(NamedTuple):
@@ -72,7 +75,7 @@ class Usual(NamedTuple):
     Attributes:
         iou: (C,) median.
         deviation: (C,) standard deviation of IoU, from the median absolute one.
-        recall: (C,) mean over all labels of the best rate that supports each.
+        recall: (C,) share of the labels near which something is found.
     """
 
     iou: np.ndarray
@@ -90,12 +93,12 @@ def find_suspicions(
 
     Args:
         entries: P pictures with their labels.
-        models: of each model, P times what it finds, best first, in the classes of the labels.
+        models: of each model, at least one, P times what it finds, best first, in the classes of the labels.
         known: of each model, (C,) bool: the classes that it looks for.
         num_classes: C.
     """
     found = join_models(entries, models, known, num_classes)
-    judged = np.logical_or.reduce(known) if len(known) else np.zeros(num_classes, dtype=bool)
+    judged = np.logical_or.reduce(known)
     pictures = [_compare(*pair, judged) for pair in zip(entries, found, strict=True)]
     usual = _usual(pictures, num_classes)
     some = [_chosen(number, picture, _candidates(picture, usual)) for number, picture in enumerate(pictures)]
@@ -136,17 +139,12 @@ def join_models(
 def _rated(entries: Sequence[Entry], found: Sequence[Detections], num_classes: int) -> list[Detections]:
     """The detections with rates for scores, best first; scores of a class with few right ones stay."""
     curves = fit_calibration(entries, found, num_classes)
-    rated = []
-    for each in found:
-        scores = each.scores.astype(np.float64)
-        for label, curve in enumerate(curves):
-            if curve is not None:
-                scores[each.labels == label] = curve(each.scores[each.labels == label])
-        rated.append(_sorted([Detections(each.boxes, scores, each.labels)]))
-    return rated
+    rated = store_detections([str(label) for label in range(num_classes)], BOXES.name, found).calibrated(curves)
+    return [rated.detections(picture) for picture in range(len(found))]
 
 
 def _sorted(parts: Sequence[Detections]) -> Detections:
+    """Detections of all parts, best first."""
     columns = zip(*((each.boxes, each.scores, each.labels) for each in parts), strict=True)
     boxes, scores, labels = map(np.concatenate, columns)
     order = np.argsort(-scores, kind="stable")
@@ -187,7 +185,7 @@ class _Picture(NamedTuple):
     @property
     def there(self) -> np.ndarray:
         """(M,) best rate of a detection of any class near the label."""
-        return self.best_rate(self.iou >= NOT_FOUND)
+        return self.best_rate(self.iou >= THERE)
 
     @property
     def partner(self) -> np.ndarray:

@@ -19,8 +19,9 @@ MEANING = {
     DOUBLED: "A second label of one object.",
     SPURIOUS: "A label near which nothing is found, although most labels of its class are found.",
 }
-LABEL, FOUND, OTHERS = (220, 38, 38), (22, 130, 246), (150, 150, 150)
+LABEL, FOUND, DOUBLE, OTHERS = (220, 38, 38), (22, 130, 246), (245, 158, 11), (150, 150, 150)
 LEGEND = "Red: the label. Blue, dashed: what is found. Grey: other labels."
+LEGENDS = {DOUBLED: "Red: the label. Orange: the label that it doubles. Grey: other labels."}
 THUMBNAIL = 120, 156  # height and width in pixels of a similar picture
 CROP = 200  # pixels of a crop's side on the page
 LEAST_VIEW = 48  # pixels of the picture that a crop shows at least
@@ -64,7 +65,7 @@ def draw_suspicion(image: np.ndarray, suspicion: Suspicion, boxes: np.ndarray) -
     scale = CROP / size
     for row, box in enumerate(boxes):
         if row != suspicion.row:
-            pen.rectangle(_corners(box, corner, scale), outline=OTHERS, width=1)
+            pen.rectangle(_corners(box, corner, scale), outline=DOUBLE if row == suspicion.other else OTHERS, width=2)
     if suspicion.row >= 0:
         pen.rectangle(_corners(suspicion.box, corner, scale), outline=LABEL, width=3)
     if suspicion.found_box is not None:
@@ -104,7 +105,9 @@ def suspicion_sections(
         ]
         left = len(mine) - len(pictures)
         more = f" The surest {len(pictures)} of {len(mine)}." if left else ""
-        sections.append(Section(kind.capitalize(), [Text(f"{MEANING[kind]} {LEGEND}{more}"), Gallery(pictures)]))
+        sections.append(
+            Section(kind.capitalize(), [Text(f"{MEANING[kind]} {LEGENDS.get(kind, LEGEND)}{more}"), Gallery(pictures)])
+        )
     return sections
 
 

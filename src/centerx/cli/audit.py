@@ -60,7 +60,7 @@ def audit(
         batch=batch,
     )
     print_counts(result.counts)
-    print(f"judged {plural(result.labels, 'label')} of {plural(result.pictures, 'picture')}")
+    print(f"among {plural(result.labels, 'label')} of {plural(result.pictures, 'picture')}")
     across = f", {result.across} of them of two data sets" if result.across else ""
     print(f"{plural(result.similar, 'pair')} of pictures that are nearly the same{across}")
     for name, file in [("page", result.page), ("all suspicions", result.report)]:
