@@ -65,7 +65,7 @@ def test_nothing_is_suspicious_where_all_is_found_in_its_place() -> None:
 
 @pytest.mark.parametrize("rows", [[], all_right()[0]], ids=["no labels", "labels"])
 def test_nothing_is_suspicious_where_nothing_is_found_at_all(rows: list[Row]) -> None:
-    assert suspicions(entry(rows), []) == []
+    assert suspicions(entry(rows), []) == []  # 0.05 / 1 is too little to tell
 
 
 def test_a_detection_without_a_label_is_a_missing_one() -> None:
@@ -144,12 +144,18 @@ def test_a_label_near_which_nothing_is_found() -> None:
     rows, found = all_right()
     each = only(suspicions(entry([*rows, (HERE, A)]), found))
     assert (each.kind, each.row, each.found_box, each.rate) == ("spurious", 4, None, 0)
-    assert each.score == pytest.approx(4 / 5)  # of the five labels four are found
+    assert each.score == pytest.approx(0.05 / (1 / 5))  # one of five labels is not found
 
 
-def test_a_model_that_finds_little_makes_no_label_spurious() -> None:
-    rows, found = all_right()
-    assert max(each.score for each in suspicions(entry(rows), found[:1])) == pytest.approx(1 / 4)
+def test_labels_of_a_size_that_is_never_found_are_less_suspicious() -> None:
+    """Of 120 large labels one is not found, of 120 small ones none is."""
+    large = [(40 * i, 0, 40 * i + 20, 20) for i in range(120)]
+    small = [(40 * i, 100, 40 * i + 4, 104) for i in range(120)]
+    labelled = entry([(box, A) for box in large + small])
+    some = suspicions(labelled, [(box, A, 0.9) for box in large[:-1]])
+    assert [each.kind for each in some] == ["spurious"]
+    assert some[0].row == 119
+    assert some[0].score == 1  # one of 100 is less than is to be expected
 
 
 def test_each_label_and_each_detection_is_in_one_suspicion() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def planted(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     x, y, width, height = moved["bbox"]
     moved["bbox"] = [x, y, width, height * 0.5]
     tree["annotations"].append(meant["doubled"])
-    meant["spurious"] = {**free, "id": 9002, "bbox": empty_place(of_image[free["image_id"]])}
+    counts = Counter(each["category_id"] for each in tree["annotations"])
+    most = max(counts, key=lambda each: counts[each])  # more of them tell better that this one is an exception
+    meant["spurious"] = {**free, "id": 9002, "category_id": most, "bbox": empty_place(of_image[free["image_id"]])}
     tree["annotations"].append(meant["spurious"])
     labels, found = folder / "labels.json", folder / "found.json"
     labels.write_text(json.dumps(tree))
@@ -82,7 +85,7 @@ def test_what_was_planted_is_found_and_nothing_else(
 ) -> None:
     labels, found, meant = planted
     before = labels.read_bytes()
-    status, out, err = centerx("audit", labels, "--models", found, "--out", tmp_path / "out")
+    status, out, err = centerx("audit", labels, "--models", found, "--least", 0.3, "--out", tmp_path / "out")
     assert (status, err) == (0, "")
     assert f"page: {tmp_path}/out/index.html" in out
     report = json.loads((tmp_path / "out" / "audit.json").read_text())
@@ -115,7 +118,7 @@ def test_the_fixed_file_is_read_back(
     centerx: CommandLine, planted: tuple[Path, Path, dict[str, Any]], scenes: Path, tmp_path: Path, fix: str
 ) -> None:
     labels, found, meant = planted
-    assert centerx("audit", labels, "--models", found, "--fix", fix, "--out", tmp_path)[0] == 0
+    assert centerx("audit", labels, "--models", found, "--fix", fix, "--least", 0.3, "--out", tmp_path)[0] == 0
     fixed, right = read_dataset(tmp_path / "fixed.json"), read_dataset(scenes)
     entries = SampleSource([fixed], right.class_names).entries
     missing = right.category_ids.index(meant["missing"]["category_id"])

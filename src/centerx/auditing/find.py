@@ -10,7 +10,9 @@ class: r / (r + s + e), with r of another class on the label. An object is likel
 place: r / (r + e) times how unusual the IoU is for the class, 1 - exp(-z^2 / SPREAD^2) of z deviations below the
     median; times 1 - s where the detection is not the label's.
 doubled: IoU of two labels times 1 - r, with r of the second one's own detection.
-spurious: how far the best rate near the label is below e, times the share of the class's labels above e.
+spurious: how far the best rate near the label is below e, times ERRORS / u, at most 1, with u the share of labels of
+    its class and about its size that are below e. By Bayes' rule this is the share of labels of nothing among those
+    that are not found, if ERRORS of all labels are of nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ NEAR = 0.2  # IoU from which on a detection may be of an object whose label is b
 ALIKE = 0.6  # IoU from which on two labels may be of one object
 THERE = 0.3  # IoU from which on a detection of any class is a sign of a label's object
 FOUND = 0.1  # rate of such a detection, from which on the object counts as found
+ERRORS = 0.05  # share of labels that are of nothing, before anything is known of them
+ALIKE_SIZES = 100  # labels of a class, nearest in area, among which it is counted how many are found
 SPREAD = 4.0  # deviations from the usual IoU of a class, at which 63 % of all doubt is reached
 LEAST_DEVIATION = 0.05  # of IoU, however well the detections of a class fit
 LEAST_RATE = 0.01  # of a detection that says anything
@@ -75,12 +79,10 @@ class Usual(NamedTuple):
     Attributes:
         iou: (C,) median.
         deviation: (C,) standard deviation of IoU, from the median absolute one.
-        recall: (C,) share of the labels near which something is found.
     """
 
     iou: np.ndarray
     deviation: np.ndarray
-    recall: np.ndarray
 
 
 def find_suspicions(
@@ -101,7 +103,11 @@ def find_suspicions(
     judged = np.logical_or.reduce(known)
     pictures = [_compare(*pair, judged) for pair in zip(entries, found, strict=True)]
     usual = _usual(pictures, num_classes)
-    some = [_chosen(number, picture, _candidates(picture, usual)) for number, picture in enumerate(pictures)]
+    lost = _share_lost(pictures, num_classes)
+    some = [
+        _chosen(number, picture, _candidates(picture, usual, part))
+        for number, (picture, part) in enumerate(zip(pictures, lost, strict=True))
+    ]
     return sorted((each for part in some for each in part), key=lambda each: -each.score)  # stable: by picture
 
 
@@ -231,30 +237,45 @@ def _inside(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _usual(pictures: Sequence[_Picture], num_classes: int) -> Usual:
     """What is usual where detections and labels agree; a class of which nothing is found gets IoU 1."""
-    labels = np.concatenate([each.labels for each in pictures] or [np.zeros(0, dtype=np.int64)])
-    found = np.concatenate([each.there >= FOUND for each in pictures] or [np.zeros(0, dtype=bool)])
     parts = [each for each in pictures if (each.match >= 0).any()]
     iou = np.concatenate([np.zeros(0), *(each.iou[each.match >= 0, each.match[each.match >= 0]] for each in parts)])
     of = np.concatenate([np.zeros(0, dtype=np.int64), *(each.found.labels[each.match >= 0] for each in parts)])
-    usual = Usual(np.ones(num_classes), np.full(num_classes, LEAST_DEVIATION), np.zeros(num_classes))
+    usual = Usual(np.ones(num_classes), np.full(num_classes, LEAST_DEVIATION))
     for label in range(num_classes):
         mine = iou[of == label]
         if len(mine):
             usual.iou[label] = np.median(mine)
             deviation = 1.4826 * np.median(np.abs(mine - usual.iou[label]))  # of a normal distribution
             usual.deviation[label] = max(deviation, LEAST_DEVIATION)
-        if (labels == label).any():
-            usual.recall[label] = found[labels == label].mean()
     return usual
 
 
-def _candidates(picture: _Picture, usual: Usual) -> list[_Candidates]:
+def _share_lost(pictures: Sequence[_Picture], num_classes: int) -> list[np.ndarray]:
+    """Of each picture, (M,) the share of labels of each label's class and about its size near which nothing is found.
+
+    Small objects are often not found although they are there.
+    """
+    labels = np.concatenate([each.labels for each in pictures])
+    area = np.concatenate([box_area(each.boxes) for each in pictures])
+    lost = np.concatenate([each.there < FOUND for each in pictures])
+    share = np.zeros(len(labels))
+    for label in range(num_classes):
+        mine = np.flatnonzero(labels == label)
+        order = mine[np.lexsort((lost[mine], area[mine]))]  # labels of one size in an order of their own
+        window = min(ALIKE_SIZES, len(order))
+        before = np.concatenate([[0], np.cumsum(lost[order])])
+        start = np.clip(np.arange(len(order)) - window // 2, 0, len(order) - window)
+        share[order] = (before[start + window] - before[start]) / max(window, 1)
+    return np.split(share, np.cumsum([len(each.labels) for each in pictures])[:-1])
+
+
+def _candidates(picture: _Picture, usual: Usual, lost: np.ndarray) -> list[_Candidates]:
     return [
         _doubled(picture),
         _wrong_class(picture),
         _wrong_place(picture, usual),
         _missing(picture),
-        _spurious(picture, usual),
+        _spurious(picture, lost),
     ]
 
 
@@ -298,10 +319,10 @@ def _missing(picture: _Picture) -> _Candidates:
     return _Candidates(MISSING, scores, nothing, detection, nothing, covered)
 
 
-def _spurious(picture: _Picture, usual: Usual) -> _Candidates:
+def _spurious(picture: _Picture, lost: np.ndarray) -> _Candidates:
     label = np.arange(len(picture.rows))
     nothing = np.full(len(label), -1)
-    scores = np.maximum(1 - picture.there / FOUND, 0) * usual.recall[picture.labels]
+    scores = np.maximum(1 - picture.there / FOUND, 0) * np.minimum(ERRORS / np.maximum(lost, 1e-9), 1)
     return _Candidates(SPURIOUS, scores, label, nothing, nothing, picture.iou.max(axis=0, initial=0.0))
 
 

@@ -17,7 +17,7 @@ MEANING = {
     CLASS: "A label on which another class is found, and its own is not.",
     PLACE: "A label beside a detection of its class, further off than is usual for the class.",
     DOUBLED: "A second label of one object.",
-    SPURIOUS: "A label near which nothing is found, although most labels of its class are found.",
+    SPURIOUS: "A label near which nothing is found, although most labels of its class and size are found.",
 }
 LABEL, FOUND, DOUBLE, OTHERS = (220, 38, 38), (22, 130, 246), (245, 158, 11), (150, 150, 150)
 LEGEND = "Red: the label. Blue, dashed: what is found. Grey: other labels."
