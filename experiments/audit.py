@@ -59,6 +59,7 @@ SHARE = 0.05
 JUDGES = {"student": ["merged_30"], "student and teachers": ["merged_30", "teacher_rbc", "teacher_others"]}
 COMPARED = ("missing", "class", "place")  # kinds that cleanlab tells apart
 CLEANLAB = {"cleanlab": (None, None), "cleanlab, 0.3 and 0.2": (0.3, 0.2)}
+Seen = tuple[Sequence[str], list[Detections]]  # class names of a model, and what it finds on each picture
 COLUMNS = ["data", "models", "seed", "method", "kind", "figure", "value", "commit", "machine"]
 
 
@@ -271,16 +272,28 @@ def cleanlab_scores(
 
 
 def measure(
-    file: Path, errors: Sequence[Planted], models: Sequence[Path], classes: Sequence[str]
+    file: Path, errors: Sequence[Planted], models: Sequence[Path], classes: Sequence[str], seen: dict[Path, Seen]
 ) -> list[tuple[str, str, str, float]]:
-    """Return method, kind, figure and value of an audit of planted labels by some models."""
+    """Return method, kind, figure and value of an audit of planted labels by some models.
+
+    Args:
+        file: of the labels.
+        errors: in them.
+        models: files.
+        classes: of the labels.
+        seen: by model, what it finds on these pictures; filled in.
+    """
     data = read_dataset(file, classes=classes)
-    some, known = [], []
+    some: list[list[Detections]] = []
+    known: list[np.ndarray] = []
     for model in models:
-        source, found = run_model(model, [data], batch_size=8)
-        ours = np.array([classes.index(name) for name in source.class_names])
+        if model not in seen:
+            source, found = run_model(model, [data], batch_size=8)
+            seen[model] = source.class_names, [found[i] for i in range(len(source))]
+        names, detections = seen[model]
+        ours = np.array([classes.index(name) for name in names])
         known.append(np.isin(np.arange(len(classes)), ours))
-        some.append([Detections(found[i].boxes, found[i].scores, ours[found[i].labels]) for i in range(len(source))])
+        some.append([Detections(each.boxes, each.scores, ours[each.labels]) for each in detections])
     entries = [Entry(record, np.ones((len(classes), 3), dtype=bool)) for record in data.records]
     suspicions = find_suspicions(entries, some, known, len(classes))
     rows = [("audit", *row) for row in figures_of_labels(suspicions, errors, entries)]
@@ -343,6 +356,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=Path("experiments/results/audit.csv"))
     args = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    judged: dict[str, dict[Path, Seen]] = defaultdict(dict)  # by task: the pictures are the same with each seed
     for seed in args.seeds:
         for task in args.tasks:
             preset = PRESETS[task]
@@ -363,9 +377,10 @@ def main() -> None:
             if args.train_only:
                 continue
             data = f"{task}, {'test' if args.judges else 'train'}"
+            seen = judged[task] if args.judges else {}
             for name, models in named.items():
                 start = {"data": data, "models": name, "seed": seed, "commit": commit, "machine": machine(False)}
-                rows = measure(file, errors, models, load_config(preset).classes or ())
+                rows = measure(file, errors, models, load_config(preset).classes or (), seen)
                 titles = ("method", "kind", "figure", "value")
                 write_rows(
                     args.csv,
