@@ -1,4 +1,4 @@
-"""Write docs/config.md, the tables of docs/data.md, docs/foreign.md and docs/results, the sizes of presets; check links.
+"""Write docs/config.md, the tables of data.md, foreign.md and results/, the sizes of presets; check the links.
 
 python docs/generate.py
 """

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "train",
     "merge": "merge",
     "add": "add",
+    "audit": "audit",
     "eval": "evaluate",
     "predict": "predict",
     "export": "export",

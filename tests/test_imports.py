@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
     "evaluation": SHARED | {"draw", "page", "data", "progress", "runtime"},
+    "auditing": SHARED | {"page", "data", "evaluation"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
@@ -62,7 +63,7 @@ MAY_IMPORT = {
     "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
     "api": SHARED
     | {"config", "data", "draw", "overlay", "page", "progress", "runtime", "bench", "detector", "evaluation"}
-    | {"exporting", "training", "interop", "build", "build_model", "build_teachers", "build_plan"},
+    | {"auditing", "exporting", "training", "interop", "build", "build_model", "build_teachers", "build_plan"},
     "cli": SHARED
     | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "build_plan", "api", "__init__"},
@@ -72,7 +73,7 @@ MAY_IMPORT = {
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluation", "exporting", "training", "build", "build_model", "build_teachers",
+               "evaluation", "auditing", "exporting", "training", "build", "build_model", "build_teachers",
                "build_teaching", "build_plan",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip

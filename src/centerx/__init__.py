@@ -5,8 +5,8 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `add`, `evaluate`, `predict`, `export`, `inspect`, `label` for
-`pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
+The commands are functions too: `train`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`,
+`label` for `pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
 `draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`; `heatmaps` shows what a network
 says. They return results, print nothing and log through `logging`.
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from centerx.api.add import AddResult, add
+    from centerx.api.audit import AuditResult, audit
     from centerx.api.benchmark import benchmark
     from centerx.api.data import ConvertedData, DataCheck, DrawnData, check_data, convert_data, draw_data
     from centerx.api.doctor import Installation, doctor
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AddResult",
+    "AuditResult",
     "ConvertedData",
     "DataCheck",
     "Detections",
@@ -65,6 +67,7 @@ __all__ = [
     "TrainResult",
     "__version__",
     "add",
+    "audit",
     "benchmark",
     "check_data",
     "convert_data",
@@ -92,6 +95,7 @@ __all__ = [
 
 _HOMES = {
     "AddResult": "centerx.api.add",
+    "AuditResult": "centerx.api.audit",
     "ConvertedData": "centerx.api.data",
     "DataCheck": "centerx.api.data",
     "Detections": "centerx.types",
@@ -112,6 +116,7 @@ _HOMES = {
     "TrainPlan": "centerx.build_plan",
     "TrainResult": "centerx.api.train",
     "add": "centerx.api.add",
+    "audit": "centerx.api.audit",
     "benchmark": "centerx.api.benchmark",
     "check_data": "centerx.api.data",
     "convert_data": "centerx.api.data",

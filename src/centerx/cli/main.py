@@ -19,6 +19,7 @@ from typer.completion import completion_init
 import centerx
 from centerx.cli import (
     add,
+    audit,
     bench,
     data,
     demo,
@@ -96,6 +97,7 @@ app.command("demo")(command(demo.demo))
 app.command("train")(command(train.train))
 app.command("merge", cls=ListOptions)(command(merge.merge))
 app.command("add", cls=ListOptions)(command(add.add))
+app.command("audit", cls=ListOptions)(command(audit.audit))
 app.command("import")(command(import_.import_))
 app.command("pseudo")(command(pseudo.pseudo))
 app.command("eval")(command(evaluate.evaluate))

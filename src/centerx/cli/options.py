@@ -12,8 +12,6 @@ from centerx.errors import InputError
 
 FRAME_HELP = "what the boxes are of: upright, the picture as a viewer shows it, or stored, before EXIF turns it"
 
-LISTS = ("--teachers", "--images", "--labels", "--val")  # options with several values
-
 # Module that the core install lacks -> extra of the package that installs it.
 EXTRAS = {
     "torch": "train",
@@ -44,16 +42,17 @@ EXTRAS = {
 
 
 class ListOptions(TyperCommand):
-    """A command whose options of LISTS take several values each: `--images a b` means `--images a --images b`."""
+    """A command whose repeatable options take several values each: `--images a b` means `--images a --images b`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the option before each of its values; a `key=value` is none of them, unless it is a path."""
+        lists = {name for each in self.params if getattr(each, "multiple", False) for name in each.opts}
         spread: list[str] = []
         option: str | None = None
         for arg in args:
             if arg.startswith("-"):
                 name, equals, value = arg.partition("=")
-                option = name if name in LISTS else None
+                option = name if name in lists else None
                 spread += [] if option and not equals else [option, value] if option else [arg]
             elif option and (not is_override(arg) or os.path.exists(arg)):
                 spread += [option, arg]
