@@ -5,8 +5,8 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`,
-`label` for `pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
+The commands are functions too: `train`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`, `label`
+for `pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
 `draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`; `heatmaps` shows what a network
 says. They return results, print nothing and log through `logging`.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -93,13 +93,12 @@ def open_teachers(
 
 def as_teachers(opened: Sequence[OpenTeacher], config: Config) -> list[Teacher]:
     """Return teachers: each that is asked once a picture has the next place in a batch."""
-    loss, places = config.loss, count()
-    constant, task = loss.balance == "constant", TASKS[config.task]
+    places = itertools.count()
+    constant, task = config.loss.balance == "constant", TASKS[config.task]
     teachers = []
     for each in opened:
-        model = each.model or StoredTeacher(
-            next(places), each.task, len(each.class_names), CenterNet.stride, loss.min_overlap, loss.point_radius
-        )
+        count = len(each.class_names)
+        model = each.model or StoredTeacher(next(places), each.task, count, CenterNet.stride, config.loss.point_radius)
         matched = FEATURES in term_figures(config.distill, task, constant, each.factors)
         teachers.append(
             Teacher(
@@ -185,7 +184,7 @@ def open_network(path: Path, config: Config) -> OpenTeacher:
 
 def open_detector(path: Path, config: Config, adapter: AdapterSource) -> OpenTeacher:
     """Open a file that gives detections, which is asked about each augmented picture."""
-    session, loss = runtime.open_session(path, adapter=adapter), config.loss
+    session = runtime.open_session(path, adapter=adapter)
     info, task = session.info, TASKS[session.info.task]
     own_rule = info.resize == OWN_RESIZE
     if own_rule and not session.any_size:
@@ -193,7 +192,7 @@ def open_detector(path: Path, config: Config, adapter: AdapterSource) -> OpenTea
     tell_range(path, info.value_range, config)
     count = len(info.class_names)
     detect = session if own_rule else Predictor(session).detect_array
-    model = DetectionTeacher(detect, path, task, count, CenterNet.stride, loss.min_overlap, loss.point_radius)
+    model = DetectionTeacher(detect, path, task, count, CenterNet.stride)
     return OpenTeacher(info.class_names, task, partial(find_anew, path, adapter), model)
 
 

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from centerx.objects import SCORE, Objects
-from centerx.targets.centers import MIN_SIDE, draw_gaussians, gaussian_radius, mask_ignored
+from centerx.targets.centers import MIN_SIDE, mask_ignored
 from centerx.tasks import Task
 from centerx.types import Maps
 
 FLOOR = 1e-4  # probability where no object is
-PENALTY = 4  # exponent by which the Gaussian around a centre lessens the loss there, beta of Objects as Points, eq. 1
-
-
-class Rendered(NamedTuple):
-    """Maps of detections.
-
-    Attributes:
-        maps: of logits, the score at the centre cell of each object; of fields in cells, 0 where there is no object.
-        weight: (B, C, h, w) float32, how much each cell of the heatmap counts: 1, but less around a centre, where a
-            network may see the object as well. So detections that score 1 teach as labels do.
-    """
-
-    maps: Maps
-    weight: Tensor
+SPREAD = 1.0  # cells: maps of trained networks fall to 0.35 (small objects) to 0.7 (large ones) one cell beside a peak
+EDGE = 0.01  # cells that a centre keeps from the border of its cell: of equal neighbours none would be the peak
+REACH = 3  # cells to each side of the centre's that a peak covers: beyond, 0.01 of it are left
 
 
 def maps_from_detections(
@@ -37,9 +24,7 @@ def maps_from_detections(
     num_classes: int,
     stride: int,
     input_hw: tuple[int, int],
-    min_overlap: float,
-    point_radius: float,
-) -> Rendered:
+) -> Maps:
     """Render the detections of a detector, see `maps_from_objects`.
 
     Args:
@@ -50,13 +35,12 @@ def maps_from_detections(
         num_classes: C of the heatmap.
         stride: pixels per cell.
         input_hw: height and width of the input in pixels.
-        min_overlap, point_radius: as for `maps_from_objects`.
     """
     image = torch.arange(len(boxes), device=boxes.device)[:, None].expand_as(labels)
     keep = scores > FLOOR
     values = {SCORE: scores[keep][:, None]}
     found = Objects(image[keep], labels[keep], torch.zeros_like(labels[keep], dtype=torch.bool), boxes[keep], values)
-    return maps_from_objects(found, len(boxes), task, num_classes, stride, input_hw, min_overlap, point_radius)
+    return maps_from_objects(found, len(boxes), task, num_classes, stride, input_hw)
 
 
 def maps_from_objects(
@@ -66,12 +50,11 @@ def maps_from_objects(
     num_classes: int,
     stride: int,
     input_hw: tuple[int, int],
-    min_overlap: float,
-    point_radius: float,
-) -> Rendered:
-    """Render objects as peaks as high as their scores; fields stand in the 3x3 cells around a peak.
+) -> Maps:
+    """Render objects as a network sees them: peaks as high as their scores; fields stand in the 3x3 cells around each.
 
-    Where such neighbourhoods overlap, the object that scores higher has the cell.
+    A peak falls off as a Gaussian about the centre itself, wherever in its cell that lies. Where two overlap, the
+    higher value counts, and the object that scores higher has the fields of the cell.
 
     Args:
         objects: in input pixels, with `SCORE` among their values; whether they are ignored does not matter.
@@ -80,21 +63,15 @@ def maps_from_objects(
         num_classes: C of the heatmap.
         stride: pixels per cell.
         input_hw: height and width of the input in pixels.
-        min_overlap: see `gaussian_radius`.
-        point_radius: radius in cells of the Gaussian of a point.
     """
     boxes, scores = objects.boxes, objects.values[SCORE][:, 0]
     batch, (height, width) = num_images, (side // stride for side in input_hw)
     found = objects._replace(boxes=boxes / stride)
     cell = center_cells(found, (height, width))
-    radius = gaussian_radius(found.sizes, min_overlap).masked_fill(found.is_point, point_radius)
     probability = boxes.new_full((batch, num_classes, height, width), FLOOR)
-    around = torch.zeros_like(probability)
-    plane = found.image * num_classes + found.labels
-    draw_gaussians(around.view(-1, height, width), plane, cell, radius, scores)
-    column, row = cell.long().T
-    probability.view(-1).scatter_reduce_(0, (plane * height + row) * width + column, scores, "amax")
-    weight = torch.where(probability > FLOOR, 1.0, (1 - around) ** PENALTY)
+    draw_peaks(
+        probability.view(-1, height, width), found.image * num_classes + found.labels, cell, found.centers, scores
+    )
     owner = best_box(found.image, cell, scores, (batch, height, width))
     known = (owner >= 0)[:, None]
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -104,7 +81,28 @@ def maps_from_objects(
         values = found.value(field)
         per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, field.channels)
         fields[field.name] = field.kind.encode(per_cell.permute(0, 3, 1, 2), at) * known
-    return Rendered(Maps(probability.clamp(max=1 - FLOOR).logit(), fields), weight)
+    return Maps(probability.clamp(max=1 - FLOOR).logit(), fields)
+
+
+def draw_peaks(planes: Tensor, plane: Tensor, cell: Tensor, centers: Tensor, scores: Tensor) -> None:
+    """Draw the peak of each of N objects into its plane, where that is lower.
+
+    Args:
+        planes: (P, h, w) probabilities; changed.
+        plane: (N,) the plane of each object.
+        cell: (N, 2) column and row of the cell of its centre, where the peak is as high as its score.
+        centers: (N, 2) x and y of its centre in cells.
+        scores: (N,) in [0, 1].
+    """
+    _, height, width = planes.shape
+    steps = torch.arange(-REACH, REACH + 1, device=cell.device)
+    around = cell.long()[:, None] + torch.cartesian_prod(steps, steps)
+    inside = ((around >= 0) & (around < around.new_tensor([width, height]))).all(dim=-1)
+    place = (centers - cell).clamp(EDGE, 1 - EDGE) - 0.5
+    further = (around - cell[:, None] - place[:, None]).square().sum(dim=-1) - place.square().sum(dim=1)[:, None]
+    drawn = scores[:, None] * (-further / (2 * SPREAD**2)).exp()
+    where = (plane[:, None] * height + around[..., 1]) * width + around[..., 0]
+    planes.view(-1).scatter_reduce_(0, where[inside], drawn[inside], "amax")
 
 
 def known_cells(

@@ -127,8 +127,6 @@ class DetectionTeacher:
         task: of the model.
         num_classes: of the model.
         stride: pixels per cell of the maps to render.
-        min_overlap: see `targets.gaussian_radius`.
-        point_radius: radius in cells of the Gaussian of a point.
     """
 
     def __init__(
@@ -138,12 +136,9 @@ class DetectionTeacher:
         task: Task,
         num_classes: int,
         stride: int,
-        min_overlap: float,
-        point_radius: float,
     ) -> None:
         self.detect, self.path, self.task = detect, path, task
         self.num_classes, self.stride = num_classes, stride
-        self.min_overlap, self.point_radius = min_overlap, point_radius
 
     def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
         """Return maps with a peak for every detection of some of its classes; the others leave no trace.
@@ -162,7 +157,7 @@ class DetectionTeacher:
         place = np.full(self.num_classes, -1)
         place[teacher_channels] = np.arange(len(teacher_channels))
         asked = place[np.where(known, found.labels, 0)]
-        maps, weight = maps_from_detections(
+        maps = maps_from_detections(
             torch.from_numpy(boxes).to(images.device),
             torch.from_numpy(found.scores * (asked >= 0)).to(images.device),
             torch.from_numpy(asked).to(images.device),
@@ -170,10 +165,8 @@ class DetectionTeacher:
             len(teacher_channels),
             self.stride,
             (images.shape[2], images.shape[3]),
-            self.min_overlap,
-            self.point_radius,
         )
-        return TeacherOutput(maps, known=weight)
+        return TeacherOutput(maps)
 
 
 class StoredTeacher:
@@ -184,16 +177,13 @@ class StoredTeacher:
         task: of the teacher.
         num_classes: of the teacher.
         stride: pixels per cell of the maps to render.
-        min_overlap: see `targets.gaussian_radius`.
-        point_radius: radius in cells of the Gaussian of a point.
+        point_radius: cells around an ignored point in which nothing is taught.
     """
 
-    def __init__(
-        self, index: int, task: Task, num_classes: int, stride: int, min_overlap: float, point_radius: float
-    ) -> None:
+    def __init__(self, index: int, task: Task, num_classes: int, stride: int, point_radius: float) -> None:
         self.index, self.task = index, task
         self.num_classes, self.stride = num_classes, stride
-        self.min_overlap, self.point_radius = min_overlap, point_radius
+        self.point_radius = point_radius
 
     def __call__(self, batch: Batch, teacher_channels: list[int]) -> TeacherOutput:
         """Return maps of some of its classes, and where they are known: not where a box is cut or nobody has asked."""
@@ -203,19 +193,12 @@ class StoredTeacher:
         asked = found._replace(labels=place[found.labels])
         objects = ignore_tiny(asked.where(asked.labels >= 0))
         count = len(teacher_channels)
-        maps, weight = maps_from_objects(
-            objects.where(~objects.ignore),
-            len(batch.images),
-            self.task,
-            count,
-            self.stride,
-            input_hw,
-            self.min_overlap,
-            self.point_radius,
+        maps = maps_from_objects(
+            objects.where(~objects.ignore), len(batch.images), self.task, count, self.stride, input_hw
         )
         answered = batch.answered[self.index]
         known = known_cells(objects, answered, count, self.stride, input_hw, self.point_radius)
-        return TeacherOutput(maps, known=weight * known)
+        return TeacherOutput(maps, known=known)
 
 
 class CalibratedTeacher:
