@@ -48,6 +48,7 @@ def test_figures(dataset: Dataset) -> None:
     assert tree["classes"][2]["side"] is None
 
 
+@pytest.mark.slow
 def test_plots(dataset: Dataset, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     empty = dataset._replace(records=dataset.records[2:])
