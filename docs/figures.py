@@ -25,6 +25,7 @@ from centerx.data.source import SampleSource
 from centerx.decode import peaks
 from centerx.detector import Detector
 from centerx.draw import contact_sheet, draw_boxes, save_image
+from centerx.geometry import box_iou
 from centerx.images import read_image
 from centerx.targets import center_targets
 from centerx.types import Batch
@@ -89,15 +90,14 @@ def found(practice: Practice, dataset: Dataset, index: int) -> tuple[np.ndarray,
     return raw.values["boxes"][0][keep].numpy() * SIDE / practice.input_hw[0], raw.labels[0][keep].numpy()
 
 
-def busiest(dataset: Dataset, count: int) -> list[int]:
-    """Return the pictures with the most objects."""
-    return sorted(range(len(dataset.records)), key=lambda i: -len(dataset.records[i].objects.labels))[:count]
-
-
-def telling(practice: Practice, dataset: Dataset) -> int:
-    """Return the picture, of the first 24, on which the student finds the most objects."""
-    few = range(min(24, len(dataset.records)))
-    return max(few, key=lambda index: len(found(practice, dataset, index)[0]))
+def telling(practice: Practice, dataset: Dataset, count: int = 1) -> list[int]:
+    """Return those of the first 60 pictures on which the student finds the most objects, none of them twice."""
+    objects = []
+    for index in range(min(60, len(dataset.records))):
+        boxes, labels = found(practice, dataset, index)
+        doubles = (box_iou(boxes, boxes) > 0) & (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)
+        objects.append(0 if doubles.any() else len(labels))
+    return sorted(range(len(objects)), key=lambda index: -objects[index])[:count]
 
 
 def with_labels(practice: Practice, dataset: Dataset, index: int) -> np.ndarray:
@@ -120,12 +120,12 @@ def draw_merging(practice: Practice, out: Path) -> None:
         (37, practice.people, "people.json\nfaces are not labelled", "people"),
         (13, practice.faces, "faces.json\npeople are not labelled", "faces"),
     ):
-        show(axes, with_labels(practice, dataset, telling(practice, dataset)), 1, middle - 9, 17, said)
+        show(axes, with_labels(practice, dataset, telling(practice, dataset)[0]), 1, middle - 9, 17, said)
         card(axes, 27, middle - 4, 17, 8, f"a detector of\n{known}")
         arrow(axes, (19, middle), (26.5, middle), "train")
-        arrow(axes, (44.6, middle), (55.4, 28 if middle > 26 else 24), "teach", (3.5, 1.5 if middle > 26 else -3.5))
+        arrow(axes, (44.6, middle), (55.4, 28 if middle > 26 else 24), "teach", (3.5 if middle > 26 else -3.5, 1.5))
     dataset = practice.unlabelled
-    index = telling(practice, dataset)
+    index = telling(practice, dataset)[0]
     show(axes, pixels(dataset, index), 59.5, 1, 13, "pictures without labels")
     arrow(axes, (66, 17.2), (66, 21.5), "")
     card(axes, 56, 22, 20, 8, "one student of\npeople and faces", strong=True)
@@ -169,7 +169,7 @@ def arrow(
 def draw_heatmap(practice: Practice, out: Path) -> None:
     """Draw a picture, the student's heatmap of each class, its peaks and its boxes."""
     dataset = practice.faces
-    index = telling(practice, dataset)
+    index = telling(practice, dataset)[0]
     image, seen = pixels(dataset, index), heatmap(practice.student, picture_batch(practice, dataset, index))
     figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), facecolor=PAPER, layout="constrained")
     picture(panels[0], image, "1. pixels in")
@@ -187,7 +187,7 @@ def draw_supervision(practice: Practice, out: Path) -> None:
     """Draw what labels and a teacher say of each class on a picture of either data set."""
     figure, rows = plt.subplots(2, 4, figsize=(11, 6.2), facecolor=PAPER, layout="constrained")
     for number, (dataset, title) in enumerate(((practice.people, "people.json"), (practice.faces, "faces.json"))):
-        index, other = telling(practice, dataset), 1 - number
+        index, other = telling(practice, dataset)[0], 1 - number
         batch, image = picture_batch(practice, dataset, index), pixels(dataset, index)
         targets = center_targets(batch, len(practice.names), 4, 0.3, 1, practice.student.model.task, 2.0)
         picture(rows[number, 0], with_labels(practice, dataset, index), f"a picture of {title}")
@@ -219,9 +219,11 @@ def over(panel: Axes, image: np.ndarray, values: np.ndarray, title: str) -> None
 
 def draw_sheets(practice: Practice, out: Path) -> None:
     """Draw labels of people alone, and what the student finds on pictures of both data sets."""
-    sheet = [with_labels(practice, practice.people, index) for index in busiest(practice.people, 4)]
+    sheet = [with_labels(practice, practice.people, index) for index in telling(practice, practice.people, 4)]
     save_image(out / "practice_people.jpg", contact_sheet(sheet, 4, (220, 220)))
-    pairs = [(dataset, index) for dataset in (practice.people, practice.faces) for index in busiest(dataset, 2)]
+    pairs = [
+        (dataset, index) for dataset in (practice.people, practice.faces) for index in telling(practice, dataset, 2)
+    ]
     sheet = [with_found(practice, *pair) for pair in pairs]
     save_image(out / "people_faces.jpg", contact_sheet(sheet, 4, (220, 220)))
 

@@ -22,8 +22,8 @@ HEAD = """# The first hour
 
 The commands of the README and of the first two tutorials, typed in a fresh clone by `python docs/first_hour.py
 CLONE`, and what they printed. Lines of progress within an epoch, all epochs but the first and the last, and the
-packages that pip names are left out; so is `make test`. A test types the commands again, with a few pictures and for
-one epoch, and compares what they print but for numbers.
+packages that pip names are left out; so are `make demo` and `make test`, which take longer. A test types the commands
+again, with a few pictures and for one epoch, and compares what they print but for numbers.
 """
 
 
@@ -46,7 +46,7 @@ def commands(page: str, clone: bool = False) -> list[str]:
 
     Args:
         page: its path from the root of the repository.
-        clone: with those that install or take long, which are typed in a fresh clone alone.
+        clone: with those that install, which are typed in a fresh clone alone.
     """
     found = []
     for marker, language, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
@@ -55,7 +55,7 @@ def commands(page: str, clone: bool = False) -> list[str]:
         if language == "python":
             found.append(f"python - <<'END'\n{text}END")
         else:
-            found += [line for line in re.split(r"(?<!\\)\n", text) if line and not line.startswith("make test")]
+            found += [line for line in re.split(r"(?<!\\)\n", text) if line]
     return found
 
 

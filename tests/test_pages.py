@@ -52,8 +52,8 @@ def typed(folder: Path) -> Typed:
 def test_the_pages_have_commands() -> None:
     assert {page: len(HOUR.commands(page)) for page in PAGES}.keys() == set(PAGES)
     assert all(len(HOUR.commands(page)) > 1 for page in PAGES)
-    assert "make demo" in " ".join(HOUR.commands("README.md", clone=True))
-    assert "make demo" not in " ".join(HOUR.commands("README.md"))
+    assert "pip install" in " ".join(HOUR.commands("README.md", clone=True))
+    assert "pip install" not in " ".join(HOUR.commands("README.md"))
     assert "centerx serve" not in " ".join(HOUR.commands("docs/tutorials/deploy.md"))
 
 
