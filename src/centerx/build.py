@@ -347,8 +347,10 @@ def build_report(
 ) -> RunReport:
     """Return what reports a finished run."""
 
-    def detect_best() -> dict[int, Detections]:
-        return run_model(folder / "best.safetensors", val_data, config.train.batch_size)[1]
+    best = folder / "best.safetensors"
+
+    def detect_best() -> dict[int, Detections] | None:
+        return run_model(best, val_data, config.train.batch_size)[1] if best.is_file() else None
 
     where = ", ".join(str(dataset.path) for dataset in val_data)
     return RunReport(folder, where, evaluation, record, detect_best)

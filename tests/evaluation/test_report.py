@@ -71,7 +71,7 @@ def test_the_numbers_by_hand(one_of_each: Report) -> None:
 
 
 def test_calibration_by_hand() -> None:
-    """Four of mean score 0.15, none right; one of 0.5, right; two of 0.9 and 1.0, one right; 0.05 is left out."""
+    """Four of mean 0.15, none right; one of 0.5, right; two of mean 0.95, one right; what scores 0.05 is left out."""
     scores = np.array([0.05, 0.1, 0.1, 0.2 - 1e-9, 0.2 - 1e-9, 0.5, 0.9, 1.0])
     calibration = calibrate(scores, np.array([True, False, False, False, False, True, True, False]))
     assert calibration.counts.tolist() == [4, 0, 0, 0, 1, 0, 0, 0, 2]

@@ -126,7 +126,7 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_resumed_run_reports_the_best_model_of_before(
-    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     overrides = [*small_overrides, "train.val_every=1", "train.report=true", "train.precision=fp32"]
     run = train(overrides, tmp_path)
@@ -138,6 +138,9 @@ def test_a_resumed_run_reports_the_best_model_of_before(
     assert len(rows(tmp_path)) == 2
     after = json.loads((tmp_path / "report" / "report.json").read_text())
     assert after["metrics"]["AP"] == pytest.approx(before["metrics"]["AP"], abs=1e-6)
+    (tmp_path / "best.safetensors").unlink()
+    train([*overrides, "train.epochs=3"], tmp_path, resume=True)
+    assert f"{tmp_path}: no report, since it has no best.safetensors" in caplog.text
 
 
 def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> None:

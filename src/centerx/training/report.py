@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from centerx.training.evaluation import Evaluation
 from centerx.training.record import CURVES_INCHES, RunLogger, plot_curves
 from centerx.types import Detections
 
+logger = logging.getLogger(__name__)
+
 
 class RunReport(L.Callback):
     """Writes the folder `report` at the end of a run.
@@ -25,7 +28,8 @@ class RunReport(L.Callback):
         data: what to call the validation data.
         evaluation: whose best detections to report.
         record: of the run, for its curves.
-        detect_best: runs the best model, for a resumed run whose best epoch was before; detections by picture index.
+        detect_best: runs the best model, for a resumed run whose best epoch was before; returns detections by picture
+            index, None where there is no such model.
     """
 
     def __init__(
@@ -34,18 +38,21 @@ class RunReport(L.Callback):
         data: str,
         evaluation: Evaluation,
         record: RunLogger,
-        detect_best: Callable[[], dict[int, Detections]],
+        detect_best: Callable[[], dict[int, Detections] | None],
     ) -> None:
         self.folder, self.data = folder, data
         self.evaluation, self.record = evaluation, record
         self.detect_best = detect_best
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the report."""
+        """Write the report, where there is a best model."""
         if not trainer.is_global_zero:
             return
         source, found = self.evaluation.source, self.evaluation.best_found
         found = self.detect_best() if found is None else found
+        if found is None:
+            logger.warning(f"{self.folder}: no report, since it has no best.safetensors")
+            return
         metrics = evaluate_found(source, source.task, found, quiet=True)
         report = make_report(str(self.folder / "best.safetensors"), self.data, source, found, metrics)
         curves = draw_chart(
