@@ -34,6 +34,7 @@ COMMANDS = {
     "predict": "predict",
     "export": "export",
     "pseudo": "label",
+    "audit": "audit",
 }
 WRITTEN_BY_COMMANDS = {"predict": {"out", "json_file"}, "eval": {"json_file"}}  # files, of what a function returns
 
