@@ -6,7 +6,8 @@ label (its support) and e = FOUND, the score of a suspicion, in [0, 1], is
 
 missing: r times the share of IoU that no label covers; the detection is no label's.
 class: r / (r + s + e), with r of another class on the label. An object is likely where somebody has put a label, so a
-    small rate says much where its own class is not found.
+    small rate says much where its own class is not found. Less where the models hardly know the label's class: times
+    the share of its labels with a support above e over ENOUGH, at most 1.
 place: r / (r + e) times how unusual the IoU is for the class, 1 - exp(-z^2 / SPREAD^2) of z deviations below the
     median; times 1 - s where the detection is not the label's.
 doubled: IoU of two labels times 1 - r, with r of the second one's own detection.
@@ -35,6 +36,7 @@ NEAR = 0.2  # IoU from which on a detection may be of an object whose label is b
 ALIKE = 0.6  # IoU from which on two labels may be of one object
 THERE = 0.3  # IoU from which on a detection of any class is a sign of a label's object
 FOUND = 0.1  # rate of such a detection, from which on the object counts as found
+ENOUGH = 0.5  # share of a class's labels that are supported, from which on a lack of support says something
 ERRORS = 0.05  # share of labels that are of nothing, before anything is known of them
 ALIKE_SIZES = 100  # labels of a class, nearest in area, among which it is counted how many are found
 SPREAD = 4.0  # deviations from the usual IoU of a class, at which 63 % of all doubt is reached
@@ -79,10 +81,12 @@ class Usual(NamedTuple):
     Attributes:
         iou: (C,) median.
         deviation: (C,) standard deviation of IoU, from the median absolute one.
+        supported: (C,) share of the labels that a detection of their class supports.
     """
 
     iou: np.ndarray
     deviation: np.ndarray
+    supported: np.ndarray
 
 
 def find_suspicions(
@@ -237,16 +241,20 @@ def _inside(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _usual(pictures: Sequence[_Picture], num_classes: int) -> Usual:
     """What is usual where detections and labels agree; a class of which nothing is found gets IoU 1."""
+    labels = np.concatenate([each.labels for each in pictures])
+    supported = np.concatenate([each.support >= FOUND for each in pictures])
     parts = [each for each in pictures if (each.match >= 0).any()]
     iou = np.concatenate([np.zeros(0), *(each.iou[each.match >= 0, each.match[each.match >= 0]] for each in parts)])
     of = np.concatenate([np.zeros(0, dtype=np.int64), *(each.found.labels[each.match >= 0] for each in parts)])
-    usual = Usual(np.ones(num_classes), np.full(num_classes, LEAST_DEVIATION))
+    usual = Usual(np.ones(num_classes), np.full(num_classes, LEAST_DEVIATION), np.zeros(num_classes))
     for label in range(num_classes):
         mine = iou[of == label]
         if len(mine):
             usual.iou[label] = np.median(mine)
             deviation = 1.4826 * np.median(np.abs(mine - usual.iou[label]))  # of a normal distribution
             usual.deviation[label] = max(deviation, LEAST_DEVIATION)
+        some = supported[labels == label]
+        usual.supported[label] = some.mean() if len(some) else 0
     return usual
 
 
@@ -272,7 +280,7 @@ def _share_lost(pictures: Sequence[_Picture], num_classes: int) -> list[np.ndarr
 def _candidates(picture: _Picture, usual: Usual, lost: np.ndarray) -> list[_Candidates]:
     return [
         _doubled(picture),
-        _wrong_class(picture),
+        _wrong_class(picture, usual),
         _wrong_place(picture, usual),
         _missing(picture),
         _spurious(picture, lost),
@@ -292,10 +300,11 @@ def _doubled(picture: _Picture) -> _Candidates:
     return _Candidates(DOUBLED, scores, worse, np.full(len(worse), -1), better, overlap)
 
 
-def _wrong_class(picture: _Picture) -> _Candidates:
+def _wrong_class(picture: _Picture, usual: Usual) -> _Candidates:
     detection, label = np.nonzero(~picture.same & (picture.iou >= OVERLAP) & (picture.match < 0)[:, None])
     rate = picture.found.scores[detection]
-    scores = rate / (rate + picture.support[label] + FOUND)
+    known = np.minimum(usual.supported[picture.labels[label]] / ENOUGH, 1)
+    scores = rate / (rate + picture.support[label] + FOUND) * known
     return _Candidates(CLASS, scores, label, detection, np.full(len(label), -1), picture.iou[detection, label])
 
 
