@@ -227,7 +227,7 @@ def test_a_teacher_teaches_the_fields_that_both_have(task: Task, taught: set[str
 def test_detections_of_other_lengths_are_rendered() -> None:
     """Fields that the box tells, in cells, at the cells around a peak alone."""
     boxes, scores = torch.tensor([[[8.0, 8, 24, 16]]]), torch.tensor([[0.9]])
-    maps = maps_from_detections(boxes, scores, torch.tensor([[1]]), BOXES, 2, 4, (32, 32), 0.3, 2.0).maps
+    maps = maps_from_detections(boxes, scores, torch.tensor([[1]]), BOXES, 2, 4, (32, 32))
     assert maps.fields["size"][0, :, 3, 4].tolist() == [4, 2]
     assert maps.fields["offset"][0, :, 3, 4].tolist() == [0, 0]
     assert maps.fields["offset"][0, :, 2, 3].tolist() == [1, 1]

@@ -80,7 +80,7 @@ def test_a_class_name_that_voc_cannot_hold_is_refused_before_anything_is_copied(
     write_picture(tmp_path / "a.png")
     status, _, err = centerx("data", "convert", source, tmp_path / "out", "--to", "voc")
     assert (status, err.count("\n")) == (2, 1)
-    assert "'caf\\udce9', rename it with --classes" in err
+    assert "'caf\\udce9', rename it with --rename" in err
     assert not (tmp_path / "out").exists()
 
 

@@ -193,7 +193,10 @@ def test_k_never_exceeds_the_grid(tmp_path: Path) -> None:
             "caffe, tensorrt, torch-export, aotinductor, torchscript, web",
         ),
         (("onnx", "boxes", "fp32"), "--outputs: onnx cannot give 'boxes', it can give: detections, maps"),
-        (("onnx", "maps", "fp64"), "--precision: onnx cannot give 'fp64', it can give: fp32, fp16, int8"),
+        (
+            ("onnx", "maps", "fp64"),
+            "--precision: onnx cannot give 'fp64' (did you mean 'fp16'?), it can give: fp32, fp16, int8",
+        ),
     ],
 )
 def test_a_format_that_cannot_do_it_says_what_it_can(asked: tuple[str, str, str], said: str) -> None:
