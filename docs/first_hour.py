@@ -17,7 +17,8 @@ BLOCK = re.compile(r"(?:<!-- (not run|in a clone): .*? -->\n)?^```(sh|python)\n(
 MARK = "@@ command"
 WIDTH = 150
 PIP = "Looking|Collecting|Requirement|Downloading|Using|Processing|Preparing|Installing|Getting|Building|Created|Stored"
-NOISE = re.compile(rf"epoch \d+/\d+  step |WARNING: | *(━|{PIP}|Attempting) ?")
+AGAIN = "Attempting|Found existing|Uninstalling|Successfully (?:built|uninstalled)"
+NOISE = re.compile(rf"epoch \d+/\d+  step |[a-z ]+: \d+ of \d+$|WARNING: | *(?:━|{PIP}|{AGAIN})")
 HEAD = """# The first hour
 
 The commands of the README and of the first two tutorials, typed in a fresh clone by `python docs/first_hour.py
