@@ -23,7 +23,7 @@ HEAD = """# The first hour
 The commands of the README and of the first two tutorials, typed in a fresh clone by `python docs/first_hour.py
 CLONE`, and what they printed. Lines of progress within an epoch, all epochs but the first and the last, and the
 packages that pip names are left out; so are `make demo` and `make test`, which take longer. A test types the commands
-again, with a few pictures and for one epoch, and compares what they print but for numbers.
+again, with a few pictures and for one epoch.
 """
 
 
