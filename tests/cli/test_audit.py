@@ -192,7 +192,7 @@ def test_pictures_that_are_in_two_splits_are_told(
     [
         ("audit {scenes} --models gone.onnx", "gone.onnx"),
         ("audit gone.json --models {model}", "gone.json: no such file or folder"),
-        ("audit {scenes} --models {model} --fix aply", "--fix: no 'aply' (did you mean 'apply'?)"),
+        ("audit {scenes} --models {model} --fix applx", "--fix: no 'applx' (did you mean 'apply'?)"),
         ("audit {scenes} --models {model}", "rename the classes in one of them"),
         ("audit {scenes} {scenes} --models {found}", "detections in a json are of one data set"),
         ("audit {pictures} --models {model}", "no labels on any of"),
