@@ -11,7 +11,7 @@ from centerx.errors import InputError
 if TYPE_CHECKING:
     from centerx.data.dataset import Dataset
     from centerx.evaluation import Metrics
-    from centerx.runtime import Predictor, Session
+    from centerx.runtime import Compute, Predictor, Session
 
 
 def evaluate(
@@ -27,6 +27,8 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
     batch: int = 8,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
 ) -> Metrics:
     """Evaluate a model on a data set with COCO's metrics.
 
@@ -43,6 +45,8 @@ def evaluate(
         scales: sizes to look at, relative to the model's, above 0; for a `.safetensors` file.
         max_detections: count so many detections of a class on a picture, at least 10; COCO's 100 without it.
         batch: pictures at once.
+        threads: as for `centerx.load`.
+        providers: as for `centerx.load`.
 
     Raises:
         InputError: a file is missing or unusable, model and data have no class in common, or there are no boxes to
@@ -52,6 +56,7 @@ def evaluate(
     from centerx.data.read import require_pictures
     from centerx.evaluation.api import evaluate_model, evaluate_results
     from centerx.levels import AUTO
+    from centerx.runtime import Compute
 
     options = {"split": split, "classes": classes, "images": images, "format": format, "frame": frame}
     dataset = open_data(data, {key: value for key, value in options.items() if value is not None})
@@ -61,7 +66,7 @@ def evaluate(
         log_dataset_problems(dataset, value_range=AUTO)
         return evaluate_results(results, dataset, max_detections)
     require_pictures(dataset)
-    name, session, input_hw = open_model(model, flip, scales)
+    name, session, input_hw = open_model(model, flip, scales, Compute.of(threads, providers))
     log_dataset_problems(dataset, value_range=session.info.value_range)
     return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw)
 
@@ -105,7 +110,7 @@ def require_boxes(dataset: Dataset) -> None:
 
 
 def open_model(
-    model: str | Path | Predictor, flip: bool, scales: Sequence[float]
+    model: str | Path | Predictor, flip: bool, scales: Sequence[float], compute: Compute
 ) -> tuple[str, Session, tuple[int, int]]:
     """Return a model's name for messages, its session, and the height and width to bring pictures to.
 
@@ -113,11 +118,13 @@ def open_model(
         model: a file, or a predictor.
         flip: whether mirror images are looked at.
         scales: relative to the model's own size.
+        compute: threads and devices, of a file.
 
     Raises:
         InputError: it cannot be opened, or does not take mirror images or other sizes.
     """
     from centerx.runtime import Predictor, open_session
+    from centerx.runtime.compute import PLAIN
 
     name = "the predictor" if isinstance(model, Predictor) else str(model)
     if flip or list(scales) != [1.0]:
@@ -126,11 +133,13 @@ def open_model(
         from centerx.build_model import TorchSession
         from centerx.evaluation.api import scaled_sizes
 
-        flipped = TorchSession(Path(model), flip)
+        flipped = TorchSession(Path(model), flip, compute)
         for size in scaled_sizes(flipped.info.input_hw, scales):
             flipped.detector.model.backbone.require_maps(size)
         return name, flipped, flipped.info.input_hw
     if isinstance(model, Predictor):
+        if compute != PLAIN:
+            raise InputError("threads, providers: go with a model file, leave them out")
         return name, model.session, model.input_hw
-    session = open_session(Path(model))
+    session = open_session(Path(model), compute=compute)
     return name, session, session.info.input_hw

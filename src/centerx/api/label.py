@@ -50,6 +50,8 @@ def label(
     val: str | Path | None = None,
     split: str | None = None,
     images_split: str | None = None,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
 ) -> LabelResult:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from.
 
@@ -61,6 +63,8 @@ def label(
         val: labelled data on which to choose a score for each class.
         split: split of `val`.
         images_split: split of `images`, where that has several.
+        threads: as for `centerx.load`.
+        providers: as for `centerx.load`.
 
     Raises:
         InputError: a file is missing or unusable, no picture can be read, or `out` is there and was not made so.
@@ -78,7 +82,7 @@ def label(
     if out.exists() and not made_here(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
     data = read_pictures(images, images_split)
-    predictor = load(model)
+    predictor = load(model, threads=threads, providers=providers)
     log_dataset_problems(data, value_range=predictor.session.info.value_range, labels=False)
     least = dict.fromkeys(predictor.class_names, SCORE if score is None else score)
     if val is not None:
@@ -107,7 +111,7 @@ def choose_scores(model: Path, predictor: Predictor, val: Path, split: str | Non
 
     judged = read_dataset(val, split=split)
     log_dataset_problems(judged, value_range=predictor.session.info.value_range)
-    best = thresholds_of(model, [judged], batch_size=8)
+    best = thresholds_of(model, [judged], batch_size=8, session=predictor.session)
     guessed = [name for name in predictor.class_names if best.get(name) is None]
     if guessed:
         logger.warning(

@@ -76,6 +76,8 @@ def predict(
     backend: str | None = None,
     size: tuple[int, int] | None = None,
     batch: int = 1,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
     skipped: list[str] | None = None,
 ) -> Generator[Prediction, None, None]:
     """Find objects on pictures and videos.
@@ -90,6 +92,8 @@ def predict(
         backend: what runs the file, by name; `auto` takes the fastest that is installed.
         size: height and width of the input in pixels, of a file that takes any.
         batch: pictures a call of the network.
+        threads: as for `centerx.load`.
+        providers: as for `centerx.load`.
         skipped: gets what was wrong with each source that was left out.
 
     Raises:
@@ -99,11 +103,11 @@ def predict(
 
     found = resolve_sources(sources)
     if isinstance(model, Predictor):
-        if backend is not None or size is not None:
-            raise InputError("backend, size: go with a model file, leave them out")
+        if any(each is not None for each in (backend, size, threads, providers)):
+            raise InputError("backend, size, threads, providers: go with a model file, leave them out")
         predictor = model
     else:
-        predictor = load(model, backend, size)
+        predictor = load(model, backend, size, threads=threads, providers=providers)
     return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [])
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from centerx.cli.options import Providers, Threads, parse_names
 from centerx.errors import InputError
 from centerx.files import quoted, require_writable, write_atomic
 
@@ -16,6 +17,8 @@ def bench(
     batch: Annotated[str, typer.Option(help="pictures a call, several separated by commas")] = "1,8",
     runs: Annotated[int, typer.Option(min=1, help="calls of each, taken in turn")] = 20,
     backend: Annotated[str | None, typer.Option(help="only this one; all that are installed without it")] = None,
+    threads: Threads = None,
+    providers: Providers = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="write the rows here")] = None,
 ) -> None:
     """Measure latency and throughput of models in every runtime that is installed, side by side."""
@@ -27,6 +30,7 @@ def bench(
     from rich.text import Text
 
     from centerx.bench import Timing, bench_models
+    from centerx.runtime import Compute
 
     try:
         batches = [int(text) for text in batch.split(",")]
@@ -38,7 +42,7 @@ def bench(
         raise InputError("--backend: without a name all that are installed are measured, leave auto out")
     if csv_file is not None:
         require_writable(csv_file, models)
-    rows = bench_models(models, batches, runs, backend)
+    rows = bench_models(models, batches, runs, backend, Compute.of(threads, parse_names(providers)))
     table = Table(title=rows[0].machine)
     for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):
         table.add_column(column, justify="left" if column in ("model", "backend") else "right")

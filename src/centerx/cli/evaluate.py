@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import centerx
-from centerx.cli.options import FRAME_HELP, Frame
+from centerx.cli.options import FRAME_HELP, Frame, Providers, Threads, parse_names
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 
@@ -28,6 +28,8 @@ def evaluate(
         typer.Option(min=10, help="count so many detections of a class on a picture; COCO's 100 without it"),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
+    threads: Threads = None,
+    providers: Providers = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Evaluate a model on a data set with COCO's metrics."""
@@ -39,7 +41,7 @@ def evaluate(
         model,
         data,
         split=split,
-        classes=[name.strip() for name in classes.split(",")] if classes else None,
+        classes=parse_names(classes or None),
         images=images,
         format=format,
         frame=frame,
@@ -47,6 +49,8 @@ def evaluate(
         scales=read_scales(scales),
         max_detections=max_detections,
         batch=batch,
+        threads=threads,
+        providers=parse_names(providers),
     )
     metrics_table(metrics)
     if json_file is not None:

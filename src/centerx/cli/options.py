@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import re
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
 from centerx.errors import InputError
 
 FRAME_HELP = "what the boxes are of: the picture as a viewer shows it, or as it is stored, before EXIF turns it"
+
+Threads = Annotated[int | None, typer.Option(min=1, help="of the processor for a call of the network")]
+Providers = Annotated[
+    str | None, typer.Option(help="where to compute, by name, the best first, separated by commas, such as cuda,cpu")
+]
 
 LISTS = ("--teachers", "--images", "--labels", "--val")  # options with several values
 
@@ -96,6 +102,11 @@ def parse_size(text: str) -> tuple[int, int]:
         close = "x".join(str(max(STEP, round(side / STEP) * STEP)) for side in (height, width))
         raise InputError(f"--size: {text} must be multiples of {STEP}, such as {close}")
     return height, width
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """Parse names that are separated by commas."""
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def plural(count: int, noun: str, ending: str = "s") -> str:

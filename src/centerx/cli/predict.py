@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import centerx
-from centerx.cli.options import parse_size, plural
+from centerx.cli.options import Providers, Threads, parse_names, parse_size, plural
 from centerx.files import json_list, require_writable
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def predict(
     ] = None,
     size: Annotated[str | None, typer.Option(help="input HxW in pixels, of a file exported with --size any")] = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
+    threads: Threads = None,
+    providers: Providers = None,
 ) -> None:
     """Find objects on pictures and videos."""
     from centerx.api.predict import resolve_sources
@@ -50,6 +52,8 @@ def predict(
         backend=backend,
         size=parse_size(size) if size is not None else None,
         batch=batch,
+        threads=threads,
+        providers=parse_names(providers),
         skipped=skipped,
     )
     with ExitStack() as stack:

@@ -9,7 +9,7 @@ import typer
 
 import centerx
 from centerx.api.label import SCORE
-from centerx.cli.options import plural
+from centerx.cli.options import Providers, Threads, parse_names, plural
 
 
 def pseudo(
@@ -22,9 +22,21 @@ def pseudo(
     val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
     split: Annotated[str | None, typer.Option(help="split of --val")] = None,
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
+    threads: Threads = None,
+    providers: Providers = None,
 ) -> None:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
-    result = centerx.label(model, images, out, score=score, val=val, split=split, images_split=images_split)
+    result = centerx.label(
+        model,
+        images,
+        out,
+        score=score,
+        val=val,
+        split=split,
+        images_split=images_split,
+        threads=threads,
+        providers=parse_names(providers),
+    )
     for name, count in result.boxes.items():
         print(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
     count = sum(result.boxes.values())

@@ -51,13 +51,17 @@ def evaluate_model(
     return evaluate_found(source, TASKS[session.info.task], found, max_detections)
 
 
-def thresholds_of(model: str | Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
+def thresholds_of(
+    model: str | Path, datasets: Sequence[Dataset], batch_size: int, session: Session | None = None
+) -> dict[str, float | None]:
     """The score of each class from which on a model file's F1 on data sets is best; None where it finds nothing.
+
+    Arguments as for `run_model`.
 
     Raises:
         InputError: as `evaluate_model`.
     """
-    session = open_session(model)
+    session = session or open_session(model)
     source, found = run_model(model, datasets, batch_size, session)
     entries, curves = [source.entries[i] for i in found], named_function(TASKS[session.info.task].curves)
     return best_thresholds(entries, list(found.values()), source.class_names, curves)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from centerx.runtime.compute import Compute
 from centerx.runtime.predictor import Predictor
 from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_named, open_session
 
@@ -18,6 +20,9 @@ def load(
     backend: str | None = None,
     input_hw: tuple[int, int] | None = None,
     adapter: AdapterSource = None,
+    *,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
 ) -> Predictor:
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
 
@@ -28,12 +33,17 @@ def load(
             size in the model file.
         adapter: how a detector of another project is read: keys, or the path of a YAML file. Default: the file
             `NAME.adapter.yaml` beside it, or the known families.
+        threads: of the processor for one call of the network; some backends set it for the whole process. Default: what
+            the backend takes by itself.
+        providers: where to compute, by name, such as `cuda` or `["cuda", "cpu"]`; ONNX Runtime takes several in order
+            of preference. Default: the processor.
 
     Raises:
-        InputError: the file is missing, corrupt, of an unknown kind or of another size.
+        InputError: the file is missing, corrupt, of an unknown kind or of another size, or a provider is not there.
     """
-    name, session = open_named(path, backend, adapter)
-    return Predictor(session, input_hw, partial(open_session, Path(path).absolute(), name, adapter))
+    compute = Compute.of(threads, providers)
+    name, session = open_named(path, backend, adapter, compute)
+    return Predictor(session, input_hw, partial(open_session, Path(path).absolute(), name, adapter, compute))
 
 
-__all__ = ["BACKENDS", "Predictor", "Session", "backends_of", "load", "open_all", "open_session"]
+__all__ = ["BACKENDS", "Compute", "Predictor", "Session", "backends_of", "load", "open_all", "open_session"]
