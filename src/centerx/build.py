@@ -54,6 +54,7 @@ from centerx.training.guard import FiniteLoss, LossSpikeGuard
 from centerx.training.interrupt import Interrupt
 from centerx.training.module import CenterNetModule
 from centerx.training.optim import build_optimizer, build_schedule
+from centerx.training.patience import Patience
 from centerx.training.pictures import compare_with_truth
 from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
@@ -310,12 +311,29 @@ def build_callbacks(config: Config, folder: Path, evaluation: Evaluation | None)
         build_guard(config),
     ]
     callbacks += [evaluation] if evaluation else []
+    callbacks += build_patience(config, evaluation)
     return [
         *callbacks,
         SaveModels(partial(save_named, folder, config), evaluation),
         RunLogger(folder, dump_config(config), evaluation),
         TrainProgress(evaluation),
     ]
+
+
+def build_patience(config: Config, evaluation: Evaluation | None) -> list[Callback]:
+    """Return what ends a run early, if anything does.
+
+    Raises:
+        InputError: there is nothing to go by, or the run averages weights at its end.
+    """
+    train = config.train
+    if not train.patience:
+        return []
+    if evaluation is None:
+        raise InputError("train.patience: goes by the AP on data.val, name some or set it to 0")
+    if train.swa:
+        raise InputError("train.patience: could end the run before train.swa averages its end, set one of them to 0")
+    return [Patience(evaluation, train.patience)]
 
 
 def data_problems(data: RunData, silent: bool) -> list[Problem]:

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from safetensors.torch import load_file
 
+from centerx.api.train import fit
 from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.cli.main import printed_log
@@ -25,6 +26,7 @@ from centerx.config import load_config, preset_names
 from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
 from centerx.data.read import read_dataset
 from centerx.errors import InputError
+from centerx.evaluation import Metrics
 from centerx.evaluation.api import run_model
 from centerx.progress import shown_on
 from centerx.training.record import draw_curves
@@ -532,3 +534,40 @@ def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
         tmp_path / "curves.png", [{"epoch": 1, "train/loss": 1.0, "lr": 0.1, "val/AP": 0.5, "val/AP/$1_$2": 0.5}]
     )
     assert (tmp_path / "curves.png").is_file()
+
+
+def test_patience_ends_a_run_where_a_resumed_one_ends_too(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = [0.1, 0.3, 0.2, 0.3, 0.1, 0.9, 0.8, 0.7]  # an equal AP is no better one
+    monkeypatch.setattr(
+        "centerx.training.evaluation.evaluate_found",
+        lambda *_, **__: Metrics(values[len(rows(folder)) if (folder / "metrics.csv").exists() else 0], None, None),
+    )
+    words = [*small_overrides, "train.val_every=1", "train.patience=3", "model.head_channels=8", "train.epochs=8"]
+    folder = tmp_path / "whole"
+    with caplog.at_level("INFO"):
+        train(words, folder)
+    assert [row["val/AP"] for row in rows(folder)] == ["0.1", "0.3", "0.2", "0.3", "0.1"]
+    told = "stopped after epoch 5 of 8: no better AP than 0.300 in 3 evaluations (train.patience)"
+    assert [each.getMessage() for each in caplog.records].count(told) == 1
+    assert (folder / "curves.png").exists()
+
+    folder = tmp_path / "resumed"
+    run = build_run(load_config("nano", words), folder)
+    run.trainer.fit_loop.max_epochs = 4
+    run.trainer.fit(run.module, run.batches)
+    fit(build_run(load_config("nano", words), folder), folder / "last.ckpt")
+    assert losses(folder) == losses(tmp_path / "whole")
+
+    fit(build_run(load_config("nano", words), folder), folder / "last.ckpt")  # nothing is left
+    assert len(rows(folder)) == 5
+    assert any("ended this run before" in each.getMessage() for each in caplog.records)
+    fit(build_run(load_config("nano", [*words, "train.patience=4"]), folder), folder / "last.ckpt")
+    assert [row["val/AP"] for row in rows(folder)][5:] == ["0.9", "0.8", "0.7"]
+
+
+@pytest.mark.parametrize(("more", "says"), [("data.val=[]", "data.val"), ("train.swa=0.5", "train.swa")])
+def test_patience_needs_something_to_go_by(more: str, says: str, small_overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"train.patience: .*{says}"):
+        build_run(load_config("nano", [*small_overrides, "train.patience=1", more]), tmp_path)

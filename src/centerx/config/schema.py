@@ -453,6 +453,11 @@ class TrainConfig(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     val_every: Count = Field(10, description="epochs between evaluations; the last epoch is always evaluated")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="end the run after so many evaluations in a row without a better AP; the schedule is that of "
+        "`epochs` all the same; 0: never",
+    )
     init: str | None = Field(
         None,
         description="model file whose weights to start from; of other classes, those of the same name are carried over",
