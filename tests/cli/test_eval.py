@@ -147,3 +147,13 @@ def test_an_exported_file_takes_one_size(centerx: CommandLine, onnx_file: Path, 
     status, _, err = centerx("eval", onnx_file, data, option)
     assert status == 2
     assert re.search(r"error: .*model.onnx: --flip and --scales need a .safetensors model file", err)
+
+
+def test_voc_is_told_and_written(centerx: CommandLine, model_file: Path, data: Path, tmp_path: Path) -> None:
+    status, out, err = centerx("eval", model_file, data, "--metric", "voc", "--json", tmp_path / "out.json")
+    assert status == 0, err
+    assert "11 points (VOC2007)" in out
+    tree = json.loads((tmp_path / "out.json").read_text())
+    assert list(tree["per_class_11point"]) == ["red", "green", "blue"]
+    coco = figures(centerx, model_file, data, tmp_path)
+    assert {"AP", "APs"} <= coco.keys() - tree.keys()

@@ -1,4 +1,4 @@
-"""`centerx.evaluate`: COCO's metrics of a model, or of results made elsewhere."""
+"""`centerx.evaluate`: metrics of a model, or of results made elsewhere."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ def evaluate(
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
+    metric: str = "coco",
     batch: int = 8,
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
 ) -> Metrics:
-    """Evaluate a model on a data set with COCO's metrics.
+    """Evaluate a model on a data set with COCO's metrics, or those of PASCAL VOC.
 
     Args:
         model: a model file, an exported file, a COCO results json, or what `centerx.load` returns.
@@ -44,13 +45,14 @@ def evaluate(
         flip: look at the mirror image of each picture too; for a `.safetensors` file.
         scales: sizes to look at, relative to the model's, above 0; for a `.safetensors` file.
         max_detections: count so many detections of a class on a picture, at least 10; COCO's 100 without it.
+        metric: `coco`, or `voc`: AP at IoU 0.5, of all points as from VOC2010 on and of 11 points as in VOC2007.
         batch: pictures at once.
         threads: as for `centerx.load`.
         providers: as for `centerx.load`.
 
     Raises:
-        InputError: a file is missing or unusable, model and data have no class in common, or there are no boxes to
-            evaluate against.
+        InputError: a file is missing or unusable, model and data have no class in common, there are no boxes to
+            evaluate against, or the metric is unknown.
     """
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import require_pictures
@@ -64,11 +66,11 @@ def evaluate(
     results = Path(model) if isinstance(model, (str, Path)) and Path(model).suffix == ".json" else None
     if results is not None:
         log_dataset_problems(dataset, value_range=AUTO)
-        return evaluate_results(results, dataset, max_detections)
+        return evaluate_results(results, dataset, max_detections, metric)
     require_pictures(dataset)
     name, session, input_hw = open_model(model, flip, scales, Compute.of(threads, providers))
     log_dataset_problems(dataset, value_range=session.info.value_range)
-    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw)
+    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw, metric)
 
 
 def open_data(data: str | Path | Mapping[str, Any] | Dataset, options: Mapping[str, Any]) -> Dataset:

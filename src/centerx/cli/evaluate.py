@@ -27,12 +27,13 @@ def evaluate(
         int | None,
         typer.Option(min=10, help="count so many detections of a class on a picture; COCO's 100 without it"),
     ] = None,
+    metric: Annotated[str, typer.Option(help="coco, or voc: AP at IoU 0.50 as PASCAL VOC has it")] = "coco",
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     threads: Threads = None,
     providers: Providers = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
-    """Evaluate a model on a data set with COCO's metrics."""
+    """Evaluate a model on a data set with COCO's metrics, or those of PASCAL VOC."""
     from centerx.cli.table import metrics_table
 
     if json_file is not None:
@@ -48,6 +49,7 @@ def evaluate(
         flip=flip,
         scales=read_scales(scales),
         max_detections=max_detections,
+        metric=metric,
         batch=batch,
         threads=threads,
         providers=parse_names(providers),

@@ -17,7 +17,7 @@ from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
-from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
+from centerx.evaluation.run import COCO, detect_all, evaluate_found, metric_function, named_function, picture_sizes
 from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.problems import log_problems
@@ -40,15 +40,18 @@ def evaluate_model(
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
     input_hw: tuple[int, int] | None = None,
+    metric: str = COCO,
 ) -> Metrics:
-    """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `coco_metrics`.
+    """Run a model file over data sets; arguments as for `run_model`, `coco_metrics` and `metric_function`.
 
     Raises:
-        InputError: model and data have no class name in common, or no picture can be read.
+        InputError: model and data have no class name in common, no picture can be read, or as `metric_function`.
     """
     session = session or open_session(model)
+    task = TASKS[session.info.task]
+    metric_function(metric, task, max_detections)  # raises before the work
     source, found = run_model(model, datasets, batch_size, session, scales, input_hw)
-    return evaluate_found(source, TASKS[session.info.task], found, max_detections)
+    return evaluate_found(source, task, found, max_detections, metric=metric)
 
 
 def thresholds_of(
@@ -147,15 +150,19 @@ def taught_names(own: Sequence[str], classes: Mapping[str, str]) -> tuple[str, .
     return tuple(classes.get(name, f"{name}, not taught") for name in own)
 
 
-def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None) -> Metrics:
+def evaluate_results(results: Path, dataset: Dataset, max_detections: int | None = None, metric: str = COCO) -> Metrics:
     """Evaluate a COCO results json on the data set it was made on; where that has points alone, as points.
 
     Args:
         results: the file.
         dataset: whose pictures it is of.
         max_detections: as for `coco_metrics`.
+        metric: as for `metric_function`.
+
+    Raises:
+        InputError: the file is unusable, or as `metric_function`.
     """
     points = [record.objects.known.get(SIZE.name) for record in dataset.records if len(record.objects.labels)]
     task = CENTER if points and all(known is not None and not known.any() for known in points) else BOXES
     source = SampleSource([dataset], dataset.class_names, task=task)
-    return evaluate_found(source, task, dict(enumerate(read_results(results, dataset))), max_detections)
+    return evaluate_found(source, task, dict(enumerate(read_results(results, dataset))), max_detections, metric=metric)
