@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from centerx.errors import InputError
+from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
     from centerx.data.dataset import Dataset
@@ -27,6 +28,9 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
     metric: str = "coco",
+    tiles: int | tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    max_megapixels: float | None = None,
     batch: int = 8,
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
@@ -46,7 +50,10 @@ def evaluate(
         scales: sizes to look at, relative to the model's, above 0; for a `.safetensors` file.
         max_detections: count so many detections of a class on a picture, at least 10; COCO's 100 without it.
         metric: `coco`, or `voc`: AP at IoU 0.5, of all points as from VOC2010 on and of 11 points as in VOC2007.
-        batch: pictures at once.
+        tiles: cut larger pictures into tiles, as `centerx.load` does.
+        overlap: of the tiles, as for `centerx.load`.
+        max_megapixels: the most of a picture, as for `centerx.predict`.
+        batch: pictures at once, or tiles.
         threads: as for `centerx.load`.
         providers: as for `centerx.load`.
 
@@ -57,20 +64,29 @@ def evaluate(
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import require_pictures
     from centerx.evaluation.api import evaluate_model, evaluate_results
+    from centerx.images import allow_megapixels
     from centerx.levels import AUTO
-    from centerx.runtime import Compute
+    from centerx.runtime import Compute, TiledPredictor
+    from centerx.tiles import Tiles
 
+    if max_megapixels is not None:
+        allow_megapixels(max_megapixels)
+    cut = model.tiles if isinstance(model, TiledPredictor) else None
+    cut = cut if tiles is None else Tiles.of(tiles, overlap)
+    compute = Compute.of(threads, providers)
     options = {"split": split, "classes": classes, "images": images, "format": format, "frame": frame}
     dataset = open_data(data, {key: value for key, value in options.items() if value is not None})
     require_boxes(dataset)
     results = Path(model) if isinstance(model, (str, Path)) and Path(model).suffix == ".json" else None
     if results is not None:
+        if tiles is not None or compute != Compute():
+            raise InputError(f"{results}: holds what was found, leave out --tiles, --threads and --providers")
         log_dataset_problems(dataset, value_range=AUTO)
         return evaluate_results(results, dataset, max_detections, metric)
     require_pictures(dataset)
-    name, session, input_hw = open_model(model, flip, scales, Compute.of(threads, providers))
+    name, session, input_hw = open_model(model, flip, scales, compute)
     log_dataset_problems(dataset, value_range=session.info.value_range)
-    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw, metric)
+    return evaluate_model(name, [dataset], batch, session, scales, max_detections, input_hw, metric, cut)
 
 
 def open_data(data: str | Path | Mapping[str, Any] | Dataset, options: Mapping[str, Any]) -> Dataset:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from centerx.errors import InputError
 from centerx.problems import Problem, log_problems
 from centerx.progress import track
+from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,9 @@ def predict(
     backend: str | None = None,
     size: tuple[int, int] | None = None,
     batch: int = 1,
+    tiles: int | tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    max_megapixels: float | None = None,
     limit: int | None = None,
     reconnect: int = RECONNECT,
     threads: int | None = None,
@@ -105,7 +109,10 @@ def predict(
         score: leave out what scores lower.
         backend: what runs the file, by name; `auto` takes the fastest that is installed.
         size: height and width of the input in pixels, of a file that takes any.
-        batch: pictures a call of the network.
+        batch: pictures a call of the network; with tiles as many of those, but 8 at least.
+        tiles: cut larger pictures into tiles, as `centerx.load` does.
+        overlap: of the tiles, as for `centerx.load`.
+        max_megapixels: the most of a picture, for the whole process; 178 without it. See `images.allow_megapixels`.
         limit: end after so many pictures and frames.
         reconnect: most attempts in a row to connect to a camera or stream again once its frames stop coming.
         threads: as for `centerx.load`.
@@ -115,8 +122,13 @@ def predict(
     Raises:
         InputError: a source leads to nothing, the model cannot be opened, or no source can be read.
     """
+    from centerx.images import allow_megapixels
     from centerx.runtime import Predictor, load
+    from centerx.runtime.tiled import TILES_AT_ONCE, TiledPredictor
+    from centerx.tiles import Tiles
 
+    if max_megapixels is not None:
+        allow_megapixels(max_megapixels)
     found = resolve_sources(sources, reconnect)
     if isinstance(model, Predictor):
         if any(each is not None for each in (backend, size, threads, providers)):
@@ -124,6 +136,8 @@ def predict(
         predictor = model
     else:
         predictor = load(model, backend, size, threads=threads, providers=providers)
+    if tiles is not None:
+        predictor = TiledPredictor.of(predictor, Tiles.of(tiles, overlap), max(batch, TILES_AT_ONCE))
     return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [], limit)
 
 

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 import centerx
-from centerx.cli.options import FRAME_HELP, Frame, Providers, Threads, parse_names
+from centerx.cli.options import (
+    FRAME_HELP,
+    Frame,
+    Megapixels,
+    Overlap,
+    Providers,
+    Threads,
+    TileSize,
+    parse_names,
+    parse_tiles,
+)
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 
@@ -28,6 +38,9 @@ def evaluate(
         typer.Option(min=10, help="count so many detections of a class on a picture; COCO's 100 without it"),
     ] = None,
     metric: Annotated[str, typer.Option(help="coco, or voc: AP at IoU 0.50 as PASCAL VOC has it")] = "coco",
+    tiles: TileSize = None,
+    overlap: Overlap = 0.2,
+    max_megapixels: Megapixels = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     threads: Threads = None,
     providers: Providers = None,
@@ -50,6 +63,9 @@ def evaluate(
         scales=read_scales(scales),
         max_detections=max_detections,
         metric=metric,
+        tiles=parse_tiles(tiles),
+        overlap=overlap,
+        max_megapixels=max_megapixels,
         batch=batch,
         threads=threads,
         providers=parse_names(providers),

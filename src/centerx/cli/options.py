@@ -19,6 +19,15 @@ Providers = Annotated[
     str | None, typer.Option(help="where to compute, by name, the best first, separated by commas, such as cuda,cpu")
 ]
 
+TileSize = Annotated[
+    str | None, typer.Option("--tiles", help="cut larger pictures into tiles of this side in pixels, or HxW")
+]
+Overlap = Annotated[float, typer.Option(help="least share of a tile that the next one has too, with --tiles")]
+Megapixels = Annotated[
+    float | None,
+    typer.Option("--max-megapixels", min=0.001, help="the most of a picture; 178 without it, as a file may be a trap"),
+]
+
 LISTS = ("--teachers", "--images", "--labels", "--val")  # options with several values
 
 # Module that the core install lacks -> extra of the package that installs it.
@@ -102,6 +111,18 @@ def parse_size(text: str) -> tuple[int, int]:
         close = "x".join(str(max(STEP, round(side / STEP) * STEP)) for side in (height, width))
         raise InputError(f"--size: {text} must be multiples of {STEP}, such as {close}")
     return height, width
+
+
+def parse_tiles(text: str | None) -> int | tuple[int, int] | None:
+    """Parse the size of tiles: a side, or height and width, such as `1024` or `768x1024`.
+
+    Raises:
+        InputError: the text has neither form.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text or "")
+    if text is not None and match is None:
+        raise InputError(f"--tiles: {text!r} is no side in pixels and not HxW, such as 1024 or 768x1024")
+    return None if match is None else (int(match[1]), int(match[2] or match[1]))
 
 
 def parse_names(text: str | None) -> list[str] | None:

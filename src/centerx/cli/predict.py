@@ -13,7 +13,17 @@ import typer
 
 import centerx
 from centerx.api.predict import RECONNECT
-from centerx.cli.options import Providers, Threads, parse_names, parse_size, plural
+from centerx.cli.options import (
+    Megapixels,
+    Overlap,
+    Providers,
+    Threads,
+    TileSize,
+    parse_names,
+    parse_size,
+    parse_tiles,
+    plural,
+)
 from centerx.files import json_list, require_writable
 
 if TYPE_CHECKING:
@@ -37,7 +47,10 @@ def predict(
         str | None, typer.Option(help="what runs the file, by name; auto takes the fastest that is installed")
     ] = None,
     size: Annotated[str | None, typer.Option(help="input HxW in pixels, of a file exported with --size any")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network; with --tiles as many tiles")] = 1,
+    tiles: TileSize = None,
+    overlap: Overlap = 0.2,
+    max_megapixels: Megapixels = None,
     limit: Annotated[int | None, typer.Option(min=1, help="end after so many pictures and frames")] = None,
     reconnect: Annotated[
         int, typer.Option(min=0, help="attempts in a row to connect to a lost camera or stream again")
@@ -64,6 +77,9 @@ def predict(
         backend=backend,
         size=parse_size(size) if size is not None else None,
         batch=batch,
+        tiles=parse_tiles(tiles),
+        overlap=overlap,
+        max_megapixels=max_megapixels,
         limit=limit,
         threads=threads,
         providers=parse_names(providers),

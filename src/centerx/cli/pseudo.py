@@ -9,7 +9,7 @@ import typer
 
 import centerx
 from centerx.api.label import SCORE
-from centerx.cli.options import Providers, Threads, parse_names, plural
+from centerx.cli.options import Megapixels, Overlap, Providers, Threads, TileSize, parse_names, parse_tiles, plural
 
 
 def pseudo(
@@ -22,6 +22,9 @@ def pseudo(
     val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
     split: Annotated[str | None, typer.Option(help="split of --val")] = None,
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
+    tiles: TileSize = None,
+    overlap: Overlap = 0.2,
+    max_megapixels: Megapixels = None,
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:
@@ -34,6 +37,9 @@ def pseudo(
         val=val,
         split=split,
         images_split=images_split,
+        tiles=parse_tiles(tiles),
+        overlap=overlap,
+        max_megapixels=max_megapixels,
         threads=threads,
         providers=parse_names(providers),
     )

@@ -19,6 +19,7 @@ from centerx.data.source import SampleSource
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox
+from centerx.images import allow_megapixels, allowed_megapixels
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.resize import OWN_RESIZE, Resize
 from centerx.types import Batch, Sample
@@ -206,15 +207,22 @@ def collate(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def init_worker(_: int) -> None:
-    """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many."""
+def init_worker(_: int, megapixels: float | None = None) -> None:
+    """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many.
+
+    Args:
+        megapixels: the most of a picture; what is usual without it.
+    """
     cv2.setNumThreads(0)  # not 1, which would wait for threads of the parent that a fork leaves behind
+    if megapixels is not None:
+        allow_megapixels(megapixels)
 
 
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
     """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
-    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=init_worker, **options)
+    start = partial(init_worker, megapixels=allowed_megapixels())
+    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=start, **options)
 
 
 def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

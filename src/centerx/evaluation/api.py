@@ -17,12 +17,20 @@ from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds
 from centerx.evaluation.fuse import fuse
 from centerx.evaluation.results import read_results
-from centerx.evaluation.run import COCO, detect_all, evaluate_found, metric_function, named_function, picture_sizes
+from centerx.evaluation.run import (
+    COCO,
+    detect_all,
+    detect_each,
+    evaluate_found,
+    metric_function,
+    named_function,
+    picture_sizes,
+)
 from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.problems import log_problems
 from centerx.progress import track
-from centerx.runtime import Session, open_session
+from centerx.runtime import Session, TiledPredictor, Tiles, open_session
 from centerx.runtime.session import run_session
 from centerx.tasks import BOXES, CENTER, TASKS
 from centerx.types import Batch, Detections, RawDetections
@@ -41,6 +49,7 @@ def evaluate_model(
     max_detections: int | None = None,
     input_hw: tuple[int, int] | None = None,
     metric: str = COCO,
+    tiles: Tiles | None = None,
 ) -> Metrics:
     """Run a model file over data sets; arguments as for `run_model`, `coco_metrics` and `metric_function`.
 
@@ -50,12 +59,16 @@ def evaluate_model(
     session = session or open_session(model)
     task = TASKS[session.info.task]
     metric_function(metric, task, max_detections)  # raises before the work
-    source, found = run_model(model, datasets, batch_size, session, scales, input_hw)
+    source, found = run_model(model, datasets, batch_size, session, scales, input_hw, tiles)
     return evaluate_found(source, task, found, max_detections, metric=metric)
 
 
 def thresholds_of(
-    model: str | Path, datasets: Sequence[Dataset], batch_size: int, session: Session | None = None
+    model: str | Path,
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    session: Session | None = None,
+    tiles: Tiles | None = None,
 ) -> dict[str, float | None]:
     """The score of each class from which on a model file's F1 on data sets is best; None where it finds nothing.
 
@@ -65,7 +78,7 @@ def thresholds_of(
         InputError: as `evaluate_model`.
     """
     session = session or open_session(model)
-    source, found = run_model(model, datasets, batch_size, session)
+    source, found = run_model(model, datasets, batch_size, session, tiles=tiles)
     entries, curves = [source.entries[i] for i in found], named_function(TASKS[session.info.task].curves)
     return best_thresholds(entries, list(found.values()), source.class_names, curves)
 
@@ -77,6 +90,7 @@ def run_model(
     session: Session | None = None,
     scales: Sequence[float] = (1.0,),
     input_hw: tuple[int, int] | None = None,
+    tiles: Tiles | None = None,
 ) -> tuple[SampleSource, dict[int, Detections]]:
     """Run a model file over data sets: the pictures in its classes, and what it finds on those that can be read.
 
@@ -87,6 +101,7 @@ def run_model(
         session: the file opened already, where it is to run otherwise than usual.
         scales: of the model's input size, to fuse what is found at each; other than 1 where the session takes it.
         input_hw: height and width of the input in pixels, where the session takes any; its own without it.
+        tiles: how pictures are cut; None to look at them as a whole.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
@@ -103,16 +118,21 @@ def run_model(
     require_judging(source, task, where)
     if len(scales) > 1 and not task.has_area:
         raise InputError("--scales: goes with boxes only, leave it out")
-    log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
+    if tiles is None:
+        log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
     def detect(batch: Batch) -> RawDetections:
         return run_session(session, batch.images.contiguous().numpy(), picture_sizes(batch))
 
     parts: list[dict[int, Detections]] = []
     for size in scaled_sizes(input_hw or session.info.input_hw, scales):
-        pictures = EvalPictures(source, size, session.info.resize)
-        loader = load_batches(pictures, WORKERS, batch_size=1 if session.info.resize.varies else batch_size)
-        found, broken = detect_all(detect, task, track(loader, "evaluating"))
+        if tiles is not None:
+            predictor = TiledPredictor(session, size, None, tiles, batch_size)
+            found, broken = detect_each(predictor, source, track(range(len(source)), "evaluating"))
+        else:
+            pictures = EvalPictures(source, size, session.info.resize)
+            loader = load_batches(pictures, WORKERS, batch_size=1 if session.info.resize.varies else batch_size)
+            found, broken = detect_all(detect, task, track(loader, "evaluating"))
         parts.append(found)
     for message in broken:
         logger.warning(f"not evaluated: {message}")

@@ -12,6 +12,7 @@ from centerx.data.source import SampleSource
 from centerx.errors import InputError, nearest
 from centerx.evaluation.coco import Metrics
 from centerx.geometry import placed_sizes
+from centerx.runtime import Predictor
 from centerx.runtime.outputs import detections_of
 from centerx.tasks import Task
 from centerx.types import Batch, Detections, RawDetections
@@ -39,6 +40,20 @@ def detect_all(detect: Detect, task: Task, batches: Iterable[Batch]) -> tuple[di
             letterboxes = [each for each in batch.letterboxes if each is not None]
             some = detections_of(detect(batch), letterboxes, task)
             found.update(zip(map(int, batch.image_ids), some, strict=True))
+    return found, broken
+
+
+def detect_each(
+    predictor: Predictor, source: SampleSource, indices: Iterable[int]
+) -> tuple[dict[int, Detections], list[str]]:
+    """Run a predictor over pictures one by one; returns what `detect_all` does."""
+    found: dict[int, Detections] = {}
+    broken: list[str] = []
+    for index in indices:
+        try:
+            found[index] = predictor(source.sample(index).image)
+        except InputError as error:
+            broken.append(str(error))
     return found, broken
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from centerx.runtime.compute import Compute
 from centerx.runtime.predictor import Predictor
 from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_named, open_session
+from centerx.runtime.tiled import TILES_AT_ONCE, TiledPredictor
+from centerx.tiles import OVERLAP, Tiles
 
 if TYPE_CHECKING:
     from centerx.runtime.foreign.session import AdapterSource
@@ -23,6 +25,9 @@ def load(
     *,
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
+    tiles: int | tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    batch: int = TILES_AT_ONCE,
 ) -> Predictor:
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
 
@@ -37,13 +42,32 @@ def load(
             the backend takes by itself.
         providers: where to compute, by name, such as `cuda` or `["cuda", "cpu"]`; ONNX Runtime takes several in order
             of preference. Default: the processor.
+        tiles: cut larger pictures into overlapping tiles of this side, or height and width, in pixels of the picture,
+            see `join_views`. Default: each picture is looked at as a whole.
+        overlap: least share of its sides that a tile has in common with the next; that of the largest objects.
+        batch: tiles a call of the network.
 
     Raises:
-        InputError: the file is missing, corrupt, of an unknown kind or of another size, or a provider is not there.
+        InputError: the file is missing, corrupt, of an unknown kind or of another size, a provider is not there, or the
+            tiles are impossible.
     """
     compute = Compute.of(threads, providers)
     name, session = open_named(path, backend, adapter, compute)
-    return Predictor(session, input_hw, partial(open_session, Path(path).absolute(), name, adapter, compute))
+    reopen = partial(open_session, Path(path).absolute(), name, adapter, compute)
+    if tiles is None:
+        return Predictor(session, input_hw, reopen)
+    return TiledPredictor(session, input_hw, reopen, Tiles.of(tiles, overlap), batch)
 
 
-__all__ = ["BACKENDS", "Compute", "Predictor", "Session", "backends_of", "load", "open_all", "open_session"]
+__all__ = [
+    "BACKENDS",
+    "Compute",
+    "Predictor",
+    "Session",
+    "TiledPredictor",
+    "Tiles",
+    "backends_of",
+    "load",
+    "open_all",
+    "open_session",
+]
