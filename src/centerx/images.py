@@ -287,7 +287,7 @@ def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | No
         raise InputError(f"{name}: no such image file, check the path") from None
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(
-            f"{name}: too large ({_one_line(error)}), shrink it, or allow more megapixels if you know where it is from"
+            f"{name}: too large ({_one_line(error)}), shrink it, or allow it by max_megapixels if you trust it"
         ) from None
     except UnidentifiedImageError:
         head = read_head(file) if isinstance(file, Path) else file.getvalue()[:HEAD]

@@ -18,18 +18,21 @@ class Tiles(NamedTuple):
     Attributes:
         size: height and width of a window in pixels of the picture.
         overlap: least share of its sides that a window has in common with the next one.
+        whole: whether the picture is looked at as a whole too, for objects that are larger than an overlap.
     """
 
     size: tuple[int, int]
     overlap: float = OVERLAP
+    whole: bool = False
 
     @classmethod
-    def of(cls, size: int | tuple[int, int], overlap: float = OVERLAP) -> Tiles:
+    def of(cls, size: int | tuple[int, int], overlap: float = OVERLAP, whole: bool = False) -> Tiles:
         """Return the value after checking it.
 
         Args:
             size: side of a square, or height and width, in pixels.
             overlap: in [0, 1).
+            whole: as the attribute.
 
         Raises:
             InputError: a side is below 1, or the overlap is not below 1.
@@ -39,7 +42,7 @@ class Tiles(NamedTuple):
             raise InputError(f"--tiles: {height}x{width} has no pixels, give a side such as 1024")
         if not 0 <= overlap < 1:
             raise InputError(f"--overlap: {overlap:g} is not a share below 1, give one such as {OVERLAP}")
-        return cls((height, width), overlap)
+        return cls((height, width), overlap, whole)
 
     def windows(self, image_hw: tuple[int, int]) -> np.ndarray:
         """Return the windows of a picture, row by row, evenly spaced from border to border.

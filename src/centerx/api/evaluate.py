@@ -30,6 +30,7 @@ def evaluate(
     metric: str = "coco",
     tiles: int | tuple[int, int] | None = None,
     overlap: float = OVERLAP,
+    whole: bool = False,
     max_megapixels: float | None = None,
     batch: int = 8,
     threads: int | None = None,
@@ -52,6 +53,7 @@ def evaluate(
         metric: `coco`, or `voc`: AP at IoU 0.5, of all points as from VOC2010 on and of 11 points as in VOC2007.
         tiles: cut larger pictures into tiles, as `centerx.load` does.
         overlap: of the tiles, as for `centerx.load`.
+        whole: as for `centerx.load`.
         max_megapixels: the most of a picture, as for `centerx.predict`.
         batch: pictures at once, or tiles.
         threads: as for `centerx.load`.
@@ -72,7 +74,7 @@ def evaluate(
     if max_megapixels is not None:
         allow_megapixels(max_megapixels)
     cut = model.tiles if isinstance(model, TiledPredictor) else None
-    cut = cut if tiles is None else Tiles.of(tiles, overlap)
+    cut = cut if tiles is None else Tiles.of(tiles, overlap, whole)
     compute = Compute.of(threads, providers)
     options = {"split": split, "classes": classes, "images": images, "format": format, "frame": frame}
     dataset = open_data(data, {key: value for key, value in options.items() if value is not None})

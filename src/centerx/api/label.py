@@ -54,6 +54,7 @@ def label(
     images_split: str | None = None,
     tiles: int | tuple[int, int] | None = None,
     overlap: float = OVERLAP,
+    whole: bool = False,
     max_megapixels: float | None = None,
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
@@ -70,6 +71,7 @@ def label(
         images_split: split of `images`, where that has several.
         tiles: as for `centerx.load`.
         overlap: as for `centerx.load`.
+        whole: as for `centerx.load`.
         max_megapixels: as for `centerx.predict`.
         threads: as for `centerx.load`.
         providers: as for `centerx.load`.
@@ -92,7 +94,7 @@ def label(
     if out.exists() and not made_here(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
     data = read_pictures(images, images_split)
-    predictor = load(model, threads=threads, providers=providers, tiles=tiles, overlap=overlap)
+    predictor = load(model, threads=threads, providers=providers, tiles=tiles, overlap=overlap, whole=whole)
     log_dataset_problems(data, value_range=predictor.session.info.value_range, labels=False)
     least = dict.fromkeys(predictor.class_names, SCORE if score is None else score)
     if val is not None:

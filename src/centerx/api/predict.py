@@ -90,6 +90,7 @@ def predict(
     batch: int = 1,
     tiles: int | tuple[int, int] | None = None,
     overlap: float = OVERLAP,
+    whole: bool = False,
     max_megapixels: float | None = None,
     limit: int | None = None,
     reconnect: int = RECONNECT,
@@ -112,6 +113,7 @@ def predict(
         batch: pictures a call of the network; with tiles as many of those, but 8 at least.
         tiles: cut larger pictures into tiles, as `centerx.load` does.
         overlap: of the tiles, as for `centerx.load`.
+        whole: as for `centerx.load`.
         max_megapixels: the most of a picture, for the whole process; 178 without it. See `images.allow_megapixels`.
         limit: end after so many pictures and frames.
         reconnect: most attempts in a row to connect to a camera or stream again once its frames stop coming.
@@ -137,7 +139,7 @@ def predict(
     else:
         predictor = load(model, backend, size, threads=threads, providers=providers)
     if tiles is not None:
-        predictor = TiledPredictor.of(predictor, Tiles.of(tiles, overlap), max(batch, TILES_AT_ONCE))
+        predictor = TiledPredictor.of(predictor, Tiles.of(tiles, overlap, whole), max(batch, TILES_AT_ONCE))
     return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [], limit)
 
 

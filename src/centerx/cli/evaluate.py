@@ -16,6 +16,7 @@ from centerx.cli.options import (
     Providers,
     Threads,
     TileSize,
+    Whole,
     parse_names,
     parse_tiles,
 )
@@ -40,6 +41,7 @@ def evaluate(
     metric: Annotated[str, typer.Option(help="coco, or voc: AP at IoU 0.50 as PASCAL VOC has it")] = "coco",
     tiles: TileSize = None,
     overlap: Overlap = 0.2,
+    whole: Whole = False,
     max_megapixels: Megapixels = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     threads: Threads = None,
@@ -65,6 +67,7 @@ def evaluate(
         metric=metric,
         tiles=parse_tiles(tiles),
         overlap=overlap,
+        whole=whole,
         max_megapixels=max_megapixels,
         batch=batch,
         threads=threads,

@@ -23,6 +23,9 @@ TileSize = Annotated[
     str | None, typer.Option("--tiles", help="cut larger pictures into tiles of this side in pixels, or HxW")
 ]
 Overlap = Annotated[float, typer.Option(help="least share of a tile that the next one has too, with --tiles")]
+Whole = Annotated[
+    bool, typer.Option("--whole", help="with --tiles, look at the picture as a whole too, for objects over an overlap")
+]
 Megapixels = Annotated[
     float | None,
     typer.Option("--max-megapixels", min=0.001, help="the most of a picture; 178 without it, as a file may be a trap"),

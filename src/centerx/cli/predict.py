@@ -19,6 +19,7 @@ from centerx.cli.options import (
     Providers,
     Threads,
     TileSize,
+    Whole,
     parse_names,
     parse_size,
     parse_tiles,
@@ -50,6 +51,7 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network; with --tiles as many tiles")] = 1,
     tiles: TileSize = None,
     overlap: Overlap = 0.2,
+    whole: Whole = False,
     max_megapixels: Megapixels = None,
     limit: Annotated[int | None, typer.Option(min=1, help="end after so many pictures and frames")] = None,
     reconnect: Annotated[
@@ -79,6 +81,7 @@ def predict(
         batch=batch,
         tiles=parse_tiles(tiles),
         overlap=overlap,
+        whole=whole,
         max_megapixels=max_megapixels,
         limit=limit,
         threads=threads,

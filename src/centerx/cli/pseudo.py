@@ -9,7 +9,17 @@ import typer
 
 import centerx
 from centerx.api.label import SCORE
-from centerx.cli.options import Megapixels, Overlap, Providers, Threads, TileSize, parse_names, parse_tiles, plural
+from centerx.cli.options import (
+    Megapixels,
+    Overlap,
+    Providers,
+    Threads,
+    TileSize,
+    Whole,
+    parse_names,
+    parse_tiles,
+    plural,
+)
 
 
 def pseudo(
@@ -24,6 +34,7 @@ def pseudo(
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
     tiles: TileSize = None,
     overlap: Overlap = 0.2,
+    whole: Whole = False,
     max_megapixels: Megapixels = None,
     threads: Threads = None,
     providers: Providers = None,
@@ -39,6 +50,7 @@ def pseudo(
         images_split=images_split,
         tiles=parse_tiles(tiles),
         overlap=overlap,
+        whole=whole,
         max_megapixels=max_megapixels,
         threads=threads,
         providers=parse_names(providers),

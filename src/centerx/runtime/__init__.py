@@ -27,6 +27,7 @@ def load(
     providers: str | Sequence[str] | None = None,
     tiles: int | tuple[int, int] | None = None,
     overlap: float = OVERLAP,
+    whole: bool = False,
     batch: int = TILES_AT_ONCE,
 ) -> Predictor:
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
@@ -45,6 +46,7 @@ def load(
         tiles: cut larger pictures into overlapping tiles of this side, or height and width, in pixels of the picture,
             see `join_views`. Default: each picture is looked at as a whole.
         overlap: least share of its sides that a tile has in common with the next; that of the largest objects.
+        whole: look at larger pictures as a whole too, for objects that are larger than an overlap.
         batch: tiles a call of the network.
 
     Raises:
@@ -56,7 +58,7 @@ def load(
     reopen = partial(open_session, Path(path).absolute(), name, adapter, compute)
     if tiles is None:
         return Predictor(session, input_hw, reopen)
-    return TiledPredictor(session, input_hw, reopen, Tiles.of(tiles, overlap), batch)
+    return TiledPredictor(session, input_hw, reopen, Tiles.of(tiles, overlap, whole), batch)
 
 
 __all__ = [

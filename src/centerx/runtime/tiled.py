@@ -37,7 +37,7 @@ class TiledPicture(Letterboxed):
 
 
 class TiledPredictor(Predictor):
-    """Detector that looks at large pictures tile by tile, and once as a whole for objects larger than the overlaps.
+    """Detector that looks at large pictures tile by tile.
 
     Args:
         session: the loaded model.
@@ -83,17 +83,23 @@ class TiledPredictor(Predictor):
         Returns:
             The detections of each picture, with boxes in its pixels.
         """
-        views = [[each, *(each.tiles if isinstance(each, TiledPicture) else [])] for each in letterboxed]
+        views = [self._views(each) for each in letterboxed]
         flat = [view for some in views for view in some]
         batches = [flat[start : start + self.batch] for start in range(0, len(flat), self.batch)]
         found = iter([each for some in batches for each in super(TiledPredictor, self).detect(some)])
         return [self._joined(each, [next(found) for _ in some]) for each, some in zip(letterboxed, views, strict=True)]
 
+    def _views(self, picture: Letterboxed) -> list[Letterboxed]:
+        tiles = picture.tiles if isinstance(picture, TiledPicture) else []
+        return [picture, *tiles] if self.tiles.whole or not tiles else tiles
+
     def _joined(self, picture: Letterboxed, found: list[Detections]) -> Detections:
         if not isinstance(picture, TiledPicture) or not picture.tiles:
             return found[0]
         cell = self.session.info.stride / np.array(picture.tiles[0].letterbox.scales)
-        return join_views(found[0], found[1:], picture.windows, cell, self.task.has_area)
+        parts = found[1:] if self.tiles.whole else found
+        whole = found[0] if self.tiles.whole else found[0].where(slice(0))
+        return join_views(whole, parts, picture.windows, cell, self.task.has_area)
 
 
 def join_views(
