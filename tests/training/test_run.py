@@ -571,3 +571,27 @@ def test_patience_ends_a_run_where_a_resumed_one_ends_too(
 def test_patience_needs_something_to_go_by(more: str, says: str, small_overrides: list[str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"train.patience: .*{says}"):
         build_run(load_config("nano", [*small_overrides, "train.patience=1", more]), tmp_path)
+
+
+def test_tiles_balance_and_class_weights(
+    small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [*small_overrides, "data.tiles.size=64", "data.tiles.overlap=0.25", "data.tiles.min_visible=0.9"]
+    words += ["data.balance=0.5", "loss.class_weights={'3': 2}", "model.head_channels=8"]
+    with caplog.at_level("INFO"):
+        run = train(words, tmp_path)
+    told = [each.getMessage() for each in caplog.records]
+    [balance] = [message for message in told if message.startswith("data.balance: ")]
+    size = int(balance.split()[1])
+    assert "instead of 96, one comes up to" in balance  # 24 scenes of 96 pixels in 4 tiles of 64
+    assert size > 96
+    assert run.trainer.global_step == size // 4
+    assert any("cut_by_tile" in message for message in told)
+    assert run.evaluation is not None
+    assert run.evaluation.metrics is not None
+    assert run.evaluation.metrics.images == 96
+
+
+def test_an_unknown_class_has_no_weight(small_overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'33' is no class \(did you mean '3'\?\), there are: 0, 1"):
+        build_run(load_config("nano", [*small_overrides, "loss.class_weights={'33': 2}"]), tmp_path)
