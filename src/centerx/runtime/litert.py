@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from centerx.errors import InputError
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign
 
@@ -21,14 +22,17 @@ class LiteRtRunner:
     Args:
         path: the file.
         free: whether the sides that it declares are to be freed.
+        compute: threads.
 
     Raises:
-        InputError: the file is corrupt or has an operator that LiteRT lacks.
+        InputError: the file is corrupt or has an operator that LiteRT lacks, or another device than the processor is
+            asked for.
     """
 
-    def __init__(self, path: Path, free: bool = False) -> None:
+    def __init__(self, path: Path, free: bool = False, compute: Compute = PLAIN) -> None:
+        compute.choose_one("LiteRT")
         try:
-            self.interpreter = Interpreter(str(path))
+            self.interpreter = Interpreter(str(path), num_threads=compute.threads)
             self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(
@@ -70,9 +74,9 @@ class LiteRtRunner:
             self.interpreter.allocate_tensors()
 
 
-def open_session(path: Path, adapter: AdapterSource = None) -> ForeignSession:
+def open_session(path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN) -> ForeignSession:
     """Load a TensorFlow Lite file by its adapter."""
-    return open_foreign(path, lambda free: LiteRtRunner(path, free), adapter)
+    return open_foreign(path, lambda free: LiteRtRunner(path, free, compute), adapter)
 
 
 def _tensor(details: dict[str, Any], free: bool) -> Tensor:
