@@ -163,6 +163,10 @@ def test_a_report_is_named_and_its_place_is_tried_first(
     status, out, err = centerx("eval", found, data, "--report", tmp_path / "file")
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {tmp_path / 'file'}: ")
+    status, out, err = centerx("eval", found, data, "--report", tmp_path / "voc", "--metric", "voc")
+    assert (status, out) == (2, "")
+    assert err == "error: --report: has the figures of COCO, leave it or --metric voc out\n"
+    assert not (tmp_path / "voc").exists()
 
 
 def test_voc_is_told_and_written(centerx: CommandLine, model_file: Path, data: Path, tmp_path: Path) -> None:

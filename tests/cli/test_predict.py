@@ -320,6 +320,10 @@ def test_heatmaps_lie_beside_the_drawings(
         (["--heatmap", "--out", "OUT"], "model.onnx: has no heatmaps, only a .safetensors model file"),
         (["--heatmap", "--out", "OUT", "VIDEO"], "error: VIDEO: --heatmap goes with pictures, not with videos"),
         (
+            ["--heatmap", "--out", "OUT", "--tiles", "64"],
+            "error: --heatmap: shows what a network finds on a whole pict",
+        ),
+        (
             ["--heatmap", "--out", "OUT", "HEATMAP"],
             "out/a.heatmap.jpg: would be a drawing and a heatmap",
         ),
@@ -341,6 +345,14 @@ def test_heatmaps_that_cannot_be_drawn(
     assert says.replace("VIDEO", str(places["VIDEO"])) in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out" / "a.png").exists()
+
+
+def test_a_stream_has_no_heatmaps(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
+    """It is not even opened."""
+    words = ["rtsp://camera.example/live", "--out", tmp_path / "out", "--heatmap"]
+    status, out, err = centerx("predict", model_file, *words)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: rtsp://camera.example/live: --heatmap goes with pictures")
 
 
 def test_large_pictures_in_tiles(

@@ -127,10 +127,11 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("tiles", [[], ["data.tiles.size=64"]])
 def test_a_resumed_run_reports_the_best_model_of_before(
-    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiles: list[str], small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = [*small_overrides, "train.val_every=1", "train.report=true", "train.precision=fp32"]
+    overrides = [*small_overrides, *tiles, "train.val_every=1", "train.report=true", "train.precision=fp32"]
     run = train(overrides, tmp_path)
     before = json.loads((tmp_path / "report" / "report.json").read_text())
     first = (tmp_path / "best.safetensors").read_bytes()
