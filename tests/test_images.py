@@ -14,6 +14,8 @@ from centerx.errors import InputError
 from centerx.images import (
     EXIF_ORIENTATION,
     TooManyPixelsError,
+    allow_megapixels,
+    allowed_megapixels,
     decode_image,
     image_header,
     image_hw,
@@ -493,3 +495,32 @@ def test_the_header_of_a_png_is_read_without_its_pixels(
         monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda _: pytest.fail("decoded"))
     header = image_header(path)
     assert (header.hw, header.stored_hw, header.orientation) == ((40, 30), (30, 40), 6)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_more_pixels_are_read_where_they_are_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    path = tmp_path / "a.png"
+    Image.new("RGB", (100, 50)).save(path)
+    with pytest.raises(TooManyPixelsError, match=r"5000 pixels.*2000 pixels.*max_megapixels"):
+        read_image(path)
+    allow_megapixels(0.005)
+    assert read_image(path).shape == (50, 100, 3)
+    assert allowed_megapixels() == 0.005
+    allow_megapixels(0.004999)
+    with pytest.raises(TooManyPixelsError):
+        read_image(path)
+    allow_megapixels(float("inf"))
+    assert (read_image(path).size, allowed_megapixels()) == (15000, float("inf"))
+
+
+def test_workers_allow_what_their_parent_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from centerx.data.batch import init_worker, load_batches
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000_000)
+    start = load_batches([], 0).worker_init_fn  # type: ignore[arg-type]
+    allow_megapixels(1)
+    assert start is not None
+    assert start.func is init_worker  # type: ignore[attr-defined]
+    start(0)
+    assert allowed_megapixels() == 4

@@ -18,12 +18,13 @@ PACKAGE = Path(centerx.__file__).parent
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
 SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "tasks"}
-SHARED |= {"contents", "levels", "images", "problems", "resize"}
+SHARED |= {"contents", "levels", "images", "problems", "resize", "tiles"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "geometry": set(),
     "resize": {"geometry"},
+    "tiles": {"errors"},
     "progress": set(),
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},

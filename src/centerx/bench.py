@@ -13,7 +13,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from centerx.errors import InputError
 from centerx.runtime import BACKENDS, Session, open_all, open_session
+from centerx.runtime.compute import PLAIN, Compute
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,13 @@ class Timing(NamedTuple):
     machine: str
 
 
-def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, backend: str | None = None) -> list[Timing]:
+def bench_models(
+    models: Sequence[Path],
+    batches: Sequence[int],
+    runs: int,
+    backend: str | None = None,
+    compute: Compute = PLAIN,
+) -> list[Timing]:
     """Time the session calls of each model with each installed backend at each batch size.
 
     If a backend cannot open a model that another backend can, a warning is logged.
@@ -59,6 +67,7 @@ def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, back
         batches: numbers of pictures per call.
         runs: measured calls of each model, backend and batch size.
         backend: name of the only backend to time; all that are installed by default.
+        compute: threads and devices.
 
     Returns:
         A row for each batch size, model and backend.
@@ -68,9 +77,9 @@ def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, back
     """
     sessions: dict[tuple[Path, str], Session] = {}
     for model in models:
-        opened, refusals = open_all(model) if backend is None else ({backend: open_session(model, backend)}, [])
+        opened, refusals = _opened(model, backend, compute)
         if not opened:
-            open_session(model)  # raises the error of the default backend
+            open_session(model, compute=compute)  # raises the error of the default backend
         for refusal in refusals:
             logger.warning(f"left out: {refusal}")
         sessions |= {(model, name): session for name, session in opened.items()}
@@ -87,6 +96,13 @@ def bench_models(models: Sequence[Path], batches: Sequence[int], runs: int, back
                 )
             )  # fmt: skip
     return rows
+
+
+def _opened(model: Path, backend: str | None, compute: Compute) -> tuple[dict[str, Session], list[InputError]]:
+    """Open a file as `open_all` does, or with one backend."""
+    if backend is None:
+        return open_all(model, compute=compute)
+    return {backend: open_session(model, backend, compute=compute)}, []
 
 
 def median_seconds(calls: dict[Name, Callable[[], object]], runs: int) -> dict[Name, float]:

@@ -23,7 +23,7 @@ from centerx.build_teaching import build_balance, build_distiller
 from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
-from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, load_batches
+from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, epoch_size, load_batches
 from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
 from centerx.data.dataset import Dataset
 from centerx.data.function import Function
@@ -33,21 +33,26 @@ from centerx.data.source import (
     check_class_names,
     labelled_attributes,
     only_with_objects,
+    repeat_factors,
     require_judging,
     union_of_classes,
 )
+from centerx.data.tiled import TiledSource
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
-from centerx.evaluation.api import run_model
+from centerx.evaluation.api import run_source
 from centerx.files import require_utf8
+from centerx.images import allow_megapixels
 from centerx.losses.balance import Uncertainty
 from centerx.losses.terms import label_terms
 from centerx.models import CenterNet
 from centerx.models.deform import offset_parameters
 from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, log_problems, write_problems
+from centerx.runtime import open_session
 from centerx.targets import center_targets
 from centerx.tasks import TASKS
+from centerx.tiles import Tiles
 from centerx.training.ask import Asked, ask_teachers
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
@@ -55,6 +60,7 @@ from centerx.training.guard import FiniteLoss, LossSpikeGuard
 from centerx.training.interrupt import Interrupt
 from centerx.training.module import CenterNetModule
 from centerx.training.optim import build_optimizer, build_schedule
+from centerx.training.patience import Patience
 from centerx.training.pictures import compare_with_truth
 from centerx.training.processes import Processes, keep_freed_memory
 from centerx.training.progress import BrokenImages, TrainProgress
@@ -152,6 +158,8 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
     Raises:
         InputError: a data set or a teacher cannot be used, or a class name is known to none of them.
     """
+    if config.data.max_megapixels is not None:
+        allow_megapixels(config.data.max_megapixels)
     train, val = build_datasets(config.data.train), build_datasets(config.data.val)
     if not train:
         raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
@@ -160,8 +168,18 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
     config = resolve_classes(config, train, taught)
     assert config.classes is not None
     check_class_names(config.classes, train, taught)
-    source = SampleSource(train, config.classes, config.data.range, TASKS[config.task])
+    source = build_source(config, train)
     return RunData(config, train, val, source, teachers)
+
+
+def build_source(config: Config, datasets: Sequence[Dataset]) -> SampleSource:
+    """Return the pictures of data sets in the model's classes, or their tiles; `config.classes` must be set."""
+    assert config.classes is not None
+    data, task = config.data, TASKS[config.task]
+    if data.tiles is None:
+        return SampleSource(datasets, config.classes, data.range, task)
+    tiles = Tiles.of(data.tiles.size, data.tiles.overlap)
+    return TiledSource(datasets, config.classes, data.range, task, tiles=tiles, min_visible=data.tiles.min_visible)
 
 
 def check_supervision(data: RunData) -> None:
@@ -262,7 +280,8 @@ def build_run(
     )
     torch.manual_seed(train.seed)
     detector = build_trainable(config, processes)
-    sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world)
+    factors = build_factors(data, silent=processes.rank > 0)
+    sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world, factors)
     evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
     pictures = build_train_pictures(config, data.source)
     callbacks = build_callbacks(config, folder, evaluation, data.val)
@@ -279,6 +298,25 @@ def build_run(
     if processes.rank == 0:
         write_problems(folder / PROBLEMS, problems)
     return Run(data, config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
+
+
+def build_factors(data: RunData, silent: bool) -> np.ndarray | None:
+    """Return how often each picture comes in an epoch; None where each comes once.
+
+    Args:
+        data: of the run.
+        silent: whether another process tells it.
+    """
+    if not data.config.data.balance:
+        return None
+    entries = data.source.entries
+    factors = repeat_factors(entries, len(data.classes), data.config.data.balance)
+    if not silent:
+        logger.info(
+            f"data.balance: {epoch_size(factors)} pictures an epoch instead of {len(entries)}, one comes up to "
+            f"{factors.max():.1f} times"
+        )
+    return factors
 
 
 def build_trainable(config: Config, processes: Processes) -> Detector:
@@ -333,6 +371,7 @@ def build_callbacks(
         build_guard(config),
     ]
     callbacks += [evaluation] if evaluation else []
+    callbacks += build_patience(config, evaluation)
     return [
         *callbacks,
         SaveModels(partial(save_named, folder, config), evaluation),
@@ -350,10 +389,29 @@ def build_report(
     best = folder / "best.safetensors"
 
     def detect_best() -> dict[int, Detections] | None:
-        return run_model(best, val_data, config.train.batch_size)[1] if best.is_file() else None
+        if not best.is_file():
+            return None
+        session = open_session(best)
+        return run_source(session, evaluation.source, config.train.batch_size, session.info.input_hw)[0]
 
     where = ", ".join(str(dataset.path) for dataset in val_data)
     return RunReport(folder, where, evaluation, record, detect_best)
+
+
+def build_patience(config: Config, evaluation: Evaluation | None) -> list[Callback]:
+    """Return what ends a run early, if anything does.
+
+    Raises:
+        InputError: there is nothing to go by, or the run averages weights at its end.
+    """
+    train = config.train
+    if not train.patience:
+        return []
+    if evaluation is None:
+        raise InputError("train.patience: goes by the AP on data.val, name some or set it to 0")
+    if train.swa:
+        raise InputError("train.patience: could end the run before train.swa averages its end, set one of them to 0")
+    return [Patience(evaluation, train.patience)]
 
 
 def data_problems(data: RunData, silent: bool) -> list[Problem]:
@@ -382,12 +440,17 @@ def data_problems(data: RunData, silent: bool) -> list[Problem]:
     judged = [record for dataset in data.val for record in dataset.records]
     top_k = config.model.top_k
     own = {
-        "data.train": [*alike_classes(data.classes), *small, *crowded_pictures(records, top_k)],
+        "data.train": [*alike_classes(data.classes), *small, *crowded_pictures(records, top_k), *tile_problems(data)],
         "data.val": crowded_pictures(judged, top_k),
     }
     for source_name, found in own.items():
         log_problems(found, source_name, policies, silent)
     return [*problems, *own["data.train"], *own["data.val"]]
+
+
+def tile_problems(data: RunData) -> list[Problem]:
+    """Return the problems of cutting the training pictures into tiles."""
+    return data.source.problems if isinstance(data.source, TiledSource) else []
 
 
 def resolve_classes(config: Config, datasets: Sequence[Dataset], taught: Sequence[str] = ()) -> Config:
@@ -473,6 +536,7 @@ def build_module(
         branches=branches,
         squared_heatmap=loss.heatmap_type == "mse",
         relative_size=loss.relative_size,
+        class_weights=build_class_weights(config),
     )
     averaging = moving_average(train.ema) if train.ema else None
     if train.swa:
@@ -489,6 +553,23 @@ def build_module(
         train.clip_value,
         train.clip_each,
     )
+
+
+def build_class_weights(config: Config) -> tuple[float, ...]:
+    """Return the factor of each class in the heatmap's loss; empty where all are 1.
+
+    Raises:
+        InputError: a name is no class of the model.
+    """
+    assert config.classes is not None
+    weights = config.loss.class_weights
+    for name in weights:
+        if name not in config.classes:
+            known = ", ".join(config.classes)
+            raise InputError(
+                f"loss.class_weights: {name!r} is no class{nearest(name, config.classes)}, there are: {known}"
+            )
+    return tuple(weights.get(name, 1.0) for name in config.classes) if weights else ()
 
 
 def build_guard(config: Config) -> Callback:
@@ -509,7 +590,7 @@ def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, proc
     """Return the evaluation during training, and its picture `val.png`."""
     assert config.classes is not None
     task = TASKS[config.task]
-    source = SampleSource(val_data, config.classes, config.data.range, task)
+    source = build_source(config, val_data)
     pictures = EvalPictures(source, config.data.input_size)
     batches = load_batches(
         pictures,

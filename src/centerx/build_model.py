@@ -19,6 +19,7 @@ from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
 from centerx.models.centernet import CLASS_PARAMETERS
 from centerx.models.neck import Neck
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.tasks import TASKS
 from centerx.types import RawDetections
@@ -189,26 +190,33 @@ def save_named(folder: Path, config: Config, detector: Detector, name: str) -> N
 
 
 class TorchSession:
-    """A model file run by torch, in float32 on the CPU: the runtime's interface, for pictures of any size.
+    """A model file run by torch, in float32: the runtime's interface, for pictures of any size.
 
     Args:
         path: a `.safetensors` model file.
         mirror: look at each picture and its mirror image.
+        compute: threads, those of torch in the whole process, and one device, cpu or cuda.
+
+    Raises:
+        InputError: the file is unusable, or the device is not there.
     """
 
     any_size = True
     takes_picture_hw = True
 
-    def __init__(self, path: Path, mirror: bool = False) -> None:
-        self.detector, self.info = load_detector(path)
-        if mirror:
-            self.detector = MirrorDetector(self.detector)
+    def __init__(self, path: Path, mirror: bool = False, compute: Compute = PLAIN) -> None:
+        here = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+        self.device = torch.device(compute.choose_one("torch", here))
+        if compute.threads is not None:
+            torch.set_num_threads(compute.threads)
+        detector, self.info = load_detector(path)
+        self.detector = (MirrorDetector(detector) if mirror else detector).to(self.device)
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels."""
-        sizes = None if picture_hw is None else torch.from_numpy(picture_hw)
-        return to_numpy(self.detector(torch.from_numpy(images), sizes))
+        sizes = None if picture_hw is None else torch.from_numpy(picture_hw).to(self.device)
+        return to_numpy(self.detector(torch.from_numpy(images).to(self.device), sizes))
 
     @torch.inference_mode()
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
@@ -216,6 +224,6 @@ class TorchSession:
         return self.detector.model(torch.from_numpy(images).contiguous()).heatmap.float().sigmoid().numpy()
 
 
-def open_session(path: Path) -> TorchSession:
+def open_session(path: Path, compute: Compute = PLAIN) -> TorchSession:
     """What the runtime calls for `.safetensors` files."""
-    return TorchSession(path)
+    return TorchSession(path, compute=compute)

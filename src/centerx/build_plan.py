@@ -21,7 +21,7 @@ from centerx.config.schema import DataEntry
 from centerx.data.batch import EpochBatches
 from centerx.data.check import count_classes
 from centerx.data.function import Function
-from centerx.data.source import labelled_attributes
+from centerx.data.source import SampleSource, labelled_attributes
 from centerx.data.stored import store_detections
 from centerx.errors import InputError
 from centerx.evaluation import detect_all
@@ -260,7 +260,7 @@ def ask_nobody(functions: Mapping[str, Function], data: RunData, processes: Proc
     return data.teachers, [
         teacher.load()
         if teacher.name in files
-        else store_detections(teacher.class_names, teacher.task.name, [None] * len(data.source))
+        else store_detections(teacher.class_names, teacher.task.name, [None] * len(images_of(data.train)))
         for teacher in data.teachers
         if teacher.load is not None
     ]
@@ -361,10 +361,11 @@ def data_names(entries: Sequence[DataEntry]) -> list[str]:
 def supervision(run: Run) -> list[Supervised]:
     """Return who supervises each field of each class."""
     task, classes, distiller = TASKS[run.config.task], run.data.classes, run.module.distiller
+    pictures = SampleSource(run.data.train, classes, run.config.data.range, task).entries  # whole, where it has tiles
     shares: dict[str, np.ndarray] = {}
     start = 0
     for name, dataset in zip(data_names(run.config.data.train), run.data.train, strict=True):
-        entries = run.data.source.entries[start : start + len(dataset.records)]
+        entries = pictures[start : start + len(dataset.records)]
         start += len(dataset.records)
         share = np.mean([entry.supervised for entry in entries], axis=0)  # (C, 1 + F)
         labels = np.concatenate([entry.record.labels[~entry.record.ignore] for entry in entries])

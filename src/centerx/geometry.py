@@ -23,11 +23,13 @@ class Letterbox(NamedTuple):
         scales: input pixels per source pixel, in x and in y.
         shift: left and top of the picture in input pixels.
         source_hw: height and width of the source picture in pixels.
+        origin: left and top of that in a larger picture of which it is a tile; 0 and 0 otherwise.
     """
 
     scales: tuple[float, float]
     shift: tuple[float, float]
     source_hw: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
 
     @classmethod
     def fit(cls, source_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
@@ -42,8 +44,8 @@ class Letterbox(NamedTuple):
 
     @property
     def matrix(self) -> np.ndarray:
-        """(3, 3) float64: source pixels -> input pixels."""
-        return shift_matrix(*self.shift) @ scale_matrix(*self.scales)
+        """(3, 3) float64: source pixels, of the larger picture if there is one -> input pixels."""
+        return shift_matrix(*self.shift) @ scale_matrix(*self.scales) @ shift_matrix(-self.origin[0], -self.origin[1])
 
     @property
     def placed_hw(self) -> tuple[float, float]:
@@ -51,10 +53,10 @@ class Letterbox(NamedTuple):
         return self.scales[1] * self.source_hw[0], self.scales[0] * self.source_hw[1]
 
     def to_source(self, boxes: np.ndarray) -> np.ndarray:
-        """Input-pixel xyxy (..., 4), or other pairs of x and y -> source pixels, clipped to the picture."""
+        """Input-pixel xyxy (..., 4), or other pairs of x and y -> source pixels, clipped to the picture or its tile."""
         pairs = boxes.shape[-1] // 2
         moved = (boxes - np.float32(self.shift * pairs)) / np.float32(self.scales * pairs)
-        return clip_boxes(moved, self.source_hw)
+        return clip_boxes(moved, self.source_hw) + np.float32(self.origin * pairs)
 
 
 def placed_sizes(letterboxes: Sequence[Letterbox]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from math import inf, isfinite
 from os.path import splitext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +70,23 @@ class Header(NamedTuple):
 
 class TooManyPixelsError(InputError):
     """The header of a picture announces more pixels than are allowed."""
+
+
+def allow_megapixels(most: float) -> None:
+    """Change the largest number of pixels that a picture may have, in the whole process.
+
+    A small file can announce a huge picture, so as to fill the memory of whoever opens it. Allow more than the usual
+    178 million pixels only for files of known origin.
+
+    Args:
+        most: in millions; infinite for no limit.
+    """
+    Image.MAX_IMAGE_PIXELS = int(most * 1e6 / 2) if isfinite(most) else None  # Pillow refuses twice as many
+
+
+def allowed_megapixels() -> float:
+    """Return the largest number of pixels that a picture may have, in millions."""
+    return 2 * Image.MAX_IMAGE_PIXELS / 1e6 if Image.MAX_IMAGE_PIXELS else inf
 
 
 def read_image(path: Path, value_range: ValueRange = AUTO) -> np.ndarray:
@@ -268,7 +286,9 @@ def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | No
     except FileNotFoundError:
         raise InputError(f"{name}: no such image file, check the path") from None
     except Image.DecompressionBombError as error:
-        raise TooManyPixelsError(f"{name}: too large ({_one_line(error)}), shrink it") from None
+        raise TooManyPixelsError(
+            f"{name}: too large ({_one_line(error)}), shrink it, or allow it by max_megapixels if you trust it"
+        ) from None
     except UnidentifiedImageError:
         head = read_head(file) if isinstance(file, Path) else file.getvalue()[:HEAD]
         raise InputError(f"{name}: not a readable image {explain(identify(head))}") from None
@@ -299,7 +319,8 @@ def _decode(
 
 def _as_picture(image: Image.Image, values: np.ndarray | None, value_range: ValueRange) -> np.ndarray:
     if values is None or (values.ndim == 3 and value_range == AUTO):
-        return np.array(_upright(image).convert("RGB"))
+        upright = _upright(image)
+        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))  # spares a copy of large pictures
     levels = to_levels(values, find_limits(values, value_range))
     return levels if levels.ndim == 3 else np.repeat(levels[:, :, None], 3, axis=2)
 

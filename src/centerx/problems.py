@@ -47,6 +47,7 @@ class Kind(Enum):
     BOX_WITHOUT_AREA = "skipped", "a box of no width or height"
     BOX_OUTSIDE = "skipped", "a box outside its picture"
     BOX_UNDER_ONE_PIXEL = "skipped", "a box under one pixel at the size of the input: it is not trained"
+    CUT_BY_TILE = "skipped", "a box of which a tile shows less than `data.tiles.min_visible`: ignored on that tile"
     NOT_WRITTEN = "skipped", "what the format that is written has no word for"
     BOX_CLIPPED = "fixed", "a box that leaves its picture: clipped"
     REPEATED_PICTURE = "fixed", "one picture listed or annotated more than once: used once, its labels joined"

@@ -163,3 +163,31 @@ def test_a_report_is_named_and_its_place_is_tried_first(
     status, out, err = centerx("eval", found, data, "--report", tmp_path / "file")
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {tmp_path / 'file'}: ")
+    status, out, err = centerx("eval", found, data, "--report", tmp_path / "voc", "--metric", "voc")
+    assert (status, out) == (2, "")
+    assert err == "error: --report: has the figures of COCO, leave it or --metric voc out\n"
+    assert not (tmp_path / "voc").exists()
+
+
+def test_voc_is_told_and_written(centerx: CommandLine, model_file: Path, data: Path, tmp_path: Path) -> None:
+    status, out, err = centerx("eval", model_file, data, "--metric", "voc", "--json", tmp_path / "out.json")
+    assert status == 0, err
+    assert "11 points (VOC2007)" in out
+    tree = json.loads((tmp_path / "out.json").read_text())
+    assert list(tree["per_class_11point"]) == ["red", "green", "blue"]
+    coco = figures(centerx, model_file, data, tmp_path)
+    assert {"AP", "APs"} <= coco.keys() - tree.keys()
+
+
+def test_tiles_of_eval_and_pseudo(centerx: CommandLine, model_file: Path, data: Path, tmp_path: Path) -> None:
+    """Labels that a model gave by tiles are found again by the same tiles alone; one tile a picture changes nothing."""
+    aps = {}
+    for given in (["--tiles", "64"], []):
+        labels = tmp_path / f"{len(given)}.json"
+        status, _, err = centerx("pseudo", model_file, data.parent, "--out", labels, "--score", "0.6", *given)
+        assert status == 0, err
+        for options in (["--tiles", "64"], ["--tiles", "96x128"], []):
+            aps["".join(given), "".join(options)] = figures(centerx, model_file, labels, tmp_path, *options)["AP"]
+    assert aps["--tiles64", "--tiles64"] == aps["", ""] == aps["", "--tiles96x128"] == pytest.approx(1, abs=0.02)
+    assert aps["--tiles64", ""] < 0.7
+    assert aps["", "--tiles64"] < 0.7

@@ -61,16 +61,19 @@ def test_a_plan_is_what_training_does_and_leaves_nothing(
     assert "run folder: run, nothing is written by --dry-run\n" in out
 
 
+@pytest.mark.parametrize(("tiles", "steps"), [([], 2), (["data.tiles.size=30"], 4)])
 def test_classes_that_a_data_set_does_not_label_are_supervised_by_nobody_there(
-    centerx: CommandLine, tmp_path: Path
+    tiles: list[str], steps: int, centerx: CommandLine, tmp_path: Path
 ) -> None:
+    """A picture of 40 x 30 pixels is two tiles, of the same data set."""
     for name, label in (("cats", "cat"), ("dogs", "dog")):
         write_picture(tmp_path / name / "a.png")
         write_coco(tmp_path / name / "a.json", categories=[{"id": 1, "name": label}])
     data = f"data.train=[{tmp_path}/cats/a.json, {tmp_path}/dogs/a.json]"
-    small = "data.input_size=64", "data.workers=0", "train.epochs=1"
+    small = "data.input_size=64", "data.workers=0", "train.epochs=1", "train.batch_size=1", *tiles
     status, out, _ = centerx("train", "nano", data, *small, "--out", tmp_path / "run", "--dry-run", "--json", "-")
     assert status == 0
+    assert json.loads(out)["steps"] == steps
     found = rows(json.loads(out))
     cats, dogs = f"{tmp_path}/cats/a.json", f"{tmp_path}/dogs/a.json"
     assert found["cat"]["labels"] == {cats: 1.0, dogs: 0.0}

@@ -320,6 +320,10 @@ def test_heatmaps_lie_beside_the_drawings(
         (["--heatmap", "--out", "OUT"], "model.onnx: has no heatmaps, only a .safetensors model file"),
         (["--heatmap", "--out", "OUT", "VIDEO"], "error: VIDEO: --heatmap goes with pictures, not with videos"),
         (
+            ["--heatmap", "--out", "OUT", "--tiles", "64"],
+            "error: --heatmap: shows what a network finds on a whole pict",
+        ),
+        (
             ["--heatmap", "--out", "OUT", "HEATMAP"],
             "out/a.heatmap.jpg: would be a drawing and a heatmap",
         ),
@@ -341,3 +345,31 @@ def test_heatmaps_that_cannot_be_drawn(
     assert says.replace("VIDEO", str(places["VIDEO"])) in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out" / "a.png").exists()
+
+
+def test_a_stream_has_no_heatmaps(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
+    """It is not even opened."""
+    words = ["rtsp://camera.example/live", "--out", tmp_path / "out", "--heatmap"]
+    status, out, err = centerx("predict", model_file, *words)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: rtsp://camera.example/live: --heatmap goes with pictures")
+
+
+def test_large_pictures_in_tiles(
+    centerx: CommandLine, onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    file = save(tmp_path / "a.png", picture(hw=(180, 240)))
+    status, _, err = centerx("predict", onnx_file, file)
+    assert (status, "max_megapixels" in err) == (2, True)
+    more = ["--tiles", "96x128", "--overlap", 0.5, "--max-megapixels", 0.05, "--score", SCORE]
+    status, _, err = centerx("predict", onnx_file, file, *more, "--json", tmp_path / "a.json")
+    assert (status, err) == (0, "")
+    found = package.load(onnx_file, tiles=(96, 128), overlap=0.5)(file).above(SCORE)
+    [entry] = read_json(tmp_path / "a.json")
+    assert [each["box"] for each in entry["detections"]] == found.boxes.tolist()
+    assert found.boxes[:, 2].max() > 128
+    assert centerx("predict", onnx_file, file, "--tiles", "big")[::2] == (
+        2,
+        "error: --tiles: 'big' is no side in pixels and not HxW, such as 1024 or 768x1024\n",
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,16 @@ import pytest
 from PIL import Image
 
 import centerx
+from centerx.data.dataset import Dataset
 from centerx.data.source import Entry, SampleSource
+from centerx.data.tiled import TiledSource
 from centerx.evaluation import coco_metrics, evaluate_found
 from centerx.evaluation.mistakes import KINDS
 from centerx.evaluation.report import Report, calibrate, make_report
-from centerx.evaluation.report_page import FOUND, TRUTH, draw_mistake, report_page, write_report
+from centerx.evaluation.report_page import FOUND, TRUTH, draw_mistake, mistake_pictures, report_page, write_report
 from centerx.page import Gallery, Table, Text
 from centerx.tasks import BOXES, CENTER
+from centerx.tiles import Tiles
 from centerx.types import Detections
 from tests.evaluation.test_coco import CLASSES, random_case
 from tests.evaluation.test_mistakes import CAT, DOG, ONE_OF_EACH, found
@@ -117,6 +122,23 @@ def test_a_page_shows_the_mistakes_and_says_which_pictures_are_gone(one_of_each:
     captions = parsed.of("figcaption")
     assert "cat 0.70, label dog, IoU 1.00; a.png" in captions
     assert "dog; a.png" in captions
+
+
+def test_mistakes_on_a_tile_are_drawn_on_that_tile(tmp_path: Path) -> None:
+    """The right half of the picture is white."""
+    Image.fromarray(np.repeat(np.uint8([[0, 255]] * 60), 60, axis=1)).convert("RGB").save(tmp_path / "a.png")
+    record = make_record(tmp_path / "a.png", 1, [[70, 10, 110, 50]], [0], declared_hw=(60, 120))
+    data = Dataset(tmp_path, "made", ("cat",), (1,), [record], [])
+    source = TiledSource([data], data.class_names, tiles=Tiles.of(60, 0), min_visible=0.5)
+    some = {1: found(([10, 10, 50, 50], 0, 0.9))}  # right, in pixels of the second tile; the first cannot be read
+    assert make_report("model", "data", source, some, evaluate_found(source, BOXES, some)).counts.sum() == 0
+    some = {1: found()}
+    report = make_report("model", "data", source, some, evaluate_found(source, BOXES, some))
+    drawn, unread = mistake_pictures(report)
+    assert unread == 0
+    [missed] = drawn[KINDS.index("missed")]
+    with Image.open(BytesIO(base64.b64decode(missed.source.split(",")[1]))) as picture:
+        assert np.median(np.asarray(picture)) > 250
 
 
 def test_pictures_that_are_gone_are_told() -> None:

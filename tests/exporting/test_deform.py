@@ -56,8 +56,14 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
         np.testing.assert_allclose(size, expected.fields["size"].numpy(), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("name", "operator"), [("openvino", "DeformConv"), ("ncnn", r"torchvision\.deform_conv2d")])
-def test_a_format_without_it_says_where_it_is_and_the_way_out(name: str, operator: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "operator"),
+    [("openvino", "DeformConv"), ("ncnn", r"torchvision\.deform_conv2d"), ("litert", "DeformConv")],
+)
+def test_a_format_without_it_says_where_it_is_and_the_way_out(
+    name: str, operator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CENTERX_ONNX2TF", "sh")  # a program that is there
     neck = "model.neck={type: deconv, conv: modulated, channels: [32, 24, 16]}"
     config = load_config("nano", ["classes=[x]", "data.input_size=[64,96]", neck])
     detector = build_detector(config).eval()

@@ -1,5 +1,7 @@
 """The whole label loss: divisor, weights, and batches that ask for little or nothing."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -25,7 +27,7 @@ def make_targets(boxes: list[list[list[float]]], annotated: list[list[bool]]) ->
     return center_targets(batch, 2, stride=4, min_overlap=0.3, reach=0, task=BOXES, point_radius=2.0)
 
 
-def terms_of(maps: Maps, targets: Targets, **options: bool) -> dict[str, torch.Tensor]:
+def terms_of(maps: Maps, targets: Targets, **options: Any) -> dict[str, torch.Tensor]:
     """The raw terms by their labels."""
     return {term.label: value for term, value in label_terms(maps, targets, BRANCHES, **options).items()}
 
@@ -117,3 +119,15 @@ def test_relative_size_does_not_fall_with_the_number_of_objects():
     many = make_targets([[[4, 4, 12, 12], [20, 4, 28, 12], [4, 20, 12, 28]]], [BOTH])
     first, second = (terms_of(make_outputs(1), each, relative_size=True)["size"].item() for each in (few, many))
     assert first == second == pytest.approx(1.5 / 2)  # sides of two cells, the network says half a cell
+
+
+def test_class_weights_scale_the_heatmap_of_their_class_alone():
+    targets = make_targets([[[4, 4, 12, 12]]], [BOTH])
+    outputs = make_outputs(1)
+    plain, weighted = terms_of(outputs, targets), terms_of(outputs, targets, class_weights=(3.0, 0.5))
+    first, second = (
+        heatmap_focal(outputs.heatmap[:, [c]], targets.heatmap[:, [c]], targets.weight[:, [c]]).item() for c in (0, 1)
+    )
+    assert plain["heatmap"].item() == pytest.approx(first + second)
+    assert weighted["heatmap"].item() == pytest.approx(3 * first + 0.5 * second)
+    assert weighted["size"].item() == plain["size"].item()

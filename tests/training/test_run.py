@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from safetensors.torch import load_file
 
+from centerx.api.train import fit
 from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.cli.habits import speaking
@@ -26,6 +27,7 @@ from centerx.config import load_config, preset_names
 from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
 from centerx.data.read import read_dataset
 from centerx.errors import InputError
+from centerx.evaluation import Metrics
 from centerx.evaluation.api import run_model
 from centerx.page import draw_chart
 from centerx.training.record import draw_curves, plot_curves
@@ -125,10 +127,15 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("tiles", [[], ["data.tiles.size=64"]])
 def test_a_resumed_run_reports_the_best_model_of_before(
-    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tiles: list[str],
+    small_overrides: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    overrides = [*small_overrides, "train.val_every=1", "train.report=true", "train.precision=fp32"]
+    overrides = [*small_overrides, *tiles, "train.val_every=1", "train.report=true", "train.precision=fp32"]
     run = train(overrides, tmp_path)
     before = json.loads((tmp_path / "report" / "report.json").read_text())
     first = (tmp_path / "best.safetensors").read_bytes()
@@ -559,3 +566,64 @@ def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
     svg = base64.b64decode(chart.source.split(",")[1]).decode()
     assert "<!-- val/AP/$1_{ -->" in svg
     assert "mathdefault" not in svg
+
+
+def test_patience_ends_a_run_where_a_resumed_one_ends_too(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = [0.1, 0.3, 0.2, 0.3, 0.1, 0.9, 0.8, 0.7]  # an equal AP is no better one
+    monkeypatch.setattr(
+        "centerx.training.evaluation.evaluate_found",
+        lambda *_, **__: Metrics(values[len(rows(folder)) if (folder / "metrics.csv").exists() else 0], None, None),
+    )
+    words = [*small_overrides, "train.val_every=1", "train.patience=3", "model.head_channels=8", "train.epochs=8"]
+    folder = tmp_path / "whole"
+    with caplog.at_level("INFO"):
+        train(words, folder)
+    assert [row["val/AP"] for row in rows(folder)] == ["0.1", "0.3", "0.2", "0.3", "0.1"]
+    told = "stopped after epoch 5 of 8: no better AP than 0.300 in 3 evaluations (train.patience)"
+    assert [each.getMessage() for each in caplog.records].count(told) == 1
+    assert (folder / "curves.png").exists()
+
+    folder = tmp_path / "resumed"
+    run = build_run(load_config("nano", words), folder)
+    run.trainer.fit_loop.max_epochs = 4
+    run.trainer.fit(run.module, run.batches)
+    fit(build_run(load_config("nano", words), folder), folder / "last.ckpt")
+    assert losses(folder) == losses(tmp_path / "whole")
+
+    fit(build_run(load_config("nano", words), folder), folder / "last.ckpt")  # nothing is left
+    assert len(rows(folder)) == 5
+    assert any("ended this run before" in each.getMessage() for each in caplog.records)
+    fit(build_run(load_config("nano", [*words, "train.patience=4"]), folder), folder / "last.ckpt")
+    assert [row["val/AP"] for row in rows(folder)][5:] == ["0.9", "0.8", "0.7"]
+
+
+@pytest.mark.parametrize(("more", "says"), [("data.val=[]", "data.val"), ("train.swa=0.5", "train.swa")])
+def test_patience_needs_something_to_go_by(more: str, says: str, small_overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"train.patience: .*{says}"):
+        build_run(load_config("nano", [*small_overrides, "train.patience=1", more]), tmp_path)
+
+
+def test_tiles_balance_and_class_weights(
+    small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [*small_overrides, "data.tiles.size=64", "data.tiles.overlap=0.25", "data.tiles.min_visible=0.9"]
+    words += ["data.balance=0.5", "loss.class_weights={'3': 2}", "model.head_channels=8"]
+    with caplog.at_level("INFO"):
+        run = train(words, tmp_path)
+    told = [each.getMessage() for each in caplog.records]
+    [balance] = [message for message in told if message.startswith("data.balance: ")]
+    size = int(balance.split()[1])
+    assert "instead of 96, one comes up to" in balance  # 24 scenes of 96 pixels in 4 tiles of 64
+    assert size > 96
+    assert run.trainer.global_step == size // 4
+    assert any("cut_by_tile" in message for message in told)
+    assert run.evaluation is not None
+    assert run.evaluation.metrics is not None
+    assert run.evaluation.metrics.images == 96
+
+
+def test_an_unknown_class_has_no_weight(small_overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'33' is no class \(did you mean '3'\?\), there are: 0, 1"):
+        build_run(load_config("nano", [*small_overrides, "loss.class_weights={'33': 2}"]), tmp_path)

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def benchmark(
-    models: Sequence[str | Path], batch: Sequence[int] = (1, 8), runs: int = 20, backend: str | None = None
+    models: Sequence[str | Path],
+    batch: Sequence[int] = (1, 8),
+    runs: int = 20,
+    backend: str | None = None,
+    *,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
 ) -> list[Timing]:
     """Measure latency and throughput of models in every runtime that is installed, side by side.
 
@@ -22,14 +28,18 @@ def benchmark(
         batch: numbers of pictures a call.
         runs: calls of each, taken in turn.
         backend: only this one, by name; all that are installed without it.
+        threads: as for `centerx.load`.
+        providers: as for `centerx.load`.
 
     Returns:
         A row for each batch size, model and backend.
 
     Raises:
-        InputError: a file is missing, no installed backend runs it, or a number is less than 1.
+        InputError: a file is missing, no installed backend runs it, a number is less than 1, or a provider is not
+            there.
     """
     from centerx.bench import bench_models
+    from centerx.runtime import Compute
     from centerx.runtime.session import AUTO
 
     if not batch or min(batch) < 1:
@@ -38,4 +48,4 @@ def benchmark(
         raise InputError(f"--runs: {runs}: at least one call")
     if backend == AUTO:
         raise InputError("--backend: without a name all that are installed are measured, leave auto out")
-    return bench_models([Path(model) for model in models], batch, runs, backend)
+    return bench_models([Path(model) for model in models], batch, runs, backend, Compute.of(threads, providers))

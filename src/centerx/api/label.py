@@ -13,7 +13,9 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.files import require_writable, write_json
+from centerx.images import allow_megapixels
 from centerx.progress import track
+from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
     from centerx.data.dataset import Record
@@ -54,6 +56,12 @@ def label(
     val: str | Path | None = None,
     split: str | None = None,
     images_split: str | None = None,
+    tiles: int | tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    whole: bool = False,
+    max_megapixels: float | None = None,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
 ) -> LabelResult:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from.
 
@@ -65,6 +73,12 @@ def label(
         val: labelled data on which to choose a score for each class.
         split: split of `val`.
         images_split: split of `images`, where that has several.
+        tiles: as for `centerx.load`.
+        overlap: as for `centerx.load`.
+        whole: as for `centerx.load`.
+        max_megapixels: as for `centerx.predict`.
+        threads: as for `centerx.load`.
+        providers: as for `centerx.load`.
 
     Raises:
         InputError: a file is missing or unusable, no picture can be read, or `out` is there and was not made so.
@@ -78,11 +92,13 @@ def label(
         raise InputError("--score: --val chooses the scores, leave one of them out")
     if split is not None and val is None:
         raise InputError("--split: is that of --val, give both or neither; that of IMAGES is --images-split")
+    if max_megapixels is not None:
+        allow_megapixels(max_megapixels)
     require_writable(out)
     if out.exists() and not made_here(out):
         raise InputError(f"--out: {out} is there already and not of this command's making, name another file")
     data = read_pictures(images, images_split)
-    predictor = load(model)
+    predictor = load(model, threads=threads, providers=providers, tiles=tiles, overlap=overlap, whole=whole)
     log_dataset_problems(data, value_range=predictor.session.info.value_range, labels=False)
     least = dict.fromkeys(predictor.class_names, SCORE if score is None else score)
     if val is not None:
@@ -108,10 +124,12 @@ def choose_scores(model: Path, predictor: Predictor, val: Path, split: str | Non
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_dataset
     from centerx.evaluation.api import thresholds_of
+    from centerx.runtime import TiledPredictor
 
     judged = read_dataset(val, split=split)
     log_dataset_problems(judged, value_range=predictor.session.info.value_range)
-    best = thresholds_of(model, [judged], batch_size=8)
+    tiles = predictor.tiles if isinstance(predictor, TiledPredictor) else None
+    best = thresholds_of(model, [judged], batch_size=8, session=predictor.session, tiles=tiles)
     guessed = [name for name in predictor.class_names if best.get(name) is None]
     if guessed:
         logger.warning(

@@ -1,137 +1,193 @@
-"""`centerx.predict`: what a model finds on pictures and videos, one after another."""
+"""`centerx.predict`: what a model finds on pictures, videos and streams, one after another."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError
 from centerx.problems import Problem, log_problems
 from centerx.progress import track
+from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
     import numpy as np
 
     from centerx.runtime import Predictor
+    from centerx.runtime.live import Live
     from centerx.runtime.sources import Source
     from centerx.types import Detections
 
+    AnySource = str | int | Path | Source | Live
+
 logger = logging.getLogger(__name__)
+
+RECONNECT = 5  # attempts in a row after which a stream has ended
 
 
 class Picture(NamedTuple):
-    """A picture, or a frame of a video.
+    """A picture, or a frame of a video or stream.
 
     Attributes:
         number: of its source among the sources, from 0.
-        source: the file, with its name below the folder that was given.
-        frame: its number in the video, from 0; None for a picture.
+        source: the file, with its name below the folder that was given; or the camera or stream.
+        frame: its number in the video or stream, from 0; None for a picture.
         image: (H, W, 3) uint8 RGB, as a viewer shows it.
+        seconds: since the first frame of a camera or stream; None for files.
     """
 
     number: int
-    source: Source
+    source: Source | Live
     frame: int | None
     image: np.ndarray
+    seconds: float | None = None
 
 
 class Prediction(NamedTuple):
-    """What was found on a picture, or on a frame of a video.
+    """What was found on a picture, or on a frame of a video or stream.
 
     Attributes:
         number: of its source among the sources, from 0.
-        source: the file, with its name below the folder that was given.
-        frame: its number in the video, from 0; None for a picture.
+        source: the file, with its name below the folder that was given; or the camera or stream.
+        frame: its number in the video or stream, from 0; None for a picture.
         image: (H, W, 3) uint8 RGB, as a viewer shows it.
         detections: boxes in pixels of `image`, best first.
+        seconds: since the first frame of a camera or stream; None for files.
     """
 
     number: int
-    source: Source
+    source: Source | Live
     frame: int | None
     image: np.ndarray
     detections: Detections
+    seconds: float | None = None
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file; of a camera or stream a name without one."""
         return self.source.path
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry that `predict --json` writes."""
         from centerx.runtime.entry import to_dict
 
-        entry = to_dict(str(self.path), self.image.shape[:2], self.detections)
-        return entry if self.frame is None else entry | {"frame": self.frame}
+        entry = to_dict(self.source.label, self.image.shape[:2], self.detections)
+        entry |= {} if self.frame is None else {"frame": self.frame}
+        return entry if self.seconds is None else entry | {"seconds": round(self.seconds, 3)}
 
 
 def predict(
     model: str | Path | Predictor,
-    sources: str | Path | Source | Sequence[str | Path | Source],
+    sources: AnySource | Sequence[AnySource],
     *,
     score: float = 0.3,
     backend: str | None = None,
     size: tuple[int, int] | None = None,
     batch: int = 1,
+    tiles: int | tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    whole: bool = False,
+    max_megapixels: float | None = None,
+    limit: int | None = None,
+    reconnect: int = RECONNECT,
+    threads: int | None = None,
+    providers: str | Sequence[str] | None = None,
     skipped: list[str] | None = None,
 ) -> Generator[Prediction, None, None]:
-    """Find objects on pictures and videos.
+    """Find objects on pictures, videos and streams.
 
     Sources and model are opened at once, pictures are read as the results are asked for. What cannot be read is left
-    out with a warning, unless it is the only source.
+    out with a warning, unless it is the only source. Of a camera or stream the newest frame is taken each time.
 
     Args:
         model: an exported file, a model file of a run, or what `centerx.load` returns.
-        sources: images, folders, glob patterns or videos; one, or several.
+        sources: images, folders, glob patterns or videos; one, or several. Or the number of a camera or the URL of a
+            stream.
         score: leave out what scores lower.
         backend: what runs the file, by name; `auto` takes the fastest that is installed.
         size: height and width of the input in pixels, of a file that takes any.
-        batch: pictures a call of the network.
+        batch: pictures a call of the network; with tiles as many of those, but 8 at least.
+        tiles: cut larger pictures into tiles, as `centerx.load` does.
+        overlap: of the tiles, as for `centerx.load`.
+        whole: as for `centerx.load`.
+        max_megapixels: the most of a picture, for the whole process; 178 without it. See `images.allow_megapixels`.
+        limit: end after so many pictures and frames.
+        reconnect: most attempts in a row to connect to a camera or stream again once its frames stop coming.
+        threads: as for `centerx.load`.
+        providers: as for `centerx.load`.
         skipped: gets what was wrong with each source that was left out.
 
     Raises:
         InputError: a source leads to nothing, the model cannot be opened, or no source can be read.
     """
+    from centerx.images import allow_megapixels
     from centerx.runtime import Predictor, load
+    from centerx.runtime.tiled import TILES_AT_ONCE, TiledPredictor
+    from centerx.tiles import Tiles
 
-    found = resolve_sources(sources)
+    if max_megapixels is not None:
+        allow_megapixels(max_megapixels)
+    found = resolve_sources(sources, reconnect)
     if isinstance(model, Predictor):
-        if backend is not None or size is not None:
-            raise InputError("backend, size: go with a model file, leave them out")
+        if any(each is not None for each in (backend, size, threads, providers)):
+            raise InputError("backend, size, threads, providers: go with a model file, leave them out")
         predictor = model
     else:
-        predictor = load(model, backend, size)
-    return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [])
+        predictor = load(model, backend, size, threads=threads, providers=providers)
+    if tiles is not None:
+        predictor = TiledPredictor.of(predictor, Tiles.of(tiles, overlap, whole), max(batch, TILES_AT_ONCE))
+    return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [], limit)
 
 
-def resolve_sources(sources: str | Path | Source | Sequence[str | Path | Source]) -> list[Source]:
-    """Return the files that are meant, in the order given.
+def resolve_sources(sources: AnySource | Sequence[AnySource], reconnect: int = RECONNECT) -> list[Source | Live]:
+    """Return the files, or the camera or stream, that are meant, in the order given.
+
+    Args:
+        sources: as for `predict`.
+        reconnect: as for `predict`.
 
     Raises:
-        InputError: one of them leads to no picture and no video.
+        InputError: one of them leads to no picture and no video, or something stands beside a camera or stream.
     """
+    from centerx.runtime.live import Live
     from centerx.runtime.sources import Source, find_sources
 
-    several = [sources] if isinstance(sources, (str, Path, Source)) else sources
-    found: list[Source] = []
+    several = [sources] if isinstance(sources, (str, int, Path, Source, Live)) else list(sources)
+    found: list[Source | Live] = []
     for each in several:
-        found += [each] if isinstance(each, Source) else find_sources([str(each)])
+        found += [each] if isinstance(each, (Source, Live)) else find_sources([str(each)], reconnect)
+    endless = [each for each in found if isinstance(each, Live)]
+    if endless and len(found) > 1:
+        raise InputError(f"{endless[0].label}: goes on until it is stopped, run another command for other sources")
     return found
 
 
 def predict_sources(
-    predictor: Predictor, sources: Sequence[Source], score: float, batch: int, skipped: list[str]
+    predictor: Predictor,
+    sources: Sequence[Source | Live],
+    score: float,
+    batch: int,
+    skipped: list[str],
+    limit: int | None = None,
 ) -> Generator[Prediction, None, None]:
-    """Yield what is found in sources, while threads read the next ones; see `predict`."""
+    """Yield what is found in sources, while threads read the next ones; see `predict`.
+
+    The frames of a camera or stream are used at once instead, as those read ahead would be old ones.
+    """
+    from centerx.runtime.live import Live
     from centerx.runtime.stream import prefetch
 
     problems: list[Problem] = []
-    pictures = read_pictures(predictor, sources, problems, skipped)
+    ahead = _at_once if any(isinstance(source, Live) for source in sources) else prefetch
     none = True
-    with closing(prefetch(detect(predictor, pictures, batch, score))) as results:
+    with (
+        closing(read_pictures(predictor, sources, problems, skipped)) as pictures,
+        closing(ahead(detect(predictor, islice(pictures, limit), batch, score, ahead))) as results,
+    ):
         for result in results:
             none = False
             yield result
@@ -141,16 +197,22 @@ def predict_sources(
 
 
 def read_pictures(
-    predictor: Predictor, sources: Sequence[Source], problems: list[Problem], skipped: list[str]
-) -> Iterator[Picture]:
+    predictor: Predictor, sources: Sequence[Source | Live], problems: list[Problem], skipped: list[str]
+) -> Generator[Picture, None, None]:
     """Yield the frames of all sources; what cannot be read is told, noted in `skipped` and left out.
 
     Raises:
         InputError: the only source cannot be read.
     """
+    from centerx.runtime.live import Live
+
     value_range = predictor.session.info.value_range
     for number, source in enumerate(track(sources, "predicting")):
         try:
+            if isinstance(source, Live):
+                for live in source.frames():
+                    yield Picture(number, source, live.number, live.image, live.seconds)
+                continue
             for frame, image in enumerate(source.frames(value_range, problems.append)):
                 yield Picture(number, source, frame if source.is_video else None, image)
         except InputError as error:
@@ -160,11 +222,30 @@ def read_pictures(
             logger.warning(f"skipped: {error}")
 
 
-def detect(predictor: Predictor, pictures: Iterable[Picture], batch: int, score: float) -> Iterator[Prediction]:
-    """Yield what is found on each picture, while a thread reads the next ones."""
-    from centerx.runtime.stream import groups, prefetch
+def detect(
+    predictor: Predictor,
+    pictures: Iterable[Picture],
+    batch: int,
+    score: float,
+    ahead: Callable[[Iterable[Any]], Generator[Any, None, None]],
+) -> Generator[Prediction, None, None]:
+    """Yield what is found on each picture.
 
-    with closing(prefetch((picture, predictor.preprocess(picture.image)) for picture in pictures)) as read:
+    Args:
+        predictor: finds it.
+        pictures: to look at.
+        batch: pictures a call of the network.
+        score: leave out what scores lower.
+        ahead: iterates over the pictures while the network runs.
+    """
+    from centerx.runtime.stream import groups
+
+    with closing(ahead((picture, predictor.preprocess(picture.image)) for picture in pictures)) as read:
         for group in groups(read, batch):
             for (picture, _), found in zip(group, predictor.detect([placed for _, placed in group]), strict=True):
-                yield Prediction(*picture, found.above(score))
+                number, source, frame, image, seconds = picture
+                yield Prediction(number, source, frame, image, found.above(score), seconds)
+
+
+def _at_once(items: Iterable[Any]) -> Generator[Any, None, None]:
+    yield from items

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import centerx
+from centerx.cli.options import Providers, Threads, parse_names
 from centerx.cli.output import JsonFile, require_json, show, write_report
 from centerx.errors import InputError
 from centerx.files import quoted, require_writable, write_atomic
@@ -18,6 +19,8 @@ def bench(
     batch: Annotated[str, typer.Option(help="pictures a call, several separated by commas")] = "1,8",
     runs: Annotated[int, typer.Option(min=1, help="calls of each, taken in turn")] = 20,
     backend: Annotated[str | None, typer.Option(help="only this one; all that are installed without it")] = None,
+    threads: Threads = None,
+    providers: Providers = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="write the rows here")] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -35,7 +38,7 @@ def bench(
     if csv_file is not None:
         require_writable(csv_file, models)
     require_json(json_file, models)
-    rows = centerx.benchmark(models, batches, runs, backend)
+    rows = centerx.benchmark(models, batches, runs, backend, threads=threads, providers=parse_names(providers))
     table = Table(title=rows[0].machine)
     for column in ("model", "backend", "input", "batch", "ms a call", "pictures/s"):
         table.add_column(column, justify="left" if column in ("model", "backend") else "right")

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 import centerx
-from centerx.cli.options import FRAME_HELP
+from centerx.cli.options import (
+    FRAME_HELP,
+    Megapixels,
+    Overlap,
+    Providers,
+    Threads,
+    TileSize,
+    Whole,
+    parse_names,
+    parse_tiles,
+)
 from centerx.cli.output import JsonFile, require_json, say, write_report
 from centerx.errors import InputError
 
@@ -27,7 +37,14 @@ def evaluate(
         int | None,
         typer.Option(min=10, help="count so many detections of a class on a picture; COCO's 100 without it"),
     ] = None,
+    metric: Annotated[str, typer.Option(help="coco, or voc: AP at IoU 0.50 as PASCAL VOC has it")] = "coco",
+    tiles: TileSize = None,
+    overlap: Overlap = 0.2,
+    whole: Whole = False,
+    max_megapixels: Megapixels = None,
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
+    threads: Threads = None,
+    providers: Providers = None,
     json_file: JsonFile = None,
     report: Annotated[
         Path | None,
@@ -36,7 +53,7 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Evaluate a model on a data set with COCO's metrics."""
+    """Evaluate a model on a data set with COCO's metrics, or those of PASCAL VOC."""
     from centerx.cli.table import metrics_table
 
     require_json(json_file, [model, data])
@@ -44,15 +61,22 @@ def evaluate(
         model,
         data,
         split=split,
-        classes=[name.strip() for name in classes.split(",")] if classes else None,
+        classes=parse_names(classes or None),
         images=images,
         format=format,
         frame=frame,
         flip=flip,
         scales=read_scales(scales),
         max_detections=max_detections,
+        metric=metric,
+        tiles=parse_tiles(tiles),
+        overlap=overlap,
+        whole=whole,
+        max_megapixels=max_megapixels,
         batch=batch,
         report=report,
+        threads=threads,
+        providers=parse_names(providers),
     )
     metrics_table(metrics)
     write_report(json_file, metrics.to_json())

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
 from centerx.errors import InputError
 
 FRAME_HELP = "what the boxes are of: upright, the picture as a viewer shows it, or stored, before EXIF turns it"
+
+Threads = Annotated[int | None, typer.Option(min=1, help="of the processor for a call of the network")]
+Providers = Annotated[
+    str | None, typer.Option(help="where to compute, by name, the best first, separated by commas, such as cuda,cpu")
+]
+
+TileSize = Annotated[
+    str | None, typer.Option("--tiles", help="cut larger pictures into tiles of this side in pixels, or HxW")
+]
+Overlap = Annotated[float, typer.Option(help="least share of a tile that the next one has too, with --tiles")]
+Whole = Annotated[
+    bool, typer.Option("--whole", help="with --tiles, look at the picture as a whole too, for objects over an overlap")
+]
+Megapixels = Annotated[
+    float | None,
+    typer.Option("--max-megapixels", min=0.001, help="the most of a picture; 178 without it, as a file may be a trap"),
+]
 
 # Module that the core install lacks -> extra of the package that installs it.
 EXTRAS = {
@@ -89,6 +107,23 @@ def parse_size(text: str) -> tuple[int, int]:
         close = "x".join(str(max(STEP, round(side / STEP) * STEP)) for side in (height, width))
         raise InputError(f"--size: {text} must be multiples of {STEP}, such as {close}")
     return height, width
+
+
+def parse_tiles(text: str | None) -> int | tuple[int, int] | None:
+    """Parse the size of tiles: a side, or height and width, such as `1024` or `768x1024`.
+
+    Raises:
+        InputError: the text has neither form.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text or "")
+    if text is not None and match is None:
+        raise InputError(f"--tiles: {text!r} is no side in pixels and not HxW, such as 1024 or 768x1024")
+    return None if match is None else (int(match[1]), int(match[2] or match[1]))
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """Parse names that are separated by commas."""
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def plural(count: int, noun: str, ending: str = "s") -> str:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import centerx
-from centerx.cli.options import parse_size, plural
+from centerx.api.predict import RECONNECT
+from centerx.cli.options import (
+    Megapixels,
+    Overlap,
+    Providers,
+    Threads,
+    TileSize,
+    Whole,
+    parse_names,
+    parse_size,
+    parse_tiles,
+    plural,
+)
 from centerx.cli.output import JsonFile, reported_list, require_json, say
 from centerx.errors import InputError
 from centerx.files import require_writable
@@ -20,12 +35,17 @@ if TYPE_CHECKING:
     import numpy as np
 
     from centerx.api.predict import Prediction
+    from centerx.runtime import Predictor
+    from centerx.runtime.live import Live
     from centerx.runtime.sources import Source
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="an exported file, or a model file of a run")],
-    sources: Annotated[list[str], typer.Argument(help="images, folders, glob patterns or videos")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="images, folders, glob patterns or videos; or a camera's number or a stream's URL"),
+    ],
     score: Annotated[float, typer.Option(min=0, max=1, help="leave out what scores lower")] = 0.3,
     out: Annotated[Path | None, typer.Option(help="write drawn pictures and videos into this folder")] = None,
     json_file: JsonFile = None,
@@ -33,7 +53,7 @@ def predict(
         str | None, typer.Option(help="what runs the file, by name; auto takes the fastest that is installed")
     ] = None,
     size: Annotated[str | None, typer.Option(help="input HxW in pixels, of a file exported with --size any")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="pictures a call of the network; with --tiles as many tiles")] = 1,
     heatmap: Annotated[
         bool,
         typer.Option(
@@ -44,15 +64,28 @@ def predict(
         list[Path] | None,
         typer.Option(help="a .safetensors model file, such as a teacher, whose heatmaps are drawn beside; repeatable"),
     ] = None,
+    tiles: TileSize = None,
+    overlap: Overlap = 0.2,
+    whole: Whole = False,
+    max_megapixels: Megapixels = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="end after so many pictures and frames")] = None,
+    reconnect: Annotated[
+        int, typer.Option(min=0, help="attempts in a row to connect to a lost camera or stream again")
+    ] = RECONNECT,
+    threads: Threads = None,
+    providers: Providers = None,
 ) -> None:
-    """Find objects on pictures and videos."""
+    """Find objects on pictures, videos, cameras and streams."""
     from centerx.api.predict import resolve_sources
     from centerx.runtime.sources import output_files
 
-    found = resolve_sources(sources)
+    found = resolve_sources(sources, reconnect)
     targets = output_files(found, out) if out is not None else []
     require_json(json_file, [model, *(source.path for source in found)])
-    shown = HeatmapDrawings(model, beside or [], found, targets) if heatmap else None
+    if heatmap and tiles is not None:
+        raise InputError("--heatmap: shows what a network finds on a whole picture, leave it or --tiles out")
+    open_model = partial(centerx.load, threads=threads, providers=parse_names(providers))
+    shown = HeatmapDrawings(model, beside or [], found, targets, open_model) if heatmap else None
     if beside and not heatmap:
         raise InputError("--beside: goes with --heatmap, add it")
     for target in targets:
@@ -66,6 +99,13 @@ def predict(
         backend=backend,
         size=parse_size(size) if size is not None else None,
         batch=batch,
+        tiles=parse_tiles(tiles),
+        overlap=overlap,
+        whole=whole,
+        max_megapixels=max_megapixels,
+        limit=limit,
+        threads=threads,
+        providers=parse_names(providers),
         skipped=skipped,
     )
     with ExitStack() as stack:
@@ -73,6 +113,7 @@ def predict(
             stack.enter_context(reported_list(json_file)) if json_file is not None else _tell if out is None else None
         )
         drawings = stack.enter_context(Drawings(targets))
+        stack.enter_context(stopped_by_signals(found))
         for result in stack.enter_context(closing(results)):
             drawings.add(result)
             if shown is not None:
@@ -97,12 +138,13 @@ class Drawings(ExitStack):
         super().__init__()
         self.targets = targets
         self._video: Path | None = None
+        self._frames = 0  # of the video
         self._append: Callable[[np.ndarray], None]
 
     def add(self, result: Prediction) -> None:
         """Draw a result and write it, where something is drawn."""
         from centerx.draw import save_image
-        from centerx.runtime.sources import video_file
+        from centerx.runtime.sources import USUAL_SPEED, video_file
         from centerx.tasks import TASKS
 
         if not self.targets:
@@ -116,8 +158,40 @@ class Drawings(ExitStack):
         if self._video != target:
             self.close()
             self._video = target
-            self._append = self.enter_context(video_file(target, like=result.path))
-        self._append(drawn)
+            self._frames = 0
+            self._append = self.enter_context(video_file(target, like=result.path if result.seconds is None else None))
+        due = self._frames + 1 if result.seconds is None else max(round(result.seconds * USUAL_SPEED), self._frames) + 1
+        for _ in range(due - self._frames):  # frames of a camera are as far apart as they were taken
+            self._append(drawn)
+        self._frames = due
+
+
+@contextmanager
+def stopped_by_signals(sources: Sequence[Source | Live]) -> Iterator[None]:
+    """Let the first Ctrl-C, or SIGTERM, end a camera or stream after its current frame; a second one interrupts."""
+    from centerx.runtime.live import Live
+
+    endless = [source for source in sources if isinstance(source, Live)]
+    if not endless or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+    def stop(*_: object) -> None:
+        restore()
+        for source in endless:
+            source.stop()
+
+    for number in former:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        restore()
 
 
 def heatmap_files(targets: Sequence[Path]) -> list[Path]:
@@ -138,25 +212,35 @@ class HeatmapDrawings:
         beside: files of those that are drawn beside it.
         sources: the pictures.
         targets: the drawing of each source.
+        open_model: loads a file.
 
     Raises:
-        InputError: nothing is drawn, a source is a video, or a model has no heatmaps.
+        InputError: nothing is drawn, a source is a video, camera or stream, or a model has no heatmaps.
     """
 
-    def __init__(self, model: Path, beside: Sequence[Path], sources: Sequence[Source], targets: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        model: Path,
+        beside: Sequence[Path],
+        sources: Sequence[Source | Live],
+        targets: Sequence[Path],
+        open_model: Callable[[Path], Predictor],
+    ) -> None:
         from centerx.api.heatmaps import require_heatmaps
 
         if not targets:
             raise InputError("--heatmap: writes pictures, name their folder with --out")
-        video = next((source.path for source in sources if source.is_video), None)
+        video = next((source.label for source in sources if source.is_video), None)
         if video is not None:
-            raise InputError(f"{video}: --heatmap goes with pictures, not with videos, leave one of them out")
+            raise InputError(
+                f"{video}: --heatmap goes with pictures, not with videos, cameras and streams, leave one of them out"
+            )
         self.targets = heatmap_files(targets)
         for target in self.targets:
             if target in targets:
                 raise InputError(f"{target}: would be a drawing and a heatmap, rename one of the sources")
             require_writable(target, [source.path for source in sources])
-        self.models = {path: centerx.load(path) for path in (model, *beside)}
+        self.models = {path: open_model(path) for path in (model, *beside)}
         for path, predictor in self.models.items():
             require_heatmaps(predictor, path)
 

@@ -9,7 +9,17 @@ import typer
 
 import centerx
 from centerx.api.label import SCORE
-from centerx.cli.options import plural
+from centerx.cli.options import (
+    Megapixels,
+    Overlap,
+    Providers,
+    Threads,
+    TileSize,
+    Whole,
+    parse_names,
+    parse_tiles,
+    plural,
+)
 from centerx.cli.output import JsonFile, require_json, say, write_report
 
 
@@ -23,11 +33,31 @@ def pseudo(
     val: Annotated[Path | None, typer.Option(help="labelled data on which to choose a score for each class")] = None,
     split: Annotated[str | None, typer.Option(help="split of --val")] = None,
     images_split: Annotated[str | None, typer.Option(help="split of IMAGES, where that has several")] = None,
+    tiles: TileSize = None,
+    overlap: Overlap = 0.2,
+    whole: Whole = False,
+    max_megapixels: Megapixels = None,
+    threads: Threads = None,
+    providers: Providers = None,
     json_file: JsonFile = None,
 ) -> None:
     """Label pictures with a model, as a COCO file with scores. Its `info` says where they come from."""
     require_json(json_file, [model, images, out])
-    result = centerx.label(model, images, out, score=score, val=val, split=split, images_split=images_split)
+    result = centerx.label(
+        model,
+        images,
+        out,
+        score=score,
+        val=val,
+        split=split,
+        images_split=images_split,
+        tiles=parse_tiles(tiles),
+        overlap=overlap,
+        whole=whole,
+        max_megapixels=max_megapixels,
+        threads=threads,
+        providers=parse_names(providers),
+    )
     for name, count in result.boxes.items():
         say(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
     count = sum(result.boxes.values())

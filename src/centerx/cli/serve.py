@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from centerx.cli.options import Providers, Threads, parse_names
 from centerx.cli.output import say
 from centerx.errors import InputError
 
@@ -31,6 +32,8 @@ def serve(
         typer.Option(help="of a web page that may ask from a browser, such as http://localhost:3000, or * for all; "
                           "repeat the option for several"),
     ] = None,
+    threads: Threads = None,
+    providers: Providers = None,
 ) -> None:  # fmt: skip
     """Answer pictures sent over HTTP with what `predict` finds on them."""
     import uvicorn
@@ -41,7 +44,8 @@ def serve(
     backend = next(iter(backends_of(model)), "")
     limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
     origins = [read_origin(text) for text in allow_origin or []]
-    app = create_app(load(model), model.name, backend, limits, max_batch, origins)
+    predictor = load(model, threads=threads, providers=parse_names(providers))
+    app = create_app(predictor, model.name, backend, limits, max_batch, origins)
     with listen(host, port) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.

@@ -23,9 +23,10 @@ def metrics_table(metrics: Metrics) -> None:
     for key, title in metrics.titles.items():
         mark = {"AR1": "", "AR10": "", "AR100": counted or ", 100 detections"}.get(key, counted)
         table.add_row(f"{title}{mark}", shown(getattr(metrics, key)))
-    table.add_section()
-    for name, value in metrics.per_class.items():
-        table.add_row(Text(f"AP, {name}{counted}"), shown(value))
+    for title, of_class in (("AP", metrics.per_class), ("AP of 11 points", metrics.per_class_11point)):
+        table.add_section()
+        for name, value in of_class.items():
+            table.add_row(Text(f"{title}, {name}{counted}"), shown(value))
     show(table)
 
 

@@ -137,6 +137,20 @@ class DataEntry(Section):
 Entries = Annotated[tuple[DataEntry, ...], BeforeValidator(as_list)]
 
 
+class TileConfig(Section):
+    """Training and its evaluation see tiles of larger pictures, where a size is set."""
+
+    size: Annotated[tuple[Count, Count], BeforeValidator(as_pair)] = Field(
+        description="height and width of a tile in pixels of the picture, or one side; it is resized to `input_size`"
+    )
+    overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2, description="least share of its sides that a tile has in common with the next"
+    )
+    min_visible: Probability = Field(
+        0.3, description="an object of which a tile shows less than this share is ignored on that tile, not background"
+    )
+
+
 class DataConfig(Section):
     """Where pictures come from and what size the network sees."""
 
@@ -150,6 +164,15 @@ class DataConfig(Section):
         description="which values of pictures of more than 8 bits become black and white: auto, those of the file's "
         "type (0 and 65535 of 16 bits, 0 and 1 of floats that lie between); [LOW, HIGH], in the file's units; stretch, "
         "each picture's own percentiles 0.1 and 99.9. Model files carry it, and every command reads by it",
+    )
+    tiles: TileConfig | None = None
+    max_megapixels: Positive | None = Field(
+        None, description="the most of a picture in millions of pixels; 178 without it, as a file may be a trap"
+    )
+    balance: Probability = Field(
+        0.0,
+        description="a class on less than this share of the pictures is rare: a picture with it comes sqrt(balance / "
+        "share) times an epoch, by its rarest class, and epochs grow by what is repeated; 0: each picture comes once",
     )
     workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
     broken_images: Literal["skip", "fail"] = Field(
@@ -275,6 +298,9 @@ class LossConfig(Section):
         "focal",
         description="focal: Objects as Points; mse: squared error, a mean over all cells and so in need of a large "
         "weight, such as 1000",
+    )
+    class_weights: dict[str, Positive] = Field(
+        {}, description="factors of the heatmap's loss by class, such as {Platelets: 2}; 1 for the others"
     )
     relative_size: bool = Field(
         False, description="divide the error of width and height by the object's mean side, at least one cell"
@@ -457,6 +483,11 @@ class TrainConfig(Section):
         True,
         description="write a page of the best model's curves, confusions and worst mistakes on the validation data "
         "into the folder `report` at the end",
+    )
+    patience: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="end the run after so many evaluations in a row without a better AP; the schedule is that of "
+        "`epochs` all the same; 0: never",
     )
     init: str | None = Field(
         None,

@@ -19,11 +19,12 @@ from centerx.data.source import SampleSource
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.geometry import INPUT_MULTIPLE, PAD_VALUE, Letterbox
+from centerx.images import allow_megapixels, allowed_megapixels
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.resize import OWN_RESIZE, Resize
 from centerx.types import Batch, Sample
 
-Key = tuple[int, int]  # epoch, index
+Key = tuple[int, int]  # epoch, and index; repeats of a picture in an epoch are whole numbers of pictures further
 
 
 class TrainPictures(TorchDataset[Batch]):
@@ -58,8 +59,9 @@ class TrainPictures(TorchDataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         """Return a batch of one. An unreadable picture is replaced by the next one and named in `skipped`."""
-        epoch, index = key
-        rng = np.random.default_rng((self.seed, epoch, index))
+        epoch, number = key
+        rng = np.random.default_rng((self.seed, epoch, number))
+        index = number % len(self.source)
         skipped: list[str] = []
         try:
             sample = self._warped(index, rng, skipped)
@@ -128,10 +130,22 @@ class EpochBatches(Sampler[list[Key]]):
         batch_size: of all processes together.
         seed: of the run.
         rank, world: this process, and how many there are.
+        factors: (size,) how often each picture comes an epoch, on average; each comes that often, rounded down or up.
+            Without it, once.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.size, self.seed = size, seed
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        factors: np.ndarray | None = None,
+    ) -> None:
+        self.factors, self.seed = factors, seed
+        size = size if factors is None else epoch_size(factors)
+        self.size = size
         self.batch_size = max(min(batch_size, size - size % world), world)
         self.rank, self.world = rank, world
         self.epoch = 0
@@ -149,11 +163,36 @@ class EpochBatches(Sampler[list[Key]]):
         return max(self.size // self.batch_size, 1)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(self.size) if self.factors is None else repeated(self.factors, self.size, rng)
         order = np.resize(order, max(self.size, self.batch_size))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             mine = order[start : start + self.batch_size][self.rank :: self.world]
             yield [(self.epoch, int(index)) for index in mine]
+
+
+def epoch_size(factors: np.ndarray) -> int:
+    """Return how many pictures an epoch has in which each comes so often."""
+    return int(np.ceil(factors.sum() - 1e-6))
+
+
+def repeated(factors: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
+    """Return shuffled numbers of pictures, each as often as its factor, rounded down or up (systematic sampling).
+
+    Args:
+        factors: (N,) of the pictures, at least 1.
+        total: how many numbers: `epoch_size` of the factors.
+        rng: decides what is rounded up, and the order.
+
+    Returns:
+        (total,) int64; the k-th repeat of picture i is i + k N.
+    """
+    shuffled = rng.permutation(len(factors))
+    ends = np.floor(np.cumsum(factors[shuffled]) * (total / factors.sum()) + rng.random()).astype(np.int64)
+    ends[-1] = total
+    counts = np.diff(ends, prepend=0)
+    repeats = np.arange(total) - np.repeat(ends - counts, counts)
+    return rng.permutation(np.repeat(shuffled, counts) + repeats * len(factors))
 
 
 def to_batch(sample: Sample, letterbox: Letterbox | None, skipped: list[str]) -> Batch:
@@ -206,15 +245,22 @@ def collate(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def init_worker(_: int) -> None:
-    """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many."""
+def init_worker(_: int, megapixels: float | None = None) -> None:
+    """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many.
+
+    Args:
+        megapixels: the most of a picture; what is usual without it.
+    """
     cv2.setNumThreads(0)  # not 1, which would wait for threads of the parent that a fork leaves behind
+    if megapixels is not None:
+        allow_megapixels(megapixels)
 
 
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
     """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
-    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=init_worker, **options)
+    start = partial(init_worker, megapixels=allowed_megapixels())
+    return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=start, **options)
 
 
 def pixels_last(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -99,6 +99,25 @@ def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
     return table
 
 
+def repeat_factors(entries: Sequence[Entry], num_classes: int, threshold: float) -> np.ndarray:
+    """Return (N,) float64: how often each picture is to come in an epoch, so that rare classes are seen more.
+
+    Repeat factor sampling of Gupta et al., LVIS, 2019: r(c) = max(1, sqrt(t / f(c))) of a class c on a share f(c) of
+    the pictures, and of a picture the largest r(c) of its classes.
+
+    Args:
+        entries: the pictures.
+        num_classes: of their labels.
+        threshold: t, the share below which a class is rare.
+    """
+    shows = np.zeros((len(entries), num_classes), dtype=bool)
+    for row, entry in enumerate(entries):
+        shows[row, entry.record.labels[~entry.record.ignore]] = True
+    share = shows.mean(axis=0)
+    of_class = np.sqrt(np.maximum(threshold / np.maximum(share, 1 / len(entries)), 1.0))
+    return np.where(shows, of_class, 1.0).max(axis=1, initial=1.0)
+
+
 def require_judging(source: SampleSource, task: Task, where: str) -> None:
     """Raise where labels tell the centres of objects alone and a detector of more is to be judged by them.
 

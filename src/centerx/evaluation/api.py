@@ -19,12 +19,20 @@ from centerx.evaluation.fuse import fuse
 from centerx.evaluation.report import make_report
 from centerx.evaluation.report_page import write_report
 from centerx.evaluation.results import read_results
-from centerx.evaluation.run import detect_all, evaluate_found, named_function, picture_sizes
+from centerx.evaluation.run import (
+    COCO,
+    detect_all,
+    detect_each,
+    evaluate_found,
+    metric_function,
+    named_function,
+    picture_sizes,
+)
 from centerx.fields import SIZE
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.problems import log_problems
 from centerx.progress import track
-from centerx.runtime import Session, open_session
+from centerx.runtime import Session, TiledPredictor, Tiles, open_session
 from centerx.runtime.session import run_session
 from centerx.tasks import BOXES, CENTER, TASKS
 from centerx.types import Batch, Detections, RawDetections
@@ -42,16 +50,20 @@ def evaluate_model(
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
     input_hw: tuple[int, int] | None = None,
+    metric: str = COCO,
+    tiles: Tiles | None = None,
     report: Path | None = None,
 ) -> Metrics:
     """Run a model file over data sets, whatever its backend; arguments as for `run_model` and `measure`.
 
     Raises:
-        InputError: model and data have no class name in common, or no picture can be read.
+        InputError: model and data have no class name in common, no picture can be read, or as `metric_function`.
         OSError: the report cannot be written.
     """
-    source, found = run_model(model, datasets, batch_size, session, scales, input_hw)
-    return measure(model, datasets, source, found, max_detections, report)
+    session = session or open_session(model)
+    metric_function(metric, TASKS[session.info.task], max_detections)  # raises before the work
+    source, found = run_model(model, datasets, batch_size, session, scales, input_hw, tiles)
+    return measure(model, datasets, source, found, max_detections, metric, report)
 
 
 def measure(
@@ -60,6 +72,7 @@ def measure(
     source: SampleSource,
     found: Mapping[int, Detections],
     max_detections: int | None = None,
+    metric: str = COCO,
     report: Path | None = None,
 ) -> Metrics:
     """Return the metrics of detections, and write a report of them where asked.
@@ -70,12 +83,14 @@ def measure(
         source: its pictures.
         found: detections by the picture's index.
         max_detections: as for `coco_metrics`.
+        metric: as for `metric_function`.
         report: the folder of the report; None for none.
 
     Raises:
+        InputError: as `metric_function`.
         OSError: the report cannot be written.
     """
-    metrics = evaluate_found(source, source.task, dict(found), max_detections)
+    metrics = evaluate_found(source, source.task, dict(found), max_detections, metric=metric)
     if report is None:
         return metrics
     data = ", ".join(str(dataset.path) for dataset in datasets)
@@ -83,14 +98,22 @@ def measure(
     return metrics._replace(report=page)
 
 
-def thresholds_of(model: str | Path, datasets: Sequence[Dataset], batch_size: int) -> dict[str, float | None]:
+def thresholds_of(
+    model: str | Path,
+    datasets: Sequence[Dataset],
+    batch_size: int,
+    session: Session | None = None,
+    tiles: Tiles | None = None,
+) -> dict[str, float | None]:
     """The score of each class from which on a model file's F1 on data sets is best; None where it finds nothing.
+
+    Arguments as for `run_model`.
 
     Raises:
         InputError: as `evaluate_model`.
     """
-    session = open_session(model)
-    source, found = run_model(model, datasets, batch_size, session)
+    session = session or open_session(model)
+    source, found = run_model(model, datasets, batch_size, session, tiles=tiles)
     entries, curves = [source.entries[i] for i in found], named_function(TASKS[session.info.task].curves)
     return best_thresholds(entries, list(found.values()), source.class_names, curves)
 
@@ -102,6 +125,7 @@ def run_model(
     session: Session | None = None,
     scales: Sequence[float] = (1.0,),
     input_hw: tuple[int, int] | None = None,
+    tiles: Tiles | None = None,
 ) -> tuple[SampleSource, dict[int, Detections]]:
     """Run a model file over data sets: the pictures in its classes, and what it finds on those that can be read.
 
@@ -112,6 +136,7 @@ def run_model(
         session: the file opened already, where it is to run otherwise than usual.
         scales: of the model's input size, to fuse what is found at each; other than 1 where the session takes it.
         input_hw: height and width of the input in pixels, where the session takes any; its own without it.
+        tiles: how pictures are cut; None to look at them as a whole.
 
     Raises:
         InputError: model and data have no class name in common, or no picture can be read.
@@ -128,22 +153,42 @@ def run_model(
     require_judging(source, task, where)
     if len(scales) > 1 and not task.has_area:
         raise InputError("--scales: goes with boxes only, leave it out")
-    log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
-
-    def detect(batch: Batch) -> RawDetections:
-        return run_session(session, batch.images.contiguous().numpy(), picture_sizes(batch))
+    if tiles is None:
+        log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 
     parts: list[dict[int, Detections]] = []
     for size in scaled_sizes(input_hw or session.info.input_hw, scales):
-        pictures = EvalPictures(source, size, session.info.resize)
-        loader = load_batches(pictures, WORKERS, batch_size=1 if session.info.resize.varies else batch_size)
-        found, broken = detect_all(detect, task, track(loader, "evaluating"))
+        found, broken = run_source(session, source, batch_size, size, tiles)
         parts.append(found)
     for message in broken:
         logger.warning(f"not evaluated: {message}")
     if not found:
         raise InputError(f"{where}: not one of {len(source)} pictures can be read")
     return source, found if len(parts) == 1 else {index: fuse([part[index] for part in parts]) for index in found}
+
+
+def run_source(
+    session: Session, source: SampleSource, batch_size: int, size: tuple[int, int], tiles: Tiles | None = None
+) -> tuple[dict[int, Detections], list[str]]:
+    """Run a session over pictures; returns what `detect_all` does.
+
+    Args:
+        session: of the model.
+        source: the pictures.
+        batch_size: pictures at once, or tiles.
+        size: height and width of the input in pixels.
+        tiles: as for `run_model`.
+    """
+
+    def detect(batch: Batch) -> RawDetections:
+        return run_session(session, batch.images.contiguous().numpy(), picture_sizes(batch))
+
+    if tiles is not None:
+        predictor = TiledPredictor(session, size, None, tiles, batch_size)
+        return detect_each(predictor, source, track(range(len(source)), "evaluating"))
+    pictures = EvalPictures(source, size, session.info.resize)
+    loader = load_batches(pictures, WORKERS, batch_size=1 if session.info.resize.varies else batch_size)
+    return detect_all(detect, source.task, track(loader, "evaluating"))
 
 
 def scaled_sizes(input_hw: tuple[int, int], scales: Sequence[float]) -> list[tuple[int, int]]:
@@ -176,7 +221,11 @@ def taught_names(own: Sequence[str], classes: Mapping[str, str]) -> tuple[str, .
 
 
 def evaluate_results(
-    results: Path, dataset: Dataset, max_detections: int | None = None, report: Path | None = None
+    results: Path,
+    dataset: Dataset,
+    max_detections: int | None = None,
+    metric: str = COCO,
+    report: Path | None = None,
 ) -> Metrics:
     """Evaluate a COCO results json on the data set it was made on; where that has points alone, as points.
 
@@ -184,9 +233,15 @@ def evaluate_results(
         results: the file.
         dataset: whose pictures it is of.
         max_detections: as for `coco_metrics`.
+        metric: as for `metric_function`.
         report: as for `measure`.
+
+    Raises:
+        InputError: the file is unusable, or as `metric_function`.
+        OSError: the report cannot be written.
     """
     points = [record.objects.known.get(SIZE.name) for record in dataset.records if len(record.objects.labels)]
     task = CENTER if points and all(known is not None and not known.any() for known in points) else BOXES
     source = SampleSource([dataset], dataset.class_names, task=task)
-    return measure(results, [dataset], source, dict(enumerate(read_results(results, dataset))), max_detections, report)
+    found = dict(enumerate(read_results(results, dataset)))
+    return measure(results, [dataset], source, found, max_detections, metric, report)

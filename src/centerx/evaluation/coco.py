@@ -48,6 +48,8 @@ class Metrics(NamedTuple):
         images: how many pictures were evaluated.
         max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
         count_error: mean absolute error of the number of objects of a class on a picture; of the task `center`.
+        AP50_11point: as in VOC2007; of the metric `voc`, whose AP50 is that of VOC2012.
+        per_class_11point: the same of each class.
         titles: of the figures that mean something, in the order of the table.
         report: the page of the report, where one was written.
     """
@@ -68,6 +70,8 @@ class Metrics(NamedTuple):
     images: int = 0
     max_detections: int | None = None
     count_error: float | None = None
+    AP50_11point: float | None = None
+    per_class_11point: Mapping[str, float | None] = {}
     titles: Mapping[str, str] = TITLES
     report: Path | None = None
 
@@ -75,7 +79,8 @@ class Metrics(NamedTuple):
         """The figures by name; AR100 has the name of what was counted, and that is said, where it is not COCO's own."""
         tree = self._asdict()
         most, titles = tree.pop("max_detections"), tree.pop("titles")
-        tree = {key: value for key, value in tree.items() if key in titles or key in ("per_class", "images")}
+        shown = {*titles, "per_class", "images", *(["per_class_11point"] if self.per_class_11point else [])}
+        tree = {key: value for key, value in tree.items() if key in shown}
         if most is None:
             return tree
         renamed = {f"AR{most}" if key == "AR100" else key: value for key, value in tree.items()}

@@ -121,7 +121,8 @@ class Report(NamedTuple):
         model: what to call it.
         data: what to call the pictures.
         source: the pictures with their labels.
-        entries: those that could be read.
+        indices: of those that could be read, in the source.
+        entries: of these.
         found: detections of each of them, in its pixels.
         metrics: of the task.
         classes: figures of each class.
@@ -137,6 +138,7 @@ class Report(NamedTuple):
     model: str
     data: str
     source: SampleSource
+    indices: Sequence[int]
     entries: Sequence[Entry]
     found: Sequence[Detections]
     metrics: Metrics
@@ -249,6 +251,7 @@ def make_report(
         model,
         data,
         source,
+        order,
         entries,
         detections,
         metrics,

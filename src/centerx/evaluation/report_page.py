@@ -16,7 +16,6 @@ from centerx.evaluation.mistakes import FAR, KINDS, MISSED, NEAR
 from centerx.evaluation.report import LEAST_SCORE, SIZES, Mistake, Report
 from centerx.files import write_json
 from centerx.geometry import box_intersection
-from centerx.images import read_image
 from centerx.page import INK, Cell, Gallery, Page, Picture, Section, Table, Text, draw_chart, encode_picture, write_page
 from centerx.tasks import Task
 
@@ -269,7 +268,7 @@ def mistake_pictures(report: Report) -> tuple[list[list[Picture]], int]:
     unread = 0
     for picture, mistakes in sorted(by_picture.items()):
         try:
-            image = read_image(report.entries[picture].record.image, report.source.value_range)
+            image = report.source.sample(report.indices[picture]).image
         except InputError:
             unread += 1
             continue

@@ -71,6 +71,9 @@ FORMATS = {
     "caffe": Format(
         ".prototxt", "centerx.interop.caffe:export_caffe", ONNX, ("maps",), ("fp32",), beside=(".caffemodel",)
     ),
+    "litert": Format(
+        ".tflite", "centerx.exporting.litert:export_litert", (*ONNX, "ai_edge_litert"), ("maps",), ("fp32", "fp16")
+    ),
     "tensorrt": Format(".trt.onnx", "centerx.exporting.tensorrt:export_tensorrt", ONNX, BOTH, ALL),
     "torch-export": Format(
         ".pt2", "centerx.exporting.torch:export_program", (), ("detections",), ("fp32",), any_size=True

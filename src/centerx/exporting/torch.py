@@ -23,6 +23,7 @@ from centerx.exporting.common import quiet
 from centerx.exporting.graphs import DetectionsGraph, sample
 from centerx.exporting.registry import ExportOptions
 from centerx.files import write_atomic
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import detection_outputs, read_outputs
 from centerx.tasks import TASKS
@@ -95,8 +96,9 @@ class ProgramSession:
         return read_outputs(dict(zip(detection_outputs(TASKS[self.info.task]), found, strict=True)), self.info)
 
 
-def open_program(path: Path) -> ProgramSession:
+def open_program(path: Path, compute: Compute = PLAIN) -> ProgramSession:
     """Load a torch.export program."""
+    prepare(compute)
     found = {FACTS: ""}
     try:
         program = torch.export.load(path, extra_files=found)
@@ -107,8 +109,9 @@ def open_program(path: Path) -> ProgramSession:
     return ProgramSession(program.module(), info, any_size=not isinstance(images.meta["val"].shape[2], int))
 
 
-def open_aotinductor(path: Path) -> ProgramSession:
+def open_aotinductor(path: Path, compute: Compute = PLAIN) -> ProgramSession:
     """Load an AOTInductor package."""
+    prepare(compute)
     try:
         package = torch._inductor.aoti_load_package(str(path))
         facts = package.loader.get_metadata()
@@ -117,8 +120,9 @@ def open_aotinductor(path: Path) -> ProgramSession:
     return ProgramSession(package, ModelInfo.from_metadata(facts, path), any_size=False)
 
 
-def open_torchscript(path: Path) -> ProgramSession:
+def open_torchscript(path: Path, compute: Compute = PLAIN) -> ProgramSession:
     """Load a TorchScript file."""
+    prepare(compute)
     found = {FACTS: ""}
     try:
         with quiet():
@@ -126,6 +130,17 @@ def open_torchscript(path: Path) -> ProgramSession:
     except (RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from None
     return ProgramSession(script, _info(found[FACTS], path), any_size=False)
+
+
+def prepare(compute: Compute) -> None:
+    """Set the number of threads of torch, in the whole process.
+
+    Raises:
+        InputError: another device than the processor is asked for: such files were traced on it.
+    """
+    compute.choose_one("an exported program of torch")
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
 
 
 def _info(text: str | bytes, path: Path) -> ModelInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch.distributed as dist
@@ -48,6 +48,7 @@ def label_terms(
     branches: Mapping[str, Branch],
     squared_heatmap: bool = False,
     relative_size: bool = False,
+    class_weights: Sequence[float] = (),
 ) -> Terms:
     """Return the raw terms of heatmap and fields, Objects as Points, eq. 4: means over the whole batch.
 
@@ -60,11 +61,15 @@ def label_terms(
         branches: of the network, by field.
         squared_heatmap: squared error instead of the focal loss; its divisor is the number of supervised cells.
         relative_size: divide the error of lengths by the object's, see `Branch.loss`.
+        class_weights: factor of each class in the heatmap's term; the divisor stays. Empty: 1 for all.
     """
     heatmap = heatmap_squared if squared_heatmap else heatmap_focal
     divisor = loss_normalizer(targets.weight.sum() if squared_heatmap else (targets.heatmap == 1).sum())
     totals = {name: loss_normalizer(weight.sum()) for name, weight in targets.places.weights.items()}
-    terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, targets.weight) / divisor}
+    weight = targets.weight
+    if class_weights:
+        weight = weight * weight.new_tensor(class_weights)[:, None, None]
+    terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, weight) / divisor}
     terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size)
     return {Term(name): value for name, value in terms.items()}
 

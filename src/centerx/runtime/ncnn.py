@@ -9,6 +9,7 @@ import ncnn
 import numpy as np
 
 from centerx.errors import InputError
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import map_outputs, read_outputs
 from centerx.tasks import TASKS
@@ -22,15 +23,18 @@ class NcnnSession:
 
     Args:
         path: the `.ncnn.param` file; `.ncnn.bin` and `.ncnn.json` lie beside it.
+        compute: threads.
 
     Raises:
-        InputError: a file is missing, corrupt or not one of this project.
+        InputError: a file is missing, corrupt or not one of this project, or another device than the processor is asked
+            for.
     """
 
     any_size = False
     takes_picture_hw = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, compute: Compute = PLAIN) -> None:
+        compute.choose_one("ncnn")
         weights, facts = path.with_suffix(WEIGHTS), path.with_suffix(FACTS)
         for file in (weights, facts):
             if not file.is_file():
@@ -42,6 +46,8 @@ class NcnnSession:
         self.outputs = map_outputs(TASKS[self.info.task])
         self.net = ncnn.Net()
         self.net.opt.use_bf16_storage = self.net.opt.use_bf16_packed = False
+        if compute.threads is not None:
+            self.net.opt.num_threads = compute.threads
         if self.net.load_param(str(path)) or self.net.load_model(str(weights)):
             raise InputError(f"{path}: corrupt or not an ncnn model, export it again")
 
@@ -63,6 +69,6 @@ class NcnnSession:
         return found
 
 
-def open_session(path: Path) -> NcnnSession:
+def open_session(path: Path, compute: Compute = PLAIN) -> NcnnSession:
     """Load an ncnn model."""
-    return NcnnSession(path)
+    return NcnnSession(path, compute)

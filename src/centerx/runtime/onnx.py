@@ -10,6 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from centerx.errors import InputError
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
@@ -24,7 +25,7 @@ TYPES = {"float": "float32", "float16": "float16", "double": "float64"}  # other
 
 
 class OnnxSession:
-    """An ONNX file on the CPU, with detections as outputs, or with maps, whose peaks are then read.
+    """An ONNX file, with detections as outputs, or with maps, whose peaks are then read.
 
     Args:
         path: the file.
@@ -68,7 +69,7 @@ class OnnxSession:
 
 
 class OnnxRunner:
-    """An ONNX file of another project on the CPU.
+    """An ONNX file of another project.
 
     Args:
         session: of the file.
@@ -98,35 +99,43 @@ class OnnxRunner:
         return dict(zip((each.name for each in self.declared.outputs), found, strict=True))
 
 
-def open_session(path: Path, adapter: AdapterSource = None) -> OnnxSession | ForeignSession:
+def open_session(path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN) -> OnnxSession | ForeignSession:
     """Load an ONNX file of this project, or one of another by its adapter."""
-    session = load_graph(path, str(path))
+    session = load_graph(path, str(path), compute)
     if ModelInfo.is_in(session.get_modelmeta().custom_metadata_map):
         require_own(path, adapter)
         return OnnxSession(path, session)
 
     def open_runner(free: bool) -> OnnxRunner:
-        return OnnxRunner(load_graph(path, freed_graph(path)) if free else session)
+        return OnnxRunner(load_graph(path, freed_graph(path), compute) if free else session)
 
     return open_foreign(path, open_runner, adapter)
 
 
-def load_graph(path: Path, graph: str | bytes) -> ort.InferenceSession:
+def load_graph(path: Path, graph: str | bytes, compute: Compute = PLAIN) -> ort.InferenceSession:
     """Load a graph.
 
     Args:
         path: its file, for messages.
         graph: the file or its content.
+        compute: threads, and execution providers in order of preference.
 
     Raises:
-        InputError: it is corrupt.
+        InputError: it is corrupt, or a provider is missing or cannot start.
     """
+    providers = compute.choose("ONNX Runtime", ort.get_available_providers())
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised
+    if compute.threads is not None:
+        options.intra_op_num_threads = compute.threads
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(graph, options, providers=providers)
     except LOAD_ERRORS as error:
         raise InputError(f"{path}: corrupt or not an ONNX model ({_first_line(error)}), export it again") from None
+    lost = [name for name in providers if name not in session.get_providers()]
+    if lost:  # ONNX Runtime goes on without a provider whose libraries do not load
+        raise InputError(f"providers: ONNX Runtime cannot start {lost[0]} here, check its libraries and its device")
+    return session
 
 
 def freed_graph(path: Path) -> bytes:

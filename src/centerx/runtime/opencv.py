@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from centerx.errors import InputError
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import map_outputs, read_outputs
 from centerx.tasks import TASKS
@@ -70,8 +71,11 @@ class OpenCvSession:
         return list(self.net.forward(self.outputs))
 
 
-def open_session(path: Path) -> OpenCvSession:
-    """Load a Caffe network."""
+def open_session(path: Path, compute: Compute = PLAIN) -> OpenCvSession:
+    """Load a Caffe network. The number of threads is that of OpenCV in the whole process."""
+    compute.choose_one("OpenCV")
+    if compute.threads is not None:
+        cv2.setNumThreads(compute.threads)
     return OpenCvSession(path)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 
 from centerx.errors import InputError
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
@@ -24,7 +25,7 @@ RT_INFO = {".xml": "centerx", ".onnx": "framework"}  # where in the runtime info
 
 
 class OpenVinoSession:
-    """An OpenVINO or ONNX file on the CPU, with detections as outputs, or with maps.
+    """An OpenVINO or ONNX file, with detections as outputs, or with maps.
 
     A file of fp32 is computed in fp32, whatever the device prefers; others as it prefers.
 
@@ -32,12 +33,13 @@ class OpenVinoSession:
         path: the file.
         model: its graph.
         facts: its metadata.
+        compute: threads, and one device.
 
     Raises:
-        InputError: it is not a detector exported by this project.
+        InputError: it is not a detector exported by this project, or the device is not there.
     """
 
-    def __init__(self, path: Path, model: ov.Model, facts: dict[str, str]) -> None:
+    def __init__(self, path: Path, model: ov.Model, facts: dict[str, str], compute: Compute = PLAIN) -> None:
         self.info = ModelInfo.from_metadata(facts, path)
         names = {name for output in model.outputs for name in output.get_names()}
         outputs = choose_outputs(names, TASKS[self.info.task])
@@ -50,7 +52,7 @@ class OpenVinoSession:
             given = ", ".join(f"{each.get_any_name()} {each.get_element_type()}" for each in (first, *others))
             raise InputError(f"{path}: takes {given}, but images of uint8 are needed: make it with `centerx export`")
         self.any_size = not first.get_partial_shape()[2].is_static
-        self.model = _compiled(model, exact=facts.get("precision", "fp32") != "fp16")
+        self.model = _compiled(model, facts.get("precision", "fp32") != "fp16", compute)
 
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
@@ -59,17 +61,21 @@ class OpenVinoSession:
 
 
 class OpenVinoRunner:
-    """An OpenVINO or ONNX file of another project on the CPU, computed in fp32.
+    """An OpenVINO or ONNX file of another project, computed in fp32.
 
     Args:
         model: its graph.
         facts: its metadata.
+        compute: threads, and one device.
+
+    Raises:
+        InputError: the device is not there.
     """
 
-    def __init__(self, model: ov.Model, facts: dict[str, str]) -> None:
+    def __init__(self, model: ov.Model, facts: dict[str, str], compute: Compute = PLAIN) -> None:
         inputs, outputs = (tuple(_tensor(each) for each in some) for some in (model.inputs, model.outputs))
         self.declared = Declared(inputs, outputs, facts)
-        self.model = _compiled(model, exact=True)
+        self.model = _compiled(model, True, compute)
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the file: arrays of all inputs by name -> arrays of all outputs by name.
@@ -84,19 +90,21 @@ class OpenVinoRunner:
         return {tensor.name: found[place] for place, tensor in enumerate(self.declared.outputs)}
 
 
-def open_session(path: Path, adapter: AdapterSource = None) -> OpenVinoSession | ForeignSession:
+def open_session(
+    path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN
+) -> OpenVinoSession | ForeignSession:
     """Load an OpenVINO or ONNX file of this project, or one of another by its adapter."""
     model = _read(path)
     facts = _facts(model, RT_INFO[path.suffix.lower()])
     if ModelInfo.is_in(facts):
         require_own(path, adapter)
-        return OpenVinoSession(path, model, facts)
+        return OpenVinoSession(path, model, facts, compute)
 
     def open_runner(free: bool) -> OpenVinoRunner:
         try:
             if free:
                 model.reshape({each: [-1, *each.get_partial_shape()[1:2], -1, -1] for each in model.inputs})
-            return OpenVinoRunner(model, facts)
+            return OpenVinoRunner(model, facts, compute)
         except RuntimeError as error:
             what = "free the sides of" if free else "compile"
             raise InputError(
@@ -132,10 +140,16 @@ def _read(path: Path) -> ov.Model:
         ) from None
 
 
-def _compiled(model: ov.Model, exact: bool) -> ov.CompiledModel:
-    settings = {"PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": "f32"} if exact else {})
+def _compiled(model: ov.Model, exact: bool, compute: Compute) -> ov.CompiledModel:
+    core = ov.Core()
+    device = compute.choose_one("OpenVINO", core.available_devices)
+    settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
+    if exact:
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    if compute.threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = compute.threads
     with kept_signal_stack():
-        return ov.Core().compile_model(model, "CPU", settings)
+        return core.compile_model(model, device, settings)
 
 
 def _tensor(port: ov.Output) -> Tensor:

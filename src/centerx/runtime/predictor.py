@@ -132,7 +132,9 @@ class Predictor:
         return stack_rows([({first: each.boxes, **each.values}, each.scores, each.labels) for each in found])
 
     def __copy__(self) -> Predictor:
-        return Predictor(self.session, self.input_hw, self.reopen)
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "session" or self.reopen is None}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from centerx.errors import InputError, nearest
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo, require_file
 from centerx.types import RawDetections
 
@@ -89,21 +90,23 @@ class Backend(NamedTuple):
         """Whether the module that it needs is installed."""
         return find_spec(self.needs) is not None
 
-    def open(self, path: Path, adapter: AdapterSource = None) -> Session:
+    def open(self, path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN) -> Session:
         """Load a model file with this backend.
 
         Args:
             path: the file.
             adapter: of a file of another project, see `open_session`.
+            compute: threads and devices.
 
         Raises:
-            InputError: it cannot be opened, or an adapter is given and such files are never of another project.
+            InputError: it cannot be opened, a device is not there, or an adapter is given and such files are never of
+                another project.
         """
         module, function = self.opener.split(":")
         if not self.foreign and adapter is not None:
             raise InputError(f"{path}: such a file is of this project, leave the adapter out")
         arguments = (adapter,) if self.foreign else ()
-        session: Session = getattr(import_module(module), function)(path, *arguments)
+        session: Session = getattr(import_module(module), function)(path, *arguments, compute=compute)
         return session
 
 
@@ -121,7 +124,9 @@ BACKENDS = {
 }
 
 
-def open_session(path: str | Path, backend: str | None = None, adapter: AdapterSource = None) -> Session:
+def open_session(
+    path: str | Path, backend: str | None = None, adapter: AdapterSource = None, compute: Compute = PLAIN
+) -> Session:
     """Load a model file.
 
     Args:
@@ -130,20 +135,25 @@ def open_session(path: str | Path, backend: str | None = None, adapter: AdapterS
             fastest.
         adapter: how a file of another project is read: keys, or the path of a YAML file. Without it the file
             `NAME.adapter.yaml` beside it is read where it is there, else the known families are asked.
+        compute: threads and devices.
 
     Raises:
-        InputError: the file is missing, corrupt, of an unknown kind, or of another project and not recognised.
+        InputError: the file is missing, corrupt, of an unknown kind, or of another project and not recognised; or a
+            device is not there.
     """
-    return open_named(path, backend, adapter)[1]
+    return open_named(path, backend, adapter, compute)[1]
 
 
-def open_named(path: str | Path, backend: str | None = None, adapter: AdapterSource = None) -> tuple[str, Session]:
+def open_named(
+    path: str | Path, backend: str | None = None, adapter: AdapterSource = None, compute: Compute = PLAIN
+) -> tuple[str, Session]:
     """Load a model file and return the name of the backend and the session.
 
     Args:
         path: as for `open_session`.
         backend: as for `open_session`.
         adapter: as for `open_session`.
+        compute: as for `open_session`.
 
     Raises:
         InputError: as for `open_session`.
@@ -156,7 +166,7 @@ def open_named(path: str | Path, backend: str | None = None, adapter: AdapterSou
     require_file(path)
     fitting = backends_of(path)
     if backend == AUTO:
-        sessions = open_all(path, adapter)[0]
+        sessions = open_all(path, adapter, compute)[0]
         if sessions:
             fastest = min(sessions, key=lambda name: seconds_a_picture(sessions[name]) if len(sessions) > 1 else 0)
             return fastest, sessions[fastest]
@@ -168,15 +178,18 @@ def open_named(path: str | Path, backend: str | None = None, adapter: AdapterSou
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
     name, entry = next(iter(fitting.items()))
     logger.debug(f"{path}: opened with {name}, of {', '.join(fitting)}")
-    return name, entry.open(path, adapter)
+    return name, entry.open(path, adapter, compute)
 
 
-def open_all(path: Path, adapter: AdapterSource = None) -> tuple[dict[str, Session], list[InputError]]:
+def open_all(
+    path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN
+) -> tuple[dict[str, Session], list[InputError]]:
     """Open a file with every installed backend for its suffix.
 
     Args:
         path: the file.
         adapter: as for `open_session`.
+        compute: as for `open_session`.
 
     Returns:
         The sessions by name of backend, and the errors of the backends that could not open the file.
@@ -186,7 +199,7 @@ def open_all(path: Path, adapter: AdapterSource = None) -> tuple[dict[str, Sessi
     for name, entry in backends_of(path).items():
         if entry.installed:
             try:
-                sessions[name] = entry.open(path, adapter)
+                sessions[name] = entry.open(path, adapter, compute)
             except InputError as error:
                 refusals.append(error)
     return sessions, refusals

@@ -1,4 +1,4 @@
-"""Find and read the pictures and videos that `predict` is given."""
+"""Find the pictures, videos, cameras and streams that `predict` is given, and read the files among them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from centerx.files import new_files
 from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_files, list_images, other_files
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem, log_problems
+from centerx.runtime.live import Live, live_address, silent_opencv
 from centerx.runtime.mp4 import shown_share
 
 VIDEO_SUFFIXES = frozenset({
@@ -50,6 +51,11 @@ class Source(NamedTuple):
     name: Path
 
     @property
+    def label(self) -> str:
+        """The path as text, for messages and results."""
+        return str(self.path)
+
+    @property
     def is_video(self) -> bool:
         """Whether the file is a video, by its suffix or, if that is unknown, by its content."""
         suffix = self.path.suffix.lower()
@@ -77,16 +83,23 @@ class Source(NamedTuple):
         yield picture
 
 
-def find_sources(arguments: Iterable[str]) -> list[Source]:
-    """Resolve files, folders and glob patterns, in their order. Other files in folders are logged.
+def find_sources(arguments: Iterable[str], reconnect: int = 0) -> list[Source | Live]:
+    """Resolve files, folders, glob patterns, cameras and streams, in their order. Other files in folders are logged.
+
+    Args:
+        arguments: paths, patterns, the number of a camera or the URL of a stream. What exists as a file is one.
+        reconnect: as for `Live`.
 
     Raises:
         InputError: an argument leads to no picture and no video.
     """
-    found: list[Source] = []
+    found: list[Source | Live] = []
     for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
+        path, address = Path(argument), live_address(argument)
+        some: Sequence[Source | Live]
+        if address is not None and not path.exists():
+            some, others = [Live(address, reconnect)], None
+        elif path.is_dir():
             files = list_images(path) + list_files(path, VIDEO_SUFFIXES)
             some, others = [Source(each, each.relative_to(path)) for each in files], left_out(path, KNOWN)
             if not some:
@@ -109,13 +122,13 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     return found
 
 
-def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
+def output_files(sources: Sequence[Source | Live], folder: Path) -> list[Path]:
     """Return a path below `folder` for the drawing of each source; equal names get a number.
 
     Raises:
         InputError: an output file is one of the sources.
     """
-    originals = {source.path.resolve() for source in sources}
+    originals = {source.path.resolve() for source in sources if isinstance(source, Source)}
     files: dict[Path, None] = {}  # a set in order
     for source in sources:
         suffix = source.name.suffix if source.name.suffix.lower() in DRAWN else ".png"
@@ -131,12 +144,12 @@ def output_files(sources: Sequence[Source], folder: Path) -> list[Path]:
 
 
 @contextmanager
-def video_file(path: Path, like: Path) -> Iterator[Callable[[np.ndarray], None]]:
+def video_file(path: Path, like: Path | None = None) -> Iterator[Callable[[np.ndarray], None]]:
     """Write an mp4 file frame by frame. It appears when the block ends, complete, and only if it has a frame.
 
     Args:
         path: the file.
-        like: a video whose frame rate the file gets.
+        like: a video whose frame rate the file gets; USUAL_SPEED without it.
 
     Yields:
         A function that appends a frame, (H, W, 3) uint8 RGB.
@@ -146,19 +159,20 @@ def video_file(path: Path, like: Path) -> Iterator[Callable[[np.ndarray], None]]
         OSError: the file cannot be written; names `path`.
     """
     writer: cv2.VideoWriter | None = None
-    count = 0
+    count, size = 0, (0, 0)
     with new_files(path) as made:
 
         def add(frame: np.ndarray) -> None:
-            nonlocal writer, count
+            nonlocal writer, count, size
             if writer is None:
-                with _opened(like) as video:
-                    speed = video.get(cv2.CAP_PROP_FPS)
+                speed = _speed(like) if like is not None else USUAL_SPEED
                 size = frame.shape[1], frame.shape[0]
                 code = cv2.VideoWriter.fourcc(*"mp4v")
-                writer = cv2.VideoWriter(_name(made), code, speed if speed > 0 else USUAL_SPEED, size)
+                writer = cv2.VideoWriter(_name(made), code, speed, size)
                 if not writer.isOpened():
                     raise InputError(f"{path}: cannot write the video, choose another --out")
+            if frame.shape[:2] != size[::-1]:  # a camera may come back with another one
+                frame = cv2.resize(frame, size)
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
             count += 1
 
@@ -169,6 +183,13 @@ def video_file(path: Path, like: Path) -> Iterator[Callable[[np.ndarray], None]]
                 writer.release()
         if writer is not None:
             _require_frames(made, count)
+
+
+def _speed(path: Path) -> float:
+    """Return the frames per second of a video."""
+    with _opened(path) as video:
+        speed = video.get(cv2.CAP_PROP_FPS)
+    return speed if speed > 0 else USUAL_SPEED
 
 
 def _require_frames(made: Path, count: int) -> None:
@@ -189,17 +210,16 @@ def _name(path: Path) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(_name(path))
-    try:
-        if not capture.isOpened():
-            content = identify(read_head(path)) if path.is_file() else None
-            why = ", perhaps cut off; replace or remove it" if content in (None, VIDEO) else f" {explain(content)}"
-            raise InputError(f"{path}: not a video that can be decoded here{why}")
-        yield capture
-    finally:
-        capture.release()
-        cv2.utils.logging.setLogLevel(level)
+    with silent_opencv():
+        capture = cv2.VideoCapture(_name(path))
+        try:
+            if not capture.isOpened():
+                content = identify(read_head(path)) if path.is_file() else None
+                why = ", perhaps cut off; replace or remove it" if content in (None, VIDEO) else f" {explain(content)}"
+                raise InputError(f"{path}: not a video that can be decoded here{why}")
+            yield capture
+        finally:
+            capture.release()
 
 
 def _video_frames(path: Path, note: Callable[[Problem], object]) -> Iterator[np.ndarray]:

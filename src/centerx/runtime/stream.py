@@ -72,6 +72,52 @@ def prefetch(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None
         worker.join()
 
 
+def newest(items: Iterable[Item], stopped: threading.Event) -> Generator[Item, None, None]:
+    """Iterate over `items` in a thread, as fast as they come, and yield the newest each time the consumer is ready.
+
+    An exception of the iteration is raised here, after the last item.
+
+    Args:
+        items: iterated in the thread, which ends after its current item.
+        stopped: ends the iteration once it is set; it is set here when the consumer stops.
+    """
+    changed = threading.Condition()
+    slot: list[Item] = []
+    end: list[_End] = []
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                with changed:
+                    slot[:] = [item]
+                    changed.notify()
+                if stopped.is_set():
+                    break
+        except BaseException as caught:
+            error = caught
+        with changed:
+            end.append(_End(error))
+            changed.notify()
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        while not stopped.is_set():
+            with changed:
+                changed.wait_for(lambda: slot or end, timeout=PATIENCE)
+                item, slot[:] = slot[:], []
+            if item:
+                yield item[0]
+            elif end:
+                if end[0].error is not None:
+                    raise end[0].error
+                return
+    finally:
+        stopped.set()
+        worker.join(timeout=10 * PATIENCE)  # it may hang in a read
+
+
 def groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Yield lists of `size` items; the last may be shorter."""
     iterator = iter(items)

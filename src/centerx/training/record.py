@@ -114,7 +114,8 @@ class RunLogger(L.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(self.rows[-1], step=trainer.current_epoch + 1)
         write_csv(self.folder / "metrics.csv", self.rows)
-        if len(self.rows) % 10 == 0 or trainer.current_epoch + 1 == trainer.max_epochs:
+        ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if ends or len(self.rows) % 10 == 0:
             draw_curves(self.folder / "curves.png", self.rows)
 
 

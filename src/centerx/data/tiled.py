@@ -1,0 +1,116 @@
+"""Large pictures as several samples, one a tile, without files of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from centerx.data.dataset import Dataset, Record, readable_hw
+from centerx.data.source import Entry, SampleSource
+from centerx.fields import Field
+from centerx.geometry import shift_matrix
+from centerx.images import read_image
+from centerx.levels import AUTO, ValueRange
+from centerx.objects import Objects
+from centerx.problems import Kind, Problem
+from centerx.tasks import BOXES, Task
+from centerx.tiles import Tiles
+from centerx.types import Sample
+
+
+class TiledSource(SampleSource):
+    """Tiles of the pictures of several data sets by index, picture by picture.
+
+    A tile has the objects of which it shows a part, in its own pixels and clipped to it. Of a picture that is no larger
+    than a tile, the sample is the picture. A picture is decoded for each of its tiles.
+
+    Args:
+        datasets: as for `SampleSource`.
+        class_names: as for `SampleSource`.
+        value_range: as for `SampleSource`.
+        task: as for `SampleSource`.
+        tiles: how pictures are cut.
+        min_visible: share of a box that a tile must show; below it the object is ignored there.
+
+    Attributes:
+        problems: the objects that are ignored on a tile, a problem for each picture.
+
+    Raises:
+        InputError: there are no pictures.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        class_names: Sequence[str],
+        value_range: ValueRange = AUTO,
+        task: Task = BOXES,
+        *,
+        tiles: Tiles,
+        min_visible: float,
+    ) -> None:
+        super().__init__(datasets, class_names, value_range, task)
+        self.min_visible = min_visible
+        self.problems: list[Problem] = []
+        self.places: list[tuple[int, tuple[int, int, int, int]]] = []  # of each tile, its picture and window
+        pictures, self.entries = self.entries, []
+        for picture, entry in enumerate(pictures):
+            hw = readable_hw(entry.record.image) or entry.record.declared_hw or tiles.size
+            self._add(picture, entry, tiles.windows(hw))
+
+    def _add(self, picture: int, entry: Entry, windows: np.ndarray) -> None:
+        record, before = entry.record, len(self.entries)
+        for left, top, right, bottom in windows.tolist():
+            window = left, top, right, bottom
+            objects = cut_objects(record.objects, window, self.min_visible, self.task.fields)
+            cut = record._replace(objects=objects, declared_hw=(bottom - top, right - left))
+            self.entries.append(entry._replace(record=cut))
+            self.places.append((picture, window))
+        ignored = sum(int(each.record.ignore.sum()) for each in self.entries[before:])
+        ignored -= sum(self._shown(record, window) for _, window in self.places[before:])
+        if ignored:
+            what = f"boxes of which tiles show less than {self.min_visible:g} are ignored there"
+            self.problems.append(Problem(Kind.CUT_BY_TILE, str(record.image), what, ignored))
+
+    def _shown(self, record: Record, window: tuple[int, int, int, int]) -> int:
+        """Return how many objects that are ignored anyway a tile shows."""
+        return len(cut_objects(record.objects.where(record.ignore), window, 0.0, self.task.fields).labels)
+
+    def sample(self, index: int) -> Sample:
+        """Read one tile.
+
+        Raises:
+            InputError: its picture cannot be read.
+        """
+        picture, (left, top, right, bottom) = self.places[index]
+        record, supervised = self.entries[index]
+        image = read_image(record.image, self.value_range)[top:bottom, left:right].copy()  # frees the picture
+        found = [
+            cut_objects(each.of(picture), (left, top, right, bottom), self.min_visible, ()) for each in self.detections
+        ]
+        return Sample(
+            image,
+            record.objects.with_fields(self.task.fields),
+            supervised,
+            record.image_id,
+            tuple(found),
+            tuple(bool(each.answered[picture]) for each in self.detections),
+        )
+
+
+def cut_objects(
+    objects: Objects, window: tuple[int, int, int, int], min_visible: float, fields: Sequence[Field]
+) -> Objects:
+    """Return the objects that a window of their picture shows, in pixels of the window.
+
+    Args:
+        objects: on the picture.
+        window: xyxy in pixels.
+        min_visible: as for `Objects.crop`.
+        fields: of the task; those of which the objects have values move along.
+    """
+    left, top, right, bottom = window
+    carried = tuple(field for field in fields if field.name in objects.values)
+    moved = objects._replace(fields=carried).warp(shift_matrix(-left, -top))
+    return moved.crop((bottom - top, right - left), min_visible)._replace(fields=objects.fields)
