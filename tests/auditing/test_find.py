@@ -99,9 +99,9 @@ def test_a_label_whose_class_is_found_as_well_is_less_suspicious() -> None:
 
 
 def test_a_class_that_the_models_hardly_find_is_less_suspicious() -> None:
-    """Of four labels of B one is found as such: half of what is enough."""
+    """Of eight labels of B one is found as such: half of what is enough."""
     rows, found = all_right()
-    others = [(0, 40, 20, 60), (40, 40, 60, 60), (80, 40, 100, 60)]
+    others = [(40 * i, 40, 40 * i + 20, 60) for i in range(7)]
     labelled = entry([*rows, (HERE, B), *((box, B) for box in others)])
     some = suspicions(labelled, [*found, (HERE, A, 0.6), (others[0], B, 0.9)])
     assert next(each.score for each in some if each.kind == "class") == pytest.approx(0.6 / 0.7 * 1 / 2)
