@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 
@@ -252,6 +253,27 @@ def test_predict_is_what_the_command_lists(
             (number, path, None) for number, path in enumerate(files)
         ]
     np.testing.assert_array_equal(results[0].image, np.asarray(Image.open(files[0])))
+
+
+def test_predict_takes_pictures_in_memory(onnx_file: Path, labelled: Path) -> None:
+    files = sorted(labelled.parent.glob("*.png"))
+    (expected, *_) = centerx.predict(onnx_file, files[0])
+    assert len(expected.detections) > 1
+    pixels = np.array(Image.open(files[0]))
+    for one in (files[0].read_bytes(), Image.open(files[0]), pixels, torch.from_numpy(pixels).permute(2, 0, 1)):
+        (alone,) = centerx.predict(onnx_file, one)
+        second = list(centerx.predict(onnx_file, [files[1], one]))[1]
+        for found in (alone, second):
+            np.testing.assert_array_equal(found.image, pixels)
+            np.testing.assert_array_equal(found.detections.boxes, expected.detections.boxes)
+        assert second.to_json()["image"] == "sources[1]"
+    (found,) = centerx.predict(onnx_file, pixels[:, :, ::-1], bgr=True)
+    np.testing.assert_array_equal(found.image, pixels)
+    assert len(list(centerx.predict(onnx_file, np.stack([pixels, pixels])))) == 2
+    with pytest.raises(InputError, match=r"^sources\[0\]: something of type int is no picture"):
+        list(centerx.predict(onnx_file, [7]))  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"^sources\[1\]: no picture"):
+        centerx.predict(onnx_file, [pixels, None])  # type: ignore[list-item]
 
 
 def test_what_cannot_be_read_is_noted_and_logged(

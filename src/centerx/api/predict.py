@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from centerx.runtime import Predictor
+    from centerx.runtime.picture import Picture as PictureLike
     from centerx.runtime.sources import Source
     from centerx.types import Detections
+
+    Given = PictureLike | Source
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +74,14 @@ class Prediction(NamedTuple):
 
 def predict(
     model: str | Path | Predictor,
-    sources: str | Path | Source | Sequence[str | Path | Source],
+    sources: Given | Iterable[Given],
     *,
     score: float = 0.3,
     backend: str | None = None,
     size: tuple[int, int] | None = None,
     batch: int = 1,
     skipped: list[str] | None = None,
+    bgr: bool = False,
 ) -> Generator[Prediction, None, None]:
     """Find objects on pictures and videos.
 
@@ -85,19 +90,21 @@ def predict(
 
     Args:
         model: an exported file, a model file of a run, or what `centerx.load` returns.
-        sources: images, folders, glob patterns or videos; one, or several.
+        sources: one, or several. Texts and paths are images, folders, glob patterns or videos; everything else is a
+            picture in memory, as `centerx.load(model)` takes it.
         score: leave out what scores lower.
         backend: what runs the file, by name; `auto` takes the fastest that is installed.
         size: height and width of the input in pixels, of a file that takes any.
         batch: pictures a call of the network.
         skipped: gets what was wrong with each source that was left out.
+        bgr: whether arrays have their channels in the order BGR, as OpenCV reads them.
 
     Raises:
         InputError: a source leads to nothing, the model cannot be opened, or no source can be read.
     """
     from centerx.runtime import Predictor, load
 
-    found = resolve_sources(sources)
+    found = resolve_sources(sources, bgr)
     if isinstance(model, Predictor):
         if backend is not None or size is not None:
             raise InputError("backend, size: go with a model file, leave them out")
@@ -107,18 +114,31 @@ def predict(
     return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [])
 
 
-def resolve_sources(sources: str | Path | Source | Sequence[str | Path | Source]) -> list[Source]:
-    """Return the files that are meant, in the order given.
+def resolve_sources(sources: Given | Iterable[Given], bgr: bool = False) -> list[Source]:
+    """Return the files and pictures that are meant, in the order given.
+
+    Args:
+        sources: as for `predict`.
+        bgr: as for `predict`.
 
     Raises:
         InputError: one of them leads to no picture and no video.
     """
+    from centerx.runtime.picture import is_one, to_list
     from centerx.runtime.sources import Source, find_sources
 
-    several = [sources] if isinstance(sources, (str, Path, Source)) else sources
+    several: list[Any] = [sources] if isinstance(sources, Source) or is_one(sources) else to_list(sources)
     found: list[Source] = []
-    for each in several:
-        found += [each] if isinstance(each, Source) else find_sources([str(each)])
+    for number, each in enumerate(several):
+        if isinstance(each, Source):
+            found.append(each)
+        elif isinstance(each, (str, os.PathLike)):
+            found += find_sources([os.fsdecode(each)])
+        elif each is None:
+            raise InputError(f"sources[{number}]: no picture, give a path or pixels")
+        else:
+            name = Path(f"sources[{number}]")
+            found.append(Source(name, name, each, bgr))
     return found
 
 
