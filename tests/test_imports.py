@@ -27,8 +27,10 @@ MAY_IMPORT = {
     "progress": set(),
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},
-    "types": {"geometry", "objects"},
+    "types": {"errors", "geometry", "objects"},
     "page": {"files"},
+    "show": {"page"},
+    "connect": {"errors", "geometry", "runtime", "show", "tasks", "types"},
     "draw": {"errors", "files", "types", "objects"},
     "overlay": {"draw", "geometry"},
     "tasks": {"draw", "fields", "geometry", "types"},
@@ -45,7 +47,7 @@ MAY_IMPORT = {
     "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
-    "evaluation": SHARED | {"draw", "page", "data", "progress", "runtime"},
+    "evaluation": SHARED | {"draw", "page", "show", "data", "progress", "runtime"},
     "auditing": SHARED | {"page", "data", "evaluation"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
@@ -62,7 +64,7 @@ MAY_IMPORT = {
     | {"build_model", "build_teachers", "build_teaching"},
     "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
     "api": SHARED
-    | {"config", "data", "draw", "overlay", "page", "progress", "runtime", "bench", "detector", "evaluation"}
+    | {"config", "data", "draw", "overlay", "page", "show", "progress", "runtime", "bench", "detector", "evaluation"}
     | {"auditing", "exporting", "training", "interop", "build", "build_model", "build_teachers", "build_plan"},
     "cli": SHARED
     | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}

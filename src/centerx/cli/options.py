@@ -32,6 +32,7 @@ EXTRAS = {
     "ncnn": "ncnn",
     "pnnx": "ncnn",
     "sklearn": "train",
+    "pandas": "notebook",
     "pyarrow": "parquet",
     "supervision": "supervision",
     "fastapi": "serve",
