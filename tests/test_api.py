@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 import centerx
@@ -150,6 +151,44 @@ def test_a_run_goes_on_and_says_so_in_the_log(
     (record,) = [each for each in caplog.records if each.name.startswith("centerx")]
     assert record.levelno == logging.WARNING
     assert "train.epochs=2 is reached, nothing is left" in record.getMessage()
+
+
+class Told(Callback):
+    """Notes the AP of each epoch, and keeps a state in the checkpoint."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+        self.models: list[bool] = []
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.seen.append(float(trainer.callback_metrics["train/loss"]))
+        self.models.append((Path(trainer.logger.save_dir) / "last.safetensors").is_file())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seen = state_dict["seen"]
+
+
+def test_callbacks(settings: dict[str, Any], tmp_path: Path) -> None:
+    """They are asked last, change nothing, and a run goes on with its callbacks or without them."""
+    told = Told()
+    result = centerx.train(settings, out=tmp_path / "run", callbacks=[told])
+    assert told.models == [True]
+    assert told.seen == [pytest.approx(float(rows_of(result.folder)[0]["train/loss"]), rel=1e-4)]
+    again = Told()
+    more = {"train.epochs": 2}
+    centerx.train(settings, out=tmp_path / "run", resume=True, overrides=more, callbacks=[again])
+    assert again.seen[0] == told.seen[0]
+    assert len(again.seen) == 2
+    centerx.train(settings, out=tmp_path / "run", resume=True, overrides={"train.epochs": 3})
+    assert len(rows_of(tmp_path / "run")) == 3
+    with pytest.raises(InputError, match=r"something of type int is no lightning\.pytorch\.Callback"):
+        centerx.train(settings, out=tmp_path / "other", callbacks=[7])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="two are called 'Told' in checkpoints"):
+        centerx.train(settings, out=tmp_path / "other", callbacks=[Told(), Told()])
+    assert not (tmp_path / "other").exists()
 
 
 def test_epochs_are_logged(settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

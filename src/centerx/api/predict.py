@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from centerx.errors import InputError
 from centerx.problems import Problem, log_problems
 from centerx.progress import track
+from centerx.show import encode_png, plot_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +64,25 @@ class Prediction(NamedTuple):
     def path(self) -> Path:
         """The file."""
         return self.source.path
+
+    def __repr__(self) -> str:
+        frame = "" if self.frame is None else f" frame {self.frame}"
+        return f"Prediction({self.path}{frame}: {self.detections!r})"
+
+    def _repr_png_(self) -> bytes:
+        return encode_png(self.draw())
+
+    def draw(self) -> np.ndarray:
+        """Return the picture with what was found drawn on it, (H, W, 3) uint8 RGB."""
+        return self.detections.draw(self.image)
+
+    def plot(self) -> Any:
+        """Return a `matplotlib.figure.Figure` of what `draw` returns.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return plot_picture(self.draw(), str(self.path).replace("$", r"\$"))
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry that `predict --json` writes."""
