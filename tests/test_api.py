@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
+from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 import centerx
@@ -151,6 +153,44 @@ def test_a_run_goes_on_and_says_so_in_the_log(
     assert "train.epochs=2 is reached, nothing is left" in record.getMessage()
 
 
+class Told(Callback):
+    """Notes the AP of each epoch, and keeps a state in the checkpoint."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+        self.models: list[bool] = []
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.seen.append(float(trainer.callback_metrics["train/loss"]))
+        self.models.append((Path(trainer.logger.save_dir) / "last.safetensors").is_file())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seen = state_dict["seen"]
+
+
+def test_callbacks(settings: dict[str, Any], tmp_path: Path) -> None:
+    """They are asked last, change nothing, and a run goes on with its callbacks or without them."""
+    told = Told()
+    result = centerx.train(settings, out=tmp_path / "run", callbacks=[told])
+    assert told.models == [True]
+    assert told.seen == [pytest.approx(float(rows_of(result.folder)[0]["train/loss"]), rel=1e-4)]
+    again = Told()
+    more = {"train.epochs": 2}
+    centerx.train(settings, out=tmp_path / "run", resume=True, overrides=more, callbacks=[again])
+    assert again.seen[0] == told.seen[0]
+    assert len(again.seen) == 2
+    centerx.train(settings, out=tmp_path / "run", resume=True, overrides={"train.epochs": 3})
+    assert len(rows_of(tmp_path / "run")) == 3
+    with pytest.raises(InputError, match=r"something of type int is no lightning\.pytorch\.Callback"):
+        centerx.train(settings, out=tmp_path / "other", callbacks=[7])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="two are called 'Told' in checkpoints"):
+        centerx.train(settings, out=tmp_path / "other", callbacks=[Told(), Told()])
+    assert not (tmp_path / "other").exists()
+
+
 def test_epochs_are_logged(settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="centerx"):
         centerx.train(settings, out=tmp_path / "run", overrides={"data.val": []})
@@ -252,6 +292,27 @@ def test_predict_is_what_the_command_lists(
             (number, path, None) for number, path in enumerate(files)
         ]
     np.testing.assert_array_equal(results[0].image, np.asarray(Image.open(files[0])))
+
+
+def test_predict_takes_pictures_in_memory(onnx_file: Path, labelled: Path) -> None:
+    files = sorted(labelled.parent.glob("*.png"))
+    (expected, *_) = centerx.predict(onnx_file, files[0])
+    assert len(expected.detections) > 1
+    pixels = np.array(Image.open(files[0]))
+    for one in (files[0].read_bytes(), Image.open(files[0]), pixels, torch.from_numpy(pixels).permute(2, 0, 1)):
+        (alone,) = centerx.predict(onnx_file, one)
+        second = list(centerx.predict(onnx_file, [files[1], one]))[1]
+        for found in (alone, second):
+            np.testing.assert_array_equal(found.image, pixels)
+            np.testing.assert_array_equal(found.detections.boxes, expected.detections.boxes)
+        assert second.to_json()["image"] == "sources[1]"
+    (found,) = centerx.predict(onnx_file, pixels[:, :, ::-1], bgr=True)
+    np.testing.assert_array_equal(found.image, pixels)
+    assert len(list(centerx.predict(onnx_file, np.stack([pixels, pixels])))) == 2
+    with pytest.raises(InputError, match=r"^sources\[0\]: something of type int is no picture"):
+        list(centerx.predict(onnx_file, [7]))  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"^sources\[1\]: no picture"):
+        centerx.predict(onnx_file, [pixels, None])  # type: ignore[list-item]
 
 
 def test_what_cannot_be_read_is_noted_and_logged(

@@ -28,8 +28,10 @@ MAY_IMPORT = {
     "progress": set(),
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},
-    "types": {"geometry", "objects"},
+    "types": {"errors", "geometry", "objects"},
     "page": {"files"},
+    "show": {"page"},
+    "connect": {"errors", "geometry", "runtime", "show", "tasks", "types"},
     "draw": {"errors", "files", "types", "objects"},
     "overlay": {"draw", "geometry"},
     "tasks": {"draw", "fields", "geometry", "types"},
@@ -46,7 +48,7 @@ MAY_IMPORT = {
     "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
     "model_file": SHARED | {"detector", "runtime.info"},
-    "evaluation": SHARED | {"draw", "page", "data", "progress", "runtime"},
+    "evaluation": SHARED | {"draw", "page", "show", "data", "progress", "runtime"},
     "auditing": SHARED | {"page", "data", "evaluation"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
@@ -63,12 +65,12 @@ MAY_IMPORT = {
     | {"build_model", "build_teachers", "build_teaching"},
     "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
     "api": SHARED
-    | {"config", "data", "draw", "overlay", "page", "progress", "runtime", "bench", "detector", "evaluation"}
+    | {"config", "data", "draw", "overlay", "page", "show", "progress", "runtime", "bench", "detector", "evaluation"}
     | {"auditing", "exporting", "training", "interop", "build", "build_model", "build_teachers", "build_plan"},
     "cli": SHARED
     | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "build_plan", "api", "__init__"},
-    "__init__": {"errors", "runtime", "build_plan", "api"},
+    "__init__": {"errors", "types", "evaluation", "runtime", "build_plan", "api"},
     "__main__": {"cli"},
 }
 

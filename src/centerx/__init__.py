@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from centerx.api.train import TrainResult, train
     from centerx.build_plan import TrainPlan
     from centerx.errors import InputError
-    from centerx.runtime import load
+    from centerx.evaluation import Metrics
+    from centerx.runtime import Predictor, load
+    from centerx.types import Detection, Detections
 
 __version__ = "0.1.0"
 
@@ -48,6 +50,7 @@ __all__ = [
     "AuditResult",
     "ConvertedData",
     "DataCheck",
+    "Detection",
     "Detections",
     "DrawnData",
     "ExportedFile",
@@ -58,9 +61,11 @@ __all__ = [
     "LabelResult",
     "MergeResult",
     "MergedData",
+    "Metrics",
     "ModelFile",
     "ModelList",
     "Prediction",
+    "Predictor",
     "Preset",
     "SplitPart",
     "TrainPlan",
@@ -98,6 +103,7 @@ _HOMES = {
     "AuditResult": "centerx.api.audit",
     "ConvertedData": "centerx.api.data",
     "DataCheck": "centerx.api.data",
+    "Detection": "centerx.types",
     "Detections": "centerx.types",
     "DrawnData": "centerx.api.data",
     "ExportedFile": "centerx.api.export",
@@ -108,9 +114,11 @@ _HOMES = {
     "LabelResult": "centerx.api.label",
     "MergeResult": "centerx.api.merge",
     "MergedData": "centerx.api.sets",
+    "Metrics": "centerx.evaluation",
     "ModelFile": "centerx.api.models",
     "ModelList": "centerx.api.models",
     "Prediction": "centerx.api.predict",
+    "Predictor": "centerx.runtime",
     "Preset": "centerx.api.presets",
     "SplitPart": "centerx.api.sets",
     "TrainPlan": "centerx.build_plan",

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader
 
 from centerx.build_model import build_detector, require_sizes, save_named, start_from
@@ -253,6 +254,7 @@ def build_run(
     folder: Path,
     functions: Mapping[str, Function] | None = None,
     ask: Callable[[RunData, Processes], Asked] = ask_all,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Read the data and make everything that a training run needs.
 
@@ -261,6 +263,7 @@ def build_run(
         folder: where it leaves its files; made where missing.
         functions: as for `open_teachers`.
         ask: what asks the teachers.
+        callbacks: further ones, asked last.
 
     Raises:
         InputError: anything in the configuration or the data is wrong.
@@ -284,7 +287,8 @@ def build_run(
     sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world, factors)
     evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
     pictures = build_train_pictures(config, data.source)
-    callbacks = build_callbacks(config, folder, evaluation, data.val)
+    every_callback = [*build_callbacks(config, folder, evaluation, data.val), *callbacks]
+    require_callbacks(every_callback)
     prepare_folder(folder)
     # This takes longest, so it comes after almost everything that may be refused.
     teachers, detections = ask(data, processes)
@@ -297,7 +301,7 @@ def build_run(
     )
     if processes.rank == 0:
         write_problems(folder / PROBLEMS, problems)
-    return Run(data, config, build_trainer(config, folder, callbacks, processes), module, batches, evaluation)
+    return Run(data, config, build_trainer(config, folder, every_callback, processes), module, batches, evaluation)
 
 
 def build_factors(data: RunData, silent: bool) -> np.ndarray | None:
@@ -379,6 +383,22 @@ def build_callbacks(
         TrainProgress(evaluation),
         *([build_report(config, folder, evaluation, record, val_data)] if evaluation and config.train.report else []),
     ]
+
+
+def require_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Check that Lightning takes them all.
+
+    Raises:
+        InputError: one is no callback, or two have one key in checkpoints.
+    """
+    keys: set[str] = set()
+    for each in callbacks:
+        if not isinstance(each, Callback):
+            raise InputError(f"callbacks: something of type {type(each).__name__} is no lightning.pytorch.Callback")
+        stateful = is_overridden("state_dict", each, Callback)
+        if stateful and each.state_key in keys:
+            raise InputError(f"callbacks: two are called {each.state_key!r} in checkpoints, give one a state_key")
+        keys |= {each.state_key} if stateful else set()
 
 
 def build_report(

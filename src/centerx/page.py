@@ -176,7 +176,7 @@ def render_page(page: Page) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters |= {"line": _line, "kind": lambda block: type(block).__name__}
+    environment.filters |= {"line": cell_text, "kind": lambda block: type(block).__name__}
     environment.tests["numeric"] = _is_numeric
     template = files("centerx").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(page=page)
@@ -196,7 +196,7 @@ def write_page(path: Path, page: Page) -> None:
     write_atomic(path, render_page(page).encode())
 
 
-def _line(value: Cell) -> str:
+def cell_text(value: Cell) -> str:
     """Return what a cell shows, on one line and without characters that HTML forbids."""
     if value is None:
         return "–"

@@ -10,18 +10,22 @@ a class of its own, which checks itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
+from centerx.errors import InputError, nearest
 from centerx.objects import Objects
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from centerx.geometry import Letterbox
+
+Categories = Mapping[int, str] | Sequence[Mapping[str, Any]]  # of COCO: names by id, or its list of id and name
 
 
 class Sample(NamedTuple):
@@ -130,9 +134,34 @@ class RawDetections(NamedTuple):
     labels: Any
 
 
-@dataclass(frozen=True, eq=False)
+class Detection(NamedTuple):
+    """One object found on a picture.
+
+    Attributes:
+        box: xyxy in pixels; of a point, the point twice.
+        score: in [0, 1].
+        label: class index.
+        class_name: of it; `class N` where the detections have no names.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    label: int
+    class_name: str
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """x and y of the centre, in pixels."""
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Detections:
     """Objects found on one picture, best first, in NumPy.
+
+    `found[found.scores > 0.5]` selects by a mask, indices or a slice and gives `Detections`; `found[0]` and iteration
+    give each `Detection`.
 
     Attributes:
         boxes: (K, 4) xyxy pixels of the picture; of a task of points, each point twice.
@@ -182,18 +211,184 @@ class Detections:
         """Return the detections that score at least `score`."""
         return self.where(self.scores >= score)
 
+    def of(self, *names: str) -> Detections:
+        """Return the detections of the classes named.
+
+        Raises:
+            InputError: there is no such class.
+        """
+        for name in names:
+            if name not in self.class_names:
+                known = ", ".join(self.class_names) or "none, as these detections have no class names"
+                raise InputError(f"no class {name!r}{nearest(name, self.class_names)}, known: {known}")
+        return self.where(np.isin(self.labels, [self.class_names.index(name) for name in names]))
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each detection, `class N` where there are no names."""
+        return [self.class_names[label] if self.class_names else f"class {label}" for label in self.labels.tolist()]
+
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> Detection: ...
+
+    @overload
+    def __getitem__(self, key: slice | np.ndarray | list[int] | list[bool]) -> Detections: ...
+
+    def __getitem__(self, key: Any) -> Detection | Detections:
+        if isinstance(key, str):
+            raise InputError(f"detections are not selected by {key!r}: use of({key!r}) for a class")
+        if isinstance(key, int | np.integer):
+            left, top, right, bottom = self.boxes[key].tolist()
+            label = int(self.labels[key])
+            name = self.class_names[label] if self.class_names else f"class {label}"
+            return Detection((left, top, right, bottom), float(self.scores[key]), label, name)
+        return self.where(key)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        best = [f"{name} {score:.2f}" for name, score in zip(self.names[:3], self.scores[:3], strict=True)]
+        listed = f": {', '.join([*best, *(['...'] if len(self) > 3 else [])])}" if best else ""
+        return f"Detections({len(self)}{listed}{'' if self.task == 'boxes' else f'; task {self.task}'})"
+
+    def _repr_html_(self) -> str:
+        html: str = _connect().to_table(self).html()
+        return html
+
+    @classmethod
+    def from_supervision(cls, found: Any, class_names: Sequence[str] = (), score: float | None = None) -> Detections:
+        """Make them of `supervision.Detections`; masks and tracker ids are not taken.
+
+        Args:
+            found: with a `class_id` each.
+            class_names: the name of each class index. Without it those in `data["class_name"]`, and `class N` for the
+                indices that no detection has.
+            score: of each detection where `found` has no confidence.
+
+        Raises:
+            InputError: class ids or scores are missing, or a class id has no name.
+        """
+        return _connect().from_supervision(found, class_names, score)
+
     def to_supervision(self) -> Any:
-        """Return `supervision.Detections`.
+        """Return `supervision.Detections`; a point is a box without sides.
 
         Raises:
             ModuleNotFoundError: without the extra `centerx[supervision]`.
         """
-        import supervision
+        return _connect().to_supervision(self)
 
-        names = np.array([self.class_names[label] for label in self.labels], dtype=str)
-        return supervision.Detections(
-            xyxy=np.asarray(self.boxes, dtype=np.float32).reshape(-1, 4),
-            confidence=np.asarray(self.scores, dtype=np.float32),
-            class_id=np.asarray(self.labels, dtype=int),
-            data={"class_name": names},
-        )
+    @classmethod
+    def from_coco(
+        cls, rows: Iterable[Mapping[str, Any]], categories: Categories, score: float | None = None
+    ) -> Detections:
+        """Make them of the rows of one picture in a COCO results file, or of its annotations.
+
+        Args:
+            rows: each with `category_id`, `bbox` (left, top, width, height in pixels) or `keypoints` of one point, and
+                `score`.
+            categories: names by id, or the list `categories` of a COCO file; their order is that of the labels.
+            score: of each where the rows have none, such as annotations.
+
+        Raises:
+            InputError: rows are of several pictures, or lack one of these.
+        """
+        return _connect().from_coco(rows, categories, score)
+
+    def to_coco(self, image_id: int | str, categories: Categories) -> list[dict[str, Any]]:
+        """Return rows of a COCO results file.
+
+        Args:
+            image_id: of the picture.
+            categories: as for `from_coco`; ids are found by the names of the classes.
+
+        Raises:
+            InputError: a class is none of `categories`.
+        """
+        return _connect().to_coco(self, image_id, categories)
+
+    @classmethod
+    def from_yolo(
+        cls,
+        rows: Any,
+        image_hw: tuple[int, int],
+        class_names: Sequence[str] = (),
+        score: float | None = None,
+    ) -> Detections:
+        """Make them of YOLO's rows for one picture.
+
+        Args:
+            rows: (K, 5) or (K, 6) class index, centre x and y, width and height relative to the picture in [0, 1], and
+                a score; or the text of such a file.
+            image_hw: height and width of the picture in pixels.
+            class_names: the name of each class index.
+            score: of each where the rows have none, such as labels.
+
+        Raises:
+            InputError: the rows are not of this form.
+        """
+        return _connect().from_yolo(rows, image_hw, class_names, score)
+
+    def to_yolo(self, image_hw: tuple[int, int]) -> np.ndarray:
+        """Return (K, 6) float64: class index, centre x and y, width and height relative to the picture, and score.
+
+        Args:
+            image_hw: height and width of the picture in pixels.
+
+        Raises:
+            InputError: these are points.
+        """
+        return _connect().to_yolo(self, image_hw)
+
+    @classmethod
+    def from_pandas(cls, frame: Any, class_names: Sequence[str] = (), score: float | None = None) -> Detections:
+        """Make them of a `pandas.DataFrame` with the columns of `to_pandas`.
+
+        Args:
+            frame: a row for each detection; `label` and the places are needed.
+            class_names: the name of each class index. Without it those in `class_name`, and `class N` for the indices
+                that no detection has.
+            score: of each where there is no column `score`.
+
+        Raises:
+            InputError: a column is missing, or a value is impossible.
+        """
+        return _connect().from_pandas(frame, class_names, score)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, a row for each detection.
+
+        Its columns are `class_name`, `label`, `score`, `x0`, `y0`, `x1`, `y1` in pixels, of points `x` and `y`, and the
+        further values that are one number each.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return _connect().to_table(self).frame()
+
+    def draw(self, picture: Any, bgr: bool = False) -> np.ndarray:
+        """Return the picture with the detections drawn, (H, W, 3) uint8 RGB.
+
+        Args:
+            picture: that they were found on, of any kind that a detector takes.
+            bgr: whether an array has its channels in the order BGR.
+
+        Raises:
+            InputError: the picture cannot be read.
+        """
+        return _connect().draw(self, picture, bgr)
+
+    def plot(self, picture: Any, bgr: bool = False) -> Any:
+        """Return a `matplotlib.figure.Figure` of what `draw` returns; its arguments are the same.
+
+        Raises:
+            InputError: the picture cannot be read.
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return _connect().plot(self, picture, bgr)
+
+
+def _connect() -> Any:
+    """Return the module with other libraries' forms, which lies above this one and is imported when asked for."""
+    return import_module("centerx.connect")

@@ -203,6 +203,9 @@ def read_on(stream: io.BytesIO) -> io.BytesIO:
         pytest.param(lambda image, path: image[::-1].copy()[::-1], id="reversed in memory"),
         pytest.param(lambda image, path: Tensor(image), id="array of another library"),
         pytest.param(lambda image, path: torch.from_numpy(image), id="tensor"),
+        pytest.param(lambda image, path: torch.from_numpy(image).permute(2, 0, 1), id="tensor, channels first"),
+        pytest.param(lambda image, path: torch.from_numpy(image).permute(2, 0, 1) / 255, id="tensor of floats"),
+        pytest.param(lambda image, path: (torch.from_numpy(image) / 255).requires_grad_(), id="tensor with gradients"),
     ],
 )
 def test_one_picture_in_many_kinds(kind: Callable[[np.ndarray, Path], Any], tmp_path: Path) -> None:
@@ -275,8 +278,12 @@ def test_the_channels_of_opencv(tmp_path: Path) -> None:
         (cv2.VideoCapture(), "open it with 'rb'"),
         (Image.new("RGB", (0, 4)), "without pixels"),
         (Tensor(TypeError("on another\ndevice")), "of type Tensor gives no array (on another device)"),
-        (torch.zeros(3, 4, 5), "transpose(1, 2, 0); bring it to 0 to 255"),
-        (torch.zeros(3, 4, 4, requires_grad=True), "detach()"),
+        (torch.zeros(3, 4, 3), "a tensor (3, 4, 3) has channels first or last, which is not clear"),
+        (torch.full((3, 8, 9), 255.0), "must be in [0, 1], not in [255, 255]: undo its normalisation"),
+        (torch.full((3, 8, 9), torch.nan), "must be in [0, 1], not in [nan, nan]"),
+        (torch.zeros(3, 8, 9, dtype=torch.int64), "not (8, 9, 3) int64: bring it to 0 to 255"),
+        (torch.zeros(1, 3, 8, 9), "predict_batch"),
+        (torch.zeros(3, 0, 9), "no pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -312,7 +319,8 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_a_batch_may_be_anything_with_an_order() -> None:
     images = [picture(96, 128, seed) for seed in range(3)]
     session = Told([], [])
-    for batch in (tuple(images), iter(images), np.stack(images), torch.from_numpy(np.stack(images)), deque(images)):
+    for batch in (tuple(images), iter(images), np.stack(images), torch.from_numpy(np.stack(images)), deque(images),
+                  torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255):  # fmt: skip
         assert len(Predictor(session).predict_batch(batch)) == 3
         assert np.array_equal(session.images, np.stack(images).transpose(0, 3, 1, 2))
     for nothing in ([], (), np.zeros((0, 96, 128, 3), np.uint8), iter([])):
@@ -329,7 +337,7 @@ def test_a_batch_may_be_anything_with_an_order() -> None:
         (picture(4, 4), "one picture"),
         (picture(4, 4)[:, :, 0], "one picture"),
         (torch.zeros(3, 4, 4), "one picture"),
-        (io.BytesIO(b"bytes"), "no list of pictures"),
+        (io.BytesIO(b"bytes"), "one picture"),
         ({"a": picture(4, 4)}, "no list of pictures"),
         ({"a.jpg"}, "no list of pictures"),
         (None, "no pictures"),

@@ -17,11 +17,14 @@ from centerx.api.merge import (
     judged_by_training,
     merge_config,
 )
-from centerx.api.train import checkpoint_of, result_tree, train_in
+from centerx.api.train import checkpoint_of, result_table, result_tree, train_in
 from centerx.errors import InputError
 from centerx.files import write_json
+from centerx.show import Table, plot_bars
 
 if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
     from centerx.config import Config, ConfigSource, Overrides
     from centerx.config.schema import DataEntry
     from centerx.data.dataset import Dataset
@@ -85,6 +88,33 @@ class AddResult(NamedTuple):
     seen: bool = False
     rank: int = 0
 
+    def table(self) -> Table:
+        """Return where the models are, and the rows."""
+        columns = ("class", "added", "before", "after", "difference")
+        rows = [
+            (row.class_name, "yes" if row.added else "no", row.before, row.after, row.difference) for row in self.rows
+        ]
+        return result_table("Detector with added classes", self.folder, self.best, self.metrics, columns, rows)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return self.table().frame()
+
+    def plot(self) -> Any:
+        """Return a `matplotlib.figure.Figure` of the AP of each row."""
+        bars = {"before": [row.before for row in self.rows], "after": [row.after for row in self.rows]}
+        return plot_bars([row.class_name for row in self.rows], bars, "AP")
+
     def to_json(self) -> dict[str, Any]:
         """Return the tree of `centerx add --json`."""
         tree = result_tree(self.folder, self.model, self.best, self.metrics)
@@ -103,6 +133,7 @@ def add(
     out: str | Path = ADDED,
     resume: bool = False,
     overrides: Overrides = (),
+    callbacks: Sequence[Callback] = (),
 ) -> AddResult:
     """Train a detector of an old one's classes and of new ones: the old one teaches its own, labels teach the new.
 
@@ -118,6 +149,7 @@ def add(
         out: the run folder.
         resume: go on from the run folder's last.ckpt.
         overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
+        callbacks: Lightning callbacks, as for `centerx.train`.
 
     Raises:
         InputError: anything in the arguments, the configuration, the data or the folder is wrong.
@@ -137,7 +169,7 @@ def add(
         resume=resume,
         overrides=overrides,
     )
-    run = train_in(folder, config, resume)
+    run = train_in(folder, config, resume, callbacks=callbacks)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
         return AddResult(folder, last, best, None, [], rank=run.trainer.global_rank)

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.api.functions import keep_functions
-from centerx.api.train import result_tree, train_in
+from centerx.api.train import result_table, result_tree, train_in
 from centerx.errors import InputError
 from centerx.files import write_json
+from centerx.show import Table, plot_bars
 
 if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
     from centerx.build import Run
     from centerx.config import Config, ConfigSource, Overrides
     from centerx.config.schema import DataEntry, TeacherConfig
@@ -75,6 +78,31 @@ class MergeResult(NamedTuple):
     seen: bool = False
     rank: int = 0
 
+    def table(self) -> Table:
+        """Return where the models are, and the rows."""
+        columns = ("class", "teacher", "teacher alone", "student", "difference")
+        rows = [(row.class_name, row.teacher, row.alone, row.student, row.difference) for row in self.rows]
+        return result_table("Merged detector", self.folder, self.best, self.metrics, columns, rows)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return self.table().frame()
+
+    def plot(self) -> Any:
+        """Return a `matplotlib.figure.Figure` of the AP of each row."""
+        bars = {"teacher alone": [row.alone for row in self.rows], "student": [row.student for row in self.rows]}
+        return plot_bars([row.class_name for row in self.rows], bars, "AP")
+
     def to_json(self) -> dict[str, Any]:
         """Return the tree of `centerx merge --json`."""
         tree = result_tree(self.folder, self.model, self.best, self.metrics)
@@ -106,6 +134,7 @@ def merge(
     out: str | Path = MERGED,
     resume: bool = False,
     overrides: Overrides = (),
+    callbacks: Sequence[Callback] = (),
 ) -> MergeResult:
     """Make one detector of several, on pictures that need no labels; it learns all classes that the teachers know.
 
@@ -124,6 +153,7 @@ def merge(
         out: the run folder.
         resume: go on from the run folder's last.ckpt.
         overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
+        callbacks: Lightning callbacks, as for `centerx.train`.
 
     Raises:
         InputError: anything in the arguments, the configuration, the data or the folder is wrong.
@@ -142,7 +172,7 @@ def merge(
         out=folder,
         overrides=overrides,
     )
-    run = train_in(folder, config, resume, functions)
+    run = train_in(folder, config, resume, functions, callbacks)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
         return MergeResult(folder, last, best, None, [], rank=run.trainer.global_rank)

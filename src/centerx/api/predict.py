@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from centerx.errors import InputError
 from centerx.problems import Problem, log_problems
 from centerx.progress import track
+from centerx.show import encode_png, plot_picture
 from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 
     from centerx.runtime import Predictor
     from centerx.runtime.live import Live
+    from centerx.runtime.picture import Picture as PictureLike
     from centerx.runtime.sources import Source
     from centerx.types import Detections
 
-    AnySource = str | int | Path | Source | Live
+    Given = int | PictureLike | Source | Live
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +74,25 @@ class Prediction(NamedTuple):
         """The file; of a camera or stream a name without one."""
         return self.source.path
 
+    def __repr__(self) -> str:
+        frame = "" if self.frame is None else f" frame {self.frame}"
+        return f"Prediction({self.path}{frame}: {self.detections!r})"
+
+    def _repr_png_(self) -> bytes:
+        return encode_png(self.draw())
+
+    def draw(self) -> np.ndarray:
+        """Return the picture with what was found drawn on it, (H, W, 3) uint8 RGB."""
+        return self.detections.draw(self.image)
+
+    def plot(self) -> Any:
+        """Return a `matplotlib.figure.Figure` of what `draw` returns.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return plot_picture(self.draw(), str(self.path).replace("$", r"\$"))
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry that `predict --json` writes."""
         from centerx.runtime.entry import to_dict
@@ -82,7 +104,7 @@ class Prediction(NamedTuple):
 
 def predict(
     model: str | Path | Predictor,
-    sources: AnySource | Sequence[AnySource],
+    sources: Given | Iterable[Given],
     *,
     score: float = 0.3,
     backend: str | None = None,
@@ -97,6 +119,7 @@ def predict(
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
     skipped: list[str] | None = None,
+    bgr: bool = False,
 ) -> Generator[Prediction, None, None]:
     """Find objects on pictures, videos and streams.
 
@@ -105,8 +128,8 @@ def predict(
 
     Args:
         model: an exported file, a model file of a run, or what `centerx.load` returns.
-        sources: images, folders, glob patterns or videos; one, or several. Or the number of a camera or the URL of a
-            stream.
+        sources: one, or several. Texts and paths are images, folders, glob patterns or videos, a number is a camera,
+            and a URL a stream; everything else is a picture in memory, as `centerx.load(model)` takes it.
         score: leave out what scores lower.
         backend: what runs the file, by name; `auto` takes the fastest that is installed.
         size: height and width of the input in pixels, of a file that takes any.
@@ -120,6 +143,7 @@ def predict(
         threads: as for `centerx.load`.
         providers: as for `centerx.load`.
         skipped: gets what was wrong with each source that was left out.
+        bgr: whether arrays have their channels in the order BGR, as OpenCV reads them.
 
     Raises:
         InputError: a source leads to nothing, the model cannot be opened, or no source can be read.
@@ -131,7 +155,7 @@ def predict(
 
     if max_megapixels is not None:
         allow_megapixels(max_megapixels)
-    found = resolve_sources(sources, reconnect)
+    found = resolve_sources(sources, reconnect, bgr)
     if isinstance(model, Predictor):
         if any(each is not None for each in (backend, size, threads, providers)):
             raise InputError("backend, size, threads, providers: go with a model file, leave them out")
@@ -143,23 +167,35 @@ def predict(
     return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [], limit)
 
 
-def resolve_sources(sources: AnySource | Sequence[AnySource], reconnect: int = RECONNECT) -> list[Source | Live]:
-    """Return the files, or the camera or stream, that are meant, in the order given.
+def resolve_sources(
+    sources: Given | Iterable[Given], reconnect: int = RECONNECT, bgr: bool = False
+) -> list[Source | Live]:
+    """Return the files and pictures, or the camera or stream, that are meant, in the order given.
 
     Args:
         sources: as for `predict`.
         reconnect: as for `predict`.
+        bgr: as for `predict`.
 
     Raises:
         InputError: one of them leads to no picture and no video, or something stands beside a camera or stream.
     """
     from centerx.runtime.live import Live
+    from centerx.runtime.picture import is_one, to_list
     from centerx.runtime.sources import Source, find_sources
 
-    several = [sources] if isinstance(sources, (str, int, Path, Source, Live)) else list(sources)
+    several: list[Any] = [sources] if isinstance(sources, (int, Source, Live)) or is_one(sources) else to_list(sources)
     found: list[Source | Live] = []
-    for each in several:
-        found += [each] if isinstance(each, (Source, Live)) else find_sources([str(each)], reconnect)
+    for number, each in enumerate(several):
+        if isinstance(each, (Source, Live)):
+            found.append(each)
+        elif isinstance(each, (str, int, os.PathLike)):
+            found += find_sources([str(each) if isinstance(each, int) else os.fsdecode(each)], reconnect)
+        elif each is None:
+            raise InputError(f"sources[{number}]: no picture, give a path or pixels")
+        else:
+            name = Path(f"sources[{number}]")
+            found.append(Source(name, name, each, bgr))
     endless = [each for each in found if isinstance(each, Live)]
     if endless and len(found) > 1:
         raise InputError(f"{endless[0].label}: goes on until it is stopped, run another command for other sources")

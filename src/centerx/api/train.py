@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError
+from centerx.show import Table, import_optional, new_figure
 
 if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
     from centerx.build import Run
     from centerx.config import Config, ConfigSource, Overrides
     from centerx.data.function import Function
     from centerx.evaluation import Metrics
+    from centerx.page import Cell
+
+METRICS = "metrics.csv"
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +42,57 @@ class TrainResult(NamedTuple):
     metrics: Metrics | None
     rank: int = 0
 
+    def table(self) -> Table:
+        """Return where the models are, and how good the last one is."""
+        return result_table("Training", self.folder, self.best, self.metrics)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return metrics.csv, a row an epoch, as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return import_optional("pandas").read_csv(self.folder / METRICS)
+
+    def plot(self) -> Any:
+        """Return a `matplotlib.figure.Figure` of the loss terms, the learning rate and the AP of each epoch."""
+        return plot_run(self.folder)
+
     def to_json(self) -> dict[str, Any]:
         """Return the tree of `centerx train --json`."""
         return result_tree(self.folder, self.model, self.best, self.metrics)
+
+
+def result_table(
+    title: str,
+    folder: Path,
+    best: Path,
+    metrics: Metrics | None,
+    columns: Sequence[str] = (),
+    rows: Sequence[Sequence[Cell]] = (),
+) -> Table:
+    """Return what every training shows: its files, AP and rows, which are those of the metrics where none are given."""
+    facts = {"folder": folder, "best model": best} | ({"AP": metrics.AP} if metrics else {})
+    if metrics and not rows:
+        columns, rows = metrics.table().columns, metrics.table().rows
+    return Table(title, facts, columns, rows)
+
+
+def plot_run(folder: Path) -> Any:
+    """Return a figure of the curves of a run, from its metrics.csv."""
+    from centerx.training.record import CURVES_INCHES, plot_curves
+
+    with (folder / METRICS).open(newline="", encoding="utf-8") as file:
+        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    figure = new_figure(CURVES_INCHES)
+    plot_curves(figure, rows)
+    return figure
 
 
 def result_tree(folder: Path, model: Path, best: Path, metrics: Metrics | None) -> dict[str, Any]:
@@ -56,6 +111,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     overrides: Overrides = (),
+    callbacks: Sequence[Callback] = (),
 ) -> TrainResult:
     """Train a detector. The run folder gets models, metrics and pictures.
 
@@ -65,6 +121,8 @@ def train(
         out: the run folder; without it `runs/NAME`, NAME being that of the file or preset.
         resume: go on from the run folder's last.ckpt.
         overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
+        callbacks: Lightning callbacks, asked after those of centerX: an epoch's evaluation is done and its models are
+            written by then. Their state goes into last.ckpt; a run may go on with others.
 
     Raises:
         InputError: anything in the configuration, the data or the folder is wrong.
@@ -72,7 +130,7 @@ def train(
     from centerx.config import load_config
 
     folder = run_folder(config, out)
-    run = train_in(folder, load_config(config, overrides), resume)
+    run = train_in(folder, load_config(config, overrides), resume, callbacks=callbacks)
     metrics = run.evaluation.metrics if run.evaluation else None
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     return TrainResult(folder, last, best, metrics, run.trainer.global_rank)
@@ -90,7 +148,11 @@ def run_folder(config: ConfigSource, out: str | Path | None) -> Path:
 
 
 def train_in(
-    folder: Path, config: Config, resume: bool = False, functions: Mapping[str, Function] | None = None
+    folder: Path,
+    config: Config,
+    resume: bool = False,
+    functions: Mapping[str, Function] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Train in a run folder.
 
@@ -99,6 +161,7 @@ def train_in(
         config: of the run.
         resume: go on from the folder's last.ckpt.
         functions: those that are teachers, by the file that keeps what they find.
+        callbacks: as for `train`.
 
     Returns:
         The finished run.
@@ -109,7 +172,7 @@ def train_in(
     from centerx.build import build_run
 
     checkpoint = checkpoint_of(folder, resume)
-    run = build_run(config, folder, functions)
+    run = build_run(config, folder, functions, callbacks=callbacks)
     fit(run, checkpoint)
     return run
 

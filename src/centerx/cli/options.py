@@ -50,6 +50,7 @@ EXTRAS = {
     "ncnn": "ncnn",
     "pnnx": "ncnn",
     "sklearn": "train",
+    "pandas": "notebook",
     "pyarrow": "parquet",
     "supervision": "supervision",
     "fastapi": "serve",

@@ -17,6 +17,7 @@ from centerx.data.source import Entry
 from centerx.evaluation.crowded import warn_of_cap
 from centerx.fields import SIZE
 from centerx.geometry import xyxy_to_xywh
+from centerx.show import Table, plot_bars
 from centerx.types import Detections
 
 COCO_MAX = 100  # detections of a class that COCO counts on a picture
@@ -74,6 +75,36 @@ class Metrics(NamedTuple):
     per_class_11point: Mapping[str, float | None] = {}
     titles: Mapping[str, str] = TITLES
     report: Path | None = None
+
+    def table(self) -> Table:
+        """Return the figures, and a row for each class."""
+        facts = {title: getattr(self, name) for name, title in self.titles.items()}
+        report = {"report": self.report} if self.report else {}
+        return Table(
+            f"Metrics of {self.images} pictures", facts | report, ("class", "AP"), list(self.per_class.items())
+        )
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with the AP of each class.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return self.table().frame()
+
+    def plot(self) -> Any:
+        """Return a `matplotlib.figure.Figure` of the AP of each class.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return plot_bars(list(self.per_class), {"AP": list(self.per_class.values())}, "AP")
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name; AR100 has the name of what was counted, and that is said, where it is not COCO's own."""

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -15,10 +15,16 @@ from centerx.errors import InputError
 from centerx.images import decode_image, read_image, to_rgb
 from centerx.levels import AUTO, ValueRange
 
-Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray
-KINDS = "a path, the bytes of a file, a binary file, a PIL picture or an array"
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor
+else:
+    Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray
+KINDS = "a path, the bytes of a file, a binary file, a PIL picture, an array or a tensor"
 NAMELESS = "the picture"
 LONGEST_PATH = 4096
+CHANNELS = (1, 3, 4)  # grey, RGB, RGB with an alpha channel
 ADVICE = {  # `kind` of a dtype -> how to convert the array
     "f": "bring it to 0 to 255 first, from 0 to 1 by (picture * 255).round().astype('uint8')",
     "b": "convert it by picture.astype('uint8') * 255",
@@ -33,9 +39,10 @@ def to_image(picture: Picture, bgr: bool = False, value_range: ValueRange = AUTO
     Args:
         picture: a path, the bytes of an image file, a binary file (read from its start), a PIL picture (its EXIF
             orientation is applied), or a uint8 array or an object that NumPy converts to one: (H, W, 3) RGB, (H, W, 4)
-            with an alpha channel that is dropped, (H, W) or (H, W, 1) grey.
-        bgr: whether arrays have their channels in the order BGR, as OpenCV reads them. Files and PIL pictures are not
-            affected.
+            with an alpha channel that is dropped, (H, W) or (H, W, 1) grey. A torch tensor, on any device, has its
+            channels first or last, and values of uint8 or of floats in [0, 1].
+        bgr: whether arrays and tensors have their channels in the order BGR, as OpenCV reads them. Files and PIL
+            pictures are not affected.
         value_range: how files and PIL pictures of more than 8 bits are converted to 8 bits, see `levels.find_limits`.
 
     Returns:
@@ -55,6 +62,8 @@ def to_image(picture: Picture, bgr: bool = False, value_range: ValueRange = AUTO
         return _from_pil(found, value_range)
     if hasattr(found, "read"):
         return _decode(*_content(found), value_range)
+    if is_tensor(found):
+        return np.ascontiguousarray(_from_array(_from_tensor(found), bgr))
     if hasattr(found, "__array__"):
         return np.ascontiguousarray(_from_array(_array(found), bgr))
     if isinstance(found, list | tuple):
@@ -68,24 +77,40 @@ def to_list(pictures: Any) -> list[Picture]:
     """Convert a collection of pictures to a list.
 
     Args:
-        pictures: any ordered iterable of pictures, or an array (N, H, W, C).
+        pictures: any ordered iterable of pictures, an array (N, H, W, C), or a tensor (N, C, H, W) or (N, H, W, C).
 
     Raises:
         InputError: it is a single picture, or not an ordered iterable.
     """
     if pictures is None:
         raise InputError("no pictures: give a list of them")
-    if isinstance(pictures, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
-        raise InputError(
-            f"something of type {type(pictures).__name__} is one picture: call the detector itself, or give a list"
-        )
-    if hasattr(pictures, "__array__"):
+    if is_one(pictures):
+        what = f"an array {tuple(pictures.shape)}" if hasattr(pictures, "shape") else _kind(pictures)
+        raise InputError(f"{what} is one picture: call the detector itself, or give a list")
+    if hasattr(pictures, "__array__") and not is_tensor(pictures):
         pictures = _array(pictures)
-        if pictures.ndim in (0, 2, 3):
-            raise InputError(f"an array {pictures.shape} is one picture: call the detector itself, or give a list")
-    if hasattr(pictures, "read") or isinstance(pictures, Mapping | Set) or not hasattr(pictures, "__iter__"):
-        raise InputError(f"something of type {type(pictures).__name__} is no list of pictures: give one")
+    if isinstance(pictures, Mapping | Set) or not hasattr(pictures, "__iter__"):
+        raise InputError(f"{_kind(pictures)} is no list of pictures: give one")
     return list(pictures)
+
+
+def is_one(given: Any) -> bool:
+    """Whether it is one picture, or its path, and not several."""
+    if isinstance(given, str | os.PathLike | bytes | bytearray | memoryview | Image.Image) or hasattr(given, "read"):
+        return True
+    if not hasattr(given, "__array__"):
+        return False
+    return (given if is_tensor(given) else _array(given)).ndim in (0, 2, 3)
+
+
+def _kind(given: Any) -> str:
+    return f"something of type {type(given).__name__}"
+
+
+def is_tensor(found: Any) -> bool:
+    """Whether it is a tensor of torch, which is not imported for that."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(found, torch.Tensor)
 
 
 def _path(text: str) -> Path:
@@ -138,6 +163,28 @@ def _array(found: Any) -> np.ndarray:
         ) from None
 
 
+def _from_tensor(tensor: Any) -> np.ndarray:
+    """Return a tensor as an array with its channels last, floats in [0, 1] as uint8."""
+    shape = tuple(tensor.shape)
+    first, last = (len(shape) == 3 and shape[axis] in CHANNELS for axis in (0, 2))
+    if first and last:
+        raise InputError(
+            f"a tensor {shape} has channels first or last, which is not clear: give it as an array (H, W, C)"
+        )
+    array: np.ndarray
+    if tensor.is_floating_point():
+        values = tensor.detach().cpu().double().numpy()
+        if not ((values >= 0) & (values <= 1)).all():
+            raise InputError(
+                f"a tensor of floats must be in [0, 1], not in [{values.min():.4g}, {values.max():.4g}]: "
+                "undo its normalisation, or give uint8"
+            )
+        array = (values * 255).round().astype(np.uint8)
+    else:
+        array = tensor.detach().cpu().numpy()
+    return array.transpose(1, 2, 0) if first else array
+
+
 def _from_array(image: np.ndarray, bgr: bool) -> np.ndarray:
     channels = image.shape[2] if image.ndim == 3 else 1
     advice = []
@@ -145,9 +192,9 @@ def _from_array(image: np.ndarray, bgr: bool) -> np.ndarray:
         advice.append("this has no pixels")
     elif image.ndim == 4:
         advice.append("give several pictures to predict_batch")
-    elif image.ndim == 3 and channels not in (1, 3, 4) and image.shape[0] in (1, 3, 4):
+    elif image.ndim == 3 and channels not in CHANNELS and image.shape[0] in CHANNELS:
         advice.append("put the channels last by picture.transpose(1, 2, 0)")
-    elif image.ndim not in (2, 3) or channels not in (1, 3, 4):
+    elif image.ndim not in (2, 3) or channels not in CHANNELS:
         advice.append(f"give {KINDS}")
     if image.dtype != np.uint8 and image.dtype.kind in ADVICE:
         advice.append(ADVICE[image.dtype.kind])

@@ -52,9 +52,9 @@ class Predictor:
 
         Args:
             picture: a path, the bytes of an image file, a binary file, a PIL picture (its EXIF orientation is applied),
-                or a uint8 array: (H, W, 3) RGB, (H, W, 4) with an alpha channel that is dropped, (H, W) or (H, W, 1)
-                grey.
-            bgr: whether arrays have their channels in the order BGR, as OpenCV reads them.
+                a uint8 array: (H, W, 3) RGB, (H, W, 4) with an alpha channel that is dropped, (H, W) or (H, W, 1)
+                grey; or a torch tensor on any device, its channels first or last, of uint8 or of floats in [0, 1].
+            bgr: whether arrays and tensors have their channels in the order BGR, as OpenCV reads them.
 
         Returns:
             Detections with boxes in pixels of the picture, clipped to it, highest score first.

@@ -23,6 +23,7 @@ from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem, log_problems
 from centerx.runtime.live import Live, live_address, silent_opencv
 from centerx.runtime.mp4 import shown_share
+from centerx.runtime.picture import Picture, to_image
 
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".ogm",
@@ -40,15 +41,19 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent: problems of vid
 
 
 class Source(NamedTuple):
-    """A picture or video file.
+    """A picture or video file, or a picture in memory.
 
     Attributes:
-        path: the file.
+        path: the file; of a picture in memory what messages call it, such as `sources[0]`.
         name: path relative to the folder that was given, or the file's own name.
+        picture: in memory, of any kind that `runtime.picture.to_image` takes; None for a file.
+        bgr: whether that is an array with its channels in the order BGR.
     """
 
     path: Path
     name: Path
+    picture: Picture | None = None
+    bgr: bool = False
 
     @property
     def label(self) -> str:
@@ -58,6 +63,8 @@ class Source(NamedTuple):
     @property
     def is_video(self) -> bool:
         """Whether the file is a video, by its suffix or, if that is unknown, by its content."""
+        if self.picture is not None:
+            return False
         suffix = self.path.suffix.lower()
         return suffix in VIDEO_SUFFIXES if suffix in KNOWN | RAW_SUFFIXES else _holds_frames(self.path)
 
@@ -74,6 +81,12 @@ class Source(NamedTuple):
         Raises:
             InputError: the file cannot be read.
         """
+        if self.picture is not None:
+            try:
+                yield to_image(self.picture, self.bgr, value_range)
+            except InputError as error:
+                raise InputError(f"{self.path}: {error}") from None
+            return
         if self.is_video:
             yield from _video_frames(self.path, note)
             return
