@@ -309,8 +309,8 @@ def test_predict_takes_pictures_in_memory(onnx_file: Path, labelled: Path) -> No
     (found,) = centerx.predict(onnx_file, pixels[:, :, ::-1], bgr=True)
     np.testing.assert_array_equal(found.image, pixels)
     assert len(list(centerx.predict(onnx_file, np.stack([pixels, pixels])))) == 2
-    with pytest.raises(InputError, match=r"^sources\[0\]: something of type int is no picture"):
-        list(centerx.predict(onnx_file, [7]))  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"^sources\[0\]: something of type float is no picture"):
+        list(centerx.predict(onnx_file, [7.5]))  # type: ignore[list-item]
     with pytest.raises(InputError, match=r"^sources\[1\]: no picture"):
         centerx.predict(onnx_file, [pixels, None])  # type: ignore[list-item]
 
