@@ -57,9 +57,12 @@ def test_graph_and_numpy_have_one_decoder(task: Task) -> None:
     theirs = task.decode(raw, cells, 4, (20, 28), NUMPY)
     ours = task.decode(tensors, torch.from_numpy(cells), 4, (20, 28), TORCH)
     assert tuple(ours) == tuple(theirs) == tuple(output.name for output in task.outputs)
-    for name, each in theirs.items():
+    for output in task.outputs:
+        name, each = output.name, theirs[output.name]
         assert each.dtype == np.float32
-        assert np.array_equal(ours[name].numpy(), each)
+        np.testing.assert_allclose(ours[name].numpy(), each, rtol=1e-6, atol=0 if task.name == "boxes" else 1e-4)
+        if not output.clipped:
+            continue
         assert each.min() == 0
         assert each[:, ::2].max() == 28
         assert each[:, 1::2].max() == 20

@@ -26,7 +26,7 @@ from centerx.config.schema import DataEntry
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, epoch_size, load_batches
 from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
-from centerx.data.dataset import Dataset
+from centerx.data.dataset import Dataset, corners_from_boxes
 from centerx.data.function import Function
 from centerx.data.read import read_dataset, require_pictures
 from centerx.data.source import (
@@ -52,7 +52,6 @@ from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, log_problems, write_problems
 from centerx.runtime import open_session
 from centerx.targets import center_targets
-from centerx.tasks import TASKS
 from centerx.tiles import Tiles
 from centerx.training.ask import Asked, ask_teachers
 from centerx.training.average import equal_average, moving_average
@@ -100,7 +99,7 @@ def read_entry(entry: DataEntry) -> Dataset:
     Raises:
         InputError: it cannot be used.
     """
-    return read_dataset(
+    dataset = read_dataset(
         Path(entry.path),
         split=entry.split,
         classes=entry.classes,
@@ -108,6 +107,7 @@ def read_entry(entry: DataEntry) -> Dataset:
         format=entry.format,
         frame=entry.frame,
     )._replace(complete=entry.complete, fields=entry.fields)
+    return corners_from_boxes(dataset) if entry.corners_from_boxes else dataset
 
 
 def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
@@ -176,7 +176,7 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
 def build_source(config: Config, datasets: Sequence[Dataset]) -> SampleSource:
     """Return the pictures of data sets in the model's classes, or their tiles; `config.classes` must be set."""
     assert config.classes is not None
-    data, task = config.data, TASKS[config.task]
+    data, task = config.data, config.made_task
     if data.tiles is None:
         return SampleSource(datasets, config.classes, data.range, task)
     tiles = Tiles.of(data.tiles.size, data.tiles.overlap)
@@ -218,7 +218,7 @@ def check_supervision(data: RunData) -> None:
             f"{classes}, which nothing can be judged by; name other labelled data or leave it out"
         )
     if data.val:
-        task = TASKS[data.config.task]
+        task = data.config.made_task
         require_judging(SampleSource(data.val, data.classes, data.config.data.range, task), task, "data.val")
 
 
@@ -228,7 +228,7 @@ def require_fields(data: RunData) -> None:
     Raises:
         InputError: names the classes and the field that nobody teaches.
     """
-    task, distill = TASKS[data.config.task], data.config.distill
+    task, distill = data.config.made_task, data.config.distill
     by_labels = labelled_attributes(data.source.entries, task)
     taught = np.zeros_like(by_labels)
     for channel_map in map_channels(data.teachers, data.classes, distill.shared, task) if data.teachers else ():
@@ -548,7 +548,7 @@ def build_module(
         stride=CenterNet.stride,
         min_overlap=loss.min_overlap,
         reach=loss.reach,
-        task=TASKS[config.task],
+        task=config.made_task,
         point_radius=loss.point_radius,
     )
     criterion = partial(
@@ -609,7 +609,7 @@ def build_guard(config: Config) -> Callback:
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:
     """Return the evaluation during training, and its picture `val.png`."""
     assert config.classes is not None
-    task = TASKS[config.task]
+    task = config.made_task
     source = build_source(config, val_data)
     pictures = EvalPictures(source, config.data.input_size)
     batches = load_batches(

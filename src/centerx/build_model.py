@@ -21,7 +21,6 @@ from centerx.models.centernet import CLASS_PARAMETERS
 from centerx.models.neck import Neck
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 WEIGHTLESS = {"model.pretrained", "model.top_k"}  # keys that change no shape
@@ -33,7 +32,7 @@ def build_model(config: Config) -> CenterNet:
     model = config.model
     backbone = Backbone(model.backbone, model.pretrained, model.last_stride)
     neck = build_neck(model.neck, backbone)
-    task = TASKS[config.task]
+    task = config.made_task
     head = CenterHead(neck.out_channels, len(config.classes), model.head_channels, task.branches)
     return CenterNet(backbone, neck, head, task)
 
@@ -101,7 +100,13 @@ def model_info(config: Config) -> ModelInfo:
     assert config.classes is not None
     data, top_k = config.data, config.model.top_k
     return ModelInfo(
-        config.classes, data.input_size, CenterNet.stride, top_k=top_k, value_range=data.range, task=config.task
+        config.classes,
+        data.input_size,
+        CenterNet.stride,
+        top_k=top_k,
+        value_range=data.range,
+        task=config.task,
+        corner_order=config.model.corner_order,
     )
 
 

@@ -27,7 +27,6 @@ from centerx.errors import InputError
 from centerx.evaluation import detect_all
 from centerx.files import require_folder
 from centerx.progress import Display, shown_on
-from centerx.tasks import TASKS
 from centerx.training.ask import Asked, images_of
 from centerx.training.evaluation import torch_detect
 from centerx.training.interrupt import fit_heeding_ctrl_c
@@ -360,7 +359,7 @@ def data_names(entries: Sequence[DataEntry]) -> list[str]:
 
 def supervision(run: Run) -> list[Supervised]:
     """Return who supervises each field of each class."""
-    task, classes, distiller = TASKS[run.config.task], run.data.classes, run.module.distiller
+    task, classes, distiller = run.config.made_task, run.data.classes, run.module.distiller
     pictures = SampleSource(run.data.train, classes, run.config.data.range, task).entries  # whole, where it has tiles
     shares: dict[str, np.ndarray] = {}
     start = 0

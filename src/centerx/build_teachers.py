@@ -60,7 +60,7 @@ def open_teachers(
         InputError: a file is missing, of another kind, or takes pictures of another size; two have one name; every
             weight of one is 0; there are no pictures to judge by.
     """
-    distill, task = config.distill, TASKS[config.task]
+    distill, task = config.distill, config.made_task
     images = images_of(datasets)
     for key, wanted in (("calibrate=true", distill.calibrate), (f"shared={BY_AP}", distill.shared == BY_AP)):
         if wanted and not judged_by:
@@ -94,7 +94,7 @@ def open_teachers(
 def as_teachers(opened: Sequence[OpenTeacher], config: Config) -> list[Teacher]:
     """Return teachers: each that is asked once a picture has the next place in a batch."""
     places = itertools.count()
-    constant, task = config.loss.balance == "constant", TASKS[config.task]
+    constant, task = config.loss.balance == "constant", config.made_task
     teachers = []
     for each in opened:
         count = len(each.class_names)
@@ -179,13 +179,13 @@ def open_network(path: Path, config: Config) -> OpenTeacher:
     if config.train.channels_last:
         detector.to(memory_format=torch.channels_last)
     find = partial(find_anew, path, None)
-    return OpenTeacher(info.class_names, TASKS[info.task], find, NetworkTeacher(detector))
+    return OpenTeacher(info.class_names, info.made_task, find, NetworkTeacher(detector))
 
 
 def open_detector(path: Path, config: Config, adapter: AdapterSource) -> OpenTeacher:
     """Open a file that gives detections, which is asked about each augmented picture."""
     session = runtime.open_session(path, adapter=adapter)
-    info, task = session.info, TASKS[session.info.task]
+    info, task = session.info, session.info.made_task
     own_rule = info.resize == OWN_RESIZE
     if own_rule and not session.any_size:
         check_size(path, info.input_hw, config)
@@ -207,7 +207,7 @@ def open_asked(path: Path, store: Path, images: Sequence[Path], adapter: Adapter
         digest = content_digest(teacher_files(path), read_by)
         return ask_once(store, TeacherInfo(digest, info.class_names, info.task), predictor, images, info.value_range)
 
-    return OpenTeacher(info.class_names, TASKS[info.task], find, load=partial(find, images))
+    return OpenTeacher(info.class_names, info.made_task, find, load=partial(find, images))
 
 
 def open_function(store: Path, function: Function, images: Sequence[Path], config: Config) -> OpenTeacher:

@@ -12,7 +12,7 @@ from centerx.losses.balance import Balance, ConstantMagnitude, FixedWeights, Unc
 from centerx.losses.distill import DISTILL_LOSSES, article_terms
 from centerx.losses.terms import FEATURES, Term
 from centerx.models import Branch
-from centerx.tasks import TASKS, Task
+from centerx.tasks import Task
 from centerx.training.teachers import Distiller, Teacher, map_channels
 
 
@@ -38,10 +38,10 @@ def build_distiller(
         loss = partial(article_terms, relative_size=True)
     return Distiller(
         teachers,
-        map_channels(teachers, config.classes, distill.shared, TASKS[config.task]),
+        map_channels(teachers, config.classes, distill.shared, config.made_task),
         loss,
         config.classes,
-        TASKS[config.task],
+        config.made_task,
         branches,
         distill.labels,
         round(distill.until * total_steps),
@@ -54,7 +54,7 @@ def build_balance(config: Config, distiller: Distiller | None) -> Balance:
     Teachers that share classes share the constants of their terms: at constant magnitude it would not show in the terms
     that a class counts for less.
     """
-    constant, task = config.loss.balance == "constant", TASKS[config.task]
+    constant, task = config.loss.balance == "constant", config.made_task
     figures = {Term(field): figure for field, figure in term_figures(config.loss, task, constant).items()}
     for place, teacher in enumerate(distiller.teachers) if distiller else ():
         assert distiller is not None

@@ -98,6 +98,8 @@ TORCH = ArrayFunctions(
     clip=clip,
     least=lambda array: array.amin(dim=1, keepdim=True),
     minimum=torch.minimum,
+    arctan=torch.arctan,
+    sign=torch.sign,
 )
 
 

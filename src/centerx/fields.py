@@ -7,6 +7,7 @@ in NumPy, in torch and in a traced graph.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,11 @@ class Scalar:
     @staticmethod
     def scale(values: Array, factor: float) -> Array:
         """Return the values (N, D) in a picture of `factor` times the size."""
+        return values
+
+    @staticmethod
+    def normal(values: np.ndarray) -> np.ndarray:
+        """Return the values (N, D) in the one form that this kind has for what looks alike."""
         return values
 
     @staticmethod
@@ -105,6 +111,26 @@ class Points(Scalar):
         return _shift(raw, cell)
 
 
+class Outline(Points):
+    """Corners of a quadrilateral in one order: clockwise on a screen, from the one nearest to the top left."""
+
+    @staticmethod
+    def normal(values: np.ndarray) -> np.ndarray:
+        """Return the corners (N, 8) in that order: the first has the smallest sum of x and y."""
+        corners = values.reshape(-1, 4, 2)
+        x, y = corners[..., 0], corners[..., 1]
+        twice_area = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+        corners = np.where((twice_area < 0)[:, None, None], corners[:, ::-1], corners)
+        first = corners.sum(axis=2).argmin(axis=1)
+        order = (first[:, None] + np.arange(4)) % 4
+        return np.take_along_axis(corners, order[..., None], axis=1).reshape(values.shape)
+
+    @staticmethod
+    def warp(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Return the moved corners (N, 8), ordered anew."""
+        return Outline.normal(Points.warp(values, matrix))
+
+
 class Angle(Scalar):
     """Cosine and sine of twice an angle: what looks alike after half a turn has one value, without a jump."""
 
@@ -128,30 +154,41 @@ class Field(NamedTuple):
         kind: its geometry.
         num_values: of that kind.
         flip: the order of the values in a mirror image, such as right before left; as they are where empty.
+        weight: of its loss term, unless the configuration says otherwise; of the mean over its channels, in cells.
+        origin: the field that objects carry, where this one is told by its values; None where they carry this one.
+        told: values (N, D) of the origin -> those of this field, by operators alone.
     """
 
     name: str
     kind: type[Scalar]
     num_values: int = 1
     flip: tuple[int, ...] = ()
+    weight: float = 1.0
+    origin: Field | None = None
+    told: Callable[[Array], Array] | None = None
 
     @property
     def channels(self) -> int:
         """D, the number of channels."""
         return self.num_values * self.kind.channels
 
+    @property
+    def carried(self) -> Field:
+        """The field that objects carry and that tells this one."""
+        return self.origin or self
+
     def warp(self, values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return the values (N, D), in pixels, after a move of the picture by `matrix` (3, 3)."""
-        moved = self.kind.warp(values, matrix)
         if self.flip and np.linalg.det(matrix[:2, :2]) < 0:
-            moved = moved.reshape(len(values), self.num_values, self.kind.channels)[:, list(self.flip)].reshape(
-                values.shape
-            )
-        return moved
+            each = values.reshape(len(values), self.num_values, self.kind.channels)
+            values = each[:, list(self.flip)].reshape(values.shape)
+        return self.kind.warp(values, matrix)
 
 
 OFFSET = Field("offset", Points)  # of the centre: part of every detector
-SIZE = Field("size", Lengths, 2)  # width and height of a box
+SIZE = Field("size", Lengths, 2, weight=0.1)  # width and height of a box
+CORNERS = Field("corners", Points, 4, flip=(1, 0, 3, 2), weight=0.1)  # of a quadrilateral, as they are labelled
+ORDERED_CORNERS = CORNERS._replace(kind=Outline)  # the same in one order
 
 
 def _shift(points: Array, by: Array) -> Array:

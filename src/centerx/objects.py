@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.fields import OFFSET, SIZE, Array, Field
-from centerx.geometry import box_area, clip_boxes, transform_boxes
+from centerx.fields import CORNERS, OFFSET, SIZE, Array, Field
+from centerx.geometry import box_area, clip_boxes, spanned_boxes, transform_boxes
 
 OF_BOXES = {OFFSET.name: "centers", SIZE.name: "sizes"}  # fields that the box tells
 SCORE = "score"  # among the values of what a teacher found, (N, 1) in [0, 1]
@@ -22,8 +22,8 @@ class Objects(NamedTuple):
         labels: (N,) int64 class indices.
         ignore: (N,) bool; True where an object is neither a positive nor a negative (crowd, difficult, cut away).
         boxes: (N, 4) xyxy pixels; an object that is marked by a point has it twice, and no area.
-        values: by name of a field, (N, D): what the objects carry beside the box. Readers give `area` in square pixels;
-            a teacher's detections have a `score`.
+        values: by name of a field, (N, D): what the objects carry beside the box. Readers give `area` in square pixels,
+            and `corners` where objects have them; a teacher's detections have a `score`.
         known: by name of a field, (N,) bool: whether the field is labelled. A field that is absent here is known of
             all objects if they have values of it (or it is told by the box), and of none if they have not;
             `with_fields` fills in the latter.
@@ -55,7 +55,17 @@ class Objects(NamedTuple):
 
     def value(self, field: Field) -> Array:
         """Return the (N, D) values of a field in pixels: of offset and size those of the boxes."""
-        return getattr(self, OF_BOXES[field.name]) if field.name in OF_BOXES else self.values[field.name]
+        if field.name in OF_BOXES:
+            return getattr(self, OF_BOXES[field.name])
+        values = self.values[field.carried.name]
+        return values if field.told is None else field.told(values)
+
+    @property
+    def outlined(self) -> Array:
+        """(N,) bool: whether the corners of an object are known, and move with it; the box is what they span."""
+        if all(field.name != CORNERS.name for field in self.fields):
+            return self.labels != self.labels
+        return self.known.get(CORNERS.name, self.labels == self.labels)
 
     def where(self, keep: Array) -> Objects:
         """Return the rows that a mask or an index selects."""
@@ -79,28 +89,35 @@ class Objects(NamedTuple):
         A field of which they have no values gets zeros and is not known of any object; what `known` says of the others
         stays.
         """
-        carried = tuple(field for field in fields if field.name not in OF_BOXES)
+        carried = tuple(dict.fromkeys(field.carried for field in fields if field.name not in OF_BOXES))
         count = len(self.labels)
         absent = {field.name: np.zeros((count, field.channels)) for field in carried if field.name not in self.values}
         values = {**self.values, **absent}
         known = {**self.known, **{name: np.zeros(count, dtype=bool) for name in absent}}
         return self._replace(
             boxes=self.boxes.astype(np.float32),
-            values={field.name: values[field.name].astype(np.float32) for field in carried},
-            known={field.name: known[field.name] for field in fields if field.name in known},
+            values={field.name: field.kind.normal(values[field.name]).astype(np.float32) for field in carried},
+            known={each.name: known[each.name] for each in (field.carried for field in fields) if each.name in known},
             fields=carried,
         )
 
     def warp(self, matrix: np.ndarray) -> Objects:
         """Return the objects moved by a matrix (3, 3) in pixels, in NumPy.
 
-        A turned box becomes the upright one around it.
+        A turned box becomes the upright one around it; where the corners of an object are known, the one around them,
+        which is smaller.
         """
-        values = {field.name: field.warp(self.values[field.name], matrix) for field in self.fields}
-        return self._replace(boxes=transform_boxes(self.boxes, matrix), values={**self.values, **values})
+        values = {**self.values, **{field.name: field.warp(self.values[field.name], matrix) for field in self.fields}}
+        boxes = transform_boxes(self.boxes, matrix)
+        if self.outlined.any():
+            around = spanned_boxes(values[CORNERS.name]).astype(boxes.dtype)
+            boxes = np.where(self.outlined[:, None], around, boxes)
+        return self._replace(boxes=boxes, values=values)
 
     def crop(self, image_hw: tuple[int, int], min_visible: float) -> Objects:
         """Return the objects that a picture shows, their boxes clipped to it, in NumPy.
+
+        The box of an object whose corners are known is not clipped, as its centre is that of all corners.
 
         Args:
             image_hw: height and width of the picture in pixels.
@@ -109,7 +126,8 @@ class Objects(NamedTuple):
         clipped = clip_boxes(self.boxes, image_hw)
         inside = (clipped == self.boxes).all(axis=1)
         visible = np.where(self.is_point, inside, box_area(clipped) / np.maximum(box_area(self.boxes), 1e-9))
-        cut = self._replace(boxes=clipped, ignore=self.ignore | (visible < min_visible))
+        boxes = np.where(self.outlined[:, None], self.boxes, clipped)
+        cut = self._replace(boxes=boxes, ignore=self.ignore | (visible < min_visible))
         return cut.where(visible > 0)
 
 
@@ -144,5 +162,5 @@ def join_objects(parts: Sequence[Objects], join: Callable[[list[Array]], Array] 
         join([part.boxes for part in parts]),
         {name: join([part.values[name] for part in parts]) for name in values},
         {name: join([part.known.get(name, part.labels == part.labels) for part in parts]) for name in known},
-        parts[0].fields,
+        tuple(field for field in parts[0].fields if field.name in values),
     )

@@ -248,14 +248,13 @@ def detect(
     """
     from centerx.evaluation.api import run_model
     from centerx.evaluation.results import read_results
-    from centerx.tasks import TASKS
     from centerx.types import Detections
 
     if session is None:
         if len(datasets) > 1:
             raise InputError(f"{model}: detections in a json are of one data set, audit each alone")
         return dict(enumerate(read_results(model, datasets[0]))), np.ones(len(class_names), dtype=bool)
-    if not TASKS[session.info.task].has_area:
+    if not session.info.made_task.has_area:
         raise InputError(f"{model}: finds points without boxes, by which labels cannot be judged, name another model")
     source, found = run_model(model, datasets, batch, session)
     ours = np.array([class_names.index(name) if name in class_names else -1 for name in source.class_names])

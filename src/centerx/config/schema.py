@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from centerx.errors import nearest
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Kind, Policy
-from centerx.tasks import TASKS
+from centerx.tasks import TASKS, Task, make_task
 
+FIELDS = {field.name: field for task in TASKS.values() for field in task.branches}  # all that have a branch
+CARRIED = tuple(dict.fromkeys(field.name for task in TASKS.values() for field in task.carried))
+WHAT = {
+    "size": "width and height",
+    "offset": "the centre offset",
+    "corners": "the corners, of task quads",
+    "sides": "the sides, of task rotated",
+    "angle": "the angle, of task rotated",
+}
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -37,7 +46,7 @@ def as_renamings(value: Any) -> Any:
 def as_term_weights(value: Any) -> Any:
     """One number for all terms."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return dict.fromkeys(("heatmap", "size", "offset", "features"), value) if number else value
+    return dict.fromkeys(("heatmap", *FIELDS, "features"), value) if number else value
 
 
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -70,10 +79,10 @@ def known_kinds(value: dict[str, Policy]) -> dict[str, Policy]:
 
 def known_fields(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Names of fields of any task."""
-    names = list(dict.fromkeys(field.name for task in TASKS.values() for field in task.fields))
     for name in value or ():
-        if name not in names:
-            raise ValueError(f"{name!r} is no field of an object{nearest(name, names)}, there are: {', '.join(names)}")
+        if name not in CARRIED:
+            there = ", ".join(CARRIED)
+            raise ValueError(f"{name!r} is no field of an object{nearest(name, CARRIED)}, there are: {there}")
     return value
 
 
@@ -95,6 +104,23 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def field_figures(told: str, **defaults: float) -> Any:
+    """A section with a number of at least 0 for each field that has a branch.
+
+    Args:
+        told: of each, before what the field is about.
+        defaults: by field; `others` of those that are not named.
+    """
+    keys: dict[str, Any] = {
+        name: (
+            NonNegative,
+            Field(defaults.get(name, defaults.get("others", field.weight)), description=f"{told}{WHAT[name]}"),
+        )
+        for name, field in FIELDS.items()
+    }
+    return create_model("FieldFigures", __base__=Section, **keys)
+
+
 class DataEntry(Section):
     """One data set."""
 
@@ -114,6 +140,11 @@ class DataEntry(Section):
         None,
         description="which fields of its objects are labelled beside the centre, such as [size]; [] for centres alone, "
         "where boxes are rough; without it all that the data set has",
+    )
+    corners_from_boxes: bool = Field(
+        False,
+        description="for tasks quads and rotated: an object without labelled corners has those of its box, which turn "
+        "with the picture",
     )
     only_with_objects: bool = Field(
         False,
@@ -269,31 +300,30 @@ class ModelConfig(Section):
     neck: NeckConfig = NeckConfig()
     head_channels: Count = Field(64, description="width of the hidden layer of each branch")
     top_k: Annotated[int, Field(gt=0, lt=2**31)] = Field(100, description="the most detections of one picture")
+    corner_order: Literal["canonical", "labelled"] = Field(
+        "canonical",
+        description="of task quads. canonical: clockwise from the corner nearest to the top left, whatever the labels "
+        "say; labelled: as the labels have them, for objects with a top of their own, such as plates",
+    )
 
 
-class TermConfig(Section):
+class TermConfig(field_figures("of ", others=0.4)):  # type: ignore[misc]
     """A figure for each loss term."""
 
     heatmap: NonNegative = Field(1.2, description="of the heatmap")
-    size: NonNegative = Field(0.4, description="of width and height")
-    offset: NonNegative = Field(0.4, description="of the centre offset")
 
 
-class TeacherTermConfig(TermConfig):
+class TeacherTermConfig(field_figures("of ", others=0.3)):  # type: ignore[misc]
     """A figure for each term of a teacher."""
 
     heatmap: NonNegative = Field(0.6, description="of the heatmap")
-    size: NonNegative = Field(0.3, description="of width and height")
-    offset: NonNegative = Field(0.3, description="of the centre offset")
     features: NonNegative = Field(30.0, description="of the features")
 
 
-class LossConfig(Section):
+class LossConfig(field_figures("weight of the L1 loss on ")):  # type: ignore[misc]
     """Weights and shapes of the loss terms."""
 
     heatmap: NonNegative = Field(1.0, description="weight of the loss on the heatmap")
-    size: NonNegative = Field(0.1, description="weight of the L1 loss on width and height")
-    offset: NonNegative = Field(1.0, description="weight of the L1 loss on the centre offset")
     heatmap_type: Literal["focal", "mse"] = Field(
         "focal",
         description="focal: Objects as Points; mse: squared error, a mean over all cells and so in need of a large "
@@ -315,22 +345,22 @@ class LossConfig(Section):
         0.3, description="IoU that a box shifted by the Gaussian's radius keeps; corrected formula"
     )
     reach: Annotated[int, Field(ge=0)] = Field(
-        1, description="size and offset are learned at cells up to this far from the centre cell; 0: there alone"
+        1,
+        description="offset and fields, such as the size, are learned at cells up to this far from the centre cell; "
+        "0: there alone",
     )
     point_radius: NonNegative = Field(
         2.0, description="radius in cells of the Gaussian of an object that is marked by a point, without a box"
     )
 
 
-class TermWeights(Section):
+class TermWeights(field_figures("of ", others=1.0)):  # type: ignore[misc]
     """What the weights of `distill` are multiplied by for one teacher, and with `loss.balance: constant` its constants.
 
     A number instead, such as `weight: 2`, counts for all terms.
     """
 
     heatmap: NonNegative = Field(1.0, description="of the heatmap")
-    size: NonNegative = Field(1.0, description="of width and height")
-    offset: NonNegative = Field(1.0, description="of the centre offset")
     features: NonNegative = Field(1.0, description="of the features")
 
 
@@ -360,7 +390,7 @@ class TeacherConfig(Section):
         return {"weights": value} if isinstance(value, str) else value
 
 
-class DistillConfig(Section):
+class DistillConfig(field_figures("weight of the term of ")):  # type: ignore[misc]
     """What teachers teach, beside or instead of labels."""
 
     teachers: Annotated[tuple[TeacherConfig, ...], BeforeValidator(as_list)] = Field(
@@ -383,8 +413,6 @@ class DistillConfig(Section):
     heatmap: NonNegative = Field(
         5.0, description="weight of the heatmap's term of each teacher; some 1000 with loss: article"
     )
-    size: NonNegative = Field(0.1, description="weight of the term of width and height")
-    offset: NonNegative = Field(1.0, description="weight of the term of the centre offset")
     features: NonNegative = Field(
         100.0,
         description="weight, falling to 0 over the run, of what the student's features fail to hold of a network "
@@ -501,7 +529,7 @@ class Config(Section):
     task: Annotated[str, AfterValidator(known_task)] = Field(
         "boxes",
         description="what an object is: boxes: a centre with a width and a height; center: its centre alone, a point, "
-        "for counting",
+        "for counting; quads: four corners; rotated: a box that is turned",
     )
     classes: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
         None, description="the model's class names, in order; without it, all that the training data declares"
@@ -512,3 +540,8 @@ class Config(Section):
     loss: LossConfig = LossConfig()
     distill: DistillConfig = DistillConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def made_task(self) -> Task:
+        """The task."""
+        return make_task(self.task, self.model.corner_order)

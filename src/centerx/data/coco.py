@@ -17,7 +17,8 @@ from centerx.data.dataset import (
     is_number,
     join_records,
     keep_classes,
-    upright_around,
+    span,
+    turned_corners,
 )
 from centerx.data.places import choose_file, find_pictures, is_neighbour, locate_pictures
 from centerx.problems import Kind, Problem
@@ -178,14 +179,15 @@ def _add(
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
         x, y, width, height = map(float, box)
-        xyxy = [x, y, x + width, y + height]
+        xyxy, corners = [x, y, x + width, y + height], _four_corners(annotation.get("segmentation"))
         if "attributes" in annotation and (turn := _rotation(annotation)) and width > 0 and height > 0:
-            xyxy = upright_around((x + width / 2, y + height / 2), (width, height), math.radians(turn))
+            corners = turned_corners((x + width / 2, y + height / 2), (width, height), math.radians(turn))
+            xyxy = span(corners)
             what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
-        builders[image].add(where, xyxy, label_of[category], ignore, own_area)
+        builders[image].add(where, xyxy, label_of[category], ignore, own_area, corners)
 
 
 def _has_area(box: Any) -> bool:
@@ -197,6 +199,15 @@ def _point(annotation: dict[str, Any]) -> list[float] | None:
     match annotation.get("keypoints"):
         case [x, y, visible] if is_number(x) and is_number(y) and visible:
             return [float(x), float(y)]
+    return None
+
+
+def _four_corners(segmentation: Any) -> list[float] | None:
+    """The corners of a mask that is one polygon of four points, its first point not repeated."""
+    match segmentation:
+        case [[*values]] if len(values) in (8, 10) and all(map(is_number, values)) and all(map(math.isfinite, values)):
+            closed = len(values) == 10 and values[8:] == values[:2]
+            return list(map(float, values[:8])) if closed or len(values) == 8 else None
     return None
 
 

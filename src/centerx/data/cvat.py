@@ -28,9 +28,20 @@ from centerx.data.copies import (
     require_xml_names,
     rows_of,
 )
-from centerx.data.dataset import Dataset, Track, UnusableData, upright_around
+from centerx.data.dataset import Dataset, Track, UnusableData, span, turned_corners
 from centerx.data.places import choose_file
-from centerx.data.shapes import IGNORE, Labelled, Shape, Source, around, is_ignored, make_dataset, number, size
+from centerx.data.shapes import (
+    IGNORE,
+    Labelled,
+    Shape,
+    Source,
+    around,
+    four_corners,
+    is_ignored,
+    make_dataset,
+    number,
+    size,
+)
 from centerx.data.signs import every, label_files, says
 from centerx.files import write_atomic
 from centerx.problems import Kind
@@ -143,17 +154,20 @@ def _shape(node: Any, where: str, source: Source) -> Shape | None:
     if xyxy is None:
         source.report(Kind.MALFORMED_ENTRY, where, f"the {node.tag} lacks the numbers of its place")
         return None
-    turn = (number(node.get("rotation")) or 0.0) % 360
+    turn, corners = (number(node.get("rotation")) or 0.0) % 360, None
+    if node.tag == "polygon":
+        corners = four_corners(_points(node) or [])
     if node.tag != "box":
         source.report(Kind.POLYGON, where, f"is a {node.tag}, the box around it is used")
     elif math.isfinite(turn) and turn:
         left, top, right, bottom = xyxy
         centre, sides = ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)
         if min(sides) > 0:
-            xyxy = upright_around(centre, sides, math.radians(turn))
+            corners = turned_corners(centre, sides, math.radians(turn))
+            xyxy = span(corners)
         source.report(Kind.ROTATED_BOX, where, f"is turned by {turn:g} degrees, the upright box around it is used")
     flags = {each.get("name"): (each.text or "").strip().lower() for each in node.findall("attribute")}
-    return Shape(where, name, xyxy, is_ignored(flags))
+    return Shape(where, name, xyxy, is_ignored(flags), corners)
 
 
 def _box(node: Any) -> list[float] | None:
@@ -161,10 +175,15 @@ def _box(node: Any) -> list[float] | None:
 
 
 def _polygon(node: Any) -> list[float] | None:
+    points = _points(node)
+    return around(points) if points else None
+
+
+def _points(node: Any) -> list[tuple[float, float]] | None:
     points = [[number(text) for text in point.split(",")] for point in node.get("points", "").split(";")]
     if any(len(point) != 2 or None in point for point in points):
         return None
-    return around([(x, y) for x, y in points])  # type: ignore[misc]
+    return [(x, y) for x, y in points]  # type: ignore[misc]
 
 
 def _mask(node: Any) -> list[float] | None:

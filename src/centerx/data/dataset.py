@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.fields import SIZE
+from centerx.fields import CORNERS, SIZE
 from centerx.images import Header, image_header
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
@@ -118,14 +118,25 @@ class RecordBuilder:
     ) -> None:
         self.image, self.image_id, self.problems, self.declared_hw = image, image_id, problems, declared_hw
         self.rows: list[tuple[Sequence[float], int, bool, float]] = []
+        self.corners: dict[int, Sequence[float]] = {}  # by the number of a row
 
-    def add(self, where: str, xyxy: list[float], label: int, ignore: bool = False, area: float | None = None) -> None:
+    def add(
+        self,
+        where: str,
+        xyxy: list[float],
+        label: int,
+        ignore: bool = False,
+        area: float | None = None,
+        corners: Sequence[float] | None = None,
+    ) -> None:
         """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
 
         Args:
             where: file, with line or id.
             xyxy: corners in pixels. label: into `Dataset.class_names`. ignore: crowd or difficult.
             area: the object's own, in square pixels; the box's without it.
+            corners: x and y of the four corners of the object, around which the box lies, in pixels. If their sides
+                cross, they are put in order, which is a problem too.
         """
         if not self._fits(xyxy):
             usable = self._repaired(where, xyxy)
@@ -133,6 +144,8 @@ class RecordBuilder:
                 return
             xyxy = usable
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
+        if corners is not None:
+            self.corners[len(self.rows)] = self._uncrossed(where, corners)
         self.rows.append((xyxy, label, ignore, own))
 
     def add_point(self, where: str, xy: list[float], label: int, ignore: bool = False) -> None:
@@ -159,18 +172,28 @@ class RecordBuilder:
     def build(self) -> Record:
         """Return the record."""
         boxes, labels, ignore, area = zip(*self.rows, strict=True) if self.rows else ((), (), (), ())
-        return Record(
-            self.image,
-            self.image_id,
-            make_objects(
-                np.array(boxes, dtype=np.float64).reshape(-1, 4),
-                np.array(labels, dtype=np.int64),
-                np.array(ignore, dtype=bool),
-                {"area": np.array(area, dtype=np.float64)},
-                {} if all(area) else {SIZE.name: np.array(area) > 0},  # a point has no size
-            ),
-            self.declared_hw,
+        objects = make_objects(
+            np.array(boxes, dtype=np.float64).reshape(-1, 4),
+            np.array(labels, dtype=np.int64),
+            np.array(ignore, dtype=bool),
+            {"area": np.array(area, dtype=np.float64)},
+            {} if all(area) else {SIZE.name: np.array(area) > 0},  # a point has no size
         )
+        if self.corners:
+            corners, known = np.zeros((len(self.rows), CORNERS.channels)), np.zeros(len(self.rows), dtype=bool)
+            rows = list(self.corners)
+            corners[rows], known[rows] = list(self.corners.values()), True
+            objects = with_corners(objects, corners, known)
+        return Record(self.image, self.image_id, objects, self.declared_hw)
+
+    def _uncrossed(self, where: str, corners: Sequence[float]) -> Sequence[float]:
+        points = np.reshape(corners, (4, 2))
+        if not crosses_itself(points[None])[0]:
+            return corners
+        around = points - points.mean(axis=0)
+        what = "its sides cross, the corners are put in order around their middle"
+        self.problems.append(Problem(Kind.CROSSED_CORNERS, where, what))
+        return points[np.argsort(np.arctan2(around[:, 1], around[:, 0]), kind="stable")].ravel().tolist()
 
     def _fits(self, xyxy: list[float]) -> bool:
         """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
@@ -280,12 +303,60 @@ def _joined(records: Sequence[Record]) -> Record:
     )
 
 
-def upright_around(centre: tuple[float, float], sides: tuple[float, float], radians: float) -> list[float]:
-    """xyxy of the upright box around one of some width and height that is turned about its centre."""
+def with_corners(objects: Objects, corners: np.ndarray, known: np.ndarray) -> Objects:
+    """Return the objects of a record with corners.
+
+    Args:
+        objects: of the record.
+        corners: (N, 8) x and y of each corner, in pixels.
+        known: (N,) bool, whether an object has them.
+    """
+    return objects._replace(
+        values={**objects.values, CORNERS.name: corners},
+        known={**objects.known, CORNERS.name: known},
+        fields=(CORNERS,),
+    )
+
+
+def corners_from_boxes(dataset: Dataset) -> Dataset:
+    """Return the data set with the corners of its box for each object that has no corners of its own."""
+    records = []
+    for record in dataset.records:
+        objects = record.objects
+        own = objects.values.get(CORNERS.name, np.zeros((len(objects.labels), CORNERS.channels)))
+        corners = np.where(objects.outlined[:, None], own, objects.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]])
+        known = objects.outlined | ~objects.is_point
+        records.append(record._replace(objects=with_corners(objects, corners, known)))
+    return dataset._replace(records=records)
+
+
+def turned_corners(centre: tuple[float, float], sides: tuple[float, float], radians: float) -> list[float]:
+    """Return x and y of the four corners of a box that is turned about its centre, clockwise on a screen.
+
+    They go around clockwise, from the one that is at the top left of the box before it is turned.
+    """
     (x, y), (width, height) = centre, sides
-    cos, sin = abs(math.cos(radians)), abs(math.sin(radians))
-    across, down = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
-    return [x - across, y - down, x + across, y + down]
+    cos, sin = math.cos(radians), math.sin(radians)
+    across, down = (width * cos / 2, width * sin / 2), (-height * sin / 2, height * cos / 2)
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return [at + a * across[i] + b * down[i] for a, b in signs for i, at in enumerate((x, y))]
+
+
+def span(corners: Sequence[float]) -> list[float]:
+    """Return the xyxy that positions in pairs of x and y span."""
+    return [min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])]
+
+
+def crosses_itself(points: np.ndarray) -> np.ndarray:
+    """Return (N,) bool for polygons (N, M, 2). An edge that turns back on the one before crosses it."""
+    start, end = points[:, :, None], np.roll(points, -1, axis=1)[:, :, None]
+    other_start, other_end = np.swapaxes(start, 1, 2), np.swapaxes(end, 1, 2)
+    sides = _side(start, end, other_start) * _side(start, end, other_end)
+    crossing = (sides < 0) & (np.swapaxes(sides, 1, 2) < 0)
+    edge = (end - start)[:, :, 0]
+    after = np.roll(edge, -1, axis=1)
+    back = (np.abs(_cross(edge, after)) < 1e-9) & ((edge * after).sum(axis=-1) < 0)
+    return np.asarray(crossing.any(axis=(1, 2)) | back.any(axis=1))
 
 
 def frame_hw(header: Header | None, declared_hw: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -333,3 +404,11 @@ def _overhang(xyxy: list[float], hw: tuple[int, int] | None) -> float:
     """By how many pixels a box leaves the picture at its worst side; without a size, only left and top count."""
     over = max(-xyxy[0], -xyxy[1])
     return over if hw is None else max(over, xyxy[2] - hw[1], xyxy[3] - hw[0])
+
+
+def _side(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> np.ndarray:
+    return _cross(end - start, point - start)
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray(first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from centerx.data.dataset import Dataset, Record, frame_hw, readable_header
-from centerx.fields import SIZE
+from centerx.fields import CORNERS, SIZE
 from centerx.images import Header
 from centerx.problems import Kind, Problem
 
@@ -56,15 +56,22 @@ def upright_boxes(boxes: np.ndarray, header: Header) -> np.ndarray:
     Returns:
         (N, 4) xyxy pixels of the upright picture.
     """
+    turned = upright_points(boxes, header)
+    first, second = turned[:, :2], turned[:, 2:]
+    return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
+
+
+def upright_points(points: np.ndarray, header: Header) -> np.ndarray:
+    """Convert positions (N, D) in pairs of x and y, in pixels of the stored picture, to the upright one."""
     height, width = header.stored_hw
-    left, top, right, bottom = boxes.T
+    x, y = points[:, ::2], points[:, 1::2]
     if header.orientation in (2, 3, 7, 8):
-        left, right = width - right, width - left
+        x = width - x
     if header.orientation in (3, 4, 6, 7):
-        top, bottom = height - bottom, height - top
+        y = height - y
     if header.orientation in (5, 6, 7, 8):
-        left, top, right, bottom = top, left, bottom, right
-    return np.stack([left, top, right, bottom], axis=1)
+        x, y = y, x
+    return np.stack([x, y], axis=2).reshape(points.shape)
 
 
 def _outside(record: Record, hw: tuple[int, int]) -> np.ndarray:
@@ -76,9 +83,13 @@ def _outside(record: Record, hw: tuple[int, int]) -> np.ndarray:
 
 
 def _turned(record: Record, header: Header, relative: bool) -> Record:
-    boxes = record.objects.boxes
+    scale = np.ones(2)
     if relative:  # the reader took the shares of the upright picture's sides
         (height, width), (stored_height, stored_width) = header.hw, header.stored_hw
-        boxes = boxes * np.array([stored_width / width, stored_height / height] * 2)
-    objects = record.objects._replace(boxes=upright_boxes(boxes, header))
+        scale = np.array([stored_width / width, stored_height / height])
+    values = dict(record.objects.values)
+    if CORNERS.name in values:
+        values[CORNERS.name] = upright_points(values[CORNERS.name] * np.tile(scale, 4), header)
+    boxes = upright_boxes(record.objects.boxes * np.tile(scale, 2), header)
+    objects = record.objects._replace(boxes=boxes, values=values)
     return record._replace(objects=objects, declared_hw=header.hw)

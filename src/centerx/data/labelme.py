@@ -32,6 +32,7 @@ from centerx.data.shapes import (
     Source,
     around,
     class_name,
+    four_corners,
     is_ignored,
     make_dataset,
     pairs,
@@ -46,6 +47,7 @@ from centerx.problems import Kind
 
 SIGNS = every(keys("shapes"), says(r'"image(?:Path|Height)"'), lacks("category_id"))
 VERSION = "5.4.1"  # of the program whose files these are like
+CORNERED = ("polygon", "rotation", "oriented_rectangle")  # of four points
 BOXES = ("rectangle", "polygon", "mask")  # shapes whose points are those of an outline
 
 
@@ -160,7 +162,8 @@ def _shapes(shapes: list[Any], file: Path, source: Source) -> Iterator[Shape]:
             source.report(Kind.ROTATED_BOX, where, "is a turned rectangle, the upright box around it is used")
         elif kind != "rectangle":
             source.report(Kind.POLYGON, where, f"is a {kind}, the box around it is used")
-        yield Shape(where, name, xyxy, is_ignored(each.get("flags")) or is_ignored(each))
+        corners = four_corners(points) if kind in CORNERED else None
+        yield Shape(where, name, xyxy, is_ignored(each.get("flags")) or is_ignored(each), corners)
 
 
 def _picture(file: Path, named: Any, index: dict[str, Path], source: Source) -> Path:

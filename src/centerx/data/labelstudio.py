@@ -30,7 +30,18 @@ from centerx.data.copies import (
 )
 from centerx.data.dataset import Dataset, Track, UnusableData, is_number
 from centerx.data.places import choose_file, find_pictures, is_picture, locate_pictures, path_tails
-from centerx.data.shapes import Labelled, Shape, Source, around, class_name, make_dataset, pairs, read_json, size
+from centerx.data.shapes import (
+    Labelled,
+    Shape,
+    Source,
+    around,
+    class_name,
+    four_corners,
+    make_dataset,
+    pairs,
+    read_json,
+    size,
+)
 from centerx.data.signs import every, keys, label_files, lacks, says
 from centerx.files import write_json
 from centerx.problems import Kind
@@ -196,13 +207,15 @@ def _shapes(region: Any, where: str, source: Source) -> Iterator[Shape]:
         what = f"is drawn on its picture turned by {turned} degrees in Label Studio, and is left out"
         source.report(Kind.OTHER_SHAPE, where, what)
         return
-    xyxy = _corners(value, region, where, source)
+    xyxy, corners = _place(value, region, where, source)
     for name in called if xyxy else ():
-        yield Shape(where, name, xyxy or [])
+        yield Shape(where, name, xyxy, corners=corners)
 
 
-def _corners(value: dict[str, Any], region: dict[str, Any], where: str, source: Source) -> list[float] | None:
-    """Return the corners of a region in shares of the sides; None, and a problem, if it has no box."""
+def _place(
+    value: dict[str, Any], region: dict[str, Any], where: str, source: Source
+) -> tuple[list[float], list[float] | None]:
+    """Return the box of a region in shares of the sides, empty, and a problem, if it has none; and its four corners."""
     turn = value.get("rotation") or 0
     turn = float(turn) % 360 if is_number(turn) and math.isfinite(turn) else math.nan
     box, ellipse = _numbers(value, SIDES), _numbers(value, ELLIPSE)
@@ -210,15 +223,17 @@ def _corners(value: dict[str, Any], region: dict[str, Any], where: str, source: 
     hw = _size(region) or (1, 1)
     if math.isnan(turn):
         source.report(Kind.MALFORMED_ENTRY, where, f"its rotation is no number: {value.get('rotation')!r}")
-        return None
+        return [], None
+    corners = None
     if points:
         source.report(Kind.POLYGON, where, "is a polygon, the box around it is used")
-        corners = around(points)
+        xyxy, corners = around(points), four_corners(points)
     elif box and region.get("type") not in ("keypointlabels", "keypoint"):
         left, top, width, height = box
-        corners = [left, top, left + width, top + height]
+        xyxy = [left, top, left + width, top + height]
         if turn:
-            corners = around(_turned(box, turn, hw))
+            turned = _turned(box, turn, hw)
+            xyxy, corners = around(turned), four_corners(turned)
             what = f"is turned by {turn:g} degrees, the upright box around it is used"
             source.report(Kind.ROTATED_BOX, where, what)
     elif ellipse:
@@ -227,11 +242,11 @@ def _corners(value: dict[str, Any], region: dict[str, Any], where: str, source: 
         half = math.hypot(across * width * math.cos(angle), down * height * math.sin(angle)) / width
         tall = math.hypot(across * width * math.sin(angle), down * height * math.cos(angle)) / height
         source.report(Kind.POLYGON, where, "is an ellipse, the box around it is used")
-        corners = [x - half, y - tall, x + half, y + tall]
+        xyxy = [x - half, y - tall, x + half, y + tall]
     else:
         source.report(Kind.OTHER_SHAPE, where, f"is of the type {region.get('type', 'unknown')}, which has no box")
-        return None
-    return [each / 100 for each in corners]
+        return [], None
+    return [each / 100 for each in xyxy], corners and [each / 100 for each in corners]
 
 
 def _turned(box: list[float], degrees: float, hw: tuple[int, int]) -> list[tuple[float, float]]:
@@ -239,7 +254,7 @@ def _turned(box: list[float], degrees: float, hw: tuple[int, int]) -> list[tuple
     left, top, width, height = box
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     tall, wide = hw
-    corners = [(x * wide, y * tall) for x in (0.0, width) for y in (0.0, height)]
+    corners = [(x * wide, y * tall) for x, y in ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))]
     return [(left + (x * cos - y * sin) / wide, top + (x * sin + y * cos) / tall) for x, y in corners]
 
 

@@ -23,12 +23,14 @@ class Shape(NamedTuple):
         name: of its class.
         xyxy: corners in pixels, or in shares of the picture's sides.
         ignore: whether it is neither positive nor negative.
+        corners: x and y of its four corners, where it has four, in the same units.
     """
 
     where: str
     name: str
     xyxy: list[float]
     ignore: bool = False
+    corners: list[float] | None = None
 
 
 class Labelled(NamedTuple):
@@ -97,13 +99,18 @@ def make_dataset(
     for picture, place in zip(pictures, places, strict=True):
         builder = RecordBuilder(place, picture.name, source.problems, picture.hw)
         across, down = _sides(builder, picture.shapes) if relative else (1, 1)
-        for where, name, (left, top, right, bottom), ignore in picture.shapes if across else ():
-            builder.add(where, [left * across, top * down, right * across, bottom * down], label_of[name], ignore)
+        for where, name, xyxy, ignore, corners in picture.shapes if across else ():
+            box, own = (each and _scaled(each, across, down) for each in (xyxy, corners))
+            builder.add(where, box or xyxy, label_of[name], ignore, corners=own)
         records.append(builder.build())
     neighbour = folder if folder and source.images is None and is_neighbour(folder, source.file) else None
     records = join_records(records, source.problems)
     ids = tuple(range(1, len(names) + 1))
     return Dataset(source.path, source.format, names, ids, records, source.problems, neighbour=neighbour)
+
+
+def _scaled(positions: Sequence[float], across: int, down: int) -> list[float]:
+    return [value * (down if place % 2 else across) for place, value in enumerate(positions)]
 
 
 def _sides(builder: RecordBuilder, shapes: Sequence[Shape]) -> tuple[int, int]:
@@ -163,6 +170,11 @@ def around(points: Sequence[tuple[float, float]]) -> list[float]:
     """Return the corners of the upright box around points."""
     across, down = zip(*points, strict=True)
     return [min(across), min(down), max(across), max(down)]
+
+
+def four_corners(points: Sequence[tuple[float, float]]) -> list[float] | None:
+    """Return x and y of points if they are four, else None."""
+    return [value for point in points for value in point] if len(points) == 4 else None
 
 
 def numbers(value: Any, count: int) -> list[float] | None:

@@ -94,7 +94,7 @@ def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
         objects = record.objects.where(~record.objects.ignore).with_fields(task.fields)
         told = supervised[objects.labels]
         for column, field in enumerate(task.fields, start=1):
-            told[:, column] &= objects.known.get(field.name, True)
+            told[:, column] &= objects.known.get(field.carried.name, True)
         np.logical_or.at(table, objects.labels, told)
     return table
 
@@ -183,8 +183,8 @@ def check_class_names(
 def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> list[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
     labelled = np.array([dataset.complete or name in dataset.class_names for name in class_names])
-    told = task.attributes if dataset.fields is None else ("center", *dataset.fields)
-    fields = np.array([name in told for name in task.attributes])
+    told = dataset.fields
+    fields = np.array([True, *(told is None or field.carried.name in told for field in task.fields)])
     entries = []
     for record in dataset.records:
         moved = relabel(record, ours)

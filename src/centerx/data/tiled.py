@@ -63,7 +63,7 @@ class TiledSource(SampleSource):
         record, before = entry.record, len(self.entries)
         for left, top, right, bottom in windows.tolist():
             window = left, top, right, bottom
-            objects = cut_objects(record.objects, window, self.min_visible, self.task.fields)
+            objects = cut_objects(record.objects, window, self.min_visible, self.task.carried)
             cut = record._replace(objects=objects, declared_hw=(bottom - top, right - left))
             self.entries.append(entry._replace(record=cut))
             self.places.append((picture, window))
@@ -75,7 +75,7 @@ class TiledSource(SampleSource):
 
     def _shown(self, record: Record, window: tuple[int, int, int, int]) -> int:
         """Return how many objects that are ignored anyway a tile shows."""
-        return len(cut_objects(record.objects.where(record.ignore), window, 0.0, self.task.fields).labels)
+        return len(cut_objects(record.objects.where(record.ignore), window, 0.0, self.task.carried).labels)
 
     def sample(self, index: int) -> Sample:
         """Read one tile.
@@ -108,7 +108,7 @@ def cut_objects(
         objects: on the picture.
         window: xyxy in pixels.
         min_visible: as for `Objects.crop`.
-        fields: of the task; those of which the objects have values move along.
+        fields: that the task's objects carry; those of which the objects have values move along.
     """
     left, top, right, bottom = window
     carried = tuple(field for field in fields if field.name in objects.values)

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, upright_around
+from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, span, turned_corners
 from centerx.data.places import letters_of
 from centerx.data.text import read_text
 from centerx.errors import InputError, nearest
@@ -32,7 +32,7 @@ class _Object(NamedTuple):
     name: str
     xyxy: list[float] | None
     difficult: bool
-    rotated: bool
+    corners: list[float] | None  # of a rotated box
 
 
 class _Annotation(NamedTuple):
@@ -84,8 +84,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             elif each.xyxy is None:
                 problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no bndbox of four numbers"))
             else:
-                builder.add(where, each.xyxy, names.index(each.name), each.difficult)
-                if each.rotated:
+                builder.add(where, each.xyxy, names.index(each.name), each.difficult, corners=each.corners)
+                if each.corners:
                     what = "is turned (robndbox), the upright box around it is used"
                     problems.append(Problem(Kind.ROTATED_BOX, where, what))
         records.append(builder.build())
@@ -184,18 +184,19 @@ def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
 
 def _object(node: Any) -> _Object:
     turned = node.find("robndbox") if node.find("bndbox") is None else None
-    corners = _corners(node.find("bndbox")) if turned is None else _around(turned)
+    corners = None if turned is None else _turned(turned)
+    xyxy = _corners(node.find("bndbox")) if turned is None else corners and span(corners)
     difficult = _text(node, "difficult").lower() in ("1", "true")
-    return _Object(_text(node, "name"), corners, difficult, turned is not None)
+    return _Object(_text(node, "name"), xyxy, difficult, corners)
 
 
-def _around(box: Any) -> list[float] | None:
-    """Return the upright box around a rotated box of roLabelImg, given by centre, sides and angle in radians."""
+def _turned(box: Any) -> list[float] | None:
+    """Return the corners of a rotated box of roLabelImg, given by centre, sides and angle in radians."""
     values = [_number(box, tag) for tag in ("cx", "cy", "w", "h", "angle")]
     if None in values:
         return None
     x, y, width, height, angle = values
-    return upright_around((x, y), (width, height), angle)  # type: ignore[arg-type]
+    return turned_corners((x, y), (width, height), angle)  # type: ignore[arg-type]
 
 
 def _corners(box: Any) -> list[float] | None:

@@ -185,7 +185,10 @@ def _add_rows(
             if len(values) > 4:
                 kind, what = reading.repair(values)
                 tally.add(kind, where, what, reading)
-            builder.add(where, [box[0] * width, box[1] * height, box[2] * width, box[3] * height], label_of[number])
+            xyxy = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
+            corners = reading.quadrilateral(values)
+            scaled = corners and [value * (height if place % 2 else width) for place, value in enumerate(corners)]
+            builder.add(where, xyxy, label_of[number], corners=scaled)
 
 
 def _from_yaml(

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from centerx.data.dataset import crosses_itself
 from centerx.problems import Kind
 
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -65,6 +66,11 @@ class Reading(NamedTuple):
         if self.four and len(values) - self.tail == 8:
             return Kind.ROTATED_BOX, "four points, the upright box around them is used"
         return Kind.POLYGON, f"{(len(values) - self.tail) // 2} points, the box around them is used"
+
+    def quadrilateral(self, values: Sequence[float]) -> Sequence[float] | None:
+        """Return x and y of the four corners in a row of which `corners` finds the box; None if it has no four."""
+        held = self.holds == "polygon" and len(values) - self.tail == 8
+        return values[:8] if held else None
 
     def corners(self, values: Sequence[float]) -> list[float] | str:
         """Return the relative box (x0, y0, x1, y1) of the values of a row, or a text that says why there is none."""
@@ -198,7 +204,7 @@ def _told_apart(rows: Sequence[Sequence[float]], tail: int) -> Holds:
     length, count = Counter(map(len, rows)).most_common(1)[0]
     alike = [row[: length - tail] for row in rows if len(row) == length][:MANY]
     points = np.array([row[: len(row) // 2 * 2] for row in alike]).reshape(len(alike), -1, 2)
-    tangled = np.mean(_crosses_itself(_thinned(points))) > 1 - FITS
+    tangled = np.mean(crosses_itself(_thinned(points))) > 1 - FITS
     if count < FITS * len(rows):  # outlines have different numbers of points
         return "polygon" if count < len(rows) / 2 or not tangled else "unclear"
     num = points.shape[1]
@@ -299,32 +305,12 @@ def _is_parallelogram(points: np.ndarray) -> np.ndarray:
     return np.asarray(gap <= 0.05 * np.ptp(points, axis=1).max(axis=1))
 
 
-def _crosses_itself(points: np.ndarray) -> np.ndarray:
-    """Return (N,) bool for polygons (N, M, 2). An edge that turns back on the one before crosses it."""
-    start, end = points[:, :, None], np.roll(points, -1, axis=1)[:, :, None]
-    other_start, other_end = np.swapaxes(start, 1, 2), np.swapaxes(end, 1, 2)
-    sides = _side(start, end, other_start) * _side(start, end, other_end)
-    crossing = (sides < 0) & (np.swapaxes(sides, 1, 2) < 0)
-    edge = (end - start)[:, :, 0]
-    after = np.roll(edge, -1, axis=1)
-    back = (np.abs(_cross(edge, after)) < 1e-9) & ((edge * after).sum(axis=-1) < 0)
-    return np.asarray(crossing.any(axis=(1, 2)) | back.any(axis=1))
-
-
 def _is_tangled(points: Sequence[float]) -> bool:
-    return bool(_crosses_itself(_thinned(np.reshape(points, (1, -1, 2))))[0])
+    return bool(crosses_itself(_thinned(np.reshape(points, (1, -1, 2))))[0])
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:
     return points[:, :: -(-points.shape[1] // MOST_POINTS)]
-
-
-def _side(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> np.ndarray:
-    return _cross(end - start, point - start)
-
-
-def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.asarray(first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0])
 
 
 def _share(answers: Sequence[bool]) -> float:

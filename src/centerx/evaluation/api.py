@@ -61,7 +61,7 @@ def evaluate_model(
         OSError: the report cannot be written.
     """
     session = session or open_session(model)
-    metric_function(metric, TASKS[session.info.task], max_detections)  # raises before the work
+    metric_function(metric, session.info.made_task, max_detections)  # raises before the work
     source, found = run_model(model, datasets, batch_size, session, scales, input_hw, tiles)
     return measure(model, datasets, source, found, max_detections, metric, report)
 
@@ -114,7 +114,7 @@ def thresholds_of(
     """
     session = session or open_session(model)
     source, found = run_model(model, datasets, batch_size, session, tiles=tiles)
-    entries, curves = [source.entries[i] for i in found], named_function(TASKS[session.info.task].curves)
+    entries, curves = [source.entries[i] for i in found], named_function(session.info.made_task.curves)
     return best_thresholds(entries, list(found.values()), source.class_names, curves)
 
 
@@ -142,7 +142,7 @@ def run_model(
         InputError: model and data have no class name in common, or no picture can be read.
     """
     session = session or open_session(model)
-    names, task = session.info.class_names, TASKS[session.info.task]
+    names, task = session.info.class_names, session.info.made_task
     labelled, where = union_of_classes(datasets), ", ".join(str(dataset.path) for dataset in datasets)
     if not set(names) & set(labelled):
         raise InputError(

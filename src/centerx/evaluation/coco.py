@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
@@ -16,7 +16,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 from centerx.data.source import Entry
 from centerx.evaluation.crowded import warn_of_cap
 from centerx.fields import SIZE
-from centerx.geometry import xyxy_to_xywh
+from centerx.geometry import box_area, box_intersection, box_iou, xyxy_to_xywh
+from centerx.objects import OF_BOXES
 from centerx.show import Table, plot_bars
 from centerx.types import Detections
 
@@ -36,7 +37,19 @@ TITLES = {
     "ARl": "AR, large objects",
 }
 CurvesOf = Callable[[Sequence[Entry], Sequence[Detections], Sequence[str], int], COCOeval_faster]
-ToCoco = Callable[[Entry, np.ndarray], list[dict[str, Any]]]  # boxes (N, 4) xyxy of a picture -> keys of each in COCO
+ToCoco = Callable[[Entry, "Found"], list[dict[str, Any]]]  # what lies on a picture -> keys of each in COCO
+
+
+class Found(Protocol):
+    """Objects or detections of a picture."""
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(N, 4) xyxy pixels."""
+
+    @property
+    def values(self) -> Mapping[str, np.ndarray]:
+        """By name of a field, (N, ...) what they carry beside the box."""
 
 
 class Metrics(NamedTuple):
@@ -48,6 +61,7 @@ class Metrics(NamedTuple):
         per_class: AP of each class.
         images: how many pictures were evaluated.
         max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
+        AP_corners: by the distance of corners; of the tasks `quads` and `rotated`.
         count_error: mean absolute error of the number of objects of a class on a picture; of the task `center`.
         AP50_11point: as in VOC2007; of the metric `voc`, whose AP50 is that of VOC2012.
         per_class_11point: the same of each class.
@@ -71,6 +85,7 @@ class Metrics(NamedTuple):
     images: int = 0
     max_detections: int | None = None
     count_error: float | None = None
+    AP_corners: float | None = None
     AP50_11point: float | None = None
     per_class_11point: Mapping[str, float | None] = {}
     titles: Mapping[str, str] = TITLES
@@ -141,15 +156,33 @@ def coco_metrics(
         warn_of_cap(entries, class_names, most)
     evaluation = accumulate(entries, detections, class_names, most)
     evaluation.summarize()
+    return coco_figures(evaluation, class_names, len(entries), max_detections)
+
+
+def coco_figures(
+    evaluation: COCOeval_faster, class_names: Sequence[str], images: int, max_detections: int | None
+) -> Metrics:
+    """Return the figures of an evaluation that is summarised."""
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, most detections
     per_class = {name: mean(precision[:, :, index]) for index, name in enumerate(class_names)}
     figures = [None if value < 0 else float(value) for value in evaluation.stats[:12]]
-    return Metrics(*figures, per_class, len(entries), max_detections)  # type: ignore[call-arg, arg-type]  # twelve figures
+    return Metrics(*figures, per_class, images, max_detections)  # type: ignore[call-arg, arg-type]  # twelve figures
 
 
-def as_boxes(entry: Entry, boxes: np.ndarray) -> list[dict[str, Any]]:
-    """Return COCO's keys of objects that are boxes xyxy (N, 4)."""
-    return [{"bbox": box} for box in xyxy_to_xywh(boxes).tolist()]
+def as_boxes(entry: Entry, found: Found) -> list[dict[str, Any]]:
+    """Return COCO's keys of boxes."""
+    return [{"bbox": box} for box in xyxy_to_xywh(np.asarray(found.boxes, dtype=np.float64)).tolist()]
+
+
+def box_overlap(entry: Entry, found: Found, objects: Found) -> np.ndarray:
+    """Return the IoU (K, N) of detections and objects of a picture."""
+    return box_iou(found.boxes, objects.boxes)
+
+
+def box_cover(entry: Entry, found: Found, objects: Found) -> np.ndarray:
+    """Return the share (K, N) of each detection that lies on each object of a picture."""
+    shared = box_intersection(found.boxes, objects.boxes)
+    return np.asarray(shared / np.maximum(box_area(found.boxes), 1e-12)[:, None])
 
 
 def best_thresholds(
@@ -190,6 +223,8 @@ def accumulate(
     kind: str = "bbox",
     to_coco: ToCoco = as_boxes,
     sigma: float | None = None,
+    fields: Sequence[str] = (SIZE.name,),
+    evaluator: type[COCOeval_faster] = COCOeval_faster,
 ) -> COCOeval_faster:
     """Return COCO's evaluation with its curves filled in.
 
@@ -201,12 +236,15 @@ def accumulate(
         kind: of COCO's evaluation.
         to_coco: what that takes of objects and of detections.
         sigma: of its keypoints, of which there is one.
+        fields: that objects must have to be measured, see `known_classes`.
+        evaluator: the class that evaluates.
     """
     order = sorted(range(len(entries)), key=lambda index: _rank(entries[index].record.image_id))
     entries = [entries[index] for index in order]
-    truth = COCO(_ground_truth(entries, class_names, to_coco))
-    found = truth.loadRes(_results(entries, [detections[index] for index in order], to_coco))
-    evaluation = COCOeval_faster(truth, found, iouType=kind, kpt_oks_sigmas=None if sigma is None else [sigma])
+    known = [known_classes(entry, fields) for entry in entries]
+    truth = COCO(_ground_truth(entries, known, class_names, to_coco))
+    found = truth.loadRes(_results(entries, known, [detections[index] for index in order], to_coco))
+    evaluation = evaluator(truth, found, iouType=kind, kpt_oks_sigmas=None if sigma is None else [sigma])
     evaluation.params.catIds = list(range(1, len(class_names) + 1))  # of keypoints it leaves out those without objects
     evaluation.params.maxDets = [1, 10, most]
     evaluation.evaluate()
@@ -224,13 +262,15 @@ def _rank(image_id: int | str) -> tuple[bool, int | str]:
     return isinstance(image_id, str), image_id
 
 
-def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str], to_coco: ToCoco) -> dict[str, Any]:
+def _ground_truth(
+    entries: Sequence[Entry], known: Sequence[np.ndarray], class_names: Sequence[str], to_coco: ToCoco
+) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
-    for image_id, entry in enumerate(entries, start=1):
+    for image_id, (entry, classes) in enumerate(zip(entries, known, strict=True), start=1):
         objects = entry.record.objects
-        objects = objects.where(known_classes(entry, to_coco)[objects.labels])
-        boxes = as_boxes(entry, objects.boxes)
-        rows = zip(boxes, objects.values["area"], to_coco(entry, objects.boxes), strict=True)
+        objects = objects.where(classes[objects.labels])
+        boxes = as_boxes(entry, objects)
+        rows = zip(boxes, objects.values["area"], to_coco(entry, objects), strict=True)
         for index, (box, area, own) in enumerate(rows):
             annotations.append(
                 {
@@ -251,22 +291,28 @@ def _ground_truth(entries: Sequence[Entry], class_names: Sequence[str], to_coco:
     }
 
 
-def known_classes(entry: Entry, to_coco: ToCoco) -> np.ndarray:
-    """(C,) bool: the classes whose objects a picture labels, as boxes where those are measured."""
-    if to_coco is not as_boxes:
+def known_classes(entry: Entry, fields: Sequence[str] = (SIZE.name,)) -> np.ndarray:
+    """(C,) bool: the classes of which a picture labels all objects, with some fields beside the centre.
+
+    An ignored object may lack them.
+    """
+    if not fields:
         return entry.supervised[:, 0]
     known = np.asarray(entry.supervised.all(axis=1))
     objects = entry.record.objects
-    if SIZE.name in objects.known:
-        known[objects.labels[~objects.known[SIZE.name]]] = False
+    for name in fields:
+        absent = name not in OF_BOXES and name not in objects.values
+        lacks = np.full(len(objects.labels), absent) | ~objects.known.get(name, np.array(True))
+        known[objects.labels[lacks & ~objects.ignore]] = False
     return known
 
 
-def _results(entries: Sequence[Entry], detections: Sequence[Detections], to_coco: ToCoco) -> list[dict[str, Any]]:
+def _results(
+    entries: Sequence[Entry], known: Sequence[np.ndarray], detections: Sequence[Detections], to_coco: ToCoco
+) -> list[dict[str, Any]]:
     results = []
-    for image_id, (entry, found) in enumerate(zip(entries, detections, strict=True), start=1):
-        known = known_classes(entry, to_coco)[found.labels]
-        own = to_coco(entry, np.asarray(found.boxes, dtype=np.float64)[known])
-        for keys, score, label in zip(own, found.scores[known], found.labels[known], strict=True):
+    for image_id, (entry, classes, every) in enumerate(zip(entries, known, detections, strict=True), start=1):
+        found = every.where(classes[every.labels])
+        for keys, score, label in zip(to_coco(entry, found), found.scores, found.labels, strict=True):
             results.append({"image_id": image_id, "category_id": int(label) + 1, "score": float(score)} | keys)
     return results

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.data.source import Entry
-from centerx.evaluation.coco import as_boxes, known_classes
-from centerx.evaluation.points import as_keypoints, point_similarity
-from centerx.geometry import box_area, box_intersection, box_iou
+from centerx.evaluation.coco import Found, known_classes
+from centerx.evaluation.run import named_function
+from centerx.objects import Objects
 from centerx.tasks import Task
 from centerx.types import Detections
 
@@ -122,16 +122,16 @@ def match(entries: Sequence[Entry], detections: Sequence[Detections], task: Task
     found, objects, pairs, hidden = [], [], [Pairs(*np.zeros((3, 0)))], []
     num_found = num_objects = 0
     for picture, (entry, some) in enumerate(zip(entries, detections, strict=True)):
-        known = known_classes(entry, as_boxes if task.has_area else as_keypoints)
+        known = known_classes(entry, task.needed)
         record = entry.record
         some = some.where(known[some.labels])
         some = some.where(np.argsort(-some.scores, kind="stable"))
         labelled = record.objects.where(known[record.labels])
         ignored, there = labelled.where(labelled.ignore), labelled.where(~labelled.ignore)
-        overlap = overlaps(entry, some.boxes, there.boxes, task)
+        overlap = overlaps(entry, some, there, task)
         rows, columns = np.nonzero(overlap >= FAR)
         pairs.append(Pairs(rows + num_found, columns + num_objects, overlap[rows, columns]))
-        hidden.append(on_ignored(entry, some, ignored.boxes, ignored.labels, task))
+        hidden.append(on_ignored(entry, some, ignored, task))
         found.append(Items(np.full(len(some), picture), some.boxes, some.labels, some.scores))
         objects.append(
             Items(np.full(len(there.labels), picture), there.boxes, there.labels, np.ones(len(there.labels)))
@@ -148,17 +148,17 @@ def match(entries: Sequence[Entry], detections: Sequence[Detections], task: Task
     return Matched(all_found.where(kept), all_objects, all_pairs._replace(found=number[all_pairs.found]), right[kept])
 
 
-def overlaps(entry: Entry, found: np.ndarray, objects: np.ndarray, task: Task) -> np.ndarray:
-    """Return (N, M) in [0, 1] how far detections (N, 4) and objects (M, 4) of a picture are the same."""
-    return box_iou(found, objects) if task.has_area else point_similarity(entry, found, objects)
+def overlaps(entry: Entry, found: Found, objects: Found, task: Task) -> np.ndarray:
+    """Return (N, M) in [0, 1] how far detections and objects of a picture are the same."""
+    return np.asarray(named_function(task.overlap)(entry, found, objects))
 
 
-def on_ignored(entry: Entry, found: Detections, boxes: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
-    """Return (N,) bool: whether each detection lies on an ignored object, by its box and label."""
-    covered = overlaps(entry, found.boxes, boxes, task)
-    if task.has_area:
-        share = box_intersection(found.boxes, boxes) / np.maximum(box_area(found.boxes), 1e-12)[:, None]
-        covered = np.where(found.labels[:, None] == labels, np.maximum(share, covered), covered)
+def on_ignored(entry: Entry, found: Detections, ignored: Objects, task: Task) -> np.ndarray:
+    """Return (N,) bool: whether each detection lies on an ignored object."""
+    covered = overlaps(entry, found, ignored, task)
+    if task.cover:
+        share = named_function(task.cover)(entry, found, ignored)
+        covered = np.where(found.labels[:, None] == ignored.labels, np.maximum(share, covered), covered)
     return np.asarray((covered >= NEAR).any(axis=1))
 
 

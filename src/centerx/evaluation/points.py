@@ -15,7 +15,7 @@ from faster_coco_eval import COCOeval_faster
 
 from centerx.data.dataset import readable_hw
 from centerx.data.source import Entry
-from centerx.evaluation.coco import COCO_MAX, Metrics, accumulate, mean
+from centerx.evaluation.coco import COCO_MAX, Found, Metrics, accumulate, mean
 from centerx.evaluation.crowded import warn_of_cap
 from centerx.types import Detections
 
@@ -74,23 +74,24 @@ def curves(
     entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str], most: int
 ) -> COCOeval_faster:
     """Return COCO's evaluation of points with its curves filled in; arguments as for `evaluation.coco.accumulate`."""
-    return accumulate(entries, detections, class_names, most, "keypoints", as_keypoints, SIGMA)
+    return accumulate(entries, detections, class_names, most, "keypoints", as_keypoints, SIGMA, fields=())
 
 
-def as_keypoints(entry: Entry, boxes: np.ndarray) -> list[dict[str, Any]]:
-    """Return COCO's keys of objects that are points: the centres of xyxy (N, 4), and the area of the picture."""
+def as_keypoints(entry: Entry, found: Found) -> list[dict[str, Any]]:
+    """Return COCO's keys of points: the centres, and the area of the picture."""
     area = picture_area(entry)
-    return [{"keypoints": [x, y, 2], "num_keypoints": 1, "area": area} for x, y in box_centers(boxes).tolist()]
+    return [{"keypoints": [x, y, 2], "num_keypoints": 1, "area": area} for x, y in box_centers(found.boxes).tolist()]
 
 
-def point_similarity(entry: Entry, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return COCO's similarity in [0, 1] of the centres of xyxy (N, 4) and (M, 4), (N, M)."""
-    between = box_centers(first)[:, None] - box_centers(second)
+def point_overlap(entry: Entry, found: Found, objects: Found) -> np.ndarray:
+    """Return COCO's similarity in [0, 1] of the centres of detections and objects of a picture, (K, N)."""
+    between = box_centers(found.boxes)[:, None] - box_centers(objects.boxes)
     return np.asarray(np.exp(-(between**2).sum(axis=-1) / (2 * picture_area(entry) * (2 * SIGMA) ** 2)))
 
 
 def box_centers(boxes: np.ndarray) -> np.ndarray:
     """Return the centres (N, 2) of xyxy (N, 4)."""
+    boxes = np.asarray(boxes, dtype=np.float64)
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 

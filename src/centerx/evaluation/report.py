@@ -12,7 +12,6 @@ from centerx.data.source import Entry, SampleSource
 from centerx.evaluation.coco import (
     COCO_MAX,
     Metrics,
-    as_boxes,
     best_thresholds,
     known_classes,
     mean,
@@ -317,7 +316,7 @@ def size_reports(entries: Sequence[Entry], names: Sequence[str], precision: np.n
     parts = [np.zeros(0)]
     for entry in entries:
         objects = entry.record.objects
-        parts.append(objects.values["area"][known_classes(entry, as_boxes)[objects.labels] & ~objects.ignore])
+        parts.append(objects.values["area"][known_classes(entry)[objects.labels] & ~objects.ignore])
     areas = np.concatenate(parts)
     return [
         SizeReport(

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from centerx.data.source import Entry
-from centerx.evaluation.coco import Metrics, as_boxes, known_classes
-from centerx.geometry import box_iou
+from centerx.evaluation.coco import Metrics, known_classes
+from centerx.evaluation.run import named_function
+from centerx.objects import Objects
+from centerx.tasks import TASKS
 from centerx.types import Detections
 
 OVERLAP = 0.5  # least IoU of a right detection
@@ -46,12 +48,13 @@ def voc_metrics(
     due = np.zeros(len(class_names), dtype=np.int64)
     scores, labels, right = [np.zeros(0)], [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=bool)]
     for entry, found in zip(entries, detections, strict=True):
-        known = known_classes(entry, as_boxes)
+        task = TASKS[found.task]
+        known = known_classes(entry, task.needed)
         objects = entry.record.objects.where(known[entry.record.labels])
         due += np.bincount(objects.labels[~objects.ignore], minlength=len(due))
         judged = found.where(known[found.labels])
         judged = judged.where(np.argsort(-judged.scores, kind="stable"))
-        counted, is_right = _judge(judged, objects.boxes, objects.labels, objects.ignore)
+        counted, is_right = _judge(judged, objects, named_function(task.overlap)(entry, judged, objects))
         scores.append(judged.scores[counted])
         labels.append(judged.labels[counted])
         right.append(is_right[counted])
@@ -72,22 +75,20 @@ def voc_metrics(
     )
 
 
-def _judge(
-    found: Detections, boxes: np.ndarray, labels: np.ndarray, difficult: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compare the detections of a picture, best first, with its objects.
+def _judge(found: Detections, objects: Objects, overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare the detections of a picture, best first, with its objects, which they overlap by (K, N).
 
     Returns:
         (K,) bool whether a detection counts, which one of a difficult object does not, and (K,) bool whether it is
         right.
     """
     right = np.zeros(len(found), dtype=bool)
-    if not len(labels) or not len(found):
+    if not overlap.size:
         return ~right, right
-    overlap = box_iou(found.boxes, boxes) * (found.labels[:, None] == labels)
+    overlap = overlap * (found.labels[:, None] == objects.labels)
     nearest = overlap.argmax(axis=1)
     hits = overlap.max(axis=1) >= OVERLAP
-    counted = ~(hits & difficult[nearest])
+    counted = ~(hits & objects.ignore[nearest])
     candidates = np.flatnonzero(hits & counted)
     _, first = np.unique(nearest[candidates], return_index=True)
     right[candidates[first]] = True

@@ -31,7 +31,8 @@ class DetectionsGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) uint8 -> the task's outputs, scores, labels."""
         found = self.detector(images)
-        return (*(found.values[each.name] for each in self.detector.model.task.outputs), found.scores, found.labels)
+        outputs = self.detector.model.task.outputs
+        return (*(each.shaped(found.values[each.name]) for each in outputs), found.scores, found.labels)
 
 
 class MapsGraph(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from centerx.detector import Detector, to_numpy
 from centerx.runtime import open_session
 from centerx.runtime.outputs import SMALLEST_SCORE
-from centerx.tasks import TASKS, Task
+from centerx.tasks import Task
 from centerx.types import Detections, RawDetections
 
 BATCHES = (1, 3, 8)
@@ -113,7 +113,7 @@ def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np
         batches.append(synthetic_images(1, OTHER_HW))
     reordered = copy.deepcopy(detector).to(memory_format=torch.channels_last)
     least, reach = (SMALLEST_SCORE, SAME_CELL) if exact else (SURE, SAME_OBJECT)
-    task = TASKS[session.info.task]
+    task = session.info.made_task
     total = rounding = Difference(0.0, 0.0, 0, 0)
     for images in batches:
         ours, theirs = run(detector, images), session(images)

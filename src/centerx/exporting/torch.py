@@ -26,7 +26,6 @@ from centerx.files import write_atomic
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import detection_outputs, read_outputs
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 FACTS = "centerx.json"
@@ -93,7 +92,7 @@ class ProgramSession:
     def __call__(self, images: np.ndarray) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         found = (each.numpy() for each in self.run(torch.from_numpy(images)))
-        return read_outputs(dict(zip(detection_outputs(TASKS[self.info.task]), found, strict=True)), self.info)
+        return read_outputs(dict(zip(detection_outputs(self.info.made_task), found, strict=True)), self.info)
 
 
 def open_program(path: Path, compute: Compute = PLAIN) -> ProgramSession:

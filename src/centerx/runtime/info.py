@@ -12,7 +12,7 @@ from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.resize import OWN_RESIZE, Resize
-from centerx.tasks import BOXES, TASKS
+from centerx.tasks import BOXES, CANONICAL, LABELLED, TASKS, Task, make_task
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
 TOP_K = 100  # of older files, whose metadata has no `top_k`
@@ -52,6 +52,7 @@ class ModelInfo(NamedTuple):
         value_range: how pictures of more than 8 bits become 8 bits, see `levels.find_limits`.
         task: the name of what it finds, a key of `tasks.TASKS`.
         resize: how a picture is brought to the input; our own models have one rule.
+        corner_order: of task quads, see `tasks.make_task`.
     """
 
     class_names: tuple[str, ...]
@@ -62,12 +63,18 @@ class ModelInfo(NamedTuple):
     value_range: ValueRange = AUTO
     task: str = BOXES.name
     resize: Resize = OWN_RESIZE
+    corner_order: str = CANONICAL
+
+    @property
+    def made_task(self) -> Task:
+        """The task."""
+        return make_task(self.task, self.corner_order)
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings to store.
 
         They are `task`, `class_names`, `input_size` (height, width), `stride`, `top_k` and `letterbox`; where they are
-        not the usual, `origin` and `range`.
+        not the usual, `origin`, `range` and `corner_order`.
         """
         facts = {
             "producer": "centerx",
@@ -80,6 +87,8 @@ class ModelInfo(NamedTuple):
         }
         if self.origin:
             facts["origin"] = self.origin
+        if self.corner_order != CANONICAL:
+            facts["corner_order"] = self.corner_order
         if self.value_range != AUTO:
             facts["range"] = json.dumps(self.value_range)
         return facts
@@ -109,7 +118,11 @@ class ModelInfo(NamedTuple):
             value_range = check_range(json.loads(metadata.get("range", f'"{AUTO}"')))
             origin, size = metadata.get("origin", ""), (int(height), int(width))
             task = metadata.get("task", BOXES.name)
-            info = cls(names, size, int(metadata["stride"]), origin, top_k, value_range, task)
+            order = metadata.get("corner_order", CANONICAL)
+            if order not in (CANONICAL, LABELLED):
+                raise ValueError(f"corner_order is {order!r}, not {CANONICAL} or {LABELLED}")
+            stride = int(metadata["stride"])
+            info = cls(names, size, stride, origin, top_k, value_range, task, corner_order=order)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

@@ -18,7 +18,6 @@ from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import map_outputs, read_outputs
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 FACTS = "centerx.json"  # in a zip archive at the end of the file, which is where TensorFlow Lite keeps files
@@ -101,7 +100,7 @@ class LiteRtSession:
 
     def __init__(self, path: Path, facts: Mapping[str, str], compute: Compute = PLAIN) -> None:
         self.info = ModelInfo.from_metadata(facts, path)
-        names = map_outputs(TASKS[self.info.task])
+        names = map_outputs(self.info.made_task)
         try:
             layouts = json.loads(facts["layouts"])
             self.orders = {name: LAYOUTS[layouts[name]] for name in names}

@@ -12,7 +12,6 @@ from centerx.errors import InputError
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import map_outputs, read_outputs
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 PARAM, WEIGHTS, FACTS = ".param", ".bin", ".json"  # a model is three files, alike but for these
@@ -43,7 +42,7 @@ class NcnnSession:
             self.info = ModelInfo.from_metadata(json.loads(facts.read_text(encoding="utf-8")), facts)
         except ValueError as error:
             raise InputError(f"{facts}: not JSON ({error}), export it again") from None
-        self.outputs = map_outputs(TASKS[self.info.task])
+        self.outputs = map_outputs(self.info.made_task)
         self.net = ncnn.Net()
         self.net.opt.use_bf16_storage = self.net.opt.use_bf16_packed = False
         if compute.threads is not None:

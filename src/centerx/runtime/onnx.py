@@ -15,7 +15,6 @@ from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import choose_outputs, detection_outputs, read_outputs
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
@@ -49,7 +48,7 @@ class OnnxSession:
                 f"{path}: takes {given} a picture, but images tensor(uint8) {due} is needed: "
                 "make it with `centerx export`"
             )
-        task, names = TASKS[self.info.task], [output.name for output in self.session.get_outputs()]
+        task, names = self.info.made_task, [output.name for output in self.session.get_outputs()]
         outputs = choose_outputs(names, task)
         if outputs is None:
             raise InputError(

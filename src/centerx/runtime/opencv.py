@@ -14,7 +14,6 @@ from centerx.errors import InputError
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import map_outputs, read_outputs
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 COMMENT = "# "
@@ -44,7 +43,7 @@ class OpenCvSession:
             raise InputError(f"{weights}: missing, it belongs to {path.name}; export it again")
         text, blobs = (np.frombuffer(file.read_bytes(), np.uint8) for file in (path, weights))
         self.info = ModelInfo.from_metadata(read_comments(text.tobytes()), path)
-        task = TASKS[self.info.task]
+        task = self.info.made_task
         self.outputs = map_outputs(task)
         height, width = self.info.input_hw
         cells = height // self.info.stride, width // self.info.stride

@@ -16,7 +16,6 @@ from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import choose_outputs, read_outputs
 from centerx.runtime.signal_stack import kept_signal_stack
-from centerx.tasks import TASKS
 from centerx.types import RawDetections
 
 TYPES = {"f16": "float16", "f32": "float32", "f64": "float64", "boolean": "bool"}
@@ -42,7 +41,7 @@ class OpenVinoSession:
     def __init__(self, path: Path, model: ov.Model, facts: dict[str, str], compute: Compute = PLAIN) -> None:
         self.info = ModelInfo.from_metadata(facts, path)
         names = {name for output in model.outputs for name in output.get_names()}
-        outputs = choose_outputs(names, TASKS[self.info.task])
+        outputs = choose_outputs(names, self.info.made_task)
         if outputs is None:
             raise InputError(f"{path}: gives {', '.join(sorted(names))}: make it with `centerx export`")
         self.outputs = outputs

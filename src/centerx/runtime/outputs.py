@@ -10,7 +10,7 @@ from centerx.errors import InputError
 from centerx.fields import OFFSET
 from centerx.geometry import Letterbox
 from centerx.runtime.info import ModelInfo
-from centerx.tasks import TASKS, ArrayFunctions, Output, Task
+from centerx.tasks import ArrayFunctions, Output, Task
 from centerx.types import Detections, RawDetections
 
 SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # a score of 0 marks a place that the network had no peak for
@@ -41,10 +41,11 @@ def read_outputs(
         info: of the model.
         picture_hw: (B, 2) height and width of each picture in input pixels, for maps; the whole input without it.
     """
-    task = TASKS[info.task]
+    task = info.made_task
     if "heatmap" in outputs:
         return detections_from_maps(outputs, task, info.stride, info.top_k, picture_hw)
-    return RawDetections({each.name: outputs[each.name] for each in task.outputs}, outputs["scores"], outputs["labels"])
+    values = {each.name: each.flat(outputs[each.name]) for each in task.outputs}
+    return RawDetections(values, outputs["scores"], outputs["labels"])
 
 
 def stack_rows(found: Sequence[tuple[Mapping[str, np.ndarray], np.ndarray, np.ndarray]]) -> RawDetections:
@@ -91,7 +92,7 @@ def detections_of(
             corner = np.array(letterbox.placed_hw[::-1])[None, :, None]
             inside = ~task.empty({name: each.T[None] for name, each in raw_outputs.items()}, corner, NUMPY)[0, 0]
         scores, labels = np.asarray(raw.scores[row]), np.asarray(raw.labels[row])
-        others = {name: rows for name, rows in outputs.items() if name != "boxes"}
+        others = {each.name: each.shaped(outputs[each.name]) for each in task.outputs if each.name != "boxes"}
         one = Detections(boxes, scores, labels, class_names, others, task.name)
         found.append(one.where((scores >= SMALLEST_SCORE) & inside))
     return found
@@ -151,4 +152,6 @@ NUMPY = ArrayFunctions(
     clip=clip,
     least=lambda array: array.min(axis=1, keepdims=True),
     minimum=np.minimum,
+    arctan=np.arctan,
+    sign=np.sign,
 )

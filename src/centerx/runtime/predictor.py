@@ -14,7 +14,6 @@ from centerx.resize import Letterboxed
 from centerx.runtime.outputs import detections_of, stack_rows
 from centerx.runtime.picture import Picture, to_image, to_list
 from centerx.runtime.session import Session, run_session
-from centerx.tasks import TASKS
 from centerx.types import Detections, RawDetections
 
 
@@ -44,7 +43,7 @@ class Predictor:
         if input_hw not in (None, own) and not session.any_size:
             raise InputError(f"the model takes {own[0]}x{own[1]} alone, export it with --size any")
         self.session, self.input_hw = session, input_hw or own
-        self.class_names, self.task = session.info.class_names, TASKS[session.info.task]
+        self.class_names, self.task = session.info.class_names, session.info.made_task
         self.reopen = reopen
 
     def __call__(self, picture: Picture, bgr: bool = False) -> Detections:

@@ -115,8 +115,8 @@ def regression_targets(
     for field in task.branches:
         column = 0 if field == OFFSET else task.attributes.index(field.name)  # the offset is known where the centre is
         known = supervised[:, column]
-        if field.name in objects.known:
-            known = known & objects.known[field.name]
+        if field.carried.name in objects.known:
+            known = known & objects.known[field.carried.name]
         values = field.kind.scale(objects.value(field), 1 / stride)
         goals[field.name] = field.kind.encode(values[owner], cells)
         weights[field.name] = known[owner].float()

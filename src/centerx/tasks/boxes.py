@@ -42,4 +42,6 @@ BOXES = Task(
     draw=draw_objects,
     metrics="centerx.evaluation.coco:coco_metrics",
     curves="centerx.evaluation.coco:accumulate",
+    overlap="centerx.evaluation.coco:box_overlap",
+    cover="centerx.evaluation.coco:box_cover",
 )

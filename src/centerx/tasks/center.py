@@ -41,4 +41,5 @@ CENTER = Task(
     draw=draw_objects,
     metrics="centerx.evaluation.points:point_metrics",
     curves="centerx.evaluation.points:curves",
+    overlap="centerx.evaluation.points:point_overlap",
 )

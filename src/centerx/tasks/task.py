@@ -23,11 +23,23 @@ class Output(NamedTuple):
         name: of the output, such as `boxes`.
         kind: its geometry.
         clipped: whether positions are clipped to the picture.
+        shape: of one detection's, in files and in `Detections`; None: (D,).
     """
 
     name: str
     kind: type[Scalar] = Points
     clipped: bool = True
+    shape: tuple[int, ...] | None = None
+
+    def shaped(self, values: Array) -> Array:
+        """Return rows (..., D) in the shape of the output, such as (..., 4, 2)."""
+        return values if self.shape is None else values.reshape(*values.shape[:-1], *self.shape)
+
+    def flat(self, values: np.ndarray) -> np.ndarray:
+        """Return rows in the shape of the output as (..., D)."""
+        if self.shape is None:
+            return values
+        return values.reshape(*values.shape[: values.ndim - len(self.shape)], -1)
 
 
 class ArrayFunctions(NamedTuple):
@@ -39,6 +51,8 @@ class ArrayFunctions(NamedTuple):
         clip: positions in pairs of x and y (B, D, h, w), and the input's height and width -> positions inside.
         least: array -> its minimum over axis 1, which stays.
         minimum: two arrays -> the smaller of each two values.
+        arctan: array -> the angle in radians of each tangent.
+        sign: array -> -1, 0 or 1.
     """
 
     join: Callable[[list[Array]], Array]
@@ -46,6 +60,8 @@ class ArrayFunctions(NamedTuple):
     clip: Callable[[Array, tuple[int, int]], Array]
     least: Callable[[Array], Array]
     minimum: Callable[[Array, Array], Array]
+    arctan: Callable[[Array], Array]
+    sign: Callable[[Array], Array]
 
 
 class Task(NamedTuple):
@@ -64,6 +80,9 @@ class Task(NamedTuple):
         draw: picture (H, W, 3), objects or detections, class names, scores or None -> a picture with them.
         metrics: the module and function that measure detections, as `evaluation.coco.coco_metrics` does.
         curves: those that fill in the curves of precision and recall, as `evaluation.coco.accumulate` does.
+        overlap: those that compare detections with objects, as `evaluation.coco.box_overlap` does.
+        cover: those that tell which share of a detection lies on an object, as `evaluation.coco.box_cover` does; empty
+            where detections have no area.
     """
 
     name: str
@@ -76,11 +95,23 @@ class Task(NamedTuple):
     draw: Callable[..., np.ndarray]
     metrics: str
     curves: str
+    overlap: str
+    cover: str = ""
 
     @property
     def branches(self) -> tuple[Field, ...]:
         """The fields of the network's branches, without the heatmap; the last is the centre's offset."""
         return (*self.fields, OFFSET)
+
+    @property
+    def carried(self) -> tuple[Field, ...]:
+        """The fields that objects are to carry, from which those of the branches are told."""
+        return tuple(dict.fromkeys(field.carried for field in self.fields))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of what objects must have beside the centre to judge detections by them."""
+        return tuple(field.name for field in self.carried)
 
     @property
     def attributes(self) -> tuple[str, ...]:
