@@ -452,7 +452,7 @@ def data_problems(data: RunData, silent: bool) -> list[Problem]:
         for each in data.train + data.val
     }
     for dataset in different.values():
-        problems += log_dataset_problems(dataset, policies, silent, config.data.range)
+        problems += log_dataset_problems(dataset, policies, silent, config.data.range, task=config.made_task)
     small = small_boxes(records, config.data.input_size) if not config.augment.short_sides else []
     trainable = sum(int((~record.ignore).sum()) for record in records)
     if small and small[0].times == trainable and not config.distill.teachers:

@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from centerx.errors import InputError
+from centerx.fields import CORNERS
 from centerx.files import quoted, write_atomic
+from centerx.objects import Objects
 
 if TYPE_CHECKING:
-    from centerx.objects import Objects
     from centerx.types import Detections
 
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
@@ -34,8 +35,11 @@ def class_colour(label: int) -> tuple[int, int, int]:
 def draw_objects(
     image: np.ndarray, found: Objects | Detections, class_names: Sequence[str], scores: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draw objects or detections as boxes or points, see `draw_boxes`."""
-    return draw_boxes(image, found.boxes, found.labels, class_names, scores)
+    """Draw objects or detections as boxes, points or quadrilaterals, see `draw_boxes`."""
+    corners = found.values.get(CORNERS.name)
+    if isinstance(found, Objects) and corners is not None:
+        corners = np.where(found.outlined[:, None], corners, np.nan)
+    return draw_boxes(image, found.boxes, found.labels, class_names, scores, corners)
 
 
 def draw_boxes(
@@ -44,6 +48,7 @@ def draw_boxes(
     labels: np.ndarray,
     class_names: Sequence[str],
     scores: np.ndarray | None = None,
+    corners: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw labelled boxes on a copy of (H, W, 3) uint8 RGB, names over all lines; both scale with the picture.
 
@@ -53,6 +58,8 @@ def draw_boxes(
         image: the picture; not changed.
         boxes: (N, 4) xyxy pixels. labels: (N,). scores: (N,), shown behind the name where given.
         class_names: by label.
+        corners: (N, 8) or (N, 4, 2) x and y of four corners, in pixels, drawn in place of the boxes, with a dot at the
+            first; NaN of an object that has none.
     """
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
@@ -65,9 +72,14 @@ def draw_boxes(
         if left == right and top == bottom:
             pen.circle((left, top), 2 * width, fill=class_colour(int(labels[row])))
             continue
+        if corners is not None and np.isfinite(corners[row]).all():
+            points = [(float(x), float(y)) for x, y in np.reshape(corners[row], (4, 2))]
+            pen.line([*points, *points[:2]], fill=class_colour(int(labels[row])), width=width, joint="curve")
+            pen.circle(points[0], 2 * width, fill=class_colour(int(labels[row])))
+            continue
         # Pillow counts the last pixel in: the box that ends at 10 covers pixel 9.
-        corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
-        pen.rectangle(corners, outline=class_colour(int(labels[row])), width=width)
+        sides = [left, top, max(right - 1, left), max(bottom - 1, top)]
+        pen.rectangle(sides, outline=class_colour(int(labels[row])), width=width)
     for row in (row for row in best_last if (boxes[row][:2] != boxes[row][2:]).any()):
         label = int(labels[row])
         text = quoted(class_names[label]) + ("" if scores is None else f" {float(scores[row]):.2f}")

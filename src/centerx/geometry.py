@@ -112,6 +112,23 @@ def warp_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
     )
 
 
+def rectify(image: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Return a quadrilateral of a picture, seen from the front.
+
+    Args:
+        image: (H, W, 3) uint8.
+        corners: (4, 2) x and y in pixels, clockwise from what becomes the top left.
+
+    Returns:
+        (h, w, 3) uint8, as wide as the longer of the upper and the lower side and as high as the longer of the others,
+        at least a pixel.
+    """
+    upper, right, lower, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    width, height = (max(round(float(max(pair))), 1) for pair in ((upper, lower), (left, right)))
+    front = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    return warp_image(image, cv2.getPerspectiveTransform(corners.astype(np.float32), front), (height, width))
+
+
 def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Move positions (..., 2), x then y, by `matrix`; float64."""
     moved = points @ matrix[:2, :2].T + matrix[:2, 2]

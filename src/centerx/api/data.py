@@ -306,7 +306,7 @@ def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    from centerx.draw import draw_boxes
+    from centerx.draw import draw_objects
     from centerx.images import read_image
 
     names = [*class_names, *(f"{name} (ignored)" for name in class_names)]
@@ -315,4 +315,9 @@ def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
     scale = min(CELL_HW[0] / image.shape[0], CELL_HW[1] / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    return draw_boxes(small, record.boxes * scale, labels, names)
+    objects = record.objects._replace(
+        labels=labels,
+        boxes=record.boxes * scale,
+        values={name: values * scale for name, values in record.objects.values.items()},
+    )
+    return draw_objects(small, objects, names)

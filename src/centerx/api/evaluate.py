@@ -98,7 +98,7 @@ def evaluate(
         return evaluate_results(results, dataset, max_detections, metric, folder)
     require_pictures(dataset)
     name, session, input_hw = open_model(model, flip, scales, compute)
-    log_dataset_problems(dataset, value_range=session.info.value_range)
+    log_dataset_problems(dataset, value_range=session.info.value_range, task=session.info.made_task)
     return evaluate_model(
         name, [dataset], batch, session, scales, max_detections, input_hw, metric=metric, tiles=cut, report=folder
     )

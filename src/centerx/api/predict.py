@@ -85,6 +85,14 @@ class Prediction(NamedTuple):
         """Return the picture with what was found drawn on it, (H, W, 3) uint8 RGB."""
         return self.detections.draw(self.image)
 
+    def crops(self) -> list[np.ndarray]:
+        """Return each detection cut out, (h, w, 3) uint8 RGB: a box as it is, a quadrilateral seen from the front."""
+        from centerx.geometry import rectify
+
+        found = self.detections
+        corners = found.values.get("corners", found.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2))
+        return [rectify(self.image, each) for each in corners]
+
     def plot(self) -> Any:
         """Return a `matplotlib.figure.Figure` of what `draw` returns.
 

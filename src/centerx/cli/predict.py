@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections import Counter
@@ -48,6 +49,9 @@ def predict(
     ],
     score: Annotated[float, typer.Option(min=0, max=1, help="leave out what scores lower")] = 0.3,
     out: Annotated[Path | None, typer.Option(help="write drawn pictures and videos into this folder")] = None,
+    crops: Annotated[
+        Path | None, typer.Option(help="write each detection, cut out and seen from the front, into this folder")
+    ] = None,
     json_file: JsonFile = None,
     backend: Annotated[
         str | None, typer.Option(help="what runs the file, by name; auto takes the fastest that is installed")
@@ -88,7 +92,8 @@ def predict(
     shown = HeatmapDrawings(model, beside or [], found, targets, open_model) if heatmap else None
     if beside and not heatmap:
         raise InputError("--beside: goes with --heatmap, add it")
-    for target in targets:
+    cut_out = output_files(found, crops) if crops is not None else []
+    for target in (*targets, *cut_out):
         require_writable(target)
     pictures = objects = 0
     skipped: list[str] = []
@@ -109,22 +114,39 @@ def predict(
         skipped=skipped,
     )
     with ExitStack() as stack:
-        write = (
-            stack.enter_context(reported_list(json_file)) if json_file is not None else _tell if out is None else None
-        )
+        nothing = out is None and crops is None
+        write = stack.enter_context(reported_list(json_file)) if json_file is not None else _tell if nothing else None
         drawings = stack.enter_context(Drawings(targets))
         stack.enter_context(stopped_by_signals(found))
         for result in stack.enter_context(closing(results)):
             drawings.add(result)
+            if cut_out:
+                save_crops(cut_out[result.number], result)
             if shown is not None:
                 shown.add(result)
             pictures += 1
             objects += len(result.detections.scores)
             if write is not None:
                 write(result.to_json())
-    where = "".join(f", {what} in {place}" for what, place in (("drawn", out), ("listed", json_file)) if place)
+    places = (("drawn", out), ("cut out", crops), ("listed", json_file))
+    where = "".join(f", {what} in {place}" for what, place in places if place)
     left_out = f", {plural(len(skipped), 'source')} skipped" if skipped else ""
     say(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}")
+
+
+def save_crops(target: Path, result: Prediction) -> None:
+    """Write each detection of a result into a file of its own.
+
+    Args:
+        target: the file of the drawn picture; the others have its name, the frame, a number and the class behind it.
+        result: the result.
+    """
+    from centerx.draw import save_image
+
+    frame = "" if result.frame is None else f".{result.frame:06d}"
+    for number, (crop, name) in enumerate(zip(result.crops(), result.detections.names, strict=True), start=1):
+        word = re.sub(r"[^\w-]+", "_", name)
+        save_image(target.with_name(f"{target.stem}{frame}.{number:03d}.{word}.jpg"), crop)
 
 
 class Drawings(ExitStack):

@@ -12,12 +12,14 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
+from centerx.fields import CORNERS
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.images import image_header, inspect_image
 from centerx.levels import AUTO, ValueRange
 from centerx.objects import join_objects
 from centerx.problems import Kind, Policy, Problem, log_problems
 from centerx.progress import track
+from centerx.tasks import BOXES, Task
 
 MOST_HEADERS = 20_000  # headers that are read before work starts; takes seconds on a local disk
 MANY = 1000  # least number of pictures for which progress is shown
@@ -47,6 +49,7 @@ def log_dataset_problems(
     silent: bool = False,
     value_range: ValueRange = AUTO,
     labels: bool = True,
+    task: Task = BOXES,
 ) -> list[Problem]:
     """Log the problems of a data set, a line for each kind, as far as they can be found without decoding all pictures.
 
@@ -56,6 +59,7 @@ def log_dataset_problems(
         silent: whether to log nothing.
         value_range: how its pictures are read, see `images.read_image`.
         labels: whether its labels are used.
+        task: what they are used for; to one of corners a rotated box is no problem.
 
     Returns:
         The problems.
@@ -65,7 +69,9 @@ def log_dataset_problems(
     """
     shown = partial(track, what="looking at pictures") if len(dataset.records) >= MANY and not silent else iter
     pictures = picture_problems(dataset, value_range, decode=False, track=shown)
-    problems = [*dataset.problems, *(box_problems(dataset) if labels else ()), *pictures]
+    used = CORNERS.name in task.needed
+    own = [problem for problem in dataset.problems if not (used and problem.kind is Kind.ROTATED_BOX)]
+    problems = [*own, *(box_problems(dataset) if labels else ()), *pictures]
     log_problems(problems, str(dataset.path), policies, silent)
     return problems
 

@@ -9,7 +9,13 @@ from centerx.fields import CORNERS, SIZE
 from centerx.images import Header
 from centerx.problems import Kind, Problem
 
-RELATIVE = ("yolo", "openimages", "labelstudio", "fiftyone")  # formats with boxes relative to the picture's sides
+RELATIVE = (
+    "yolo",
+    "openimages",
+    "labelstudio",
+    "fiftyone",
+    "wpod",
+)  # formats with boxes relative to the picture's sides
 
 
 def turn_boxes(dataset: Dataset) -> Dataset:

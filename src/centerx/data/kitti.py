@@ -22,20 +22,18 @@ from centerx.data.copies import (
     partly_labelled,
     rows_of,
 )
-from centerx.data.dataset import Dataset, Track, parent_folder
+from centerx.data.dataset import Dataset, Track
 from centerx.data.places import index_pictures
+from centerx.data.row_folders import choose_row_folder, picture_folder, row_folders
 from centerx.data.shapes import Labelled, Shape, Source, make_dataset, number
-from centerx.data.signs import SAMPLE, read_signs
 from centerx.data.text import read_text
-from centerx.errors import InputError, nearest
+from centerx.errors import InputError
 from centerx.files import many_files
 from centerx.problems import Kind, Problem
 
 NUMBER = r"-?\d*\.?\d+(?:e[-+]?\d+)?"
 WORD = rf"(?!{NUMBER}\s)[^\s,;:]+"
 ROW = re.compile(rf"{WORD}(?:\s+{WORD})*(?:\s+{NUMBER}){{14,15}}", re.IGNORECASE)  # a 16th value is a score
-LABELS = re.compile("label_2|(?:.*[_-])?labels?", re.IGNORECASE)  # names of folders of label files
-PICTURES = ("image_2", "images", "image", "data")  # names of folders of pictures, beside those of labels
 DONT_CARE = "DontCare"
 VALUES = 14  # numbers of a row
 BOX = slice(3, 7)  # among them
@@ -44,7 +42,7 @@ UNKNOWN = "-1 -1 -1 -1000 -1000 -1000 -10"  # size, place and angle in space
 
 def recognises(path: Path) -> bool:
     """Return whether a path is a folder of rows of KITTI, or one with such a folder in it or in its subfolders."""
-    return path.is_dir() and bool(_folders(path))
+    return path.is_dir() and bool(row_folders(path, ROW))
 
 
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
@@ -55,9 +53,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     Raises:
         InputError: there are several folders of labels, and the split names none.
     """
-    folder = _choose(path, _folders(path), split)
+    folder = choose_row_folder(path, row_folders(path, ROW), split)
     source = Source(path, folder, "kitti", images, [])
-    root = images or _pictures(folder)
+    root = images or picture_folder(folder)
     index = index_pictures(root)
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt" and file.is_file())
     parsed = {file: list(_rows(file, source)) for file in files}
@@ -137,53 +135,3 @@ def _rows(file: Path, source: Source) -> Iterator[Shape]:
                 source.report(Kind.MALFORMED_ENTRY, where, f"not a type and {VALUES} numbers, or {VALUES + 1}")
             continue
         yield Shape(where, " ".join(words[:first]), numbers[BOX])
-
-
-def _pictures(folder: Path) -> Path:
-    """Return the folder of the pictures of a folder of labels: in it, beside it, or beside the folder above."""
-    home = parent_folder(folder)
-    above = parent_folder(home)
-    roots = ((folder, ""), (home, ""), (above, folder.name), (above, ""))
-    places = [root / name / split for root, split in roots for name in PICTURES]
-    return next((place for place in places if place.is_dir()), folder)
-
-
-def _folders(path: Path) -> list[Path]:
-    """Return the path itself if it is a folder of rows, or else those in it, or in its subfolders.
-
-    A folder of labels has its name, such as `label_2` and `labels`, or is in one of that name, such as `labels/train`.
-    """
-    inside = _subfolders(path)
-    deeper = [each for folder in inside for each in _subfolders(folder)]
-    named = [each for each in deeper if LABELS.fullmatch(each.name) or LABELS.fullmatch(each.parent.name)]
-    for level in ([path], [each for each in inside if LABELS.fullmatch(each.name)], named):
-        found = [folder for folder in level if _has_rows(folder)]
-        if found:
-            return found
-    return []
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(each for each in folder.iterdir() if each.is_dir())
-    except OSError:  # an unreadable folder has no labels
-        return []
-
-
-def _has_rows(folder: Path) -> bool:
-    try:
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt")
-    except OSError:
-        return False
-    return any(map(ROW.fullmatch, (line for file in files[:SAMPLE] for line in read_signs(file).lines[:1])))
-
-
-def _choose(path: Path, folders: Sequence[Path], split: str | None) -> Path:
-    known = {"/".join(folder.relative_to(path).parts): folder for folder in folders}
-    chosen = [name for name in known if split is None or split in name.split("/")]
-    if len(chosen) == 1:
-        return known[chosen[0]]
-    there = ", ".join(known)
-    if chosen:
-        raise InputError(f"{path}: which of {', '.join(chosen)}? name one with split")
-    raise InputError(f"{path}: no split {split!r}{nearest(split or '', known)}, there are: {there}")

@@ -78,7 +78,7 @@ def maps_from_objects(
     at = torch.stack([columns, rows]).to(boxes)
     fields = {}
     for field in task.branches:
-        values = found.value(field)
+        values = field.kind.scale(objects.value(field), 1 / stride)
         per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, field.channels)
         fields[field.name] = field.kind.encode(per_cell.permute(0, 3, 1, 2), at) * known
     return Maps(probability.clamp(max=1 - FLOOR).logit(), fields)

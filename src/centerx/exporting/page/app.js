@@ -168,12 +168,17 @@ function drawBoxes(found, unit) {
   pen.lineWidth = 2 * unit;
   pen.font = `600 ${11 * unit}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
-  for (const { label, box, point } of bestLast) {
+  for (const { label, box, point, corners } of bestLast) {
     pen.strokeStyle = pen.fillStyle = colour(label);
     if (point) {
       pen.beginPath();
       pen.arc(...point, 4 * unit, 0, 2 * Math.PI);
       pen.fill();
+    } else if (corners) {
+      pen.beginPath();
+      corners.forEach(([x, y]) => pen.lineTo(x, y));
+      pen.closePath();
+      pen.stroke();
     } else {
       const [left, top, right, bottom] = box;
       pen.strokeRect(left, top, right - left, bottom - top);

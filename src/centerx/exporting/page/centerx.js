@@ -34,8 +34,8 @@ class Detector {
   /**
    * Find the objects of one picture: a file (Blob), ImageBitmap, ImageData, or an element with a picture in it.
    * Gives [{ label, score, box: [x1, y1, x2, y2] }], best first, in pixels of the picture as it is shown (EXIF
-   * applied); of a model of points `point: [x, y]` in place of the box. Rejects where the browser cannot read the
-   * picture.
+   * applied); of a model of points `point: [x, y]` in place of the box; with corners `corners: [[x, y], ...]` as well,
+   * and of rotated boxes `angle` in degrees. Rejects where the browser cannot read the picture.
    */
   async detect(picture) {
     const pixels = await readPixels(picture);
@@ -48,6 +48,8 @@ class Detector {
       label: this.classNames[Number(found.labels.data[k])],
       score,
       [key]: Array.from(values.data.subarray(length * k, length * (k + 1)), (value) => value / scale),
+      ...(found.corners && { corners: pairs(found.corners.data.subarray(8 * k, 8 * (k + 1)), scale) }),
+      ...(found.angles && { angle: found.angles.data[k] }),
     }))
       .filter(({ score, point }) => score > 0 && (!point || point.every((value, side) => value <= limit(side) + CELL / scale)))
       .map((each) => ({ ...each, [key]: each[key].map((value, side) => Math.min(value, limit(side))) }))
@@ -60,6 +62,11 @@ class Detector {
     this.idle = answer.catch(() => {});
     return answer;
   }
+}
+
+/** Positions in pixels of the input as [x, y] in pixels of the picture. */
+function pairs(values, scale) {
+  return Array.from({ length: values.length / 2 }, (_, at) => [values[2 * at] / scale, values[2 * at + 1] / scale]);
 }
 
 /** A picture as ImageData, upright, its colours as stored. */
