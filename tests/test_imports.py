@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "page": {"files"},
     "show": {"page"},
     "connect": {"errors", "geometry", "runtime", "show", "tasks", "types"},
-    "draw": {"errors", "files", "types", "objects"},
+    "draw": {"errors", "fields", "files", "types", "objects"},
     "overlay": {"draw", "geometry"},
     "tasks": {"draw", "fields", "geometry", "types"},
     "contents": set(),

@@ -60,7 +60,7 @@ def test_graph_and_numpy_have_one_decoder(task: Task) -> None:
     for output in task.outputs:
         name, each = output.name, theirs[output.name]
         assert each.dtype == np.float32
-        np.testing.assert_allclose(ours[name].numpy(), each, rtol=1e-6, atol=0 if task.name == "boxes" else 1e-4)
+        np.testing.assert_allclose(ours[name].numpy(), each, rtol=1e-6, atol=0 if task.name == "boxes" else 1e-3)
         if not output.clipped:
             continue
         assert each.min() == 0

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 INPUT_MULTIPLE = 32  # pixels; height and width of a network's input are multiples of its coarsest stride
+BOX_CORNERS = [0, 1, 2, 1, 2, 3, 0, 3]  # columns of xyxy: its corners, clockwise from the top left
 PAD_VALUE = 114  # grey level of the pixels that a warp brings in from outside the picture
 
 
@@ -139,7 +140,7 @@ def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Move xyxy (N, 4) by `matrix`; a turned or bent box becomes the upright box around its four corners."""
-    moved = transform_points(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2), matrix)
+    moved = transform_points(boxes[:, BOX_CORNERS].reshape(-1, 4, 2), matrix)
     return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).astype(boxes.dtype)
 
 

@@ -87,10 +87,10 @@ class Prediction(NamedTuple):
 
     def crops(self) -> list[np.ndarray]:
         """Return each detection cut out, (h, w, 3) uint8 RGB: a box as it is, a quadrilateral seen from the front."""
-        from centerx.geometry import rectify
+        from centerx.geometry import BOX_CORNERS, rectify
 
         found = self.detections
-        corners = found.values.get("corners", found.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2))
+        corners = found.values.get("corners", found.boxes[:, BOX_CORNERS].reshape(-1, 4, 2))
         return [rectify(self.image, each) for each in corners]
 
     def plot(self) -> Any:

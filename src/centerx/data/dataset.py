@@ -13,6 +13,7 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.fields import CORNERS, SIZE
+from centerx.geometry import BOX_CORNERS
 from centerx.images import Header, image_header
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
@@ -318,15 +319,19 @@ def with_corners(objects: Objects, corners: np.ndarray, known: np.ndarray) -> Ob
     )
 
 
+def corners_or_boxes(objects: Objects) -> np.ndarray:
+    """Return the corners (N, 8) of the objects of a record, those of its box where one has no corners of its own."""
+    of_boxes = objects.boxes[:, BOX_CORNERS]
+    return np.where(objects.outlined[:, None], objects.values.get(CORNERS.name, of_boxes), of_boxes)
+
+
 def corners_from_boxes(dataset: Dataset) -> Dataset:
     """Return the data set with the corners of its box for each object that has no corners of its own."""
     records = []
     for record in dataset.records:
         objects = record.objects
-        own = objects.values.get(CORNERS.name, np.zeros((len(objects.labels), CORNERS.channels)))
-        corners = np.where(objects.outlined[:, None], own, objects.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]])
         known = objects.outlined | ~objects.is_point
-        records.append(record._replace(objects=with_corners(objects, corners, known)))
+        records.append(record._replace(objects=with_corners(objects, corners_or_boxes(objects), known)))
     return dataset._replace(records=records)
 
 

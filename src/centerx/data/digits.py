@@ -13,7 +13,14 @@ from PIL import Image
 
 from centerx.errors import InputError
 from centerx.files import write_atomic, write_json
-from centerx.geometry import rotation_matrix, scale_matrix, shift_matrix, xyxy_to_xywh
+from centerx.geometry import (
+    perspective_matrix,
+    rotation_matrix,
+    scale_matrix,
+    shift_matrix,
+    transform_points,
+    xyxy_to_xywh,
+)
 from centerx.progress import track
 
 Split = Literal["train", "val"]
@@ -30,6 +37,8 @@ TONES = (0.34, 0.95)  # lightness of digits
 INK_LEVEL = 0.5  # grey level of a scan at which ink begins, once sharpened
 PLACES = 30  # positions tried before a digit is left out
 MARGIN = 10  # pixels around the picture while painting, so that shadows may cross its border
+TURN = 60  # degrees that a turned digit leans by at most: no 6 becomes a 9
+TILT = 0.12  # shift of each corner of a turned digit, relative to its side, as if seen from beside
 MIN_SIDE = 64  # pixels; smaller digits would not be legible
 
 
@@ -53,11 +62,14 @@ class Scene(NamedTuple):
         boxes: (N, 4) float64 xyxy pixels, tight around the visible ink: the pixels of which a digit covers at least
             half and that no later digit hides.
         labels: (N,) int64, the digits.
+        corners: (N, 8) float64 x and y, from each digit's own top left clockwise, of the box around it before it was
+            turned and tilted.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
+    corners: np.ndarray
 
 
 def load_glyphs(split: Split) -> Glyphs:
@@ -81,6 +93,7 @@ def write_digit_scenes(
     split: Split,
     image_hw: tuple[int, int] = (192, 192),
     classes: Sequence[str] | None = None,
+    turned: bool = False,
 ) -> Path:
     """Write scenes and their COCO annotations. Scene i depends only on the seed, the split, i and the size.
 
@@ -91,6 +104,7 @@ def write_digit_scenes(
         split: split whose handwritten digits are used.
         image_hw: height and width in pixels, at least MIN_SIDE.
         classes: names in CLASS_NAMES to annotate; pictures also show the others.
+        turned: whether digits are turned and tilted; their corners are then annotated as masks of four points.
 
     Returns:
         Path of the json file.
@@ -102,16 +116,18 @@ def write_digit_scenes(
     _check(split, image_hw, names)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    scenes = iterate_scenes(count, seed, split, image_hw)
+    scenes = iterate_scenes(count, seed, split, image_hw, turned)
     for i, scene in zip(track(range(count), f"painting scenes, {split}"), scenes, strict=True):
         name = f"{split}/{i:06d}.jpg"
         content = io.BytesIO()
         Image.fromarray(scene.image).save(content, "JPEG", quality=95, subsampling=0)
         write_atomic(folder / name, content.getbuffer())
         images.append({"id": i + 1, "file_name": name, "height": image_hw[0], "width": image_hw[1]})
+        rows = zip(scene.labels.tolist(), xyxy_to_xywh(scene.boxes).tolist(), scene.corners.tolist(), strict=True)
         annotations += [
             {"image_id": i + 1, "category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-            for label, box in zip(scene.labels.tolist(), xyxy_to_xywh(scene.boxes).tolist(), strict=True)
+            | ({"segmentation": [corners]} if turned else {})
+            for label, box, corners in rows
             if CLASS_NAMES[label] in names
         ]
     tree = {
@@ -124,7 +140,9 @@ def write_digit_scenes(
     return path
 
 
-def iterate_scenes(count: int, seed: int, split: Split, image_hw: tuple[int, int]) -> Iterator[Scene]:
+def iterate_scenes(
+    count: int, seed: int, split: Split, image_hw: tuple[int, int], turned: bool = False
+) -> Iterator[Scene]:
     """Yield the scenes of a split.
 
     Args:
@@ -132,13 +150,16 @@ def iterate_scenes(count: int, seed: int, split: Split, image_hw: tuple[int, int
         seed: seed of the random numbers, at least 0.
         split: split whose handwritten digits are used.
         image_hw: height and width in pixels, at least MIN_SIDE.
+        turned: whether digits are turned and tilted.
     """
     glyphs = load_glyphs(split)
     for i in range(count):
-        yield render_scene(np.random.default_rng([seed, SPLITS.index(split), i]), glyphs, image_hw)
+        yield render_scene(np.random.default_rng([seed, SPLITS.index(split), i]), glyphs, image_hw, turned)
 
 
-def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, int] = (192, 192)) -> Scene:
+def render_scene(
+    rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, int] = (192, 192), turned: bool = False
+) -> Scene:
     """Render a background with 2 to 5 digits, or fewer if they do not fit, and rarely none.
 
     Later digits are drawn over earlier ones. At most MAX_HIDDEN of the ink of a digit is hidden.
@@ -147,20 +168,22 @@ def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, 
         rng: generator of all random numbers.
         glyphs: the handwritten digits.
         image_hw: height and width in pixels, at least MIN_SIDE.
+        turned: whether digits are turned and tilted.
     """
     height, width = image_hw
     ground = 0.24 + 0.7 * rng.beta(0.6, 0.6)  # lightness, mostly near the ends: paper or blackboard
     light = rng.integers(-2, 3, size=2)  # offset (down, right) of all shadows of the scene
     canvas = paint_background(rng, (height + 2 * MARGIN, width + 2 * MARGIN), ground)
     owner = np.zeros(image_hw, dtype=np.uint8)  # number of the digit, from 1, that a pixel shows
-    areas, labels = [0], []
+    areas, labels, corners = [0], [], []
     for pick in rng.integers(len(glyphs.labels), size=_num_digits(rng)):
-        cover = draw_glyph(rng, glyphs.ink[pick], min(image_hw))
+        cover, outline = draw_glyph(rng, glyphs.ink[pick], min(image_hw), turned)
         ink = cover[MARGIN:-MARGIN, MARGIN:-MARGIN] >= 0.5
         place = find_place(rng, ink, owner, np.array(areas))
         if place is None:
             continue
         top, left = place
+        corners.append((outline + np.array(place[::-1])).ravel())
         areas.append(int(ink.sum()))
         labels.append(int(glyphs.labels[pick]))
         owner[top : top + ink.shape[0], left : left + ink.shape[1]][ink] = len(labels)
@@ -173,10 +196,13 @@ def render_scene(rng: np.random.Generator, glyphs: Glyphs, image_hw: tuple[int, 
         np.clip(image, 0, 255).astype(np.uint8),
         np.concatenate([left_top, left_top + size], axis=1),
         np.array(labels, dtype=np.int64),
+        np.array(corners, dtype=np.float64).reshape(-1, 8),
     )
 
 
-def draw_glyph(rng: np.random.Generator, ink: np.ndarray, scene_side: int) -> np.ndarray:
+def draw_glyph(
+    rng: np.random.Generator, ink: np.ndarray, scene_side: int, turned: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Enlarge a scan to a random size, width and slant.
 
     The scan is sharpened, because thick pens close the loops of 6 and 9, and interpolated bicubically. Its contour at
@@ -186,9 +212,11 @@ def draw_glyph(rng: np.random.Generator, ink: np.ndarray, scene_side: int) -> np
         rng: generator of all random numbers.
         ink: (8, 8) scan.
         scene_side: shorter side of the scene in pixels.
+        turned: whether to turn it further and to tilt it.
 
     Returns:
-        (h, w) float32 in [0, 1], the share of each pixel that the digit covers, with MARGIN empty pixels around.
+        (h, w) float32 in [0, 1], the share of each pixel that the digit covers, with MARGIN empty pixels around; and
+        (4, 2) float64, the corners of the box around the digit before it was turned, in pixels without that margin.
     """
     zoom = np.exp(rng.uniform(*np.log(SIZES))) * scene_side / 8
     turn = rotation_matrix(rng.uniform(-12, 12)) @ scale_matrix(zoom * rng.uniform(0.85, 1.15), zoom)
@@ -197,8 +225,20 @@ def draw_glyph(rng: np.random.Generator, ink: np.ndarray, scene_side: int) -> np
     sharp = 2 * ink - cv2.GaussianBlur(ink, (0, 0), 1, borderType=cv2.BORDER_CONSTANT)
     smooth = cv2.warpAffine(sharp, matrix[:2], (side, side), flags=cv2.INTER_CUBIC)
     cover = np.clip(0.5 + (smooth - INK_LEVEL) * zoom / 1.5, 0, 1)
+    if turned:
+        cover = np.pad(cover, side // 2)
+    left, top, width, height = cv2.boundingRect((cover >= 0.5).astype(np.uint8))
+    corners = np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]], float)
+    if turned:
+        whole = np.array(cover.shape[::-1])
+        frame = np.array([[0, 0], [whole[0], 0], whole, [0, whole[1]]])
+        bent = perspective_matrix(frame + rng.uniform(-TILT, TILT, (4, 2)) * side, cover.shape)
+        move = shift_matrix(*whole / 2) @ rotation_matrix(rng.uniform(-TURN, TURN)) @ shift_matrix(*-whole / 2) @ bent
+        on_indices = shift_matrix(-0.5, -0.5) @ move @ shift_matrix(0.5, 0.5)  # OpenCV counts pixel centres
+        cover = cv2.warpPerspective(cover, on_indices, cover.shape[::-1])
+        corners = transform_points(corners, move)
     left, top, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
-    return np.pad(cover[top : top + height, left : left + width], MARGIN)
+    return np.pad(cover[top : top + height, left : left + width], MARGIN), corners - (left, top)
 
 
 def find_place(

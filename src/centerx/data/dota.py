@@ -10,14 +10,19 @@ Corners are in pixels and go around clockwise.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from centerx.data import corner_rows
+from centerx.data.copies import Written, boxed_objects, check_free, copy_pictures, lost_classes, partly_labelled
 from centerx.data.corner_rows import Form, Row
-from centerx.data.dataset import Dataset
+from centerx.data.dataset import Dataset, Track, corners_or_boxes
+from centerx.errors import InputError
+from centerx.files import many_files
 
 NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
 ROW = re.compile(rf"((?:{NUMBER}\s+){{8}})([^\d\s]\S*)(?:\s+([0-2]))?\s*")
+TOP = "imagesource:unknown\ngsd:null\n"  # of each file that is written
 HEADER = re.compile(r"(?:imagesource|gsd)\s*:.*", re.IGNORECASE)
 
 
@@ -42,3 +47,39 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         InputError: there are several folders of labels, and the split names none.
     """
     return corner_rows.read(path, split, images, DOTA)
+
+
+def write(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
+    """Write the pictures into `<split>/images` and the rows into `<split>/labelTxt`.
+
+    An object without corners has those of its box. Ignored objects become difficult ones.
+
+    Args:
+        dataset: the data set.
+        folder: where to write; created if missing.
+        split: name of the split.
+        track: iterator that shows progress.
+        begin: called after all checks and before pictures are copied.
+
+    Raises:
+        InputError: the split is there already, no picture can be read, or a class name has spaces or begins with a
+            digit.
+    """
+    unfit = next((name for name in dataset.class_names if not re.fullmatch(r"[^\d\s]\S*", name)), None)
+    if unfit is not None:
+        raise InputError(f"{dataset.path}: DOTA cannot hold the class name {unfit!r}, rename it with --rename")
+    home = folder / split
+    check_free(split, home)
+    copies, problems = copy_pictures(dataset.records, home / "images", track, begin)
+    problems += [*partly_labelled(dataset), *lost_classes(dataset)]
+    with many_files(home / "labelTxt") as new_file:
+        for copy in copies:
+            objects = boxed_objects(copy, problems)
+            names = [dataset.class_names[label] for label in objects.labels]
+            rows = zip(corners_or_boxes(objects).tolist(), names, objects.ignore, strict=True)
+            lines = [f"{' '.join(map(repr, row))} {name} {int(ignore)}\n" for row, name, ignore in rows]
+            with new_file(f"{Path(copy.name).stem}.txt") as made:
+                made.write_bytes("".join([TOP, *lines]).encode())
+    return Written(len(copies), problems)

@@ -30,8 +30,8 @@ def row_folders(path: Path, row: re.Pattern[str], header: re.Pattern[str] | None
 
     Args:
         path: folder of a data set.
-        row: what the first row of a file is.
-        header: lines that may come before it.
+        row: what the first line of a file is.
+        header: what else it may be.
     """
     inside = _subfolders(path)
     deeper = [each for folder in inside for each in _subfolders(folder)]
@@ -56,8 +56,8 @@ def _has_rows(folder: Path, row: re.Pattern[str], header: re.Pattern[str] | None
     except OSError:
         return False
     for file in files[:SAMPLE]:
-        lines = (line for line in read_signs(file).lines if header is None or not header.fullmatch(line))
-        if row.fullmatch(next(lines, "")):
+        first = next(iter(read_signs(file).lines), "")
+        if row.fullmatch(first) or (header is not None and header.fullmatch(first)):
             return True
     return False
 

@@ -11,7 +11,19 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 import yaml
 
-from centerx.data import boxes_csv, createml, cvat, fiftyone, huggingface, kitti, labelme, labelstudio, openimages, via
+from centerx.data import (
+    boxes_csv,
+    createml,
+    cvat,
+    dota,
+    fiftyone,
+    huggingface,
+    kitti,
+    labelme,
+    labelstudio,
+    openimages,
+    via,
+)
 from centerx.data.copies import (
     Copy,
     Written,
@@ -21,7 +33,7 @@ from centerx.data.copies import (
     partly_labelled,
     require_xml_names,
 )
-from centerx.data.dataset import Dataset, Track, readable_hw
+from centerx.data.dataset import Dataset, Track, corners_or_boxes, readable_hw
 from centerx.data.yolo_names import load_yaml
 from centerx.errors import InputError
 from centerx.files import many_files, write_atomic, write_json
@@ -89,19 +101,52 @@ def write_yolo(
     Raises:
         InputError: the folder already has this split, or splits with other classes.
     """
+    return _write_yolo(dataset, folder, split, track, begin, "detect", _yolo_lines)
+
+
+def write_yolo_obb(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
+    """Write the same with the four corners of each object, those of its box where it has none of its own.
+
+    Corners are clipped to the picture.
+
+    Args:
+        dataset: as for `write_coco`.
+        folder: as for `write_coco`.
+        split: as for `write_coco`.
+        track: as for `write_coco`.
+        begin: as for `write_coco`.
+
+    Raises:
+        InputError: as for `write_yolo`.
+    """
+    return _write_yolo(dataset, folder, split, track, begin, "obb", _obb_lines)
+
+
+def _write_yolo(
+    dataset: Dataset,
+    folder: Path,
+    split: str,
+    track: Track,
+    begin: Callable[[], object],
+    task: str,
+    lines: Callable[[Copy, list[Problem]], list[str]],
+) -> Written:
     pictures, labels = (folder / kind / split for kind in ("images", "labels"))
     check_free(split, pictures)
     file = folder / "data.yaml"
     names = dict(enumerate(dataset.class_names))
-    tree = load_yaml(file, []) if file.exists() else {"names": names}
-    if tree.get("names") != names:
-        raise InputError(f"{file}: its classes differ from those of {dataset.path}, choose another folder")
+    tree = load_yaml(file, []) if file.exists() else {"names": names} | ({} if task == "detect" else {"task": task})
+    if tree.get("names") != names or tree.get("task", "detect") != task:
+        what = "classes differ" if tree.get("names") != names else "task differs"
+        raise InputError(f"{file}: its {what} from those of {dataset.path}, choose another folder")
     copies, problems = copy_pictures(dataset.records, pictures, track, begin)
     problems += partly_labelled(dataset)
     with many_files(labels) as new_file:
         for copy in copies:
             with new_file(Path(copy.name).with_suffix(".txt").name) as made:
-                made.write_bytes("".join(f"{line}\n" for line in _yolo_lines(copy, problems)).encode())
+                made.write_bytes("".join(f"{line}\n" for line in lines(copy, problems)).encode())
     tree[split] = f"images/{split}"
     write_atomic(file, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
     return Written(len(copies), problems)
@@ -150,6 +195,8 @@ def write_voc(
 WRITERS: dict[str, Callable[[Dataset, Path, str, Track, Callable[[], object]], Written]] = {
     "coco": write_coco,
     "yolo": write_yolo,
+    "yolo-obb": write_yolo_obb,
+    "dota": dota.write,
     "voc": write_voc,
     "cvat": cvat.write,
     "labelstudio": labelstudio.write,
@@ -181,8 +228,10 @@ def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
             images[-1] |= {"neg_category_ids": [dataset.category_ids[label] for label in negative]}
         objects = record.objects
         boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
-        rows = zip(boxes, objects.labels, objects.ignore, areas, objects.is_point, strict=True)
-        for box, label, ignore, area, is_point in rows:
+        polygons = zip(corners_or_boxes(objects).tolist(), objects.outlined, strict=True)
+        corners = [[row] if known else None for row, known in polygons]
+        rows = zip(boxes, objects.labels, objects.ignore, areas, objects.is_point, corners, strict=True)
+        for box, label, ignore, area, is_point, polygon in rows:
             point = {"keypoints": [*box[:2], 2], "num_keypoints": 1} if is_point else {}
             annotations.append(
                 {
@@ -194,6 +243,7 @@ def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
                     "iscrowd": int(ignore),
                 }
                 | point
+                | ({"segmentation": polygon} if polygon else {})
             )
     points = {"keypoints": ["center"], "skeleton": []} if any("keypoints" in each for each in annotations) else {}
     names = zip(dataset.category_ids, dataset.class_names, strict=True)
@@ -215,6 +265,18 @@ def _yolo_lines(copy: Copy, problems: list[Problem]) -> list[str]:
     centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
     rows = np.concatenate([centres, sizes], axis=1).tolist()
     return [f"{label} " + " ".join(f"{v:.8f}" for v in row) for label, row in zip(labels, rows, strict=True)]
+
+
+def _obb_lines(copy: Copy, problems: list[Problem]) -> list[str]:
+    objects, (height, width) = boxed_objects(copy, problems, ignored=False), copy.known_hw
+    relative = corners_or_boxes(objects) / np.array([width, height] * 4)
+    inside = clip_boxes(relative, (1, 1))
+    leaving = int((inside != relative).any(axis=1).sum())
+    if leaving:
+        what = f"corners of {leaving} objects lie outside the picture, they are clipped"
+        problems.append(Problem(Kind.NOT_WRITTEN, str(copy.record.image), what, leaving))
+    rows = zip(objects.labels.tolist(), inside.tolist(), strict=True)
+    return [f"{label} " + " ".join(f"{value:.8f}" for value in row) for label, row in rows]
 
 
 def _voc(copy: Copy, class_names: Sequence[str], problems: list[Problem]) -> Element:

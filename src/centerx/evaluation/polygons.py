@@ -18,7 +18,7 @@ from centerx.data.source import Entry
 from centerx.evaluation.coco import COCO_MAX, TITLES, Found, Metrics, accumulate, as_boxes, coco_figures, mean
 from centerx.evaluation.crowded import warn_of_cap
 from centerx.fields import CORNERS
-from centerx.geometry import box_intersection, spanned_boxes
+from centerx.geometry import BOX_CORNERS, box_intersection, spanned_boxes
 from centerx.types import Detections
 
 POLYGON_TITLES = {key: title.replace("IoU", "IoU of polygons") for key, title in TITLES.items()}
@@ -106,7 +106,7 @@ def as_corners(entry: Entry, found: Found) -> list[dict[str, Any]]:
 def corners_of(found: Found) -> np.ndarray:
     """Return the corners (N, 8) of objects or detections; of an object without them, those of its box."""
     boxes = np.asarray(found.boxes, dtype=np.float64)
-    around = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
+    around = boxes[:, BOX_CORNERS]
     if CORNERS.name not in found.values:
         return around
     own = np.asarray(found.values[CORNERS.name], dtype=np.float64).reshape(-1, CORNERS.channels)
