@@ -23,9 +23,11 @@ class Scalar:
     Attributes:
         channels: of one value.
         mirror: factor and summand of each channel of one value, for the mirror image of a map.
+        alike: other orders of the channels of all values that mean the same; the loss is that of the nearest.
     """
 
     channels = 1
+    alike: tuple[tuple[int, ...], ...] = ()
     mirror: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
 
     @staticmethod
@@ -112,7 +114,13 @@ class Points(Scalar):
 
 
 class Outline(Points):
-    """Corners of a quadrilateral in one order: clockwise on a screen, from the one nearest to the top left."""
+    """Corners of a quadrilateral in one order: clockwise on a screen, from the one nearest to the top left.
+
+    Which one that is jumps as an object turns. A network may begin with any, as in the modulated loss of Qian et al.,
+    Learning Modulated Loss for Rotated Object Detection, 2019; its detections are put in order.
+    """
+
+    alike = tuple(tuple((channel + 2 * begin) % 8 for channel in range(8)) for begin in range(1, 4))
 
     @staticmethod
     def normal(values: np.ndarray) -> np.ndarray:

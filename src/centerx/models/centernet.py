@@ -101,6 +101,8 @@ class Branch(nn.Sequential):
             (B, P) float32.
         """
         error = (said.float() - goal).abs().mean(dim=1)
+        for order in self.field.kind.alike:
+            error = error.minimum((said.float() - goal[:, list(order)]).abs().mean(dim=1))
         if relative and self.field.kind is Lengths:
             error = error / goal.mean(dim=1).clamp(min=1)
         return error

@@ -22,8 +22,23 @@ def spanned(corners: Array, functions: ArrayFunctions) -> Array:
     return functions.join([*low, *high])
 
 
+def in_order(corners: Array, functions: ArrayFunctions) -> Array:
+    """Return corners (B, 8, ...) from the one with the smallest sum of x and y on; they go around already."""
+    total = corners[:, ::2] + corners[:, 1::2]
+    first = 1 - functions.sign(total - functions.least(total))  # 1 at that corner, 0 at the others
+    turned = [functions.join([corners[:, 2 * begin :], corners[:, : 2 * begin]]) for begin in range(1, 4)]
+    parts = [first[:, begin : begin + 1] * each for begin, each in enumerate([corners, *turned])]
+    return sum(parts[1:], parts[0])
+
+
 def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
-    """Return `boxes`, xyxy around the corners, and the corners."""
+    """Return `boxes`, xyxy around the corners, and the corners, in order."""
+    corners = values[CORNERS.name]
+    return {"boxes": spanned(corners, functions), "corners": in_order(corners, functions)}
+
+
+def assemble_as_labelled(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
+    """Return the same with the corners in the order that the network says."""
     corners = values[CORNERS.name]
     return {"boxes": spanned(corners, functions), "corners": corners}
 
@@ -49,4 +64,8 @@ QUADS = Task(
     overlap="centerx.evaluation.polygons:polygon_overlap",
     cover="centerx.evaluation.polygons:polygon_cover",
 )
-QUADS_AS_LABELLED = QUADS._replace(fields=(CORNERS,), metrics="centerx.evaluation.polygons:labelled_polygon_metrics")
+QUADS_AS_LABELLED = QUADS._replace(
+    fields=(CORNERS,),
+    assemble=assemble_as_labelled,
+    metrics="centerx.evaluation.polygons:labelled_polygon_metrics",
+)
