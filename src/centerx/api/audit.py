@@ -13,6 +13,7 @@ import numpy as np
 from centerx.errors import InputError, nearest
 from centerx.files import quoted, require_writable, write_json
 from centerx.progress import track
+from centerx.show import Table
 
 if TYPE_CHECKING:
     from centerx.auditing.find import Suspicion
@@ -51,6 +52,33 @@ class AuditResult(NamedTuple):
     pictures: int
     similar: int
     across: int
+
+    def table(self) -> Table:
+        """Return where the files are, and the suspicions of each kind and class."""
+        facts = {
+            "page": self.page,
+            "all suspicions": self.report,
+            "fixed labels": ", ".join(map(str, self.fixed)),
+            "labels": self.labels,
+            "pictures": self.pictures,
+            "pairs nearly the same": self.similar,
+        }
+        rows = [(kind, name, count) for kind, classes in self.counts.items() for name, count in classes.items()]
+        return Table("Audit of labels", facts, ("kind", "class", "suspicions"), rows)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return the numbers of suspicions, a row a kind and class, as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return self.table().frame()
 
     def to_json(self) -> dict[str, Any]:
         """Return the tree of `centerx audit --json`; the suspicions themselves are in the file `report`."""
