@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -226,7 +227,7 @@ def find(
     """
     from centerx.auditing.find import find_suspicions
     from centerx.data.check import log_dataset_problems
-    from centerx.data.similar import find_similar
+    from centerx.data.similar import describe_pictures, find_similar
     from centerx.data.source import SampleSource, union_of_classes
     from centerx.levels import AUTO
     from centerx.runtime import open_session
@@ -255,7 +256,7 @@ def find(
         find_suspicions(
             [entries[number] for number in seen], [[each[n] for n in seen] for each in found], known, len(class_names)
         ),
-        find_similar(_vectors(records, value_range), similar),
+        find_similar(describe_pictures(records, value_range, partial(track, what="comparing")), similar),
     )
 
 
@@ -313,18 +314,6 @@ def _tell_unknown(class_names: Sequence[str], known: Sequence[np.ndarray]) -> No
     unknown = [name for name, mine in zip(class_names, np.logical_or.reduce(known), strict=True) if not mine]
     if unknown:
         logger.warning(f"{', '.join(unknown)}: found by none of the models, their labels are not judged")
-
-
-def _vectors(records: Sequence[Record], value_range: ValueRange) -> np.ndarray:
-    """What the pictures look like, see `data.similar`; 0 for one that cannot be read."""
-    from centerx.data.similar import FREQUENCIES, describe_picture
-
-    vectors = np.zeros((len(records), FREQUENCIES**2), dtype=np.float32)
-    for number, record in enumerate(track(records, "comparing")):
-        image = _picture(record, value_range)
-        if image is not None:
-            vectors[number] = describe_picture(image)
-    return vectors
 
 
 def _picture(record: Record, value_range: ValueRange) -> np.ndarray | None:
