@@ -28,9 +28,9 @@ def demo(
     epochs: Annotated[int | None, typer.Option(min=1, help="train all three for so many instead")] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Merge two detectors, each of half of the digits, into one of all, from pictures without labels; export it.
+    """Merge two detectors of painted digits into one, in minutes.
 
-    All in minutes, on scenes of handwritten digits painted here.
+    Each knows half of the digits; the student learns all from pictures without labels, and is exported.
     """
     from centerx.build_model import load_detector
     from centerx.cli.merge import print_comparison
