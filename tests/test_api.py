@@ -191,6 +191,104 @@ def test_callbacks(settings: dict[str, Any], tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("command", ["merge", "add"])
+def test_callbacks_of_students(
+    command: str, trained: centerx.TrainResult, scenes: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    told, more = Told(), {"out": tmp_path / "run", "val": [scenes]}
+    small = {"data.input_size": 96, "data.workers": 0, "train.epochs": 1}
+    if command == "merge":
+        images = [scenes.parent / "train"]
+        centerx.merge([trained.model], images, settings, overrides=small, callbacks=[told], **more)
+    else:
+        new = read_dataset(scenes, classes=["0=zero"])
+        centerx.add(trained.model, [new], overrides=small, callbacks=[told], **more)
+    assert told.models == [True]
+    assert told.seen == [pytest.approx(float(rows_of(tmp_path / "run")[0]["train/loss"]), rel=1e-4)]
+
+
+def with_datasets(settings: dict[str, Any], *datasets: centerx.Dataset) -> dict[str, Any]:
+    """The settings with data sets that are objects in place of paths, to train on and to judge by."""
+    return {**settings, "data": {**settings["data"], "train": [datasets[0]], "val": [{"path": datasets[-1]}]}}
+
+
+def test_data_sets_are_objects_too(
+    settings: dict[str, Any], trained: centerx.TrainResult, scenes: Path, tmp_path: Path
+) -> None:
+    """They train as their path does, and the run folder keeps what a later run goes on from."""
+    given = with_datasets(settings, read_dataset(scenes), read_dataset(scenes))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "elsewhere")
+    out = tmp_path / "runs" / "run"
+    plan = centerx.plan(given, out=out)
+    assert plan.to_json()["data"][0]["pictures"] == 24
+    assert not out.exists()
+    result = centerx.train(given, out=out, overrides={"train.epochs": 2})
+    assert rows_of(result.folder) == rows_of(trained.folder)
+    data = load_config(out / "config.yaml").data
+    assert [entry.path for entry in data.train + data.val] == [
+        str(out / "data" / f"{n}.json") for n in ("train", "val")
+    ]
+    centerx.train(out / "config.yaml", out=out, resume=True, overrides={"train.epochs": 3})
+    before = (out / "data" / "train.json").read_bytes()
+    with pytest.raises(InputError, match="holds a run already"):
+        centerx.train(with_datasets(settings, read_dataset(scenes, classes=["1"])), out=out)
+    assert (out / "data" / "train.json").read_bytes() == before
+    with pytest.raises(InputError, match=r"train\.epochs"):
+        centerx.train(given, out=tmp_path / "other", overrides={"train.epochs": 0})
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_student_learns_from_data_sets_that_are_objects(
+    trained: centerx.TrainResult, scenes: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    data = read_dataset(scenes)
+    small = {"train.epochs": 1, "train.batch_size": 8}
+    result = centerx.merge([trained.model], None, settings, labels=[data], out=tmp_path / "run", overrides=small)
+    assert result.seen  # one object, one file: those that judge are those that were learned from
+    assert sorted(file.name for file in (tmp_path / "run" / "data").iterdir()) == ["labels.json"]
+    plan = centerx.plan_merge([trained.model], None, settings, labels=[data], val=[data], overrides=small)
+    assert plan.to_json()["classes"] == list(data.class_names)
+
+
+def test_a_data_set_of_arrays(
+    labelled: Path, model_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = read_dataset(labelled)
+    files = [record.image for record in read.records]
+    boxes, labels = [[[30, 20, 70, 50]]] * 3, [[0], [1], [2]]
+    made = centerx.Dataset.from_arrays(files, boxes, labels, ["red", "green", "blue"])
+    assert centerx.evaluate(model_file, made) == centerx.evaluate(model_file, read)
+    assert repr(made) == "Dataset(arrays: 3 pictures, 3 boxes of red, green, blue)"
+    none = centerx.Dataset.from_arrays(files[:1], [[]], [np.zeros(0, int)], ["red"])
+    assert [len(record.labels) for record in none.records] == [0]
+
+    over = centerx.Dataset.from_arrays(files[:1], [[[100, 20, 150, 50], [200, 0, 220, 9]]], [[0, 0]], ["red"], "mine")
+    assert over.records[0].boxes.tolist() == [[100, 20, 128, 50]]
+    assert [problem.kind.code for problem in over.problems] == ["box_clipped", "box_outside"]
+    config = {"base": "nano", "data": {"train": [over], "workers": 0}, "model": {"pretrained": False}}
+    with pytest.raises(InputError, match=r"^mine: .*0\.png: box 1: box 200 0 220 9 lies outside its 128 x 96 picture"):
+        centerx.train(config, out=tmp_path / "run", overrides={"data.on_problem": "fail"})
+    centerx.plan(config, out=tmp_path / "run")
+    assert any("mine: box_outside: 1 skipped" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "message"),
+    [
+        ([[[1, 2, 3, 4]]], [[0], [0]], "1 images, 1 arrays of boxes, 2 arrays of labels"),
+        ([[[1, 2, 3]]], [[0]], r"boxes \(1, 3\) and labels \(1,\)"),
+        ([[[1, 2, 3, 4]]], [[0, 1]], r"boxes \(1, 4\) and labels \(2,\)"),
+        ([[[1, 2, 3, 4]]], [[2]], r"labels \[2\], not numbers of 2 classes from 0"),
+        ([[[1, 2, 3, 4]]], [[-1]], r"labels \[-1\], not numbers"),
+        ([[[1, 2, 3, 4]]], [[0.5]], r"labels \[0.5\], not numbers"),
+    ],
+)
+def test_arrays_that_do_not_fit(boxes: Any, labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^arrays: .*{message}"):
+        centerx.Dataset.from_arrays(["a.png"], boxes, labels, ["red", "green"])
+
+
 def test_epochs_are_logged(settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="centerx"):
         centerx.train(settings, out=tmp_path / "run", overrides={"data.val": []})

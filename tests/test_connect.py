@@ -113,7 +113,7 @@ def test_names_come_along() -> None:
         (lambda: Detections.from_yolo("2 .5 .5 1 1", HW, NAMES, score=1), "labels must be below 2"),
         (lambda: Detections.from_yolo([[0, 0.5, 0.5, 1, 1, 2]], HW), r"scores in \[0, 1\]"),
         (lambda: Detections.from_pandas(boxes().to_pandas().drop(columns="y1")), "lacks the column 'y1'"),
-        (lambda: boxes().of("fase"), r"no class 'fase' \(did you mean 'face'\?\), known: person, face"),
+        (lambda: boxes().of("fac"), r"no class 'fac' \(did you mean 'face'\?\), known: person, face"),
         (lambda: boxes()["face"], r"use of\('face'\)"),  # type: ignore[call-overload]
     ],
 )

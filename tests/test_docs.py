@@ -251,7 +251,7 @@ def test_the_functions_shown_run(
     for split in ("train", "val"):
         write_digit_scenes(Path("people"), 16, 0, split, (96, 96))
     shutil.copytree("people/val", "pictures")
-    (block,) = blocks(ROOT / "docs" / "train.md", "python")
+    block = blocks(ROOT / "docs" / "python.md", "python")[0]
     small = {
         '"input_size": 384}': '"input_size": 96, "workers": 0}, "model": {"pretrained": False}',
         '"train.epochs": 60': '"train.epochs": 1',
@@ -262,7 +262,7 @@ def test_the_functions_shown_run(
         assert shown in block
         block = block.replace(shown, run)
     names: dict[str, Any] = {"ONE": ["train.epochs=1"]}
-    exec(compile(block, "train.md", "exec"), names)
+    exec(compile(block, "python.md", "exec"), names)
     assert [row.class_name for row in names["merged"].rows] == list(names["metrics"].per_class)
     assert Path("exported/last.torchscript").is_file()
     assert Path("runs/small/teachers/small.sqlite").is_file()

@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "cli": SHARED
     | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
     | {"interop", "serve", "build_plan", "api", "__init__"},
-    "__init__": {"errors", "types", "evaluation", "runtime", "build_plan", "api"},
+    "__init__": {"errors", "types", "data", "evaluation", "runtime", "build_plan", "api"},
     "__main__": {"cli"},
 }
 

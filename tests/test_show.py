@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from centerx.api.add import AddResult, Change
+from centerx.api.audit import AuditResult
+from centerx.api.export import ExportedFile
+from centerx.api.label import LabelResult
 from centerx.api.merge import Comparison, MergeResult
 from centerx.api.predict import Prediction
 from centerx.api.train import TrainResult
@@ -40,6 +43,30 @@ def results(folder: Path) -> list[Any]:
         MergeResult(*files, METRICS, [Comparison("person", "a.onnx", 0.5, 0.25), Comparison(EVIL, None, None, 0.5)]),
         AddResult(*files, METRICS, [Change("person", False, 0.5, 0.25), Change(EVIL, True, None, 0.5)]),
     ]
+
+
+def test_results_without_metrics_show_themselves(folder: Path) -> None:
+    counts = {"missing": {"person": 4}, "wrong class": {EVIL: 2}}
+    audited = AuditResult(folder / "index.html", folder / "audit.json", [folder / "a.json"], counts, 90, 20, 7, 3)
+    labelled = LabelResult(folder / "found.json", {"person": 12, EVIL: 0}, {"person": 0.25, EVIL: 0.5}, 20)
+    for result, parts in ((audited, ("missing", "4", "90", "a.json")), (labelled, ("person", "12", "0.250"))):
+        text, html = repr(result), result._repr_html_()
+        assert all(part in text and part in html for part in parts)
+        assert EVIL in text
+        assert "<b onload" not in html
+        assert len(result.to_pandas()) == 2
+
+
+def test_exported_files_show_themselves(folder: Path) -> None:
+    path = folder / f"{EVIL.replace('/', '')}.onnx"
+    file = ExportedFile(path, "onnx", "detections", 3.2, (96, 128), True, 32, "scores within 1e-6", None, (0.5, 0.25))
+    text, html = repr(file), file._repr_html_()
+    for part in ("Exported as onnx", "96 x 128, or any", "compared on 32 pictures", "within 1e-6", "0.250", "3.2"):
+        assert part in text
+        assert part in html
+    assert "<b onload" not in html
+    other = file._replace(parity=None, not_compared="no device", AP=None, any_size=False)
+    assert [line.split("  ")[0] for line in repr(other).splitlines()[-1:]] == ["not compared"]
 
 
 @pytest.mark.parametrize("number", range(4))

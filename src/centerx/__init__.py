@@ -7,8 +7,8 @@
 
 The commands are functions too: `train`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`, `label`
 for `pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
-`draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`; `heatmaps` shows what a network
-says. They return results, print nothing and log through `logging`.
+`draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`. `read_dataset` gives labels as a
+`Dataset`, and `heatmaps` what a network says. They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from centerx.api.sets import MergedData, SplitPart, data_stats, merge_data, split_data
     from centerx.api.train import TrainResult, train
     from centerx.build_plan import TrainPlan
+    from centerx.data.dataset import Dataset
+    from centerx.data.read import read_dataset
     from centerx.errors import InputError
     from centerx.evaluation import Metrics
     from centerx.runtime import Predictor, load
@@ -50,6 +52,7 @@ __all__ = [
     "AuditResult",
     "ConvertedData",
     "DataCheck",
+    "Dataset",
     "Detection",
     "Detections",
     "DrawnData",
@@ -94,6 +97,7 @@ __all__ = [
     "plan_add",
     "plan_merge",
     "predict",
+    "read_dataset",
     "split_data",
     "train",
 ]
@@ -103,6 +107,7 @@ _HOMES = {
     "AuditResult": "centerx.api.audit",
     "ConvertedData": "centerx.api.data",
     "DataCheck": "centerx.api.data",
+    "Dataset": "centerx.data.dataset",
     "Detection": "centerx.types",
     "Detections": "centerx.types",
     "DrawnData": "centerx.api.data",
@@ -146,6 +151,7 @@ _HOMES = {
     "plan_add": "centerx.api.plan",
     "plan_merge": "centerx.api.plan",
     "predict": "centerx.api.predict",
+    "read_dataset": "centerx.data.read",
     "split_data": "centerx.api.sets",
     "train": "centerx.api.train",
 }

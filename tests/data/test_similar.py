@@ -76,5 +76,5 @@ def test_numbers_by_hand() -> None:
 
 def test_groups_join_pairs() -> None:
     pairs = [SimilarPair(*pair, 1.0) for pair in [(4, 7), (1, 2), (2, 9), (7, 8), (4, 8)]]
-    assert group_similar(pairs) == [[1, 2, 9], [4, 7, 8]]
-    assert group_similar([]) == []
+    assert group_similar(pairs, 11).tolist() == [0, 1, 1, 3, 4, 5, 6, 4, 4, 1, 10]
+    assert group_similar([], 2).tolist() == [0, 1]

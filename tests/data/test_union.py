@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from centerx.data.dataset import Dataset, Record
-from centerx.data.duplicates import alike_groups, alike_pairs, look_at
 from centerx.data.read import read_dataset
+from centerx.data.similar import LEAST, describe_pictures, find_similar, group_similar
 from centerx.data.source import SampleSource
 from centerx.data.union import merge_datasets
 from centerx.data.write import coco_tree
@@ -124,22 +124,21 @@ def pictures(folder: Path) -> list[Record]:
     return [make_record(picture, picture.stem, [[1, 2, 3, 4]], [0]) for picture in list_images(folder)]
 
 
-def test_pictures_that_look_alike(tmp_path: Path) -> None:
-    look = look_at(pictures(tmp_path))
-    assert alike_pairs(look).tolist() == [[0, 2], [0, 3], [0, 4], [2, 3], [2, 4], [3, 4]]
-    assert alike_groups(look).tolist() == [0, 1, 0, 0, 0, 5]
-    assert alike_pairs(look_at([])).tolist() == []
+def groups(records: list[Record]) -> list[int]:
+    vectors = describe_pictures(records)
+    return group_similar(find_similar(vectors), len(vectors)).tolist()
+
+
+def test_copies_are_one_group_and_what_cannot_be_read_is_its_own(tmp_path: Path) -> None:
+    assert groups(pictures(tmp_path)) == [0, 1, 0, 0, 0, 5]
+    assert groups([]) == []
 
 
 def test_chains_are_one_group_whatever_the_order() -> None:
-    look = look_at([])._replace(
-        bits=np.zeros((6, 4), dtype=np.uint64), grey=np.zeros((6, 256), dtype=np.float32), known=np.ones(6, dtype=bool)
-    )
-    for index, degrees in enumerate((40, 90, 0, 20, 10, 30)):  # a step of 10 degrees is alike, of 20 is not
-        angle = np.deg2rad(degrees)
-        look.grey[index, :2] = np.cos(angle), np.sin(angle)
-    assert np.cos(np.deg2rad(10)) > 0.98 > np.cos(np.deg2rad(20))
-    assert alike_groups(look).tolist() == [0, 1, 0, 0, 0, 0]
+    degrees = np.deg2rad([70, 150, 0, 40, 20, 55])  # a step of 20 degrees is nearly the same, of 30 is not
+    assert np.cos(np.deg2rad(20)) > LEAST > np.cos(np.deg2rad(30))
+    vectors = np.column_stack([np.cos(degrees), np.sin(degrees)]).astype(np.float32)
+    assert group_similar(find_similar(vectors), 6).tolist() == [0, 1, 0, 0, 0, 0]
 
 
 def test_a_merge_can_leave_out_what_looks_alike(tmp_path: Path) -> None:
@@ -150,9 +149,9 @@ def test_a_merge_can_leave_out_what_looks_alike(tmp_path: Path) -> None:
 
 
 def test_real_pictures_are_not_alike_and_frames_of_a_video_are(shared_data: Path) -> None:
-    def groups(folder: str, most: int) -> int:
+    def count(folder: str, most: int) -> int:
         files = list_images(shared_data / folder)[:most]
-        return len(set(alike_groups(look_at([make_record(file, file.name, [], []) for file in files])).tolist()))
+        return len(set(groups([make_record(file, file.name, [], []) for file in files])))
 
-    assert groups("coco_mini", 40) == 40
-    assert groups("tracking/TUD-Campus", 20) <= 3
+    assert count("coco_mini", 40) == 40
+    assert count("tracking/TUD-Campus", 20) == 1

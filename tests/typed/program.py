@@ -48,6 +48,15 @@ def look(model: Path, pixels: np.ndarray) -> list[str]:
     return names
 
 
+def objects(files: list[Path], boxes: list[np.ndarray], labels: list[np.ndarray]) -> centerx.Metrics:
+    data = centerx.Dataset.from_arrays(files, boxes, labels, ["person", "face"])
+    assert_type(centerx.read_dataset(files[0], split="val"), centerx.Dataset)
+    trained = centerx.train("nano", overrides={"data.train": [data]})
+    centerx.merge([trained.best], None, "nano", labels=[data], val=[data])
+    centerx.add(trained.best, [data])
+    return centerx.evaluate(trained.best, data)
+
+
 def ship(teachers: list[Path], folder: Path) -> None:
     merged = centerx.merge(teachers, [folder], "nano", val=[{"path": folder / "val.json"}])
     assert_type(merged.rows[0].difference, float | None)

@@ -25,6 +25,7 @@ from centerx.show import Table, plot_bars
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
+    from centerx.api.datasets import DatasetFiles
     from centerx.config import Config, ConfigSource, Overrides
     from centerx.config.schema import DataEntry
     from centerx.data.dataset import Dataset
@@ -123,10 +124,10 @@ class AddResult(NamedTuple):
 
 def add(
     old: Entry,
-    labels: Sequence[Entry],
+    labels: Sequence[Entry | Dataset],
     *,
     images: Sequence[str | Path] | None = None,
-    val: Sequence[Entry] | None = None,
+    val: Sequence[Entry | Dataset] | None = None,
     student: ConfigSource | None = None,
     labels_split: str | None = None,
     val_split: str | None = None,
@@ -139,7 +140,8 @@ def add(
 
     Args:
         old: a model file, or an entry as in `distill.teachers`.
-        labels: data sets that label the new classes; paths, or entries as in `data.train`.
+        labels: data sets that label the new classes; paths, entries as in `data.train`, or `Dataset` objects, of which
+            the run folder gets files as for `centerx.train`.
         images: folders of further pictures, without labels, on which the old detector teaches.
         val: labelled data to judge by, as `labels`; those of `labels` without it.
         student: the configuration of the detector to train, as `centerx.train` takes it; without it that of the old
@@ -154,12 +156,14 @@ def add(
     Raises:
         InputError: anything in the arguments, the configuration, the data or the folder is wrong.
     """
+    from centerx.api.datasets import DatasetFiles
     from centerx.build import build_datasets
 
     folder = Path(out)
     config = add_run(
         old,
         labels,
+        DatasetFiles(folder),
         images=images,
         val=val,
         student=student,
@@ -181,10 +185,11 @@ def add(
 
 def add_run(
     old: Entry,
-    labels: Sequence[Entry],
+    labels: Sequence[Entry | Dataset],
+    files: DatasetFiles,
     *,
     images: Sequence[str | Path] | None = None,
-    val: Sequence[Entry] | None = None,
+    val: Sequence[Entry | Dataset] | None = None,
     student: ConfigSource | None = None,
     labels_split: str | None = None,
     val_split: str | None = None,
@@ -192,7 +197,9 @@ def add_run(
     resume: bool = False,
     overrides: Overrides = (),
 ) -> Config:
-    """Return the configuration of the student's run. The arguments are those of `add`.
+    """Return the configuration of the student's run, and write the files of data sets that are objects.
+
+    The arguments are those of `add`, and `files`, which takes these data sets.
 
     Raises:
         InputError: anything in them is wrong.
@@ -200,9 +207,11 @@ def add_run(
     folder = Path(out)
     if not labels:
         raise InputError("--labels: there is no class to add, name data that labels one")
-    train, judges = data_entries(images, labels, val, labels_split, val_split, folder)
+    train, judges = data_entries(
+        images, files.named(labels, "labels"), files.named(val, "val"), labels_split, val_split, folder
+    )
     checkpoint_of(folder, resume)
-    return add_config(as_entry(old, "weights"), train, judges, student, overrides)
+    return add_config(as_entry(old, "weights"), train, judges, files.named(student), files.named(overrides), files)
 
 
 def add_config(
@@ -211,6 +220,7 @@ def add_config(
     val: list[dict[str, Any]],
     student: ConfigSource | None,
     overrides: Overrides,
+    files: DatasetFiles | None = None,
 ) -> Config:
     """Return the configuration of the student's run; `overrides` come last.
 
@@ -222,6 +232,7 @@ def add_config(
         val: entries of `data.val`.
         student: as for `add`.
         overrides: as for `add`.
+        files: to write before the data is read.
 
     Raises:
         InputError: the old file is no model, labels bring no new class, or as `load_config`.
@@ -246,6 +257,8 @@ def add_config(
     else:
         why = f", not from those of {path}: {', '.join(differing)}" if differing else ""
         logger.info(f"the student starts from {config.train.init or 'fresh weights'}{why}")
+    if files is not None:
+        files.write(config.data.policies)
     return with_labels(config)
 
 

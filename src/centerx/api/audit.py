@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from centerx.errors import InputError, nearest
 from centerx.files import quoted, require_writable, write_json
 from centerx.progress import track
+from centerx.show import Table
 
 if TYPE_CHECKING:
     from centerx.auditing.find import Suspicion
@@ -51,6 +53,33 @@ class AuditResult(NamedTuple):
     pictures: int
     similar: int
     across: int
+
+    def table(self) -> Table:
+        """Return where the files are, and the suspicions of each kind and class."""
+        facts = {
+            "page": self.page,
+            "all suspicions": self.report,
+            "fixed labels": ", ".join(map(str, self.fixed)),
+            "labels": self.labels,
+            "pictures": self.pictures,
+            "pairs nearly the same": self.similar,
+        }
+        rows = [(kind, name, count) for kind, classes in self.counts.items() for name, count in classes.items()]
+        return Table("Audit of labels", facts, ("kind", "class", "suspicions"), rows)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return the numbers of suspicions, a row a kind and class, as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return self.table().frame()
 
     def to_json(self) -> dict[str, Any]:
         """Return the tree of `centerx audit --json`; the suspicions themselves are in the file `report`."""
@@ -198,7 +227,7 @@ def find(
     """
     from centerx.auditing.find import find_suspicions
     from centerx.data.check import log_dataset_problems
-    from centerx.data.similar import find_similar
+    from centerx.data.similar import describe_pictures, find_similar
     from centerx.data.source import SampleSource, union_of_classes
     from centerx.levels import AUTO
     from centerx.runtime import open_session
@@ -227,7 +256,7 @@ def find(
         find_suspicions(
             [entries[number] for number in seen], [[each[n] for n in seen] for each in found], known, len(class_names)
         ),
-        find_similar(_vectors(records, value_range), similar),
+        find_similar(describe_pictures(records, value_range, partial(track, what="comparing")), similar),
     )
 
 
@@ -284,18 +313,6 @@ def _tell_unknown(class_names: Sequence[str], known: Sequence[np.ndarray]) -> No
     unknown = [name for name, mine in zip(class_names, np.logical_or.reduce(known), strict=True) if not mine]
     if unknown:
         logger.warning(f"{', '.join(unknown)}: found by none of the models, their labels are not judged")
-
-
-def _vectors(records: Sequence[Record], value_range: ValueRange) -> np.ndarray:
-    """What the pictures look like, see `data.similar`; 0 for one that cannot be read."""
-    from centerx.data.similar import FREQUENCIES, describe_picture
-
-    vectors = np.zeros((len(records), FREQUENCIES**2), dtype=np.float32)
-    for number, record in enumerate(track(records, "comparing")):
-        image = _picture(record, value_range)
-        if image is not None:
-            vectors[number] = describe_picture(image)
-    return vectors
 
 
 def _picture(record: Record, value_range: ValueRange) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError
 from centerx.files import require_folder, require_utf8
+from centerx.show import Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,24 @@ class ExportedFile(NamedTuple):
     parity: str | None
     not_compared: str | None
     AP: tuple[float, float] | None
+
+    def table(self) -> Table:
+        """Return what the file is, and how far it is from the model."""
+        size = " x ".join(map(str, self.input_hw)) + (", or any" if self.any_size else "")
+        facts = {"file": self.path, "outputs": self.outputs, "size in MB": self.megabytes, "input": size}
+        if self.parity is None:
+            facts["not compared"] = self.not_compared
+        else:
+            facts[f"compared on {self.compared_on or 'synthetic'} pictures"] = self.parity
+        if self.AP is not None:
+            facts |= {"AP of the model": self.AP[0], "AP of the file": self.AP[1]}
+        return Table(f"Exported as {self.format}", facts)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `centerx export --json`."""

@@ -15,6 +15,7 @@ from centerx.errors import InputError
 from centerx.files import require_writable, write_json
 from centerx.images import allow_megapixels
 from centerx.progress import track
+from centerx.show import Table
 from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
@@ -41,6 +42,26 @@ class LabelResult(NamedTuple):
     boxes: dict[str, int]
     scores: dict[str, float]
     pictures: int
+
+    def table(self) -> Table:
+        """Return where the file is, and how many boxes of each class it has."""
+        rows = [(name, count, self.scores[name]) for name, count in self.boxes.items()]
+        facts = {"file": self.file, "pictures": self.pictures}
+        return Table("Labels from a model", facts, ("class", "boxes", "score from"), rows)
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def to_pandas(self) -> Any:
+        """Return the number of boxes of each class as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: without the extra `centerx[notebook]`.
+        """
+        return self.table().frame()
 
     def to_json(self) -> dict[str, Any]:
         """Return the tree of `centerx pseudo --json`."""

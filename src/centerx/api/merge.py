@@ -127,8 +127,8 @@ def merge(
     images: Sequence[str | Path] | None,
     student: ConfigSource,
     *,
-    labels: Sequence[Entry] | None = None,
-    val: Sequence[Entry] | None = None,
+    labels: Sequence[Entry | Dataset] | None = None,
+    val: Sequence[Entry | Dataset] | None = None,
     labels_split: str | None = None,
     val_split: str | None = None,
     out: str | Path = MERGED,
@@ -146,7 +146,8 @@ def merge(
             it finds.
         images: folders of pictures to learn from, without labels; None where those of `labels` are enough.
         student: the configuration of the detector to train, as `centerx.train` takes it.
-        labels: labelled data sets to learn from as well; paths, or entries as in `data.train`.
+        labels: labelled data sets to learn from as well; paths, entries as in `data.train`, or `Dataset` objects, of
+            which the run folder gets files as for `centerx.train`.
         val: labelled data to judge by, likewise; those of `labels` without it.
         labels_split: split of `labels`, where those have several.
         val_split: split of `val`, where that has several.
@@ -158,21 +159,23 @@ def merge(
     Raises:
         InputError: anything in the arguments, the configuration, the data or the folder is wrong.
     """
+    from centerx.api.datasets import DatasetFiles
     from centerx.build import build_datasets
 
     folder = Path(out)
+    files = DatasetFiles(folder)
     config, functions = merge_run(
         teachers,
         images,
-        student,
-        labels=labels,
-        val=val,
+        files.named(student),
+        labels=files.named(labels, "labels"),
+        val=files.named(val, "val"),
         labels_split=labels_split,
         val_split=val_split,
         out=folder,
-        overrides=overrides,
+        overrides=files.named(overrides),
     )
-    run = train_in(folder, config, resume, functions, callbacks)
+    run = train_in(folder, config, resume, functions, callbacks, files)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     if run.evaluation is None or not run.trainer.is_global_zero:
         return MergeResult(folder, last, best, None, [], rank=run.trainer.global_rank)

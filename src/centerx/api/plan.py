@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from centerx.api.add import ADDED, add_run
@@ -11,8 +13,10 @@ from centerx.api.merge import MERGED, Entry, merge_run
 from centerx.api.train import checkpoint_of, run_folder
 
 if TYPE_CHECKING:
+    from centerx.api.datasets import DatasetFiles
     from centerx.build_plan import TrainPlan
     from centerx.config import Config, ConfigSource, Overrides
+    from centerx.data.dataset import Dataset
     from centerx.data.function import Function
 
 
@@ -23,7 +27,7 @@ def plan(
 
     Data and teachers are read, problems are logged and the network is built as in training; a few steps and batches of
     the evaluation are done to measure their time, and teachers that are asked once a picture are asked about a few.
-    Nothing is kept.
+    Nothing is kept; `Dataset` objects are read from files in a temporary folder.
 
     Args:
         config: as for `train`.
@@ -36,7 +40,9 @@ def plan(
     """
     from centerx.config import load_config
 
-    return plan_in(run_folder(config, out), load_config(config, overrides), resume)
+    with temporary_files() as files:
+        settings = load_config(files.named(config), files.named(overrides))
+        return plan_in(run_folder(config, out), settings, resume, files=files)
 
 
 def plan_merge(
@@ -61,12 +67,13 @@ def plan_merge(
     Raises:
         InputError: as `merge`.
     """
-    config, functions = merge_run(teachers, images, student, out=out, **options)
-    return plan_in(Path(out), config, resume, functions)
+    with temporary_files() as files:
+        config, functions = merge_run(teachers, images, files.named(student), out=out, **files.named(options))
+        return plan_in(Path(out), config, resume, functions, files)
 
 
 def plan_add(
-    old: Entry, labels: Sequence[Entry], *, out: str | Path = ADDED, resume: bool = False, **options: Any
+    old: Entry, labels: Sequence[Entry | Dataset], *, out: str | Path = ADDED, resume: bool = False, **options: Any
 ) -> TrainPlan:
     """Return what `centerx.add` would do with the same arguments, see `plan`.
 
@@ -80,11 +87,25 @@ def plan_add(
     Raises:
         InputError: as `add`.
     """
-    return plan_in(Path(out), add_run(old, labels, out=out, resume=resume, **options), resume)
+    with temporary_files() as files:
+        return plan_in(Path(out), add_run(old, labels, files, out=out, resume=resume, **options), resume)
+
+
+@contextmanager
+def temporary_files() -> Iterator[DatasetFiles]:
+    """Yield what takes data sets that are objects, in a folder that is removed afterwards."""
+    from centerx.api.datasets import DatasetFiles
+
+    with TemporaryDirectory() as folder:
+        yield DatasetFiles(Path(folder))
 
 
 def plan_in(
-    folder: Path, config: Config, resume: bool = False, functions: Mapping[str, Function] | None = None
+    folder: Path,
+    config: Config,
+    resume: bool = False,
+    functions: Mapping[str, Function] | None = None,
+    files: DatasetFiles | None = None,
 ) -> TrainPlan:
     """Return what `train_in` would do with the same arguments.
 
@@ -93,4 +114,7 @@ def plan_in(
     """
     from centerx.build_plan import build_plan
 
-    return build_plan(config, folder, functions, checkpoint_of(folder, resume))
+    checkpoint = checkpoint_of(folder, resume)
+    if files is not None:
+        files.write(config.data.policies)
+    return build_plan(config, folder, functions, checkpoint)

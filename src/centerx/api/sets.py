@@ -89,7 +89,7 @@ def split_data(
         val: share of the pictures for validation.
         test: share for the test; 0 for none.
         seed: decides between parts that are equally good.
-        group: `folder` keeps the pictures of a folder in one part, `alike` those that look alike.
+        group: `folder` keeps the pictures of a folder in one part, `alike` those that are nearly the same.
         to: a format, to write the parts with copies of their pictures instead.
         split: as for `centerx.convert_data`.
         classes: as for `centerx.convert_data`.
@@ -105,8 +105,8 @@ def split_data(
         InputError: the shares are not shares, a part would be empty, the data cannot be read, or a file is there.
     """
     from centerx.data.check import log_dataset_problems
-    from centerx.data.duplicates import alike_groups, look_at
     from centerx.data.read import require_pictures
+    from centerx.data.similar import describe_pictures, find_similar, group_similar
     from centerx.data.split import folder_groups, object_counts, split_dataset
     from centerx.data.write import WRITERS, coco_tree
     from centerx.problems import log_problems
@@ -131,7 +131,8 @@ def split_data(
     if group == "folder":
         groups = folder_groups(dataset)
     elif group == "alike":
-        groups = alike_groups(look_at(dataset.records, partial(track, what="looking at pictures")))
+        vectors = describe_pictures(dataset.records, track=partial(track, what="looking at pictures"))
+        groups = group_similar(find_similar(vectors), len(vectors))
     parts = split_dataset(dataset, shares, groups, seed)
     result = {}
     for name, part in parts.items():
@@ -162,8 +163,8 @@ def merge_data(
     Args:
         sources: the data sets.
         out: the json to write.
-        dedup: `exact` makes one picture of those with equal bytes; `near` leaves out those that look like an earlier
-            one as well. One file that several sets have is one picture in any case.
+        dedup: `exact` makes one picture of those with equal bytes; `near` leaves out those that are nearly the same as
+            an earlier one as well. One file that several sets have is one picture in any case.
         split: as for `centerx.convert_data`, of every set.
         classes: names of the classes to keep.
         rename: new name of a class by its old one, in each set that has it.

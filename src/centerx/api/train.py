@@ -14,6 +14,7 @@ from centerx.show import Table, import_optional, new_figure
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
+    from centerx.api.datasets import DatasetFiles
     from centerx.build import Run
     from centerx.config import Config, ConfigSource, Overrides
     from centerx.data.function import Function
@@ -117,7 +118,9 @@ def train(
 
     Args:
         config: a YAML file, the name of a preset such as `bccd_nano`, a mapping with the keys of a YAML file, or a
-            `Config`.
+            `Config`. Entries of `data.train` and `data.val` may be `Dataset` objects in a mapping, here or in
+            `overrides`. The run folder gets a COCO file of each, `data/train.json` and so on, which names the pictures
+            where they are; the run learns from these files, so that it can be read back and go on.
         out: the run folder; without it `runs/NAME`, NAME being that of the file or preset.
         resume: go on from the run folder's last.ckpt.
         overrides: `dotted.key=value` texts, or a mapping of dotted keys to values.
@@ -127,10 +130,13 @@ def train(
     Raises:
         InputError: anything in the configuration, the data or the folder is wrong.
     """
+    from centerx.api.datasets import DatasetFiles
     from centerx.config import load_config
 
     folder = run_folder(config, out)
-    run = train_in(folder, load_config(config, overrides), resume, callbacks=callbacks)
+    files = DatasetFiles(folder)
+    settings = load_config(files.named(config), files.named(overrides))
+    run = train_in(folder, settings, resume, callbacks=callbacks, files=files)
     metrics = run.evaluation.metrics if run.evaluation else None
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     return TrainResult(folder, last, best, metrics, run.trainer.global_rank)
@@ -153,6 +159,7 @@ def train_in(
     resume: bool = False,
     functions: Mapping[str, Function] | None = None,
     callbacks: Sequence[Callback] = (),
+    files: DatasetFiles | None = None,
 ) -> Run:
     """Train in a run folder.
 
@@ -162,6 +169,7 @@ def train_in(
         resume: go on from the folder's last.ckpt.
         functions: those that are teachers, by the file that keeps what they find.
         callbacks: as for `train`.
+        files: of data sets that were given as objects.
 
     Returns:
         The finished run.
@@ -172,6 +180,8 @@ def train_in(
     from centerx.build import build_run
 
     checkpoint = checkpoint_of(folder, resume)
+    if files is not None:
+        files.write(config.data.policies)
     run = build_run(config, folder, functions, callbacks=callbacks)
     fit(run, checkpoint)
     return run

@@ -39,7 +39,7 @@ def add(
     dry_run: DryRun = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Add classes to a detector, without the data that it was trained on.
+    """Add classes to a detector, without its old data.
 
     OLD teaches its classes, labels teach the new ones; the student starts from the weights of OLD where its network is
     the same.

@@ -43,7 +43,9 @@ def audit(
     batch: Annotated[int, typer.Option(min=1, help="pictures at once")] = 8,
     json_file: JsonFile = None,
 ) -> None:
-    """Find labels that are probably missing, wrong or doubled, and pictures that are nearly the same.
+    """Find labels that are probably wrong, and doubled pictures.
+
+    Labels may be missing, wrong in class or place, or doubled; pictures nearly the same, in one data set or in several.
 
     Writes a page, a json of all suspicions, and a COCO file in which suspicious places teach nothing.
     """

@@ -24,7 +24,7 @@ def bench(
     csv_file: Annotated[Path | None, typer.Option("--csv", help="write the rows here")] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure latency and throughput of models in every runtime that is installed, side by side."""
+    """Measure the speed of models in every runtime installed."""
     import csv
     import io
 

@@ -58,7 +58,7 @@ def check(
     frame: BoxFrame = "upright",
     json_file: JsonFile = None,
 ) -> None:
-    """List every problem of a data set, its kind and what becomes of it, then count the classes."""
+    """List every problem of a data set, and count its classes."""
     require_json(json_file, [data])
     found = centerx.check_data(
         data, split=split, classes=class_names(classes), images=images, format=format, frame=frame, report=tell
@@ -92,7 +92,10 @@ def convert(
     frame: BoxFrame = "upright",
     json_file: JsonFile = None,
 ) -> None:
-    """Write a data set in another format, pictures included; what cannot be said there is told."""
+    """Write a data set in another format, with its pictures.
+
+    What the format cannot hold is told.
+    """
     require_json(json_file, [source])
     written = centerx.convert_data(
         source, target, to, split=split, classes=class_names(classes), rename=new_names(rename), images=images,
@@ -116,7 +119,7 @@ def show_data(
     frame: BoxFrame = "upright",
     json_file: JsonFile = None,
 ) -> None:
-    """Draw some pictures with their boxes on one sheet, chosen at random."""
+    """Draw pictures chosen at random with their boxes."""
     require_json(json_file, [data])
     sheet = centerx.draw_data(
         data, out, count=count, seed=seed, split=split, classes=class_names(classes), images=images, format=format,

@@ -34,9 +34,9 @@ def demo(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Merge two detectors, each of half of the digits, into one of all, from pictures without labels; export it.
+    """Merge two detectors of painted digits into one, in minutes.
 
-    All in minutes, on scenes of handwritten digits painted here.
+    Each knows half of the digits; the student learns all from pictures without labels, and is exported.
     """
     if task is not None:
         if task not in CORNERED:

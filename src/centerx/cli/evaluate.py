@@ -53,7 +53,10 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Evaluate a model on a data set with COCO's metrics, or those of PASCAL VOC."""
+    """Evaluate a model by labelled data.
+
+    The metrics are COCO's, or with `--metric voc` those of PASCAL VOC.
+    """
     from centerx.cli.table import metrics_table
 
     require_json(json_file, [model, data])

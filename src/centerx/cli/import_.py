@@ -34,7 +34,10 @@ def import_(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Convert weights or configurations of CenterNet, centerX and CenterNet-better(-plus), or weights of a backbone."""
+    """Convert weights or configurations of other CenterNets.
+
+    These are CenterNet, the original centerX and CenterNet-better(-plus); weights of a backbone are converted as well.
+    """
     require_json(json_file, [source, out])
     imported = centerx.import_file(
         source,

@@ -39,7 +39,7 @@ def merge(
     dry_run: DryRun = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Make one detector of several, on pictures that need no labels.
+    """Make one detector of several, without labels.
 
     The student learns all classes that the teachers know.
 

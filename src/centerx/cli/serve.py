@@ -35,7 +35,7 @@ def serve(
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:  # fmt: skip
-    """Answer pictures sent over HTTP with what `predict` finds on them."""
+    """Find objects on pictures that are sent over HTTP."""
     import uvicorn
 
     from centerx.runtime import backends_of, load

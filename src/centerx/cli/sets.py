@@ -39,7 +39,10 @@ def split_data(
     frame: BoxFrame = "upright",
     json_file: JsonFile = None,
 ) -> None:
-    """Split a data set so that each part has its share of every class; the pictures stay where they are."""
+    """Split a data set, each part with its share of every class.
+
+    The pictures stay where they are.
+    """
     from centerx.api.sets import split_data as split_pictures
 
     require_json(json_file, [data])
@@ -77,7 +80,10 @@ def merge_data(
     rename: Rename = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Merge data sets by the names of their classes; each picture keeps which classes it labels."""
+    """Merge data sets by the names of their classes.
+
+    Each picture keeps which classes it labels.
+    """
     from centerx.api.sets import merge_data as merge_sets
 
     require_json(json_file, data)
@@ -99,7 +105,10 @@ def show_stats(
     format: Format = None,
     frame: BoxFrame = "upright",
 ) -> None:
-    """Describe a data set: its classes, the sizes, shapes and places of objects, the sizes of pictures."""
+    """Describe a data set by figures and plots.
+
+    They are of its classes, of the sizes, shapes and places of objects, and of the sizes of pictures.
+    """
     from centerx.api.sets import data_stats
 
     require_json(json_file, [data])

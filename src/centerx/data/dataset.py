@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from centerx.errors import InputError
 from centerx.fields import CORNERS, SIZE
@@ -84,6 +85,50 @@ class Dataset(NamedTuple):
     fields: tuple[str, ...] | None = None
     complete: bool = False
     neighbour: Path | None = None
+
+    def __repr__(self) -> str:
+        boxes = sum(len(record.labels) for record in self.records)
+        names = ", ".join(self.class_names) or "no classes"
+        return f"Dataset({self.path}: {len(self.records)} pictures, {boxes} boxes of {names})"
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Sequence[str | Path],
+        boxes: Sequence[ArrayLike],
+        labels: Sequence[ArrayLike],
+        class_names: Sequence[str],
+        name: str = "arrays",
+    ) -> Dataset:
+        """Return a data set of boxes that are in memory. All its classes count as labelled on every picture.
+
+        Boxes that leave their picture are clipped, and those that nothing is left of are dropped; both are among the
+        `problems`.
+
+        Args:
+            images: the file of each picture.
+            boxes: of each picture (N, 4) xyxy in pixels of the picture as a viewer shows it; an empty list for none.
+            labels: of each picture (N,) numbers of classes, from 0.
+            class_names: their names.
+            name: what messages call the data set.
+
+        Raises:
+            InputError: the lengths differ, or a label is no class.
+        """
+        if not len(images) == len(boxes) == len(labels):
+            counts = f"{len(images)} images, {len(boxes)} arrays of boxes, {len(labels)} arrays of labels"
+            raise InputError(f"{name}: {counts}, there must be one of each for every picture")
+        problems: list[Problem] = []
+        records = []
+        for number, image in enumerate(images):
+            corners, classes = _rows_of_arrays(f"{name}: {image}", boxes[number], labels[number], len(class_names))
+            header = readable_header(Path(image))
+            builder = RecordBuilder(Path(image), number + 1, problems, header and header.hw)
+            for row, (box, label) in enumerate(zip(corners, classes, strict=True)):
+                builder.add(f"{name}: {image}: box {row}", box, label)
+            records.append(builder.build())
+        names = tuple(map(str, class_names))
+        return cls(Path(name), "arrays", names, tuple(range(1, len(names) + 1)), records, problems)
 
 
 class UnusableData(InputError):
@@ -247,6 +292,20 @@ class RecordBuilder:
             Problem(Kind.BOX_CLIPPED, where, f"box {box} leaves its {hw[1]} x {hw[0]} picture, clipped")
         )
         return inside
+
+
+def _rows_of_arrays(
+    where: str, boxes: ArrayLike, labels: ArrayLike, num_classes: int
+) -> tuple[list[list[float]], list[int]]:
+    """The boxes and labels of a picture as lists."""
+    corners, classes = np.asarray(boxes, dtype=np.float64), np.asarray(labels)
+    if classes.size == 0 and corners.size == 0:
+        return [], []
+    if corners.shape != (classes.size, 4) or classes.ndim != 1:
+        raise InputError(f"{where}: boxes {corners.shape} and labels {classes.shape}, not (N, 4) and (N,)")
+    if not np.issubdtype(classes.dtype, np.integer) or classes.min() < 0 or classes.max() >= num_classes:
+        raise InputError(f"{where}: labels {np.unique(classes).tolist()}, not numbers of {num_classes} classes from 0")
+    return corners.tolist(), classes.tolist()
 
 
 def relabel(record: Record, new_label: np.ndarray) -> Record:

@@ -1,6 +1,7 @@
 """Pictures that are nearly the same: stored twice, resized, compressed again, brighter, or neighbouring frames.
 
-Each picture becomes a vector of its low frequencies, and the cosine of two vectors says how similar they are.
+Each picture becomes a vector of its low frequencies, and the cosine of two vectors says how similar they are. Mirrored,
+turned and largely cropped copies are not found.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from centerx.data.dataset import Record, Track
+from centerx.errors import InputError
+from centerx.images import read_image
+from centerx.levels import AUTO, ValueRange
+
 SIDE = 32  # pixels to which a picture is brought, whatever its shape
 FREQUENCIES = 12  # of the cosine transform, in each direction
-LEAST = 0.9  # similarity from which on two pictures count as nearly the same
-BLOCK = 1024  # pictures compared with all others at once
+# Similarity from which on two pictures count as nearly the same. Copies at a quarter of the size, or of quality 25,
+# have 0.99, and of most data sets no two pictures more than 0.8; docs/audit.md has the table.
+LEAST = 0.9
+BLOCK = 256  # pictures compared with all others at once
 
 
 class SimilarPair(NamedTuple):
@@ -47,6 +55,23 @@ def describe_picture(image: np.ndarray) -> np.ndarray:
     return vector / length if length > 1 else np.zeros_like(vector)
 
 
+def describe_pictures(records: Sequence[Record], value_range: ValueRange = AUTO, track: Track = iter) -> np.ndarray:
+    """Return (N, D) float32, `describe_picture` of each record's picture; 0 where it cannot be read.
+
+    Args:
+        records: N pictures.
+        value_range: how they are read, see `images.read_image`.
+        track: iterator that shows progress.
+    """
+    vectors = np.zeros((len(records), FREQUENCIES**2), dtype=np.float32)
+    for number, record in enumerate(track(records)):
+        try:
+            vectors[number] = describe_picture(read_image(record.image, value_range))
+        except InputError:
+            continue  # readers and `log_dataset_problems` tell it
+    return vectors
+
+
 def find_similar(vectors: np.ndarray, least: float = LEAST) -> list[SimilarPair]:
     """Return the pairs of pictures that are nearly the same, the most similar first.
 
@@ -63,14 +88,22 @@ def find_similar(vectors: np.ndarray, least: float = LEAST) -> list[SimilarPair]
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
 
-def group_similar(pairs: Sequence[SimilarPair]) -> list[list[int]]:
-    """Return the groups into which pairs join pictures, each in ascending order; pictures of no pair are in none."""
-    group_of: dict[int, list[int]] = {}
-    for first, second, _ in pairs:
-        joined = group_of.get(first, [first])
-        other = group_of.get(second, [second])
-        if joined is not other:
-            joined = joined + other
-            group_of.update(dict.fromkeys(joined, joined))
-    groups = {id(group): sorted(group) for group in group_of.values()}
-    return sorted(groups.values())
+def group_similar(pairs: Sequence[SimilarPair], count: int) -> np.ndarray:
+    """Return (N,) int64, the number of the group of each picture: the first picture that pairs join it with.
+
+    Args:
+        pairs: of N pictures. Chains of them are one group; a picture of no pair is a group of its own.
+        count: N.
+    """
+    first = np.array([pair.first for pair in pairs], dtype=np.int64)
+    second = np.array([pair.second for pair in pairs], dtype=np.int64)
+    group = np.arange(count)
+    while True:
+        least = np.minimum(group[first], group[second])
+        joined = group.copy()
+        np.minimum.at(joined, first, least)
+        np.minimum.at(joined, second, least)
+        joined = joined[joined]
+        if (joined == group).all():
+            return group
+        group = joined

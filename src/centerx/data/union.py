@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, relabel
-from centerx.data.duplicates import alike_pairs, content_hash, look_at
+from centerx.data.similar import describe_pictures, find_similar
 from centerx.data.source import union_of_classes
 from centerx.geometry import box_iou
 from centerx.objects import Objects, join_objects
@@ -37,7 +38,7 @@ def merge_datasets(
     Args:
         datasets: at least one. Their problems are not those of the result.
         exact: whether pictures with equal bytes are one picture too.
-        near: whether to leave out pictures that look like an earlier one, with their labels.
+        near: whether to leave out pictures that are nearly the same as an earlier one, with their labels.
         track: iterator that shows progress.
     """
     names = union_of_classes(datasets)
@@ -70,8 +71,19 @@ def _keys(records: Sequence[Record], exact: bool, track: Track) -> list[Hashable
     files = [os.path.realpath(record.image) for record in records]
     if not exact:
         return list(files)
-    hashes = {file: content_hash(Path(file)) for file in map(os.path.realpath, _images(records, track))}
+    hashes = {file: _content_hash(Path(file)) for file in map(os.path.realpath, _images(records, track))}
     return [hashes[file] or file for file in files]
+
+
+def _content_hash(picture: Path) -> bytes | None:
+    """Return a hash of the bytes of a file; None if it cannot be read."""
+    if not picture.is_file():
+        return None
+    try:
+        with picture.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return None
 
 
 def _images(records: Sequence[Record], track: Track) -> list[Path]:
@@ -119,7 +131,8 @@ def _alike(objects: Objects, former: Sequence[Objects], label: int) -> bool:
 def _without_alike(records: list[Record], problems: list[Problem], track: Track) -> list[Record]:
     """Leave out records whose picture looks like an earlier one that is kept."""
     like: dict[int, int] = {}
-    for first, second in sorted(alike_pairs(look_at(records, track)).tolist(), key=lambda pair: pair[1]):
+    pairs = find_similar(describe_pictures(records, track=track))
+    for first, second, _ in sorted(pairs, key=lambda pair: (pair.second, pair.first)):
         if first not in like:
             like.setdefault(second, first)
     for second, first in like.items():
