@@ -42,6 +42,7 @@ from centerx.data.tiled import TiledSource
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.evaluation.api import run_source
+from centerx.fields import SIZE
 from centerx.files import require_utf8
 from centerx.images import allow_megapixels
 from centerx.losses.balance import Uncertainty
@@ -234,13 +235,17 @@ def require_fields(data: RunData) -> None:
     for channel_map in map_channels(data.teachers, data.classes, distill.shared, task) if data.teachers else ():
         taught |= taught_attributes(channel_map, task, len(data.classes)).numpy()
     table = by_labels if distill.until < 1 else by_labels | taught
-    for column, name in enumerate(task.attributes[1:], start=1):
+    for column, field in enumerate(task.fields, start=1):
+        name = field.carried.name
         untaught = [data.classes[row] for row in np.flatnonzero((by_labels | taught)[:, 0] & ~table[:, column])]
         if untaught:
             after = f" after {distill.until:g} of the run" if taught.any() and distill.until < 1 else ""
+            told = f"data.train: nobody teaches the {name} of {', '.join(untaught)}{after}, of which only"
+            if field.carried == SIZE:
+                raise InputError(f"{told} centres are labelled; add data or a teacher with boxes, or set task=center")
             raise InputError(
-                f"data.train: nobody teaches the {name} of {', '.join(untaught)}{after}, of which only centres are "
-                "labelled; add data or a teacher with boxes, or set task=center"
+                f"{told} centres or boxes are labelled; add data or a teacher with {name}, or set {name}_from_boxes "
+                "beside a path of data whose boxes are to count as such"
             )
 
 

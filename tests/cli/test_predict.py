@@ -373,3 +373,20 @@ def test_large_pictures_in_tiles(
         2,
         "error: --tiles: 'big' is no side in pixels and not HxW, such as 1024 or 768x1024\n",
     )
+
+
+def test_crops_are_the_boxes_of_each_picture(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
+    """A file for each detection, as large as its box; without --out and --json nothing else is written or told."""
+    file = save(tmp_path / "a.png")
+    status, out, _ = centerx("predict", onnx_file, file, "--score", SCORE, "--crops", tmp_path / "crops")
+    assert status == 0
+    (prediction,) = package.predict(onnx_file, file, score=SCORE)
+    found = prediction.detections
+    assert len(found) > 1
+    assert "cut out in" in out
+    files = sorted((tmp_path / "crops").iterdir())
+    assert [each.name for each in files] == [
+        f"a.{number:03d}.{name}.jpg" for number, name in enumerate(found.names, start=1)
+    ]
+    for each, (left, top, right, bottom) in zip(files, found.boxes.tolist(), strict=True):
+        assert Image.open(each).size == (max(round(right - left), 1), max(round(bottom - top), 1))

@@ -11,6 +11,7 @@ import numpy as np
 from centerx.data.dataset import Dataset, Record, relabel
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
+from centerx.fields import SIZE
 from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem
@@ -131,7 +132,8 @@ def require_judging(source: SampleSource, task: Task, where: str) -> None:
     """
     table = labelled_attributes(source.entries, task)
     if table[:, 0].any() and not table.all(axis=1).any():
-        raise InputError(f"{where}: labels points alone, by which no {task.name} can be judged; name data with them")
+        what = "points alone" if SIZE in task.fields else f"no {' and '.join(task.needed)}"
+        raise InputError(f"{where}: labels {what}, by which no {task.name} can be judged; name data with them")
 
 
 def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:
