@@ -146,3 +146,29 @@ def test_the_corners_of_a_turned_digit_are_around_its_ink() -> None:
             distance = (centres - start) @ across  # to the inside
             assert distance.min() > -1
             assert distance.min() < 2
+
+
+@pytest.mark.slow
+def test_corners_are_taught_by_every_shape_of_a_teacher(
+    run: centerx.TrainResult, turned: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    """A network, a file asked anew and one asked once, and what it found: a student without labels learns corners."""
+    task = open_session(run.model).info.task
+    (file,) = centerx.export(run.model, "onnx", out=tmp_path)
+    pictures = sorted(turned.with_name("train").glob("*.jpg"))
+    found = tmp_path / "found.json"
+    found.write_text(json.dumps([each.to_json() for each in centerx.predict(run.model, pictures, score=0.01)]))
+    words = [f"task={task}", "data.val=[]", "distill.labels=false", "classes=[digit]"]
+    words.append("data.train=" + json.dumps([{"path": str(turned.with_name("train")), "format": "folder"}]))
+    for name, teacher, more in (
+        ("network", run.model, []), ("anew", file.path, ["distill.cache=false"]), ("once", file.path, []),
+        ("json", found, []),
+    ):  # fmt: skip
+        given = [*small_overrides, *words, *more, f"distill.teachers=[{teacher}]"]
+        student = centerx.train("nano", out=tmp_path / name, overrides=given)
+        header, *rows = (student.folder / "metrics.csv").read_text().splitlines()
+        ending = "/corners" if task == "quads" else "/angle"
+        (column,) = (place for place, key in enumerate(header.split(",")) if "/kd/" in key and key.endswith(ending))
+        values = [float(row.split(",")[column]) for row in rows if row.split(",")[column]]
+        assert values
+        assert max(values) > 0

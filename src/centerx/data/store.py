@@ -15,23 +15,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.stored import StoredDetections, require_sound, store_detections, usable_detections, without_area
+from centerx.data.stored import (
+    StoredDetections,
+    carried_values,
+    require_sound,
+    store_detections,
+    usable_detections,
+    without_area,
+)
 from centerx.errors import InputError
 from centerx.files import require_writable
 from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange
+from centerx.objects import OF_BOXES
 from centerx.progress import track
 from centerx.tasks import TASKS
 from centerx.types import Detections
 
 SUFFIX = ".sqlite"
-FORMAT = 1  # of the file
+FORMAT = 1  # of the file; one of a task whose objects carry more than boxes is of the next, with a column for that
 COMMIT_SECONDS = 5.0  # an interruption loses less than that
 PATIENCE = 60.0  # seconds to wait for another run that writes the same file
 TABLES = (
     "CREATE TABLE teacher (format INTEGER, digest TEXT, class_names TEXT, task TEXT)",
     "CREATE TABLE pictures (digest BLOB PRIMARY KEY, path BLOB, boxes BLOB, scores BLOB, labels BLOB) WITHOUT ROWID",
 )
+MORE = "ALTER TABLE pictures ADD COLUMN carried BLOB"  # float32 values of each field in turn
 logger = logging.getLogger(__name__)
 Detect = Callable[[np.ndarray], Detections]  # a picture (H, W, 3) uint8 RGB -> what is found, in its pixels
 
@@ -167,9 +176,9 @@ def _claim(connection: sqlite3.Connection, teacher: TeacherInfo) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            for table in TABLES:
+            for table in (*TABLES, MORE) if columns(teacher.task) else TABLES:
                 connection.execute(table)
-            row = FORMAT, teacher.digest, json.dumps(teacher.class_names), teacher.task
+            row = FORMAT + bool(columns(teacher.task)), teacher.digest, json.dumps(teacher.class_names), teacher.task
             connection.execute("INSERT INTO teacher VALUES (?, ?, ?, ?)", row)
 
 
@@ -222,7 +231,9 @@ def _ask(
             count("clipped", str(image), clipped)
             count("empty", str(image), empty)
             arrays = found.boxes.astype("<f4"), found.scores.astype("<f4"), found.labels.astype("<i4")
-            rows.append((digest, name, *(array.tobytes() for array in arrays)))
+            carried = [b"".join(each.astype("<f4").tobytes() for each in carried_values(found).values())]
+            more = carried if columns(teacher.task) else []
+            rows.append((digest, name, *(array.tobytes() for array in arrays), *more))
             there.add(digest)
             if time.monotonic() - committed > COMMIT_SECONDS:
                 _keep(connection, rows)
@@ -245,9 +256,16 @@ def _ask(
 
 def _keep(connection: sqlite3.Connection, rows: list[tuple[bytes, ...]]) -> None:
     """Move rows into the file."""
-    with connection:
-        connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
+    if rows:
+        with connection:
+            places = ", ".join("?" * len(rows[0]))
+            connection.executemany(f"INSERT OR REPLACE INTO pictures VALUES ({places})", rows)
     rows.clear()
+
+
+def columns(task: str) -> dict[str, int]:
+    """Return the channels of each field that objects of a task carry beside their boxes."""
+    return {field.name: field.channels for field in TASKS[task].carried if field.name not in OF_BOXES}
 
 
 def _read(
@@ -257,7 +275,8 @@ def _read(
     images: Sequence[Path],
     digests: Sequence[bytes | None],
 ) -> StoredDetections:
-    query = "SELECT boxes, scores, labels FROM pictures WHERE digest = ?"
+    carried = columns(teacher.task)
+    query = f"SELECT boxes, scores, labels{', carried' if carried else ''} FROM pictures WHERE digest = ?"
     found: list[Detections | None] = []
     for image, digest in zip(images, digests, strict=True):
         row = connection.execute(query, (digest,)).fetchone()
@@ -265,8 +284,12 @@ def _read(
             found.append(None)
             continue
         try:
-            boxes, scores, labels = map(np.frombuffer, row, ("<f4", "<f4", "<i4"))
-            each = Detections(boxes.reshape(-1, 4), scores, labels.astype(np.int64))
+            boxes, scores, labels, *more = map(np.frombuffer, row, ("<f4", "<f4", "<i4", "<f4"))
+            parts = (
+                np.split(more[0], np.cumsum([len(scores) * each for each in carried.values()])[:-1]) if carried else []
+            )
+            values = {name: part.reshape(len(scores), -1) for name, part in zip(carried, parts, strict=True)}
+            each = Detections(boxes.reshape(-1, 4), scores, labels.astype(np.int64), values=values, task=teacher.task)
         except (TypeError, ValueError):
             raise InputError(f"{path}: corrupt, remove it to ask the teacher anew") from None
         require_sound(each, len(teacher.class_names), f"{path}: {image}")
@@ -284,7 +307,7 @@ def _info(path: Path, connection: sqlite3.Connection) -> TeacherInfo:
             raise TypeError
     except (sqlite3.OperationalError, TypeError, ValueError, RecursionError):
         raise InputError(f"{path}: keeps no detections of a teacher, name another file or remove it") from None
-    if version != FORMAT or task not in TASKS:
+    if task not in TASKS or version != FORMAT + bool(columns(task)):
         raise InputError(f"{path}: was written by another version, remove it to ask the teacher anew")
     return TeacherInfo(digest, tuple(class_names), task)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.geometry import clip_boxes
-from centerx.objects import SCORE, Objects, make_objects
+from centerx.fields import CORNERS
+from centerx.geometry import BOX_CORNERS, clip_boxes
+from centerx.objects import OF_BOXES, SCORE, Objects, make_objects
+from centerx.tasks import TASKS
 from centerx.types import Detections
 
 MOST = 100  # detections of a picture that are kept: as many as COCO counts, and as a model gives by default
@@ -47,6 +50,7 @@ class StoredDetections(NamedTuple):
         scores: (N,) float32 in [0, 1].
         labels: (N,) int64 into `class_names`.
         ignore: (N,) bool; True where the box is no detection but a region in which nothing is taught of the class.
+        values: by name of a field that objects of the task carry, (N, D) float32.
     """
 
     class_names: tuple[str, ...]
@@ -57,12 +61,14 @@ class StoredDetections(NamedTuple):
     scores: np.ndarray
     labels: np.ndarray
     ignore: np.ndarray
+    values: Mapping[str, np.ndarray] = {}
 
     def of(self, index: int) -> Objects:
         """Return what was found on a picture, with `SCORE` among the values, and the regions that are ignored."""
         rows = slice(*self.offsets[index : index + 2])
-        scores = {SCORE: self.scores[rows, None]}
-        return make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], scores)
+        values = {SCORE: self.scores[rows, None], **{name: each[rows] for name, each in self.values.items()}}
+        objects = make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], values)
+        return objects._replace(fields=TASKS[self.task].carried)
 
     def detections(self, index: int) -> Detections:
         """Return what was found on a picture, best first."""
@@ -105,18 +111,25 @@ class StoredDetections(NamedTuple):
             self.scores[kept],
             labels[kept],
             self.ignore[kept],
+            {name: each[kept] for name, each in self.values.items()},
         )
 
     def _some(self, index: int, ignored: bool) -> Detections:
         start, end = self.offsets[index : index + 2]
         rows = start + np.flatnonzero(self.ignore[start:end] == ignored)
-        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], task=self.task)
+        shapes = {output.name: output for output in TASKS[self.task].outputs}
+        values = {name: shapes[name].shaped(each[rows]) for name, each in self.values.items()}
+        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], values=values, task=self.task)
 
     def _sorted(self, scores: np.ndarray) -> StoredDetections:
         picture = np.repeat(np.arange(len(self.answered)), np.diff(self.offsets))
         order = np.lexsort((-scores, picture))
         return self._replace(
-            boxes=self.boxes[order], scores=scores[order], labels=self.labels[order], ignore=self.ignore[order]
+            boxes=self.boxes[order],
+            scores=scores[order],
+            labels=self.labels[order],
+            ignore=self.ignore[order],
+            values={name: each[order] for name, each in self.values.items()},
         )
 
 
@@ -159,9 +172,25 @@ def usable_detections(
         empty = np.where((boxes[:, :2] == boxes[:, 2:]).all(axis=1), outside, empty)
     order = np.argsort(-scores, kind="stable")
     chosen = order[(~empty & (scores >= LEAST_SCORE))[order]][:MOST]
-    return Usable(
-        Detections(inside[chosen], scores[chosen], labels[chosen]), int((outside & ~empty).sum()), int(empty.sum())
-    )
+    values = {name: each[chosen] for name, each in found.values.items()}
+    kept = Detections(inside[chosen], scores[chosen], labels[chosen], values=values, task=found.task)
+    return Usable(kept, int((outside & ~empty).sum()), int(empty.sum()))
+
+
+def carried_values(found: Detections) -> dict[str, np.ndarray]:
+    """Return the values (K, D) float32 of detections that objects of their task carry.
+
+    Regions without corners have those of their boxes.
+    """
+    values = {}
+    for field in TASKS[found.task].carried:
+        if field.name not in OF_BOXES:
+            around = (
+                found.boxes[:, BOX_CORNERS] if field.name == CORNERS.name else np.zeros((len(found), field.channels))
+            )
+            own = found.values.get(field.name, around)
+            values[field.name] = np.asarray(own, dtype=np.float32).reshape(len(found), field.channels)
+    return values
 
 
 def require_sound(found: Detections, num_classes: int, where: str) -> None:
@@ -178,6 +207,10 @@ def require_sound(found: Detections, num_classes: int, where: str) -> None:
     boxes, scores, labels = found.boxes, found.scores, found.labels
     faults = {
         "a box that is not finite": ~np.isfinite(boxes).all(axis=1),
+        **{
+            f"{name} that are not finite": ~np.isfinite(each).all(axis=1)
+            for name, each in carried_values(found).items()
+        },
         "a score that is no number in [0, 1]": ~((scores >= 0) & (scores <= 1)),
         "a box of negative width or height": (boxes[:, 2:] < boxes[:, :2]).any(axis=1),
         f"a label beyond its {num_classes} classes": (labels < 0) | (labels >= num_classes),
@@ -208,6 +241,7 @@ def store_detections(
         found: on each picture.
         ignored: regions of each picture in which nothing is taught of their class.
     """
+    names = [field.name for field in TASKS[task].carried if field.name not in OF_BOXES]
     nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
     regions = ignored or [None] * len(found)
     parts = [part or nothing for pair in zip(found, regions, strict=True) for part in pair]
@@ -222,4 +256,5 @@ def store_detections(
         np.concatenate([each.scores for each in parts]).astype(np.float32),
         np.concatenate([each.labels for each in parts]).astype(np.int64),
         np.repeat(np.arange(len(counts)) % 2 == 1, counts),
+        {name: np.concatenate([carried_values(replace(each, task=task))[name] for each in parts]) for name in names},
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ from centerx.data.dataset import Dataset, is_number, readable_hw
 from centerx.data.stored import StoredDetections, store_detections, usable_detections
 from centerx.errors import InputError
 from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
+from centerx.fields import CORNERS
 from centerx.geometry import xywh_to_xyxy
-from centerx.tasks import BOXES, CENTER, Task
+from centerx.tasks import BOXES, CENTER, QUADS, ROTATED, TASKS, Task
 from centerx.types import Detections
 
 BY_NAME = "predict --json or a COCO data set with scores"
@@ -105,7 +107,11 @@ def read_detections(
             f"{listed[0].name if listed else 'none'}; name the file that was made of them"
         )
     boxes = np.concatenate([NOTHING.boxes, *(each.found.boxes for each in listed)])
-    task = CENTER if len(boxes) and (boxes[:, :2] == boxes[:, 2:]).all() else BOXES
+    names = {each.found.task for each in listed if len(each.found)} - {BOXES.name}
+    if len(names) == 1 and all(each.found.task in names for each in listed if len(each.found)):
+        task = TASKS[names.pop()]
+    else:
+        task = CENTER if len(boxes) and (boxes[:, :2] == boxes[:, 2:]).all() else BOXES
     shown = {place: image for place, image in zip(chosen, images, strict=True) if place is not None}
     usable = {
         place: usable_part(listed[place], image, len(class_names), task, path, notes, quiet)
@@ -193,7 +199,7 @@ def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...
         if wrong is not None:
             raise InputError(f"{path}: {where}: a detection needs label, score and box or point, not {wrong!r}")
         labels = [label_of.setdefault(row["label"], len(label_of)) for row in rows]
-        found = as_detections(boxes, [row["score"] for row in rows], labels)
+        found = with_corners(as_detections(boxes, [row["score"] for row in rows], labels), rows)
         listed.append(Listed(name, where, (height, width), found))
     if not label_of:
         raise InputError(f"{path}: has no detection and so no class to teach, leave it out")
@@ -332,6 +338,20 @@ def as_detections(boxes: Any, scores: Sequence[float], labels: Sequence[int]) ->
     """Return xyxy boxes with their scores and labels."""
     rows = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     return Detections(rows, np.array(scores, dtype=np.float64), np.array(labels, dtype=np.int64))
+
+
+def with_corners(found: Detections, rows: Sequence[Mapping[str, Any]]) -> Detections:
+    """Return detections of `predict --json` with their corners, where all have some."""
+    corners = [row.get("corners") for row in rows]
+    if not rows or not all(_are_corners(each) for each in corners):
+        return found
+    task = ROTATED if all("angle" in row for row in rows) else QUADS
+    return replace(found, values={CORNERS.name: np.array(corners, dtype=np.float64)}, task=task.name)
+
+
+def _are_corners(value: Any) -> bool:
+    points = value if isinstance(value, list) and len(value) == 4 else [None]
+    return all(isinstance(each, list) and len(each) == 2 and all(map(is_number, each)) for each in points)
 
 
 def _of_rows(rows: Sequence[tuple[Any, float, int]]) -> Detections:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ def maps_from_detections(
     num_classes: int,
     stride: int,
     input_hw: tuple[int, int],
+    values: Mapping[str, Tensor] = {},
 ) -> Maps:
     """Render the detections of a detector, see `maps_from_objects`.
 
@@ -35,11 +38,12 @@ def maps_from_detections(
         num_classes: C of the heatmap.
         stride: pixels per cell.
         input_hw: height and width of the input in pixels.
+        values: by name of a field that objects of the task carry, (B, K, D) in input pixels.
     """
     image = torch.arange(len(boxes), device=boxes.device)[:, None].expand_as(labels)
     keep = scores > FLOOR
-    values = {SCORE: scores[keep][:, None]}
-    found = Objects(image[keep], labels[keep], torch.zeros_like(labels[keep], dtype=torch.bool), boxes[keep], values)
+    own = {SCORE: scores[keep][:, None], **{name: each[keep] for name, each in values.items()}}
+    found = Objects(image[keep], labels[keep], torch.zeros_like(labels[keep], dtype=torch.bool), boxes[keep], own)
     return maps_from_objects(found, len(boxes), task, num_classes, stride, input_hw)
 
 

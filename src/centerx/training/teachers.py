@@ -157,6 +157,11 @@ class DetectionTeacher:
         place = np.full(self.num_classes, -1)
         place[teacher_channels] = np.arange(len(teacher_channels))
         asked = place[np.where(known, found.labels, 0)]
+        values = {
+            field.name: torch.from_numpy(found.values[field.name]).to(images.device)
+            for field in self.task.carried
+            if field.name in found.values
+        }
         maps = maps_from_detections(
             torch.from_numpy(boxes).to(images.device),
             torch.from_numpy(found.scores * (asked >= 0)).to(images.device),
@@ -165,6 +170,7 @@ class DetectionTeacher:
             len(teacher_channels),
             self.stride,
             (images.shape[2], images.shape[3]),
+            values,
         )
         return TeacherOutput(maps)
 
