@@ -27,6 +27,10 @@ from centerx.types import Batch, Sample
 Key = tuple[int, int]  # epoch, and index; repeats of a picture in an epoch are whole numbers of pictures further
 
 
+class NothingReadable(Exception):
+    """Not one picture of a data set can be read."""
+
+
 class TrainPictures(TorchDataset[Batch]):
     """Augmented pictures, keyed by (epoch, index): the same key gives the same sample on any worker, at any time.
 
@@ -69,7 +73,7 @@ class TrainPictures(TorchDataset[Batch]):
                 others = rng.integers(len(self.source), size=3)
                 parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
-        except LookupError:
+        except NothingReadable:
             return empty_batch((INPUT_MULTIPLE, INPUT_MULTIPLE), self.source)._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))
         return to_batch(sample, None, skipped)
@@ -83,7 +87,7 @@ class TrainPictures(TorchDataset[Batch]):
                 return self.source.sample((index + attempt) % len(self.source))
             except InputError as error:
                 skipped.append(str(error))
-        raise LookupError("not one picture can be read")
+        raise NothingReadable("not one picture can be read")
 
 
 class EvalPictures(TorchDataset[Batch]):

@@ -17,6 +17,7 @@ import numpy as np
 
 from centerx.data.stored import (
     StoredDetections,
+    beside_boxes,
     carried_values,
     require_sound,
     store_detections,
@@ -27,7 +28,6 @@ from centerx.errors import InputError
 from centerx.files import require_writable
 from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange
-from centerx.objects import OF_BOXES
 from centerx.progress import track
 from centerx.tasks import TASKS
 from centerx.types import Detections
@@ -265,7 +265,7 @@ def _keep(connection: sqlite3.Connection, rows: list[tuple[bytes, ...]]) -> None
 
 def columns(task: str) -> dict[str, int]:
     """Return the channels of each field that objects of a task carry beside their boxes."""
-    return {field.name: field.channels for field in TASKS[task].carried if field.name not in OF_BOXES}
+    return {field.name: field.channels for field in beside_boxes(task)}
 
 
 def _read(

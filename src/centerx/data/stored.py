@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.fields import CORNERS
+from centerx.fields import CORNERS, Field
 from centerx.geometry import BOX_CORNERS, clip_boxes
 from centerx.objects import OF_BOXES, SCORE, Objects, make_objects
 from centerx.tasks import TASKS
@@ -68,7 +68,7 @@ class StoredDetections(NamedTuple):
         rows = slice(*self.offsets[index : index + 2])
         values = {SCORE: self.scores[rows, None], **{name: each[rows] for name, each in self.values.items()}}
         objects = make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], values)
-        return objects._replace(fields=TASKS[self.task].carried)
+        return objects._replace(fields=beside_boxes(self.task))
 
     def detections(self, index: int) -> Detections:
         """Return what was found on a picture, best first."""
@@ -177,19 +177,21 @@ def usable_detections(
     return Usable(kept, int((outside & ~empty).sum()), int(empty.sum()))
 
 
+def beside_boxes(task: str) -> tuple[Field, ...]:
+    """Return the fields that objects of a task carry beside their boxes."""
+    return tuple(field for field in TASKS[task].carried if field.name not in OF_BOXES)
+
+
 def carried_values(found: Detections) -> dict[str, np.ndarray]:
     """Return the values (K, D) float32 of detections that objects of their task carry.
 
     Regions without corners have those of their boxes.
     """
     values = {}
-    for field in TASKS[found.task].carried:
-        if field.name not in OF_BOXES:
-            around = (
-                found.boxes[:, BOX_CORNERS] if field.name == CORNERS.name else np.zeros((len(found), field.channels))
-            )
-            own = found.values.get(field.name, around)
-            values[field.name] = np.asarray(own, dtype=np.float32).reshape(len(found), field.channels)
+    for field in beside_boxes(found.task):
+        around = found.boxes[:, BOX_CORNERS] if field.name == CORNERS.name else np.zeros((len(found), field.channels))
+        own = found.values.get(field.name, around)
+        values[field.name] = np.asarray(own, dtype=np.float32).reshape(len(found), field.channels)
     return values
 
 
@@ -241,7 +243,6 @@ def store_detections(
         found: on each picture.
         ignored: regions of each picture in which nothing is taught of their class.
     """
-    names = [field.name for field in TASKS[task].carried if field.name not in OF_BOXES]
     nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
     regions = ignored or [None] * len(found)
     parts = [part or nothing for pair in zip(found, regions, strict=True) for part in pair]
@@ -256,5 +257,8 @@ def store_detections(
         np.concatenate([each.scores for each in parts]).astype(np.float32),
         np.concatenate([each.labels for each in parts]).astype(np.int64),
         np.repeat(np.arange(len(counts)) % 2 == 1, counts),
-        {name: np.concatenate([carried_values(replace(each, task=task))[name] for each in parts]) for name in names},
+        {
+            field.name: np.concatenate([carried_values(replace(each, task=task))[field.name] for each in parts])
+            for field in beside_boxes(task)
+        },
     )
