@@ -44,7 +44,10 @@ COMMANDS = {
     "presets": "list_presets",
 }
 HABITS = {"help", "quiet", "verbose", "no_color", "json_file", "dry_run"}  # how results are shown; `plan` is a function
-WRITTEN_BY_COMMANDS = {"predict": {"out", "heatmap", "beside"}, "bench": {"csv_file"}}  # of what a function returns
+WRITTEN_BY_COMMANDS = {
+    "predict": {"out", "crops", "heatmap", "beside"},
+    "bench": {"csv_file"},
+}  # of what a function returns
 
 
 @pytest.fixture(autouse=True)

@@ -190,7 +190,7 @@ def test_k_never_exceeds_the_grid(tmp_path: Path) -> None:
         (
             ("onxx", "detections", "fp32"),
             "--format: unknown 'onxx' (did you mean 'onnx'?), known: onnx, openvino, ncnn, "
-            "caffe, tensorrt, torch-export, aotinductor, torchscript, web",
+            "caffe, litert, tensorrt, torch-export, aotinductor, torchscript, web",
         ),
         (("onnx", "boxes", "fp32"), "--outputs: onnx cannot give 'boxes', it can give: detections, maps"),
         (

@@ -26,7 +26,7 @@ def prefetch(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None
     """Iterate over `items` in a thread, ahead of the consumer.
 
     An exception of the iteration is raised here, after the items before it. If the consumer stops early, the thread
-    ends after its current item.
+    ends after its current item, and closes a generator, so that nothing of it runs any longer.
 
     Args:
         items: iterated in the thread.
@@ -49,6 +49,8 @@ def prefetch(items: Iterable[Item], most: int = 4) -> Generator[Item, None, None
         try:
             for item in items:
                 if not put(item):
+                    if isinstance(items, Generator):
+                        items.close()
                     return
         except BaseException as error:
             end = _End(error)
