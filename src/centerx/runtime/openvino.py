@@ -140,14 +140,14 @@ def _read(path: Path) -> ov.Model:
 
 
 def _compiled(model: ov.Model, exact: bool, compute: Compute) -> ov.CompiledModel:
-    core = ov.Core()
-    device = compute.choose_one("OpenVINO", core.available_devices)
     settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
     if exact:
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if compute.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = compute.threads
     with kept_signal_stack():
+        core = ov.Core()
+        device = compute.choose_one("OpenVINO", core.available_devices)
         return core.compile_model(model, device, settings)
 
 

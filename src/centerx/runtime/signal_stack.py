@@ -1,7 +1,7 @@
 """Keep the memory on which a thread handles signals.
 
-OpenVINO 2026.4 sets that of the thread that compiles a model, and frees it together with the model. The next signal,
-such as that of an ended process, would then crash the program.
+OpenVINO 2026.4 sets that of the thread that lists devices or compiles a model, and frees it with the model. The next
+signal, such as that of an ended process, would then crash the program.
 """
 
 from __future__ import annotations
