@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test quick caffe lint bench parity docs site hour experiments clean
+.PHONY: help setup demo test soak quick caffe lint bench parity docs site hour experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,11 +17,14 @@ setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 demo: $(VENV)/demo.stamp  ## merge two small detectors of handwritten digits into one, export and run it
 	$(BIN)/centerx demo --out demo
 
-test: $(VENV)/dev.stamp   ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+test: $(VENV)/dev.stamp   ## run the tests (ten minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not soak"
+
+soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out (ten minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m soak
 
 quick: $(VENV)/dev.stamp  ## run the tests that train, export and install nothing (two minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not soak"
 
 caffe: $(OPENCV4)/stamp   ## run the tests of Caffe networks, which need OpenCV 4
 	$(OPENCV4)/bin/python -m pytest tests/interop/test_caffe.py tests/runtime/test_opencv.py

@@ -174,6 +174,7 @@ class Told(Callback):
         self.seen = state_dict["seen"]
 
 
+@pytest.mark.soak
 def test_callbacks(settings: dict[str, Any], tmp_path: Path) -> None:
     """They are asked last, change nothing, and a run goes on with its callbacks or without them."""
     told = Told()
@@ -433,6 +434,7 @@ def test_what_cannot_be_read_is_noted_and_logged(
         centerx.predict(centerx.load(onnx_file), tmp_path / "a.png", size=(96, 96))
 
 
+@pytest.mark.soak
 def test_export_returns_each_file(
     command_line: CommandLine,  # noqa: F811
     model_file: Path,

@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 OFFLINE = ("Failed to establish a new connection", "Temporary failure in name resolution", "ConnectionError")
 
 
+pytestmark = pytest.mark.soak
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of a new virtual environment with `pip install .` alone."""

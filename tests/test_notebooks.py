@@ -27,7 +27,13 @@ def test_outputs_are_not_kept(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "pictures"), [("train", 2), ("merge", 1), ("evaluate", 2)], ids=["train", "merge", "evaluate"]
+    ("name", "pictures"),
+    [
+        ("train", 2),
+        pytest.param("merge", 1, marks=pytest.mark.soak),
+        pytest.param("evaluate", 2, marks=pytest.mark.soak),
+    ],
+    ids=["train", "merge", "evaluate"],
 )
 def test_a_notebook_runs(name: str, pictures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(centerx.__file__).parents[1]))

@@ -80,6 +80,7 @@ def test_the_first_hour_has_every_command_of_its_pages() -> None:
     assert list(hour) == list(HOUR.PAGES)
 
 
+@pytest.mark.soak
 def test_the_commands_run_and_print_and_leave_what_the_pages_say(tmp_path: Path) -> None:
     typed = type_pages(tmp_path)
     for page, commands in transcript().items():

@@ -23,6 +23,7 @@ def check(program: Path, cache: Path) -> str:
     return run.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_mypy_accepts_a_program_and_sees_mistakes(tmp_path: Path) -> None:
     assert (Path(centerx.__file__).parent / "py.typed").is_file()

@@ -10,6 +10,7 @@ from centerx.cli.main import app
 from centerx.images import image_hw
 
 
+@pytest.mark.soak
 def test_the_demo_merges_two_teachers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

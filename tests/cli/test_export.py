@@ -79,6 +79,7 @@ def test_sizes_that_are_none(text: str, said: str) -> None:
         parse_size(text)
 
 
+@pytest.mark.soak
 def test_int8_is_calibrated_and_its_price_told(
     centerx: CommandLine, model_file: Path, scenes: Path, tmp_path: Path
 ) -> None:

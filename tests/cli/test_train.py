@@ -33,7 +33,7 @@ def heeds_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, former)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.soak)])
 def test_a_run_stopped_in_an_epoch_can_be_resumed(
     centerx: CommandLine, small_overrides: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:
@@ -66,6 +66,7 @@ def test_a_run_stopped_in_an_epoch_can_be_resumed(
     assert losses(cut) == losses(whole)
 
 
+@pytest.mark.soak
 def test_ctrl_c_leaves_the_terminal_as_it_was(small_overrides: list[str], tmp_path: Path) -> None:
     terminal, there = pty.openpty()
     command = ["-m", "centerx", "train", "nano", *small_overrides, "train.epochs=1000", "data.val=[]"]

@@ -74,6 +74,7 @@ def test_a_format_without_it_says_where_it_is_and_the_way_out(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.soak
 def test_dla_with_aggregation_agrees(tmp_path: Path) -> None:
     model = "model={backbone: dla34, neck: {type: dla_up, conv: modulated}, head_channels: 16}"
     config = load_config("nano", ["classes=[x]", "data.input_size=64", model])

@@ -64,6 +64,7 @@ def test_the_file_answers_as_torch_does(name: str, model: tuple[Detector, ModelI
     assert {file.name for file in tmp_path.iterdir()} == due
 
 
+@pytest.mark.soak
 def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     """On a picture with more peaks than the 100 of a file that does not say."""
     top_k = 300
@@ -87,7 +88,7 @@ def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_pa
         ("onnx", ".onnx", "detections"),
         ("onnx", ".onnx", "maps"),
         ("openvino", ".xml", "detections"),
-        ("openvino", ".xml", "maps"),
+        pytest.param("openvino", ".xml", "maps", marks=pytest.mark.soak),
         ("torch-export", ".pt2", "detections"),
     ],
 )
@@ -152,6 +153,7 @@ def test_peaks_survive_half_precision(tmp_path: Path) -> None:
     assert found == {"fp32": 2, "fp16": 2}
 
 
+@pytest.mark.soak
 def test_int8_is_close_and_small(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     detector, info = model
     options = ExportOptions(precision="int8", pictures=synthetic_images(16, info.input_hw))
@@ -311,6 +313,7 @@ def test_aotinductor_without_a_compiler(model: tuple[Detector, ModelInfo], tmp_p
         export_model(*model, tmp_path / "model.aoti.pt2", "aotinductor")
 
 
+@pytest.mark.soak
 def test_aotinductor(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     detector, info = model
     path = tmp_path / "model.aoti.pt2"

@@ -132,6 +132,7 @@ def run(csv_file: Path, small_overrides: list[str], tmp_path_factory: pytest.Tem
     return centerx.train("nano", out=tmp_path_factory.mktemp("run"), overrides=[*small_overrides, *words])
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_points_go_through_every_command(
     run: centerx.TrainResult, csv_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from centerx.runtime import open_session
 from centerx.serve import Limits, create_app
 from tests.tasks.test_center import NODE
 
-TASK_NAMES = ("quads", "rotated")
+TASK_NAMES = (pytest.param("quads", marks=pytest.mark.soak), "rotated")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def test_corners_go_through_every_command(run: centerx.TrainResult, turned: Path
     assert answer["detections"][0] == first
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_ten_pictures_are_learned_by_heart(turned: Path, small_overrides: list[str], tmp_path: Path) -> None:
     """Quadrilaterals of ten scenes, found again with corners that are close."""
@@ -148,6 +149,7 @@ def test_the_corners_of_a_turned_digit_are_around_its_ink() -> None:
             assert distance.min() < 2
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_corners_are_taught_by_every_shape_of_a_teacher(
     run: centerx.TrainResult, turned: Path, small_overrides: list[str], tmp_path: Path

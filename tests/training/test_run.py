@@ -127,7 +127,7 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tiles", [[], ["data.tiles.size=64"]])
+@pytest.mark.parametrize("tiles", [[], pytest.param(["data.tiles.size=64"], marks=pytest.mark.soak)])
 def test_a_resumed_run_reports_the_best_model_of_before(
     tiles: list[str],
     small_overrides: list[str],
@@ -150,6 +150,7 @@ def test_a_resumed_run_reports_the_best_model_of_before(
     assert f"{tmp_path}: no report, since it has no best.safetensors" in caplog.text
 
 
+@pytest.mark.soak
 def test_ten_pictures_can_be_learned_by_heart(scenes: Path, tmp_path: Path) -> None:
     tree = json.loads(scenes.read_text())
     tree["images"] = tree["images"][:10]
@@ -568,6 +569,7 @@ def test_curves_are_drawn_whatever_classes_are_called(tmp_path: Path) -> None:
     assert "mathdefault" not in svg
 
 
+@pytest.mark.soak
 def test_patience_ends_a_run_where_a_resumed_one_ends_too(
     small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
