@@ -76,6 +76,9 @@ def to_coco(found: Detections, image_id: int | str, categories: Categories) -> l
         places = [{"keypoints": [x, y, 2]} for x, y in found.centers.tolist()]
     else:
         places = [{"bbox": box} for box in xyxy_to_xywh(found.boxes).tolist()]
+        if "corners" in found.values:
+            corners = np.reshape(found.values["corners"], (-1, 8)).tolist()
+            places = [place | {"segmentation": [own]} for place, own in zip(places, corners, strict=True)]
     return [
         {"image_id": image_id, "category_id": own[name], **place, "score": float(score)}
         for name, place, score in zip(found.names, places, found.scores, strict=True)

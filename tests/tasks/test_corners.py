@@ -15,7 +15,9 @@ import centerx
 from centerx.build import build_run
 from centerx.config import load_config
 from centerx.data.digits import CLASS_NAMES, MARGIN, draw_glyph, load_glyphs, write_digit_scenes
+from centerx.data.read import read_dataset
 from centerx.errors import InputError
+from centerx.evaluation.listed import read_detections
 from centerx.exporting.web import PAGE
 from centerx.runtime import open_session
 from centerx.serve import Limits, create_app
@@ -67,6 +69,29 @@ def test_corners_go_through_every_command(run: centerx.TrainResult, turned: Path
     with TestClient(app) as client:
         answer = client.post("/predict?score=0", content=image.read_bytes()).json()
     assert answer["detections"][0] == first
+
+
+@pytest.mark.slow
+def test_labels_made_by_a_detector_have_its_corners(run: centerx.TrainResult, turned: Path, tmp_path: Path) -> None:
+    """In the file of `pseudo`, which is data and a teacher, and in rows of COCO results."""
+    folder = turned.with_name("train")
+    labels = centerx.label(run.model, folder, tmp_path / "labels.json", score=0.0)
+    record = read_dataset(labels.file).records[0]
+    found = centerx.load(run.model)(record.image)
+    corners = record.objects.values["corners"]
+    assert record.objects.outlined.all()
+    assert len(corners) > 0
+    np.testing.assert_allclose(corners, found.values["corners"].reshape(-1, 8)[: len(corners)], atol=1e-3)
+    taught = read_detections(labels.file, [], [record.image])
+    assert taught.task == "quads"
+    assert taught.values["corners"].shape == (len(taught.boxes), 8)
+    (first, *_) = found.to_coco(7, {3: "digit"})
+    assert first["segmentation"] == [found.values["corners"][0].ravel().tolist()]
+    if open_session(run.model).info.task == "quads":
+        with pytest.raises(InputError, match="may begin elsewhere in a mirror image"):
+            centerx.evaluate(run.model, turned, flip=True)
+    with pytest.raises(InputError, match="--scales: joins boxes alone"):
+        centerx.evaluate(run.model, turned, classes=[f"{name}=digit" for name in CLASS_NAMES], scales=(0.5, 1.0))
 
 
 @pytest.mark.soak

@@ -167,6 +167,10 @@ def open_model(
         from centerx.evaluation.api import scaled_sizes
 
         flipped = TorchSession(Path(model), flip, compute)
+        if flip and any(field.kind.alike for field in flipped.info.made_task.fields):
+            raise InputError(
+                f"{name}: its corners may begin elsewhere in a mirror image, so no mean can be taken; leave --flip out"
+            )
         for size in scaled_sizes(flipped.info.input_hw, scales):
             flipped.detector.model.backbone.require_maps(size)
         return name, flipped, flipped.info.input_hw

@@ -183,12 +183,14 @@ def label_pictures(
             logger.warning(f"skipped: {error}")
             continue
         builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
-        for box, index, value in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
+        corners = found.values["corners"].reshape(-1, 8).tolist() if "corners" in found.values else [None] * len(found)
+        rows = zip(found.boxes.tolist(), found.labels, found.scores, corners, strict=True)
+        for box, index, value, own in rows:
             if value >= keep_from[index]:
                 if box[:2] == box[2:]:
                     builder.add_point(str(picture.image), box[:2], int(index))
                 else:
-                    builder.add(str(picture.image), box, int(index))
+                    builder.add(str(picture.image), box, int(index), corners=own)
                 scores.append(float(value))
         records.append(builder.build())
     return records, scores

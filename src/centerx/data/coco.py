@@ -179,7 +179,7 @@ def _add(
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
         x, y, width, height = map(float, box)
-        xyxy, corners = [x, y, x + width, y + height], _four_corners(annotation.get("segmentation"))
+        xyxy, corners = [x, y, x + width, y + height], four_corners(annotation.get("segmentation"))
         if "attributes" in annotation and (turn := _rotation(annotation)) and width > 0 and height > 0:
             corners = turned_corners((x + width / 2, y + height / 2), (width, height), math.radians(turn))
             xyxy = span(corners)
@@ -202,8 +202,8 @@ def _point(annotation: dict[str, Any]) -> list[float] | None:
     return None
 
 
-def _four_corners(segmentation: Any) -> list[float] | None:
-    """The corners of a mask that is one polygon of four points, its first point not repeated."""
+def four_corners(segmentation: Any) -> list[float] | None:
+    """Return x and y of the corners of a mask that is one polygon of four points; None of another."""
     match segmentation:
         case [[*values]] if len(values) in (8, 10) and all(map(is_number, values)) and all(map(math.isfinite, values)):
             closed = len(values) == 10 and values[8:] == values[:2]

@@ -151,8 +151,8 @@ def run_model(
         )
     source = SampleSource(datasets, names, session.info.value_range, task)
     require_judging(source, task, where)
-    if len(scales) > 1 and not task.has_area:
-        raise InputError("--scales: goes with boxes only, leave it out")
+    if len(scales) > 1 and not task.is_box:
+        raise InputError("--scales: joins boxes alone, leave it out")
     if tiles is None:
         log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from centerx.data.coco import four_corners
 from centerx.data.dataset import Dataset, is_number, readable_hw
 from centerx.data.stored import StoredDetections, store_detections, usable_detections
 from centerx.errors import InputError
@@ -199,7 +200,9 @@ def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...
         if wrong is not None:
             raise InputError(f"{path}: {where}: a detection needs label, score and box or point, not {wrong!r}")
         labels = [label_of.setdefault(row["label"], len(label_of)) for row in rows]
-        found = with_corners(as_detections(boxes, [row["score"] for row in rows], labels), rows)
+        found = as_detections(boxes, [row["score"] for row in rows], labels)
+        task = ROTATED if all("angle" in row for row in rows) else QUADS
+        found = with_corners(found, [_flat_corners(row.get("corners")) for row in rows], task)
         listed.append(Listed(name, where, (height, width), found))
     if not label_of:
         raise InputError(f"{path}: has no detection and so no class to teach, leave it out")
@@ -215,6 +218,7 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
     class_names = tuple(dict.fromkeys(names.values()))
     rows: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
     crowds: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
+    corners: defaultdict[Any, list[list[float] | None]] = defaultdict(list)
     pictures = [each for each in tree["images"] if _has(each, "id", "file_name") and isinstance(each["file_name"], str)]
     ids = {each["id"] for each in pictures}
     if not class_names or len(pictures) < len(tree["images"]) or len(ids) < len(pictures):
@@ -238,10 +242,12 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
         else:
             notes.add("annotations without a score have score 1", where, "score" not in row)
             rows[row["image_id"]].append((box, score, label))
+            corners[row["image_id"]].append(four_corners(row.get("segmentation")))
     listed = []
     for each in pictures:
         hw = (each["height"], each["width"]) if _has(each, "height", "width") else None
         found, ignored = (_of_rows(some[each["id"]]) for some in (rows, crowds))
+        found = with_corners(found, corners[each["id"]], QUADS)
         name = os.path.join(path.parent, each["file_name"].replace("\\", "/"))
         listed.append(Listed(name, f"image {each['id']!r}", hw, found, ignored))
     return class_names, listed
@@ -340,18 +346,18 @@ def as_detections(boxes: Any, scores: Sequence[float], labels: Sequence[int]) ->
     return Detections(rows, np.array(scores, dtype=np.float64), np.array(labels, dtype=np.int64))
 
 
-def with_corners(found: Detections, rows: Sequence[Mapping[str, Any]]) -> Detections:
-    """Return detections of `predict --json` with their corners, where all have some."""
-    corners = [row.get("corners") for row in rows]
-    if not rows or not all(_are_corners(each) for each in corners):
+def with_corners(found: Detections, corners: Sequence[Sequence[float] | None], task: Task) -> Detections:
+    """Return detections with their corners, x and y of four each, where all have some; of `task` then."""
+    if not corners or None in corners:
         return found
-    task = ROTATED if all("angle" in row for row in rows) else QUADS
     return replace(found, values={CORNERS.name: np.array(corners, dtype=np.float64)}, task=task.name)
 
 
-def _are_corners(value: Any) -> bool:
-    points = value if isinstance(value, list) and len(value) == 4 else [None]
-    return all(isinstance(each, list) and len(each) == 2 and all(map(is_number, each)) for each in points)
+def _flat_corners(value: Any) -> list[float] | None:
+    if not (isinstance(value, list) and len(value) == 4 and all(isinstance(each, list) for each in value)):
+        return None
+    numbers = [number for each in value for number in each]
+    return numbers if len(numbers) == CORNERS.channels and all(map(is_number, numbers)) else None
 
 
 def _of_rows(rows: Sequence[tuple[Any, float, int]]) -> Detections:

@@ -109,6 +109,11 @@ class Task(NamedTuple):
         return tuple(dict.fromkeys(field.carried for field in self.fields))
 
     @property
+    def is_box(self) -> bool:
+        """Whether a detection is a box and nothing more."""
+        return [output.name for output in self.outputs] == ["boxes"]
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """Names of what objects must have beside the centre to judge detections by them."""
         return tuple(field.name for field in self.carried)

@@ -19,7 +19,7 @@ from centerx.errors import InputError
 from centerx.evaluation.api import evaluate_stored, taught_names
 from centerx.evaluation.calibrate import LEAST_RIGHT, fit_calibration
 from centerx.evaluation.fuse import fuse_stored
-from centerx.tasks import BOXES, Task
+from centerx.tasks import Task
 from centerx.training.processes import Processes
 from centerx.training.teachers import BY_AP, FUSE, CalibratedTeacher, Find, Teacher, TeacherModel
 
@@ -114,7 +114,7 @@ def fuse_some(teachers: Sequence[OpenTeacher], targets: tuple[str, ...]) -> Open
     """Return one teacher of several, of classes of the student that all of them know."""
     loads = [teacher.load for teacher in teachers]
     other = next((teacher.name for teacher, load in zip(teachers, loads, strict=True) if load is None), None)
-    point = next((teacher for teacher in teachers if teacher.task.fields != BOXES.fields), None)
+    point = next((teacher for teacher in teachers if not teacher.task.is_box), None)
     if point is not None:
         raise InputError(
             f"distill.shared: {FUSE} joins boxes, but {point.name} finds {point.task.name}; choose average"
