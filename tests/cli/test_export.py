@@ -25,6 +25,7 @@ def test_the_file_lies_beside_the_model_and_is_checked(centerx: CommandLine, mod
     assert open_session(tmp_path / "best.v1.onnx").info.input_hw == (64, 96)
 
 
+@pytest.mark.soak
 def test_maps_go_to_a_name_of_their_own(centerx: CommandLine, model_file: Path, tmp_path: Path) -> None:
     status, out, err = centerx(
         "export",

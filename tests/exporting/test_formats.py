@@ -86,10 +86,10 @@ def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_pa
     ("name", "suffix", "outputs"),
     [
         ("onnx", ".onnx", "detections"),
-        ("onnx", ".onnx", "maps"),
+        pytest.param("onnx", ".onnx", "maps", marks=pytest.mark.soak),
         ("openvino", ".xml", "detections"),
         pytest.param("openvino", ".xml", "maps", marks=pytest.mark.soak),
-        ("torch-export", ".pt2", "detections"),
+        pytest.param("torch-export", ".pt2", "detections", marks=pytest.mark.soak),
     ],
 )
 def test_any_size(name: str, suffix: str, outputs: str, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
@@ -104,7 +104,10 @@ def test_any_size(name: str, suffix: str, outputs: str, model: tuple[Detector, M
         assert found.small, (image_hw, found)
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("onnx", ".onnx"), ("ncnn", ".ncnn.param"), ("tensorrt", ".trt.onnx")])
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("onnx", ".onnx"), ("ncnn", ".ncnn.param"), pytest.param("tensorrt", ".trt.onnx", marks=pytest.mark.soak)],
+)
 def test_half_precision(name: str, suffix: str, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     detector, info = model
     sizes = {}

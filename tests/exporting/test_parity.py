@@ -114,6 +114,7 @@ def test_a_wrong_preparation_is_noticed(
     assert not total(right, Wrong(open_session(onnx_file), prepare).predict_batch(images)).small
 
 
+@pytest.mark.soak
 def test_evaluation_of_both_gives_one_figure_on_200_real_pictures(
     model_file: Path, onnx_file: Path, shared_data: Path, tmp_path: Path
 ) -> None:

@@ -86,14 +86,15 @@ def test_what_evaluation_cannot_count_is_told_once_a_run(
 def test_every_preset_builds_and_trains_a_step(
     name: str, small_overrides: list[str], digit_teacher: Path, tmp_path: Path
 ) -> None:
-    config = load_config(name, [*small_overrides, "train.batch_size=2"])
+    overrides = [*small_overrides, "train.batch_size=2", "data.val=[]"]
+    config = load_config(name, overrides)
     if config.distill.teachers:  # as many as published, each for a class of the scenes
         entries = [
             f"{{weights: {digit_teacher}, name: teacher{number}, classes: ['{number}']}}"
             for number in range(len(config.distill.teachers))
         ]
         teachers = f"distill.teachers=[{','.join(entries)}]"
-        config = load_config(name, [*small_overrides, "train.batch_size=2", teachers])
+        config = load_config(name, [*overrides, teachers])
     run = build_run(config, tmp_path)
     before = {key: value.clone() for key, value in run.module.detector.state_dict().items()}
     run.trainer.fit_loop.epoch_loop.max_steps = 1
@@ -127,7 +128,8 @@ def test_the_run_folder(small_overrides: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tiles", [[], pytest.param(["data.tiles.size=64"], marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("tiles", [[], ["data.tiles.size=64"]])
 def test_a_resumed_run_reports_the_best_model_of_before(
     tiles: list[str],
     small_overrides: list[str],
@@ -184,7 +186,7 @@ def test_every_use_of_the_data_reads_by_its_range(tmp_path: Path) -> None:
         assert np.unique(source.sample(0).image) == [grey]
 
 
-@pytest.mark.parametrize("further", [[], ["train.swa=0.6", "train.skip_jumps=3"]])
+@pytest.mark.parametrize("further", [[], pytest.param(["train.swa=0.6", "train.skip_jumps=3"], marks=pytest.mark.soak)])
 def test_resume_continues_as_if_nothing_had_happened(
     further: list[str], small_overrides: list[str], tmp_path: Path
 ) -> None:

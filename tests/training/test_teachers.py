@@ -335,6 +335,7 @@ def test_teachers_whose_files_are_called_alike_have_names_apart() -> None:
         names("x.onnx", ("y.onnx", "x"))
 
 
+@pytest.mark.soak
 def test_a_file_for_pictures_of_any_size_teaches_at_any(
     small_overrides: list[str], model_file: Path, tmp_path: Path
 ) -> None:
