@@ -248,3 +248,14 @@ def test_one_takes_a_row() -> None:
     found = one(batch, 1, BOXES)
     assert (found.scores.tolist(), found.labels.tolist()) == ([3, 4, 5], [9, 10, 11])
     assert found.boxes.tolist() == np.arange(12.0, 24).reshape(3, 4).tolist()
+
+
+def test_corners_are_compared_wherever_their_order_begins() -> None:
+    boxes, scores, labels = np.array([[0.0, 0, 10, 8]]), np.array([0.9]), np.array([0])
+    corners = np.array([[2.0, 0, 10, 3, 8, 8, 0, 5]])
+    found = Detections(boxes, scores, labels, values={"corners": corners})
+    begun = Detections(boxes, scores, labels, values={"corners": np.roll(corners, 4, axis=1)})
+    moved = Detections(boxes, scores, labels, values={"corners": corners + np.array([0, 0, 0, 0, 0, 0.3, 0, 0])})
+    assert difference(found, begun).small
+    assert difference(found, moved).box == pytest.approx(0.3)
+    assert not difference(found, moved).small

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from centerx.detector import Detector, to_numpy
+from centerx.fields import Points
 from centerx.runtime import open_session
 from centerx.runtime.outputs import SMALLEST_SCORE
 from centerx.tasks import Task
@@ -28,7 +29,7 @@ class Difference(NamedTuple):
     """Difference between two sets of detections.
 
     Attributes:
-        box: largest difference of a coordinate of matched detections, in pixels.
+        box: largest difference of a coordinate of matched detections, of boxes and corners, in pixels.
         score: largest difference of their scores.
         unmatched: number of detections of either set without a partner.
         matched: number of pairs.
@@ -76,12 +77,22 @@ def difference(
     rows, partner = np.arange(len(cost)), cost.argmin(axis=1)
     paired = fitting[rows, partner] & (cost.argmin(axis=0)[partner] == rows)
     left, right = rows[paired], partner[paired]
+    further = [apart_in_any_order(first.values[name][left], second.values[name][right]) for name in first.values]
     return Difference(
-        box=float(apart[left, right].max(initial=0.0)),
+        box=max(float(each.max(initial=0.0)) for each in (apart[left, right], *further)),
         score=float(score[left, right].max(initial=0.0)),
         unmatched=_alone(first.scores, left, last[1]) + _alone(second.scores, right, last[0]),
         matched=len(left),
     )
+
+
+def apart_in_any_order(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the largest difference of coordinates (K,) of positions (K, D), wherever their order begins.
+
+    Rounding may decide with which corner a canonical order begins.
+    """
+    turns = [np.roll(second, 2 * turn, axis=1) for turn in range(second.shape[1] // 2)]
+    return np.min([np.abs(first - each).max(axis=1) for each in turns], axis=0)
 
 
 def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np.ndarray | None = None) -> str:
@@ -141,7 +152,8 @@ def run(detector: Detector, images: np.ndarray) -> RawDetections:
 def one(batch: RawDetections, row: int, task: Task) -> Detections:
     """The detections of one picture of a batch, in input pixels."""
     values = {name: each[row] for name, each in batch.values.items()}
-    return Detections(task.boxes(values), batch.scores[row], batch.labels[row])
+    positions = {each.name: values[each.name] for each in task.outputs[1:] if each.kind is Points}
+    return Detections(task.boxes(values), batch.scores[row], batch.labels[row], values=positions)
 
 
 def synthetic_images(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
