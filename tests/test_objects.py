@@ -68,11 +68,18 @@ def test_join_keeps_the_order_and_what_is_known() -> None:
     assert joined.fields == (TOP, SPAN)
 
 
-def test_join_keeps_the_values_that_all_parts_have() -> None:
-    lacks = three()._replace(values={"area": np.ones(3), "top": np.zeros((3, 2))})
-    assert (
-        join_objects([three(), lacks]).values.keys() == join_objects([lacks, three()]).values.keys() == {"area", "top"}
-    )
+def test_what_moves_stays_and_is_not_known_of_parts_that_lack_it() -> None:
+    """`area` is no field: of parts that do not all have it, it goes."""
+    lacks = three()._replace(values={"top": np.zeros((3, 2))})
+    for parts, known in (
+        ([three(), lacks], [True, True, False] + [False] * 3),
+        ([lacks, three()], [False] * 3 + [True, True, False]),
+    ):
+        joined = join_objects(parts)
+        assert joined.values.keys() == {"top", "span"}
+        assert joined.known["span"].tolist() == known
+    same = join_objects([three(), three()]).values["span"][:3]
+    np.testing.assert_array_equal(join_objects([three(), lacks]).values["span"][:3], same)
 
 
 def test_parts_without_objects_neither_add_nor_take_away() -> None:

@@ -122,10 +122,12 @@ def rectify(image: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
     Returns:
         (h, w, 3) uint8, as wide as the longer of the upper and the lower side and as high as the longer of the others,
-        at least a pixel.
+        at least a pixel and at most twice the longer side of the picture.
     """
     upper, right, lower, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
-    width, height = (max(round(float(max(pair))), 1) for pair in ((upper, lower), (left, right)))
+    sides = np.array([max(upper, lower), max(left, right)])
+    sides *= min(1.0, 2 * max(image.shape[:2]) / max(sides.max(), 1e-9))
+    width, height = (max(round(float(side)), 1) for side in sides)
     front = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     return warp_image(image, cv2.getPerspectiveTransform(corners.astype(np.float32), front), (height, width))
 

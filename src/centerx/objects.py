@@ -147,12 +147,16 @@ def make_objects(
 
 
 def join_objects(parts: Sequence[Objects], join: Callable[[list[Array]], Array] = np.concatenate) -> Objects:
-    """Return the objects of all parts, one after another; `values` are those that all parts have.
+    """Return the objects of all parts, one after another.
+
+    `values` are those that all parts have; a field that moves and that some parts lack is not known of their objects.
 
     Args:
         parts: at least one. join: of arrays along the first axis, `torch.cat` for tensors.
     """
     parts = [part for part in parts if len(part.labels)] or parts[:1]
+    fields = tuple(dict.fromkeys(field for part in parts for field in part.fields))
+    parts = [_with_unknown(part, fields) for part in parts]
     values = [name for name in parts[0].values if all(name in part.values for part in parts)]
     known = dict.fromkeys(name for part in parts for name in part.known)
     return Objects(
@@ -162,5 +166,14 @@ def join_objects(parts: Sequence[Objects], join: Callable[[list[Array]], Array] 
         join([part.boxes for part in parts]),
         {name: join([part.values[name] for part in parts]) for name in values},
         {name: join([part.known.get(name, part.labels == part.labels) for part in parts]) for name in known},
-        tuple(field for field in parts[0].fields if field.name in values),
+        fields,
     )
+
+
+def _with_unknown(objects: Objects, fields: Sequence[Field]) -> Objects:
+    lacking = [field for field in fields if field.name not in objects.values]
+    if not lacking:
+        return objects
+    nothing = {field.name: objects.boxes[:, [0] * field.channels] * 0 for field in lacking}
+    none = {field.name: objects.labels != objects.labels for field in lacking}
+    return objects._replace(values={**objects.values, **nothing}, known={**objects.known, **none})

@@ -390,3 +390,16 @@ def test_crops_are_the_boxes_of_each_picture(centerx: CommandLine, onnx_file: Pa
     ]
     for each, (left, top, right, bottom) in zip(files, found.boxes.tolist(), strict=True):
         assert Image.open(each).size == (max(round(right - left), 1), max(round(bottom - top), 1))
+
+
+def test_crops_of_pictures_that_differ_in_their_suffix_alone(
+    centerx: CommandLine, onnx_file: Path, tmp_path: Path
+) -> None:
+    files = [save(tmp_path / name) for name in ("a.png", "a.jpg")]
+    status, _, _ = centerx("predict", onnx_file, *files, "--score", SCORE, "--crops", tmp_path / "crops")
+    assert status == 0
+    due = sum(len(each.detections) for each in package.predict(onnx_file, files, score=SCORE))
+    assert len(list((tmp_path / "crops").iterdir())) == due
+    status, _, err = centerx("predict", onnx_file, files[0], "--crops", tmp_path)
+    assert status == 2
+    assert "--crops" in err

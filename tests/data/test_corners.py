@@ -15,7 +15,7 @@ from centerx.data.read import read_dataset, scan_dataset
 from centerx.fields import CORNERS
 from centerx.images import read_image
 from centerx.problems import Kind
-from tests.data.handmade import coco_annotation, write_coco, write_picture, write_text, write_yolo
+from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_yolo
 
 TILTED = [10.0, 5, 20, 8, 17, 18, 7, 15]  # a square of side sqrt(109)
 
@@ -170,3 +170,36 @@ def test_corners_of_stored_pictures_are_turned_with_them(orientation: int, tmp_p
     upright = read_image(tmp_path / "a.png")
     assert upright[top:bottom, left:right].min() == 255
     assert (upright == 255).sum() == 3 * 4
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [10, 10, 20, 20, 30, 30, 40, 40],  # no area
+        [1e300, 0, 0, 1e300, -1e300, 3, 4, 5],
+        [30, 20, 34, 20, 34, 24, 30, 24],  # of another object
+        [7, 5, 7, 5, 7, 5, 7, 5],
+    ],
+)
+def test_corners_that_are_none_of_the_box_are_left_out_and_told(corners: list[float], tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    annotation = coco_annotation(7, bbox=[7, 5, 13, 13], segmentation=[corners])
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=[annotation]))
+    assert dataset.records[0].boxes.tolist() == [[7, 5, 20, 18]]
+    assert not dataset.records[0].objects.outlined.any()
+    (problem,) = (each for each in dataset.problems if each.kind is Kind.UNUSABLE_CORNERS)
+    assert problem.where.endswith("annotation 7")
+
+
+def test_a_picture_that_is_listed_twice_keeps_its_corners(tmp_path: Path) -> None:
+    """Under one id an object with corners, under the other one without."""
+    write_picture(tmp_path / "a.png")
+    images = [coco_image(1), coco_image(2)]
+    annotations = [
+        coco_annotation(1, bbox=[7, 5, 13, 13], segmentation=[TILTED]),
+        coco_annotation(2, image_id=2, bbox=[1, 1, 5, 5]),
+    ]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=images, annotations=annotations))
+    (record,) = dataset.records
+    assert record.objects.outlined.tolist() == [True, False]
+    assert record.objects.values["corners"][0].tolist() == TILTED

@@ -118,3 +118,12 @@ def test_voc_of_turned_boxes() -> None:
     seen = found([SQUARE, SQUARE, FAR], [0.9, 0.8, 0.7])
     metrics = voc_metrics([entry([SQUARE, FAR])], [seen], ["ox"])
     assert metrics.AP50 == pytest.approx(0.5 + 0.5 * 2 / 3)
+
+
+def test_pictures_where_a_class_is_not_judged_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    whole, part = entry([SQUARE]), entry([SQUARE, FAR], known=[True, False])
+    seen = found([SQUARE], [0.9])
+    polygon_metrics([whole, part, part], [seen] * 3, ["ox"])
+    assert "objects without corners on 2 of 3 pictures" in caplog.text
+    polygon_metrics([whole, part], [seen] * 2, ["ox"], quiet=True)
+    assert caplog.text.count("without corners") == 1

@@ -92,7 +92,8 @@ def predict(
     shown = HeatmapDrawings(model, beside or [], found, targets, open_model) if heatmap else None
     if beside and not heatmap:
         raise InputError("--beside: goes with --heatmap, add it")
-    cut_out = output_files(found, crops) if crops is not None else []
+    cut_out = output_files(found, crops, "--crops") if crops is not None else []
+    bases = base_names(cut_out)
     for target in (*targets, *cut_out):
         require_writable(target)
     pictures = objects = 0
@@ -121,7 +122,7 @@ def predict(
         for result in stack.enter_context(closing(results)):
             drawings.add(result)
             if cut_out:
-                save_crops(cut_out[result.number], result)
+                save_crops(bases[result.number], result)
             if shown is not None:
                 shown.add(result)
             pictures += 1
@@ -134,11 +135,11 @@ def predict(
     say(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}")
 
 
-def save_crops(target: Path, result: Prediction) -> None:
+def save_crops(base: Path, result: Prediction) -> None:
     """Write each detection of a result into a file of its own.
 
     Args:
-        target: the file of the drawn picture; the others have its name, the frame, a number and the class behind it.
+        base: how their paths begin; the frame, a number and the class stand behind it.
         result: the result.
     """
     from centerx.draw import save_image
@@ -146,7 +147,7 @@ def save_crops(target: Path, result: Prediction) -> None:
     frame = "" if result.frame is None else f".{result.frame:06d}"
     for number, (crop, name) in enumerate(zip(result.crops(), result.detections.names, strict=True), start=1):
         word = re.sub(r"[^\w-]+", "_", name)
-        save_image(target.with_name(f"{target.stem}{frame}.{number:03d}.{word}.jpg"), crop)
+        save_image(base.with_name(f"{base.name}{frame}.{number:03d}.{word}.jpg"), crop)
 
 
 class Drawings(ExitStack):
@@ -217,13 +218,14 @@ def stopped_by_signals(sources: Sequence[Source | Live]) -> Iterator[None]:
 
 
 def heatmap_files(targets: Sequence[Path]) -> list[Path]:
-    """Return a path beside each drawing; of drawings that differ in their suffix alone, it keeps the suffix."""
+    """Return a path beside each drawing."""
+    return [base.with_name(f"{base.name}.heatmap.jpg") for base in base_names(targets)]
+
+
+def base_names(targets: Sequence[Path]) -> list[Path]:
+    """Return each path without its suffix; of paths that differ in their suffix alone, it stays."""
     stems = Counter(target.with_suffix("") for target in targets)
-    alone = (stems[target.with_suffix("")] == 1 for target in targets)
-    return [
-        target.with_name(f"{target.stem if one else target.name}.heatmap.jpg")
-        for target, one in zip(targets, alone, strict=True)
-    ]
+    return [target if stems[target.with_suffix("")] > 1 else target.with_suffix("") for target in targets]
 
 
 class HeatmapDrawings:

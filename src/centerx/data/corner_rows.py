@@ -14,6 +14,8 @@ from centerx.data.shapes import Labelled, Shape, Source, make_dataset
 from centerx.data.text import read_text
 from centerx.problems import Kind
 
+NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
+
 
 class Row(NamedTuple):
     """An object.

@@ -14,12 +14,17 @@ from numpy.typing import ArrayLike
 
 from centerx.errors import InputError
 from centerx.fields import CORNERS, SIZE
-from centerx.geometry import BOX_CORNERS
+from centerx.geometry import BOX_CORNERS, box_iou, clip_boxes
 from centerx.images import Header, image_header
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
 
 OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding or counting from 1
+
+
+FARTHEST = 1e6  # pixels that a corner may be away
+LEAST_AREA = 1e-3  # square pixels of four corners
+BELONGS = 0.3  # least IoU of an object's box with the one around its corners; boxes may be of what is visible
 
 
 class Record(NamedTuple):
@@ -190,8 +195,9 @@ class RecordBuilder:
                 return
             xyxy = usable
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
-        if corners is not None:
-            self.corners[len(self.rows)] = self._uncrossed(where, corners)
+        own_corners = None if corners is None else self._usable_corners(where, xyxy, corners)
+        if own_corners is not None:
+            self.corners[len(self.rows)] = own_corners
         self.rows.append((xyxy, label, ignore, own))
 
     def add_point(self, where: str, xy: list[float], label: int, ignore: bool = False) -> None:
@@ -232,14 +238,26 @@ class RecordBuilder:
             objects = with_corners(objects, corners, known)
         return Record(self.image, self.image_id, objects, self.declared_hw)
 
-    def _uncrossed(self, where: str, corners: Sequence[float]) -> Sequence[float]:
+    def _usable_corners(self, where: str, xyxy: list[float], corners: Sequence[float]) -> Sequence[float] | None:
+        """Corners in order around their middle; None where they have no area or do not belong to the box."""
         points = np.reshape(corners, (4, 2))
-        if not crosses_itself(points[None])[0]:
-            return corners
         around = points - points.mean(axis=0)
-        what = "its sides cross, the corners are put in order around their middle"
-        self.problems.append(Problem(Kind.CROSSED_CORNERS, where, what))
-        return points[np.argsort(np.arctan2(around[:, 1], around[:, 0]), kind="stable")].ravel().tolist()
+        if np.isfinite(points).all() and np.abs(points).max() < FARTHEST:
+            crossed = bool(crosses_itself(points[None])[0])
+            if crossed:
+                points = points[np.argsort(np.arctan2(around[:, 1], around[:, 0]), kind="stable")]
+            x, y = points.T
+            area = abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
+            box = clip_like(np.array(span(points.ravel().tolist())), np.array(xyxy), self.declared_hw)
+            if area > LEAST_AREA and box_iou(box[None], np.array([xyxy]))[0, 0] >= BELONGS:
+                if crossed:
+                    what = "its sides cross, the corners are put in order around their middle"
+                    self.problems.append(Problem(Kind.CROSSED_CORNERS, where, what))
+                return points.ravel().tolist()
+        told = " ".join(f"{value:g}" for value in corners)
+        what = f"corners {told} have no area or are not those of its box, which alone is used"
+        self.problems.append(Problem(Kind.UNUSABLE_CORNERS, where, what))
+        return None
 
     def _fits(self, xyxy: list[float]) -> bool:
         """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
@@ -409,6 +427,13 @@ def turned_corners(centre: tuple[float, float], sides: tuple[float, float], radi
 def span(corners: Sequence[float]) -> list[float]:
     """Return the xyxy that positions in pairs of x and y span."""
     return [min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])]
+
+
+def clip_like(box: np.ndarray, like: np.ndarray, hw: tuple[int, int] | None) -> np.ndarray:
+    """Return a box (4,), clipped to a picture of a known size unless another box of the same object is not."""
+    if hw is None or (clip_boxes(like, hw) != like).any():
+        return box
+    return clip_boxes(box, hw)
 
 
 def crosses_itself(points: np.ndarray) -> np.ndarray:

@@ -15,12 +15,11 @@ from pathlib import Path
 
 from centerx.data import corner_rows
 from centerx.data.copies import Written, boxed_objects, check_free, copy_pictures, lost_classes, partly_labelled
-from centerx.data.corner_rows import Form, Row
+from centerx.data.corner_rows import NUMBER, Form, Row
 from centerx.data.dataset import Dataset, Track, corners_or_boxes
 from centerx.errors import InputError
 from centerx.files import many_files
 
-NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
 ROW = re.compile(rf"((?:{NUMBER}\s+){{8}})([^\d\s]\S*)(?:\s+([0-2]))?\s*")
 TOP = "imagesource:unknown\ngsd:null\n"  # of each file that is written
 HEADER = re.compile(r"(?:imagesource|gsd)\s*:.*", re.IGNORECASE)

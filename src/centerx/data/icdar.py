@@ -13,10 +13,9 @@ import re
 from pathlib import Path
 
 from centerx.data import corner_rows
-from centerx.data.corner_rows import Form, Row
+from centerx.data.corner_rows import NUMBER, Form, Row
 from centerx.data.dataset import Dataset
 
-NUMBER = r"[-+]?\d*\.?\d+"
 ROW = re.compile(rf"((?:{NUMBER}\s*,\s*){{7}}{NUMBER})\s*,(.*)")
 CLASS, UNREADABLE = "text", "###"
 

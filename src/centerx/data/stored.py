@@ -191,7 +191,8 @@ def carried_values(found: Detections) -> dict[str, np.ndarray]:
     for field in beside_boxes(found.task):
         around = found.boxes[:, BOX_CORNERS] if field.name == CORNERS.name else np.zeros((len(found), field.channels))
         own = found.values.get(field.name, around)
-        values[field.name] = np.asarray(own, dtype=np.float32).reshape(len(found), field.channels)
+        with np.errstate(over="ignore"):  # what is too large is not finite then, which is an error
+            values[field.name] = np.asarray(own, dtype=np.float32).reshape(len(found), field.channels)
     return values
 
 

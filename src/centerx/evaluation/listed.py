@@ -199,11 +199,20 @@ def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...
         wrong = next((row for row, box in zip(rows, boxes, strict=True) if box is None), None)
         if wrong is not None:
             raise InputError(f"{path}: {where}: a detection needs label, score and box or point, not {wrong!r}")
+        corners = [_flat_corners(row.get("corners")) for row in rows]
+        lacking = next((row for row, own in zip(rows, corners, strict=True) if own is None and "corners" in row), None)
+        if lacking is not None:
+            raise InputError(f"{path}: {where}: corners must be four pairs of numbers, not {lacking['corners']!r}")
         labels = [label_of.setdefault(row["label"], len(label_of)) for row in rows]
         found = as_detections(boxes, [row["score"] for row in rows], labels)
         task = ROTATED if all("angle" in row for row in rows) else QUADS
-        found = with_corners(found, [_flat_corners(row.get("corners")) for row in rows], task)
+        found = with_corners(found, corners, task)
         listed.append(Listed(name, where, (height, width), found))
+    bare = next((each for each in listed if len(each.found) and each.found.task == BOXES.name), None)
+    if bare is not None and any(each.found.task != BOXES.name for each in listed):
+        raise InputError(
+            f"{path}: {bare.where}: has detections without corners, where others have them; give them to all or none"
+        )
     if not label_of:
         raise InputError(f"{path}: has no detection and so no class to teach, leave it out")
     return tuple(label_of), listed
@@ -357,7 +366,7 @@ def _flat_corners(value: Any) -> list[float] | None:
     if not (isinstance(value, list) and len(value) == 4 and all(isinstance(each, list) for each in value)):
         return None
     numbers = [number for each in value for number in each]
-    return numbers if len(numbers) == CORNERS.channels and all(map(is_number, numbers)) else None
+    return numbers if all(len(each) == 2 for each in value) and all(map(is_number, numbers)) else None
 
 
 def _of_rows(rows: Sequence[tuple[Any, float, int]]) -> Detections:

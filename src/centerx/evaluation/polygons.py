@@ -7,6 +7,7 @@ AP over similarities 0.50 to 0.95 is one over distances 0.50 to 0.05 of the side
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from centerx.types import Detections
 
 POLYGON_TITLES = {key: title.replace("IoU", "IoU of polygons") for key, title in TITLES.items()}
 POLYGON_TITLES["AP_corners"] = "AP, mean distance of corners 0.50:0.05 of the object's side"
+logger = logging.getLogger(__name__)
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -43,11 +45,26 @@ def polygon_metrics(
     most = max_detections or COCO_MAX
     if not quiet:
         warn_of_cap(entries, class_names, most)
+        warn_of_lacking(entries)
     evaluation = curves(entries, detections, class_names, most)
     evaluation.summarize()
     near = evaluate(entries, detections, class_names, most, ordered_similarity if in_order else corner_similarity)
     metrics = coco_figures(evaluation, class_names, len(entries), max_detections)
     return metrics._replace(AP_corners=mean(near.eval["precision"][:, :, :, 0, -1]), titles=POLYGON_TITLES)
+
+
+def warn_of_lacking(entries: Sequence[Entry]) -> None:
+    """Say on which pictures a class is not judged, as an object of it has no corners."""
+    lacking = [
+        record.image
+        for record, supervised in entries
+        if (~record.ignore & ~record.objects.outlined & supervised[record.labels, 0]).any()
+    ]
+    if lacking:
+        logger.warning(
+            f"objects without corners on {len(lacking)} of {len(entries)} pictures, where their classes are not "
+            f"judged; the first: {lacking[0]}"
+        )
 
 
 def labelled_polygon_metrics(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
 from centerx.types import Detections
 
+logger = logging.getLogger(__name__)
 IDS = ("image_id", "category_id")
 WANTED = "image_id, category_id, bbox (four numbers) or keypoints (of one point), and score (a number)"
 
@@ -27,6 +29,9 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
     """
     known, categories = image_numbers(dataset), set(dataset.category_ids)
     rows = [row for row in check_results(load_json(path), path) if row["category_id"] in categories]
+    outlined = sum("segmentation" in row for row in rows)
+    if outlined:
+        logger.warning(f"{path}: {outlined} rows have a segmentation, which is not read: boxes are judged")
     lost = next((row["image_id"] for row in rows if row["image_id"] not in known), None)
     if lost is not None:
         raise InputError(f"{path}: image id {lost!r} is not in {dataset.path}, evaluate the data it was made on")

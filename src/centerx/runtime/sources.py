@@ -135,8 +135,13 @@ def find_sources(arguments: Iterable[str], reconnect: int = 0) -> list[Source | 
     return found
 
 
-def output_files(sources: Sequence[Source | Live], folder: Path) -> list[Path]:
+def output_files(sources: Sequence[Source | Live], folder: Path, option: str = "--out") -> list[Path]:
     """Return a path below `folder` for the drawing of each source; equal names get a number.
+
+    Args:
+        sources: to be drawn.
+        folder: where the files will be.
+        option: that named the folder, for the error.
 
     Raises:
         InputError: an output file is one of the sources.
@@ -151,7 +156,7 @@ def output_files(sources: Sequence[Source | Live], folder: Path) -> list[Path]:
             number += 1
             file = folder / name.with_stem(f"{name.stem}-{number}")
         if file.resolve() in originals:
-            raise InputError(f"--out: {file} is one of the sources and would be overwritten, choose another folder")
+            raise InputError(f"{option}: {file} is one of the sources and would be overwritten, choose another folder")
         files[file] = None
     return list(files)
 
