@@ -10,11 +10,13 @@ from PIL import Image
 
 from centerx.build import build_datasets
 from centerx.config.schema import DataEntry
+from centerx.data.check import log_dataset_problems
 from centerx.data.dataset import Dataset, span
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.fields import CORNERS
 from centerx.images import read_image
 from centerx.problems import Kind
+from centerx.tasks import BOXES, QUADS
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_yolo
 
 TILTED = [10.0, 5, 20, 8, 17, 18, 7, 15]  # a square of side sqrt(109)
@@ -203,3 +205,16 @@ def test_a_picture_that_is_listed_twice_keeps_its_corners(tmp_path: Path) -> Non
     (record,) = dataset.records
     assert record.objects.outlined.tolist() == [True, False]
     assert record.objects.values["corners"][0].tolist() == TILTED
+
+
+def test_what_is_wrong_with_corners_is_told_where_they_are_used(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    crossed = [TILTED[i] for i in (0, 1, 4, 5, 2, 3, 6, 7)]
+    annotations = [
+        coco_annotation(1, bbox=[7, 5, 13, 13], segmentation=[crossed]),
+        coco_annotation(2, bbox=[10, 10, 10, 4], attributes={"rotation": 90}),
+    ]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=annotations))
+    both = {Kind.CROSSED_CORNERS, Kind.ROTATED_BOX}
+    for task, told in ((None, both), (BOXES, {Kind.ROTATED_BOX}), (QUADS, {Kind.CROSSED_CORNERS})):
+        assert {problem.kind for problem in log_dataset_problems(dataset, task=task)} & both == told

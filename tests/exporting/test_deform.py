@@ -56,6 +56,7 @@ def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) 
         np.testing.assert_allclose(size, expected.fields["size"].numpy(), atol=1e-4, rtol=0)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("name", "operator"),
     [("openvino", "DeformConv"), ("ncnn", r"torchvision\.deform_conv2d"), ("litert", "DeformConv")],

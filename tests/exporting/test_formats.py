@@ -87,7 +87,7 @@ def test_formats_give_as_many_as_asked(model: tuple[Detector, ModelInfo], tmp_pa
     [
         ("onnx", ".onnx", "detections"),
         pytest.param("onnx", ".onnx", "maps", marks=pytest.mark.soak),
-        ("openvino", ".xml", "detections"),
+        pytest.param("openvino", ".xml", "detections", marks=pytest.mark.soak),
         pytest.param("openvino", ".xml", "maps", marks=pytest.mark.soak),
         pytest.param("torch-export", ".pt2", "detections", marks=pytest.mark.soak),
     ],

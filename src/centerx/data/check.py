@@ -19,7 +19,7 @@ from centerx.levels import AUTO, ValueRange
 from centerx.objects import join_objects
 from centerx.problems import Kind, Policy, Problem, log_problems
 from centerx.progress import track
-from centerx.tasks import BOXES, Task
+from centerx.tasks import Task
 
 MOST_HEADERS = 20_000  # headers that are read before work starts; takes seconds on a local disk
 MANY = 1000  # least number of pictures for which progress is shown
@@ -49,7 +49,7 @@ def log_dataset_problems(
     silent: bool = False,
     value_range: ValueRange = AUTO,
     labels: bool = True,
-    task: Task = BOXES,
+    task: Task | None = None,
 ) -> list[Problem]:
     """Log the problems of a data set, a line for each kind, as far as they can be found without decoding all pictures.
 
@@ -59,7 +59,8 @@ def log_dataset_problems(
         silent: whether to log nothing.
         value_range: how its pictures are read, see `images.read_image`.
         labels: whether its labels are used.
-        task: what they are used for; to one of corners a rotated box is no problem.
+        task: what they are used for, if that is known: to one of corners a rotated box is no problem, to others corners
+            are none.
 
     Returns:
         The problems.
@@ -69,8 +70,10 @@ def log_dataset_problems(
     """
     shown = partial(track, what="looking at pictures") if len(dataset.records) >= MANY and not silent else iter
     pictures = picture_problems(dataset, value_range, decode=False, track=shown)
-    used = CORNERS.name in task.needed
-    own = [problem for problem in dataset.problems if not (used and problem.kind is Kind.ROTATED_BOX)]
+    idle: tuple[Kind, ...] = ()
+    if task is not None:
+        idle = (Kind.ROTATED_BOX,) if CORNERS.name in task.needed else (Kind.CROSSED_CORNERS, Kind.UNUSABLE_CORNERS)
+    own = [problem for problem in dataset.problems if problem.kind not in idle]
     problems = [*own, *(box_problems(dataset) if labels else ()), *pictures]
     log_problems(problems, str(dataset.path), policies, silent)
     return problems
