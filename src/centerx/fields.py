@@ -162,6 +162,7 @@ class Field(NamedTuple):
         kind: its geometry.
         num_values: of that kind.
         flip: the order of the values in a mirror image, such as right before left; as they are where empty.
+        about: what it is, for the reader of a configuration.
         weight: of its loss term, unless the configuration says otherwise; of the mean over its channels, in cells.
         origin: the field that objects carry, where this one is told by its values; None where they carry this one.
         told: values (N, D) of the origin -> those of this field, by operators alone.
@@ -171,6 +172,7 @@ class Field(NamedTuple):
     kind: type[Scalar]
     num_values: int = 1
     flip: tuple[int, ...] = ()
+    about: str = ""
     weight: float = 1.0
     origin: Field | None = None
     told: Callable[[Array], Array] | None = None
@@ -193,9 +195,9 @@ class Field(NamedTuple):
         return self.kind.warp(values, matrix)
 
 
-OFFSET = Field("offset", Points)  # of the centre: part of every detector
-SIZE = Field("size", Lengths, 2, weight=0.1)  # width and height of a box
-CORNERS = Field("corners", Points, 4, flip=(1, 0, 3, 2), weight=0.1)  # of a quadrilateral, as they are labelled
+OFFSET = Field("offset", Points, about="the centre offset")  # of the centre: part of every detector
+SIZE = Field("size", Lengths, 2, about="width and height", weight=0.1)  # width and height of a box
+CORNERS = Field("corners", Points, 4, (1, 0, 3, 2), "the corners, of task quads", weight=0.1)  # as they are labelled
 ORDERED_CORNERS = CORNERS._replace(kind=Outline)  # the same in one order
 
 

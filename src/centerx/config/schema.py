@@ -14,13 +14,6 @@ from centerx.tasks import TASKS, Task, make_task
 
 FIELDS = {field.name: field for task in TASKS.values() for field in task.branches}  # all that have a branch
 CARRIED = tuple(dict.fromkeys(field.name for task in TASKS.values() for field in task.carried))
-WHAT = {
-    "size": "width and height",
-    "offset": "the centre offset",
-    "corners": "the corners, of task quads",
-    "sides": "the sides, of task rotated",
-    "angle": "the angle, of task rotated",
-}
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -114,7 +107,7 @@ def field_figures(told: str, **defaults: float) -> Any:
     keys: dict[str, Any] = {
         name: (
             NonNegative,
-            Field(defaults.get(name, defaults.get("others", field.weight)), description=f"{told}{WHAT[name]}"),
+            Field(defaults.get(name, defaults.get("others", field.weight)), description=f"{told}{field.about}"),
         )
         for name, field in FIELDS.items()
     }

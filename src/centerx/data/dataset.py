@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from centerx.errors import InputError
 from centerx.fields import CORNERS, SIZE
-from centerx.geometry import BOX_CORNERS, box_iou, clip_boxes
+from centerx.geometry import BOX_CORNERS, box_area, clip_boxes, spanned_boxes
 from centerx.images import Header, image_header
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
@@ -169,7 +169,7 @@ class RecordBuilder:
     ) -> None:
         self.image, self.image_id, self.problems, self.declared_hw = image, image_id, problems, declared_hw
         self.rows: list[tuple[Sequence[float], int, bool, float]] = []
-        self.corners: dict[int, Sequence[float]] = {}  # by the number of a row
+        self.corners: dict[int, tuple[str, Sequence[float]]] = {}  # and where they stand, by the number of a row
 
     def add(
         self,
@@ -186,8 +186,8 @@ class RecordBuilder:
             where: file, with line or id.
             xyxy: corners in pixels. label: into `Dataset.class_names`. ignore: crowd or difficult.
             area: the object's own, in square pixels; the box's without it.
-            corners: x and y of the four corners of the object, around which the box lies, in pixels. If their sides
-                cross, they are put in order, which is a problem too.
+            corners: x and y of the four corners of the object, around which the box lies, in pixels. Those whose sides
+                cross are put in order, others that are none of the box are left out; both are problems too.
         """
         if not self._fits(xyxy):
             usable = self._repaired(where, xyxy)
@@ -195,9 +195,8 @@ class RecordBuilder:
                 return
             xyxy = usable
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
-        own_corners = None if corners is None else self._usable_corners(where, xyxy, corners)
-        if own_corners is not None:
-            self.corners[len(self.rows)] = own_corners
+        if corners is not None:
+            self.corners[len(self.rows)] = where, corners
         self.rows.append((xyxy, label, ignore, own))
 
     def add_point(self, where: str, xy: list[float], label: int, ignore: bool = False) -> None:
@@ -232,32 +231,46 @@ class RecordBuilder:
             {} if all(area) else {SIZE.name: np.array(area) > 0},  # a point has no size
         )
         if self.corners:
+            rows, told = list(self.corners), list(self.corners.values())
             corners, known = np.zeros((len(self.rows), CORNERS.channels)), np.zeros(len(self.rows), dtype=bool)
-            rows = list(self.corners)
-            corners[rows], known[rows] = list(self.corners.values()), True
+            corners[rows], known[rows] = self._usable_corners(
+                [where for where, _ in told], np.array([each for _, each in told]), objects.boxes[rows]
+            )
             objects = with_corners(objects, corners, known)
         return Record(self.image, self.image_id, objects, self.declared_hw)
 
-    def _usable_corners(self, where: str, xyxy: list[float], corners: Sequence[float]) -> Sequence[float] | None:
-        """Corners in order around their middle; None where they have no area or do not belong to the box."""
-        points = np.reshape(corners, (4, 2))
-        around = points - points.mean(axis=0)
-        if np.isfinite(points).all() and np.abs(points).max() < FARTHEST:
-            crossed = bool(crosses_itself(points[None])[0])
-            if crossed:
-                points = points[np.argsort(np.arctan2(around[:, 1], around[:, 0]), kind="stable")]
-            x, y = points.T
-            area = abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
-            box = clip_like(np.array(span(points.ravel().tolist())), np.array(xyxy), self.declared_hw)
-            if area > LEAST_AREA and box_iou(box[None], np.array([xyxy]))[0, 0] >= BELONGS:
-                if crossed:
-                    what = "its sides cross, the corners are put in order around their middle"
-                    self.problems.append(Problem(Kind.CROSSED_CORNERS, where, what))
-                return points.ravel().tolist()
-        told = " ".join(f"{value:g}" for value in corners)
-        what = f"corners {told} have no area or are not those of its box, which alone is used"
-        self.problems.append(Problem(Kind.UNUSABLE_CORNERS, where, what))
-        return None
+    def _usable_corners(
+        self, where: Sequence[str], corners: np.ndarray, boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return corners (K, 8) in order around their middle, and (K,) bool whether they can be used.
+
+        They cannot where they have no area or are not those of their box; a box may be of what is visible alone.
+        """
+        near = np.isfinite(corners).all(axis=1) & (np.abs(corners) < FARTHEST).all(axis=1)
+        points = np.where(near[:, None], corners, 0.0).reshape(-1, 4, 2)
+        crossed = crosses_itself(points)
+        around = points - points.mean(axis=1, keepdims=True)
+        turn = np.argsort(np.arctan2(around[..., 1], around[..., 0]), axis=1, kind="stable")
+        points = np.where(crossed[:, None, None], np.take_along_axis(points, turn[..., None], axis=1), points)
+        x, y = points[..., 0], points[..., 1]
+        area = np.abs((x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)) / 2
+        spans, inside = spanned_boxes(points.reshape(-1, CORNERS.channels)), boxes
+        if self.declared_hw is not None:
+            spans, inside = clip_boxes(spans, self.declared_hw), clip_boxes(boxes, self.declared_hw)
+        union = box_area(spans) + box_area(inside)
+        low, high = np.maximum(spans[:, :2], inside[:, :2]), np.minimum(spans[:, 2:], inside[:, 2:])
+        shared = np.maximum(high - low, 0).prod(axis=1)
+        usable = near & (area > LEAST_AREA) & (shared >= BELONGS * (union - shared)) & (shared > 0)
+        for place in np.flatnonzero(~usable | crossed).tolist():
+            told = " ".join(f"{value:g}" for value in corners[place])
+            crossing = Kind.CROSSED_CORNERS, "its sides cross, the corners are put in order around their middle"
+            alien = (
+                Kind.UNUSABLE_CORNERS,
+                f"corners {told} have no area or are not those of its box, which alone is used",
+            )
+            kind, what = crossing if usable[place] else alien
+            self.problems.append(Problem(kind, where[place], what))
+        return points.reshape(-1, CORNERS.channels), usable
 
     def _fits(self, xyxy: list[float]) -> bool:
         """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
@@ -427,13 +440,6 @@ def turned_corners(centre: tuple[float, float], sides: tuple[float, float], radi
 def span(corners: Sequence[float]) -> list[float]:
     """Return the xyxy that positions in pairs of x and y span."""
     return [min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])]
-
-
-def clip_like(box: np.ndarray, like: np.ndarray, hw: tuple[int, int] | None) -> np.ndarray:
-    """Return a box (4,), clipped to a picture of a known size unless another box of the same object is not."""
-    if hw is None or (clip_boxes(like, hw) != like).any():
-        return box
-    return clip_boxes(box, hw)
 
 
 def crosses_itself(points: np.ndarray) -> np.ndarray:

@@ -12,8 +12,6 @@ from centerx.tasks.task import ArrayFunctions, Arrays, Output, Task
 if TYPE_CHECKING:
     from centerx.types import Detections
 
-CORNER_OUTPUT = Output("corners", clipped=False, shape=(4, 2))
-
 
 def spanned(corners: Array, functions: ArrayFunctions) -> Array:
     """Return xyxy (B, 4, ...) around corners (B, 8, ...)."""
@@ -53,7 +51,7 @@ CANONICAL, LABELLED = "canonical", "labelled"  # orders of corners
 QUADS = Task(
     name="quads",
     fields=(ORDERED_CORNERS,),
-    outputs=(Output("boxes"), CORNER_OUTPUT),
+    outputs=(Output("boxes"), Output("corners", clipped=False, shape=(4, 2))),
     has_area=True,
     assemble=assemble,
     empty=empty,

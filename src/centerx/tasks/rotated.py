@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from centerx.draw import draw_objects
 from centerx.fields import CORNERS, Angle, Array, Field, Lengths, Scalar
-from centerx.tasks.boxes import empty
-from centerx.tasks.quads import CORNER_OUTPUT, spanned
-from centerx.tasks.task import ArrayFunctions, Arrays, Output, Task
+from centerx.tasks.quads import QUADS, spanned
+from centerx.tasks.task import ArrayFunctions, Arrays, Output
 
 if TYPE_CHECKING:
     from centerx.types import Detections
@@ -52,8 +50,8 @@ def angle_of(corners: Array) -> Array:
     return pair
 
 
-SIDES = Field("sides", Lengths, 2, weight=0.1, origin=CORNERS, told=sides_of)
-ANGLE = Field("angle", Angle, origin=CORNERS, told=angle_of)
+SIDES = Field("sides", Lengths, 2, about="the sides, of task rotated", weight=0.1, origin=CORNERS, told=sides_of)
+ANGLE = Field("angle", Angle, about="the angle, of task rotated", origin=CORNERS, told=angle_of)
 
 
 def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
@@ -82,17 +80,10 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
     return [{"box": box, "corners": corners, "angle": angle} for box, corners, angle in rows]
 
 
-ROTATED = Task(
+ROTATED = QUADS._replace(
     name="rotated",
     fields=(SIDES, ANGLE),
-    outputs=(Output("boxes"), CORNER_OUTPUT, Output("angles", Scalar, clipped=False, shape=())),
-    has_area=True,
+    outputs=(*QUADS.outputs, Output("angles", Scalar, clipped=False, shape=())),
     assemble=assemble,
-    empty=empty,
     to_dict=to_dict,
-    draw=draw_objects,
-    metrics="centerx.evaluation.polygons:polygon_metrics",
-    curves="centerx.evaluation.polygons:curves",
-    overlap="centerx.evaluation.polygons:polygon_overlap",
-    cover="centerx.evaluation.polygons:polygon_cover",
 )
