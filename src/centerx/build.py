@@ -22,7 +22,7 @@ from centerx.build_model import build_detector, require_sizes, save_named, start
 from centerx.build_teachers import open_teachers
 from centerx.build_teaching import build_balance, build_distiller
 from centerx.config import Config, dump_config
-from centerx.config.schema import DataEntry
+from centerx.config.schema import DataEntry, JointsConfig
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, epoch_size, load_batches
 from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
@@ -45,6 +45,7 @@ from centerx.evaluation.api import run_source
 from centerx.fields import SIZE
 from centerx.files import require_utf8
 from centerx.images import allow_megapixels
+from centerx.joints import default_sigmas, flip_by_names, join_joints
 from centerx.losses.balance import Uncertainty
 from centerx.losses.terms import label_terms
 from centerx.models import CenterNet
@@ -53,6 +54,7 @@ from centerx.models.norm import freeze_batch_norms, synchronise_batch_norms
 from centerx.problems import Problem, log_problems, write_problems
 from centerx.runtime import open_session
 from centerx.targets import center_targets
+from centerx.tasks import POSE
 from centerx.tiles import Tiles
 from centerx.training.ask import Asked, ask_teachers
 from centerx.training.average import equal_average, moving_average
@@ -108,7 +110,21 @@ def read_entry(entry: DataEntry) -> Dataset:
         format=entry.format,
         frame=entry.frame,
     )._replace(complete=entry.complete, fields=entry.fields)
+    if entry.joints is not None:
+        dataset = with_joint_names(dataset, entry.joints)
     return corners_from_boxes(dataset) if entry.corners_from_boxes else dataset
+
+
+def with_joint_names(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
+    """Return a data set with other names for its joints.
+
+    Raises:
+        InputError: it has another number of joints.
+    """
+    count = len(dataset.joints.names)
+    if count != len(names):
+        raise InputError(f"{dataset.path}: joints names {len(names)}, but there are {count}; name each in its order")
+    return dataset._replace(joints=dataset.joints._replace(names=names, named=True))
 
 
 def build_datasets(entries: Sequence[DataEntry]) -> list[Dataset]:
@@ -168,6 +184,8 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
     teachers = open_teachers(config, train, folder, functions, val)
     taught = [name for teacher in teachers for name in teacher.student_classes]
     config = resolve_classes(config, train, taught)
+    if config.task == POSE.name:
+        config = resolve_joints(config, train, teachers)
     assert config.classes is not None
     check_class_names(config.classes, train, taught)
     source = build_source(config, train)
@@ -476,6 +494,74 @@ def data_problems(data: RunData, silent: bool) -> list[Problem]:
 def tile_problems(data: RunData) -> list[Problem]:
     """Return the problems of cutting the training pictures into tiles."""
     return data.source.problems if isinstance(data.source, TiledSource) else []
+
+
+def resolve_joints(config: Config, datasets: Sequence[Dataset], teachers: Sequence[Teacher]) -> Config:
+    """Return the configuration with all that is known of the joints filled in.
+
+    Args:
+        config: with class names.
+        datasets: to train on.
+        teachers: of the run.
+
+    Raises:
+        InputError: there are no joints, or one is named that nobody knows; nobody tells what a mirror image is.
+    """
+    assert config.classes is not None
+    parts = [(dataset.joints, dataset.class_names) for dataset in datasets]
+    parts += [
+        (teacher.task.joints, tuple(teacher.renames.get(name, "") for name in teacher.class_names))
+        for teacher in teachers
+    ]
+    found, own = join_joints(parts, config.classes), config.joints
+    names = own.names or found.names
+    where = ", ".join(str(dataset.path) for dataset in datasets)
+    if not names:
+        raise InputError(
+            f"data.train: no joints in {where}, and no teacher has some; name data with keypoints (of COCO the json of "
+            "person_keypoints) or set task=boxes"
+        )
+    told = {
+        "joints.names": own.names or (),
+        "joints.pairs": [name for pair in own.pairs or () for name in pair],
+        "joints.skeleton": [name for pair in own.skeleton or () for name in pair],
+        "joints.sigmas": own.sigmas,
+        "joints.classes": [name for some in (own.classes or {}).values() for name in some],
+    }
+    for key, some in told.items():
+        unknown = next((name for name in some if name not in (found.names if key == "joints.names" else names)), None)
+        if unknown is not None:
+            known = found.names if key == "joints.names" else names
+            raise InputError(f"{key}: no joint {unknown!r}{nearest(unknown, known)}, there are: {', '.join(known)}")
+    for name in own.classes or {}:
+        if name not in config.classes:
+            raise InputError(f"joints.classes: no class {name!r}, there are: {', '.join(config.classes)}")
+    places = [found.names.index(name) for name in names]
+    pairs = own.pairs
+    if pairs is None and found.flip:
+        partners = [(found.names[place], found.names[found.flip[place]]) for place in places]
+        pairs = tuple((one, other) for one, other in partners if other in names and one < other)
+    elif pairs is None and config.augment.flip and not found.named:
+        raise InputError(
+            f"joints: the {len(names)} joints have no names, so a mirror image cannot be told; set joints.pairs ([] "
+            "where none change places) or augment.flip=0, or name them with joints beside the path of the data"
+        )
+    elif pairs is None:
+        flip = flip_by_names(names, "joints") if config.augment.flip else range(len(names))
+        pairs = tuple((names[place], names[other]) for place, other in enumerate(flip) if place < other)
+    lines = ((found.names[first], found.names[second]) for first, second in found.skeleton)
+    skeleton = own.skeleton
+    if skeleton is None:
+        skeleton = tuple(pair for pair in lines if set(pair) <= set(names))
+    classes = own.classes
+    if classes is None and found.classes:
+        of_class = zip(config.classes, found.classes, strict=True)
+        classes = {
+            each: tuple(found.names[place] for place in some if found.names[place] in names) for each, some in of_class
+        }
+    sigmas = dict(zip(names, default_sigmas(names), strict=True)) | own.sigmas
+    joints = JointsConfig(names=names, classes=classes, pairs=pairs, skeleton=skeleton, sigmas=sigmas)
+    return config.model_copy(update={"joints": joints})
 
 
 def resolve_classes(config: Config, datasets: Sequence[Dataset], taught: Sequence[str] = ()) -> Config:

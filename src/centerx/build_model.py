@@ -107,6 +107,7 @@ def model_info(config: Config) -> ModelInfo:
         value_range=data.range,
         task=config.task,
         corner_order=config.model.corner_order,
+        joints=config.made_joints,
     )
 
 

@@ -259,7 +259,9 @@ def ask_nobody(functions: Mapping[str, Function], data: RunData, processes: Proc
     return data.teachers, [
         teacher.load()
         if teacher.name in files
-        else store_detections(teacher.class_names, teacher.task.name, [None] * len(images_of(data.train)))
+        else store_detections(
+            teacher.class_names, teacher.task.name, [None] * len(images_of(data.train)), joints=teacher.task.joints
+        )
         for teacher in data.teachers
         if teacher.load is not None
     ]

@@ -29,7 +29,7 @@ from centerx.progress import track
 from centerx.resize import OWN_RESIZE
 from centerx.runtime import Predictor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession
-from centerx.tasks import TASKS
+from centerx.tasks import task_of
 from centerx.training.ask import BY_AP, FUSE, OpenTeacher, calibrate, fuse_shared, images_of
 from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher
 from centerx.types import Detections
@@ -149,10 +149,10 @@ def open_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path])
     if path.suffix.lower() == SUFFIX:
         info = read_info(path)
         load = partial(read_store, path, images)
-        return OpenTeacher(info.class_names, TASKS[info.task], partial(find_stored, path, datasets), load=load)
+        return OpenTeacher(info.class_names, task_of(info), partial(find_stored, path, datasets), load=load)
     found = read_detections(path, datasets, images)
     find = partial(find_stored, path, datasets)
-    return OpenTeacher(found.class_names, TASKS[found.task], find, load=lambda: found)
+    return OpenTeacher(found.class_names, task_of(found), find, load=lambda: found)
 
 
 def find_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> StoredDetections:
@@ -205,7 +205,9 @@ def open_asked(path: Path, store: Path, images: Sequence[Path], adapter: Adapter
         session = predictor.session
         read_by = session.adapter.to_yaml() if isinstance(session, ForeignSession) else ""
         digest = content_digest(teacher_files(path), read_by)
-        return ask_once(store, TeacherInfo(digest, info.class_names, info.task), predictor, images, info.value_range)
+        return ask_once(
+            store, TeacherInfo(digest, info.class_names, info.task, info.joints), predictor, images, info.value_range
+        )
 
     return OpenTeacher(info.class_names, info.made_task, find, load=partial(find, images))
 
@@ -218,14 +220,15 @@ def open_function(store: Path, function: Function, images: Sequence[Path], confi
     def find(images: Sequence[Path]) -> StoredDetections:
         return ask_once(store, teacher, detect, images, config.data.range)
 
-    return OpenTeacher(teacher.class_names, TASKS[teacher.task], find, load=partial(find, images))
+    return OpenTeacher(teacher.class_names, task_of(teacher), find, load=partial(find, images))
 
 
 def find_anew(path: Path, adapter: AdapterSource, images: Sequence[Path]) -> StoredDetections:
     """Return what a model file finds on pictures, without keeping it."""
     predictor = runtime.load(path, adapter=adapter)
-    names, task = predictor.class_names, predictor.task.name
-    return store_detections(names, task, [look(predictor, image) for image in track(images, f"asking {path.stem}")])
+    names, task = predictor.class_names, predictor.task
+    found = [look(predictor, image) for image in track(images, f"asking {path.stem}")]
+    return store_detections(names, task.name, found, joints=task.joints)
 
 
 def look(predictor: Predictor, image: Path) -> Detections | None:

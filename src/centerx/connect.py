@@ -11,7 +11,7 @@ from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy, xyxy_to_xywh
 from centerx.runtime.picture import Picture, to_image
 from centerx.show import Table, import_optional, plot_picture
-from centerx.tasks import TASKS
+from centerx.tasks import BOXES, TASKS, task_of
 from centerx.types import Categories, Detections
 
 CORNERS = ("x0", "y0", "x1", "y1")
@@ -209,7 +209,7 @@ def draw(found: Detections, picture: Picture, bgr: bool) -> np.ndarray:
     """See `Detections.draw`."""
     image = to_image(picture, bgr)
     names = found.class_names or tuple(f"class {label}" for label in range(max(found.labels, default=-1) + 1))
-    task = TASKS.get(found.task, TASKS["boxes"])
+    task = task_of(found) if found.task in TASKS else BOXES
     return task.draw(image, found, names, found.scores)
 
 

@@ -73,9 +73,10 @@ class Decode(nn.Module):
         flat = flat.gather(1, order)
         labels = flat // cells
         index = flat - labels * cells
-        return RawDetections(
-            {name: at_cells(each, index).transpose(1, 2) for name, each in outputs.items()}, scores, labels
-        )
+        found = {name: at_cells(each, index).transpose(1, 2) for name, each in outputs.items()}
+        if self.task.refine is not None:
+            found = self.task.refine(found, labels, self.task.with_probabilities(raw, TORCH), self.stride, TORCH)
+        return RawDetections(found, scores, labels)
 
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:
@@ -100,6 +101,16 @@ TORCH = ArrayFunctions(
     minimum=torch.minimum,
     arctan=torch.arctan,
     sign=torch.sign,
+    where=torch.where,
+    top=lambda array, count: array.topk(count, dim=-1),
+    take=lambda array, index: array.gather(-1, index),
+    spread=lambda array, count: array[:, None].expand(-1, count, -1, -1),
+    nearest=lambda array: array.argmin(dim=-1, keepdim=True),
+    highest=lambda array: array >= F.max_pool2d(array, 3, stride=1, padding=1),
+    rows=lambda table, labels: torch.tensor(table, device=labels.device)[labels],
+    whole=lambda array: array.long(),
+    pair=lambda first, second: torch.cat([first, second], dim=-1),
+    sigmoid=torch.sigmoid,
 )
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from centerx.decode import Decode
-from centerx.fields import Field
+from centerx.fields import Field, Peaks
 from centerx.models.centernet import CenterNet
 from centerx.types import Maps, RawDetections
 
@@ -67,10 +67,18 @@ def mean_with_mirror(maps: Maps, mirrored: Maps, branches: Sequence[Field]) -> M
         mirrored: of their mirror images.
         branches: the fields in the maps.
     """
-    first, second = maps.heatmap.float(), mirrored.heatmap.float().flip(-1)
+    means = {}
+    for each in branches:
+        ours, theirs = maps.fields[each.name], mirror(mirrored.fields[each.name], each)
+        means[each.name] = mean_logit(ours, theirs) if each.kind is Peaks else (ours + theirs) / 2
+    return Maps(mean_logit(maps.heatmap, mirrored.heatmap.flip(-1)), means)
+
+
+def mean_logit(first: Tensor, second: Tensor) -> Tensor:
+    """Return the logit of the mean of two probabilities, given as logits; finite however sure both are."""
+    first, second = first.float(), second.float()
     yes, no = (torch.logaddexp(F.logsigmoid(sign * first), F.logsigmoid(sign * second)) for sign in (1, -1))
-    means = {each.name: (maps.fields[each.name] + mirror(mirrored.fields[each.name], each)) / 2 for each in branches}
-    return Maps(yes - no, means)  # the logit of the mean probability, finite however sure both are
+    return yes - no
 
 
 def mirror(values: Tensor, field: Field) -> Tensor:

@@ -12,14 +12,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from centerx.errors import InputError
-from centerx.fields import CORNERS
+from centerx.fields import CORNERS, KEYPOINTS
 from centerx.files import quoted, write_atomic
+from centerx.joints import NO_JOINTS, Joints
 from centerx.objects import Objects
 
 if TYPE_CHECKING:
     from centerx.types import Detections
 
 GOLDEN = 0.61803398875  # steps of hue that never come close to each other
+JOINT_SHOWN = 0.3  # least score of a joint that is drawn
 PAPER = (250, 250, 250)
 INK = (40, 40, 40)
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -40,6 +42,53 @@ def draw_objects(
     if isinstance(found, Objects) and corners is not None:
         corners = np.where(found.outlined[:, None], corners, np.nan)
     return draw_boxes(image, found.boxes, found.labels, class_names, scores, corners)
+
+
+def draw_poses(
+    image: np.ndarray,
+    found: Objects | Detections,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+    joints: Joints = NO_JOINTS,
+) -> np.ndarray:
+    """Draw objects or detections as boxes with dots at their joints and lines between them, see `draw_boxes`.
+
+    Joints are drawn that are labelled, or that score at least `JOINT_SHOWN`.
+
+    Args:
+        image: the picture; not changed.
+        found: on it.
+        class_names: by label.
+        scores: of the objects, shown behind the name where given.
+        joints: of objects; detections have their own.
+    """
+    own = joints if isinstance(found, Objects) else found.joints
+    boxed = draw_objects(image, found, class_names, scores)
+    if KEYPOINTS.name not in found.values:
+        return boxed
+    canvas = Image.fromarray(boxed)
+    pen = ImageDraw.Draw(canvas)
+    width = max(2, round(min(image.shape[:2]) / 200))
+    if isinstance(found, Objects):
+        shown = np.asarray(found.known[KEYPOINTS.name]) > 0
+    else:
+        shown = np.asarray(found.values["keypoint_scores"]) >= JOINT_SHOWN
+    every = np.asarray(found.values[KEYPOINTS.name]).reshape(*shown.shape, 2)
+    for row in reversed(range(len(every))):
+        for first, second in own.skeleton:
+            if shown[row, first] and shown[row, second]:
+                ends = [tuple(every[row, place].tolist()) for place in (first, second)]
+                pen.line(ends, fill=joint_colour(own, second), width=width)
+        for place in np.flatnonzero(shown[row]).tolist():
+            colour = joint_colour(own, place)
+            pen.circle(tuple(every[row, place].tolist()), 1.5 * width, fill=colour, outline=(0, 0, 0))
+    return np.asarray(canvas)
+
+
+def joint_colour(joints: Joints, place: int) -> tuple[int, int, int]:
+    """Return the RGB colour of a joint: orange on the left of a body, blue on its right, green in the middle."""
+    name = joints.names[place].lower() if place < len(joints.names) else ""
+    return (255, 150, 40) if "left" in name else (60, 140, 255) if "right" in name else (80, 210, 90)
 
 
 def draw_boxes(

@@ -66,6 +66,10 @@ class Scalar:
         return raw
 
 
+class Peaks(Scalar):
+    """Logits of a heatmap, a channel for each of the things whose peaks it has."""
+
+
 class Lengths(Scalar):
     """Lengths, such as width and height: never negative, and scaled with the picture."""
 
@@ -166,6 +170,7 @@ class Field(NamedTuple):
         weight: of its loss term, unless the configuration says otherwise; of the mean over its channels, in cells.
         origin: the field that objects carry, where this one is told by its values; None where they carry this one.
         told: values (N, D) of the origin -> those of this field, by operators alone.
+        apart: whether each of its values is known, or not, by itself, such as the joints of a body.
     """
 
     name: str
@@ -176,6 +181,12 @@ class Field(NamedTuple):
     weight: float = 1.0
     origin: Field | None = None
     told: Callable[[Array], Array] | None = None
+    apart: bool = False
+
+    @property
+    def parts(self) -> int:
+        """How many parts of the field are known by themselves."""
+        return self.num_values if self.apart else 1
 
     @property
     def channels(self) -> int:
@@ -199,6 +210,10 @@ OFFSET = Field("offset", Points, about="the centre offset")  # of the centre: pa
 SIZE = Field("size", Lengths, 2, about="width and height", weight=0.1)  # width and height of a box
 CORNERS = Field("corners", Points, 4, (1, 0, 3, 2), "the corners, of task quads", weight=0.1)  # as they are labelled
 ORDERED_CORNERS = CORNERS._replace(kind=Outline)  # the same in one order
+# Of task pose, with as many values as there are joints: places relative to the centre; and peaks of their own.
+KEYPOINTS = Field("keypoints", Points, 0, about="the joints, of task pose", apart=True)
+JOINT_HEATMAP = Field("joint_heatmap", Peaks, 0, about="the heatmap of the joints, of task pose")
+JOINT_OFFSET = Field("joint_offset", Points, about="the offset of each joint, of task pose")
 
 
 def _shift(points: Array, by: Array) -> Array:

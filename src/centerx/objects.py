@@ -26,7 +26,8 @@ class Objects(NamedTuple):
             and `corners` where objects have them; a teacher's detections have a `score`.
         known: by name of a field, (N,) bool: whether the field is labelled. A field that is absent here is known of
             all objects if they have values of it (or it is told by the box), and of none if they have not;
-            `with_fields` fills in the latter.
+            `with_fields` fills in the latter. Of a field whose values are known apart (N, num_values), in [0, 1] where
+            a teacher is sure to some degree.
         fields: those of `values` that move with the picture.
     """
 
@@ -93,7 +94,7 @@ class Objects(NamedTuple):
         count = len(self.labels)
         absent = {field.name: np.zeros((count, field.channels)) for field in carried if field.name not in self.values}
         values = {**self.values, **absent}
-        known = {**self.known, **{name: np.zeros(count, dtype=bool) for name in absent}}
+        known = {**self.known, **{field.name: unknown(count, field) for field in carried if field.name in absent}}
         return self._replace(
             boxes=self.boxes.astype(np.float32),
             values={field.name: field.kind.normal(values[field.name]).astype(np.float32) for field in carried},
@@ -107,17 +108,24 @@ class Objects(NamedTuple):
         A turned box becomes the upright one around it; where the corners of an object are known, the one around them,
         which is smaller.
         """
+        mirrored = np.linalg.det(matrix[:2, :2]) < 0
+        swapped = {
+            field.name: self.known[field.name][:, list(field.flip)]
+            for field in self.fields
+            if mirrored and field.apart and field.flip and field.name in self.known
+        }
         values = {**self.values, **{field.name: field.warp(self.values[field.name], matrix) for field in self.fields}}
         boxes = transform_boxes(self.boxes, matrix)
         if self.outlined.any():
             around = spanned_boxes(values[CORNERS.name]).astype(boxes.dtype)
             boxes = np.where(self.outlined[:, None], around, boxes)
-        return self._replace(boxes=boxes, values=values)
+        return self._replace(boxes=boxes, values=values, known={**self.known, **swapped})
 
     def crop(self, image_hw: tuple[int, int], min_visible: float) -> Objects:
         """Return the objects that a picture shows, their boxes clipped to it, in NumPy.
 
-        The box of an object whose corners are known is not clipped, as its centre is that of all corners.
+        The box of an object whose corners are known is not clipped, as its centre is that of all corners. Joints
+        outside are not known.
 
         Args:
             image_hw: height and width of the picture in pixels.
@@ -127,7 +135,13 @@ class Objects(NamedTuple):
         inside = (clipped == self.boxes).all(axis=1)
         visible = np.where(self.is_point, inside, box_area(clipped) / np.maximum(box_area(self.boxes), 1e-9))
         boxes = np.where(self.outlined[:, None], self.boxes, clipped)
-        cut = self._replace(boxes=boxes, ignore=self.ignore | (visible < min_visible))
+        limit = np.array([image_hw[1], image_hw[0]])
+        known = dict(self.known)
+        for field in self.fields:
+            if field.apart:
+                points = self.values[field.name].reshape(len(boxes), field.num_values, 2)
+                known[field.name] = known[field.name] * ((points >= 0) & (points < limit)).all(axis=2)
+        cut = self._replace(boxes=boxes, ignore=self.ignore | (visible < min_visible), known=known)
         return cut.where(visible > 0)
 
 
@@ -144,6 +158,11 @@ def make_objects(
     return Objects(
         np.zeros(count, dtype=np.int64), labels, none if ignore is None else ignore, boxes, values or {}, known or {}
     )
+
+
+def unknown(count: int, field: Field) -> np.ndarray:
+    """Return that a field is not known of some objects: (N,), or (N, parts) where its values are known apart."""
+    return np.zeros((count, field.parts) if field.apart else count, dtype=bool)
 
 
 def join_objects(parts: Sequence[Objects], join: Callable[[list[Array]], Array] = np.concatenate) -> Objects:
@@ -175,5 +194,10 @@ def _with_unknown(objects: Objects, fields: Sequence[Field]) -> Objects:
     if not lacking:
         return objects
     nothing = {field.name: objects.boxes[:, [0] * field.channels] * 0 for field in lacking}
-    none = {field.name: objects.labels != objects.labels for field in lacking}
+    none = {
+        field.name: objects.boxes[:, [0] * field.parts] != objects.boxes[:, [0] * field.parts]
+        if field.apart
+        else objects.labels != objects.labels
+        for field in lacking
+    }
     return objects._replace(values={**objects.values, **nothing}, known={**objects.known, **none})

@@ -66,6 +66,7 @@ class Kind(Enum):
     POLYGON = "fixed", "a polygon or another shape with an area: the box around it is used"
     ROTATED_BOX = "fixed", "a rotated box: the upright box around it is used"
     UNUSABLE_CORNERS = "fixed", "four corners without area, or far from their box: the box alone is used"
+    UNUSABLE_JOINT = "fixed", "a joint outside its picture or of an unknown flag: it counts as not labelled"
     CROSSED_CORNERS = "fixed", "four corners whose sides cross: put in order around their middle"
     TURNED_BOXES = "fixed", "boxes of the picture as stored, with `frame: stored`: turned with it"
     ORIENTATION = "fixed", "an EXIF orientation that is none of 1 to 8: taken as upright"

@@ -11,13 +11,14 @@ a class of its own, which checks itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from centerx.errors import InputError, nearest
+from centerx.joints import NO_JOINTS, Joints
 from centerx.objects import Objects
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class Places(NamedTuple):
     Attributes:
         cells: (B, P) int64 flat cell y * w + x; None where the places are all cells in order.
         goals: by field, (B, D, P) what the network is to say there.
-        weights: by field, (B, P) float32 of each place, 0 where the field is not known.
+        weights: by field, (B, P) float32 of each place, 0 where the field is not known; (B, parts, P) of one whose
+            values are known apart.
     """
 
     cells: Tensor | None
@@ -101,11 +103,14 @@ class Targets(NamedTuple):
         heatmap: (B, C, h, w) float32 in [0, 1], exactly 1 at the centre cell of an object.
         weight: (B, C, h, w) float32; 0 where a class is unsupervised or an ignored object lies.
         places: the centre cell of each object, and its neighbours where the targets reach that far.
+        joints: the same of joints, as if each were the centre of an object and had a class of its own; None of tasks
+            without them.
     """
 
     heatmap: Tensor
     weight: Tensor
     places: Places
+    joints: Targets | None = None
 
 
 class Maps(NamedTuple):
@@ -114,10 +119,12 @@ class Maps(NamedTuple):
     Attributes:
         heatmap: (B, C, h, w) logits, never after a sigmoid.
         fields: by field, (B, D, h, w) in cells; `offset` is the centre inside its cell, x then y.
+        sure: by field whose values are known apart, (B, parts, h, w) in [0, 1] how sure a teacher is of each.
     """
 
     heatmap: Tensor
     fields: dict[str, Tensor]
+    sure: Mapping[str, Tensor] = {}
 
 
 class RawDetections(NamedTuple):
@@ -170,6 +177,7 @@ class Detections:
         class_names: the name of each class index; may be empty.
         values: by name, (K, ...) whatever else the task gives.
         task: the name of what was looked for, a key of `tasks.TASKS`.
+        joints: of task pose, whose `values` are `keypoints` (K, J, 2) in pixels and `keypoint_scores` (K, J).
 
     Raises:
         ValueError: the arrays do not belong together.
@@ -181,6 +189,7 @@ class Detections:
     class_names: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
     task: str = "boxes"
+    joints: Joints = NO_JOINTS
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -205,7 +214,7 @@ class Detections:
     def where(self, keep: Any) -> Detections:
         """Return the detections that a mask or an index selects."""
         values = {name: rows[keep] for name, rows in self.values.items()}
-        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], self.class_names, values, self.task)
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep], values=values)
 
     def above(self, score: float) -> Detections:
         """Return the detections that score at least `score`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -165,8 +166,7 @@ def draw_held_out(model: Path, images: list[Path], out: Path) -> Path:
 
     from centerx.draw import contact_sheet, save_image
     from centerx.images import read_image
-    from centerx.tasks import TASKS
-    from centerx.types import Detections
+    from centerx.tasks import task_of
 
     predictor = centerx.load(model)
     cells = []
@@ -174,8 +174,9 @@ def draw_held_out(model: Path, images: list[Path], out: Path) -> Path:
         image = read_image(path)
         found = predictor(image).above(SCORE)
         large = cv2.resize(image, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)  # names stay small
-        values = {name: rows * ZOOM for name, rows in found.values.items()}
-        zoomed = Detections(found.boxes * ZOOM, found.scores, found.labels, found.class_names, values, found.task)
-        cells.append(TASKS[found.task].draw(large, zoomed, found.class_names, found.scores))
+        kinds = {output.name: output.kind for output in task_of(found).outputs}
+        values = {name: kinds[name].scale(rows, ZOOM) for name, rows in found.values.items()}
+        zoomed = replace(found, boxes=found.boxes * ZOOM, values=values)
+        cells.append(task_of(found).draw(large, zoomed, found.class_names, found.scores))
     save_image(out, contact_sheet(cells, columns=4, cell_hw=(SCENE_HW[0] * ZOOM, SCENE_HW[1] * ZOOM)))
     return out

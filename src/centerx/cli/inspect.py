@@ -67,9 +67,9 @@ def inspect(
 def drawing(view: View) -> np.ndarray:
     """Draw the picture and the input beside it, both with their boxes: (H, W, 3) uint8 RGB."""
     from centerx.draw import contact_sheet
-    from centerx.tasks import TASKS
+    from centerx.tasks import task_of
 
-    draw = TASKS[view.detections.task].draw
+    draw = task_of(view.detections).draw
     pairs = (view.image, view.detections), (view.seen, view.seen_detections)
     drawn = [draw(image, found, found.class_names, found.scores) for image, found in pairs]
     heights, widths = zip(*(image.shape[:2] for image in drawn), strict=True)

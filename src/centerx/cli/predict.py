@@ -168,12 +168,12 @@ class Drawings(ExitStack):
         """Draw a result and write it, where something is drawn."""
         from centerx.draw import save_image
         from centerx.runtime.sources import USUAL_SPEED, video_file
-        from centerx.tasks import TASKS
+        from centerx.tasks import task_of
 
         if not self.targets:
             return
         target, found = self.targets[result.number], result.detections
-        draw = TASKS[found.task].draw
+        draw = task_of(found).draw
         drawn = draw(result.image, found, found.class_names, found.scores)
         if result.frame is None:
             save_image(target, drawn)

@@ -8,9 +8,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from centerx.errors import nearest
 from centerx.geometry import INPUT_MULTIPLE
+from centerx.joints import NO_JOINTS, Joints, default_sigmas, flip_by_pairs
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Kind, Policy
-from centerx.tasks import TASKS, Task, make_task
+from centerx.tasks import POSE, TASKS, Task, make_task
 
 FIELDS = {field.name: field for task in TASKS.values() for field in task.branches}  # all that have a branch
 CARRIED = tuple(dict.fromkeys(field.name for task in TASKS.values() for field in task.carried))
@@ -143,6 +144,9 @@ class DataEntry(Section):
         False,
         description="leave out the pictures without a box of the classes read; an ignored box, such as a crowd, "
         "counts; without it they stay, as background",
+    )
+    joints: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
+        None, description="names of its joints in order, for data that has none or others; for task pose"
     )
     images: str | None = Field(None, description="folder of the pictures, where it cannot be found from the path")
     format: str | None = Field(None, description="format by name, where it cannot be recognised from the path")
@@ -516,17 +520,42 @@ class TrainConfig(Section):
     )
 
 
+class JointsConfig(Section):
+    """The joints of task pose."""
+
+    names: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
+        None, description="in order; without it, all that training data and teachers have"
+    )
+    classes: dict[str, tuple[str, ...]] | None = Field(
+        None, description="the joints of each class, where not all have all; without it, as in the data"
+    )
+    pairs: tuple[tuple[str, str], ...] | None = Field(
+        None,
+        description="joints that change places in a mirror image; without it, as the data say, or by left and right in "
+        "the names",
+    )
+    skeleton: tuple[tuple[str, str], ...] | None = Field(
+        None, description="joints to draw a line between; without it, as in the data"
+    )
+    sigmas: dict[str, Positive] = Field(
+        {},
+        description="of COCO's similarity of keypoints, such as {nose: 0.026}; of others that of COCO's joint of this "
+        "name, else 0.05",
+    )
+
+
 class Config(Section):
     """A whole run."""
 
     task: Annotated[str, AfterValidator(known_task)] = Field(
         "boxes",
         description="what an object is: boxes: a centre with a width and a height; center: its centre alone, a point, "
-        "for counting; quads: four corners; rotated: a box that is turned",
+        "for counting; quads: four corners; rotated: a box that is turned; pose: a box with joints",
     )
     classes: Annotated[tuple[str, ...], AfterValidator(different_names)] | None = Field(
         None, description="the model's class names, in order; without it, all that the training data declares"
     )
+    joints: JointsConfig = JointsConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
@@ -537,4 +566,23 @@ class Config(Section):
     @property
     def made_task(self) -> Task:
         """The task."""
-        return make_task(self.task, self.model.corner_order)
+        return make_task(self.task, self.model.corner_order, self.made_joints)
+
+    @property
+    def made_joints(self) -> Joints:
+        """The joints of task pose; complete once they are resolved."""
+        if self.task != POSE.name or self.joints.names is None:
+            return NO_JOINTS
+        own, names = self.joints, self.joints.names
+        classes: tuple[tuple[int, ...], ...] = ()
+        if own.classes is not None and self.classes is not None:
+            of_class = [own.classes.get(name, ()) for name in self.classes]
+            classes = tuple(tuple(sorted(map(names.index, some))) for some in of_class)
+        sigmas = dict(zip(names, default_sigmas(names), strict=True)) | own.sigmas
+        return Joints(
+            names,
+            flip_by_pairs(names, own.pairs or ()),
+            tuple((names.index(first), names.index(second)) for first, second in own.skeleton or ()),
+            tuple(sigmas[name] for name in names),
+            classes,
+        )

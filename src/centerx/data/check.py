@@ -12,7 +12,7 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
-from centerx.fields import CORNERS
+from centerx.fields import CORNERS, KEYPOINTS
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.images import image_header, inspect_image
 from centerx.levels import AUTO, ValueRange
@@ -60,7 +60,7 @@ def log_dataset_problems(
         value_range: how its pictures are read, see `images.read_image`.
         labels: whether its labels are used.
         task: what they are used for, if that is known: to one of corners a rotated box is no problem, to others corners
-            are none.
+            are none, and joints are none but to poses.
 
     Returns:
         The problems.
@@ -73,6 +73,7 @@ def log_dataset_problems(
     idle: tuple[Kind, ...] = ()
     if task is not None:
         idle = (Kind.ROTATED_BOX,) if CORNERS.name in task.needed else (Kind.CROSSED_CORNERS, Kind.UNUSABLE_CORNERS)
+        idle += () if KEYPOINTS.name in task.needed else (Kind.UNUSABLE_JOINT,)
     own = [problem for problem in dataset.problems if problem.kind not in idle]
     problems = [*own, *(box_problems(dataset) if labels else ()), *pictures]
     log_problems(problems, str(dataset.path), policies, silent)

@@ -21,6 +21,7 @@ from centerx.data.dataset import (
     turned_corners,
 )
 from centerx.data.places import choose_file, find_pictures, is_neighbour, locate_pictures
+from centerx.joints import Joints
 from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
@@ -58,6 +59,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     if unlike:
         return Dataset(path, "coco", (), (), [], [Problem(Kind.UNREADABLE_LABELS, str(file), unlike)])
     class_names, category_ids, label_of = _categories(tree["categories"], file, problems)
+    joints, names_of = _joints(tree["categories"], label_of, len(class_names), file, problems)
+    place_of = {label: joints.places(names) for label, names in names_of.items()}
     names = list(filter(None, map(_file_name, tree["images"])))
     folder = images or find_pictures(file, names, problems)
     builders = _pictures(tree["images"], file, folder, problems)
@@ -73,7 +76,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             if own_id in seen:
                 repeated.append(own_id)
             seen.add(own_id)
-        _add(annotation, where, builders, label_of, problems)
+        _add(annotation, where, builders, label_of, problems, place_of, len(joints.names))
     if repeated:
         what = f"{len(repeated)} annotations repeat the id of another (the first is {repeated[0]!r}), all are used"
         problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what, len(repeated)))
@@ -81,7 +84,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     records = _supervised(records, tree["images"], label_of, str(file), problems)
     neighbour = folder if images is None and is_neighbour(folder, file) else None
     records = join_records(records, problems)
-    dataset = Dataset(path, "coco", class_names, category_ids, records, problems, neighbour=neighbour)
+    dataset = Dataset(path, "coco", class_names, category_ids, records, problems, neighbour=neighbour, joints=joints)
     return _without_empty_roots(dataset, tree["categories"], file)
 
 
@@ -162,6 +165,8 @@ def _add(
     builders: dict[int | str, RecordBuilder],
     label_of: dict[int | str, int],
     problems: list[Problem],
+    place_of: dict[int, list[int]],
+    num_joints: int,
 ) -> None:
     image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
     point = None if _has_area(box) else _point(annotation)
@@ -187,7 +192,10 @@ def _add(
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
-        builders[image].add(where, xyxy, label_of[category], ignore, own_area, corners)
+        own_joints = _placed_joints(
+            annotation.get("keypoints"), where, place_of.get(label_of[category], []), num_joints, problems
+        )
+        builders[image].add(where, xyxy, label_of[category], ignore, own_area, corners, own_joints)
 
 
 def _has_area(box: Any) -> bool:
@@ -200,6 +208,57 @@ def _point(annotation: dict[str, Any]) -> list[float] | None:
         case [x, y, visible] if is_number(x) and is_number(y) and visible:
             return [float(x), float(y)]
     return None
+
+
+def _joints(
+    categories: list[Any], label_of: dict[int | str, int], num_classes: int, file: Path, problems: list[Problem]
+) -> tuple[Joints, dict[int, tuple[str, ...]]]:
+    """Joints of all categories together, those of one name being one, and the names of each class in its own order."""
+    names_of: dict[int, tuple[str, ...]] = {}
+    lines: dict[tuple[str, str], None] = {}
+    for category in categories:
+        own_id, names = (category.get("id"), category.get("keypoints")) if isinstance(category, dict) else (None, None)
+        if not _is_id(own_id) or own_id not in label_of or not names:
+            continue
+        where = f"{file}: category {own_id}"
+        if not isinstance(names, list) or not all(map(_is_name, names)) or len(set(names)) < len(names):
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, "its keypoints are no list of different names"))
+            continue
+        if names_of.setdefault(label_of[own_id], tuple(names)) != tuple(names):
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, "other keypoints than before for the same class name"))
+            continue
+        for pair in _list(category.get("skeleton")):
+            if isinstance(pair, list) and len(pair) == 2 and all(_is_place(each, len(names)) for each in pair):
+                lines[names[pair[0] - 1], names[pair[1] - 1]] = None
+            else:
+                what = f"skeleton: {pair!r} is no pair of its {len(names)} keypoints, counted from 1; not drawn"
+                problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
+    names = tuple(dict.fromkeys(name for some in names_of.values() for name in some))
+    skeleton = tuple((names.index(first), names.index(second)) for first, second in lines)
+    own = [tuple(sorted(map(names.index, names_of.get(label, ())))) for label in range(num_classes)]
+    differ = any(len(each) < len(names) for each in own)
+    return Joints(names, skeleton=skeleton, classes=tuple(own) if differ else ()), names_of
+
+
+def _is_place(value: Any, count: int) -> bool:
+    return type(value) is int and 1 <= value <= count
+
+
+def _placed_joints(
+    keypoints: Any, where: str, places: list[int], num_joints: int, problems: list[Problem]
+) -> list[float] | None:
+    """x, y and flag of each joint of the data set; None where an object has none that can be read."""
+    if not keypoints or not places:
+        return None
+    if not isinstance(keypoints, list) or len(keypoints) != 3 * len(places) or not all(map(is_number, keypoints)):
+        count = len(keypoints) if isinstance(keypoints, list) else 0
+        what = f"keypoints must be x, y and a flag of each of {len(places)}, not {count} values; its box alone is used"
+        problems.append(Problem(Kind.UNUSABLE_JOINT, where, what))
+        return None
+    told = [0.0] * (3 * num_joints)
+    for number, place in enumerate(places):
+        told[3 * place : 3 * place + 3] = map(float, keypoints[3 * number : 3 * number + 3])
+    return told
 
 
 def four_corners(segmentation: Any) -> list[float] | None:

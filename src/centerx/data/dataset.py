@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from centerx.errors import InputError
-from centerx.fields import CORNERS, SIZE
+from centerx.fields import CORNERS, KEYPOINTS, SIZE
 from centerx.geometry import BOX_CORNERS, box_area, clip_boxes, spanned_boxes
 from centerx.images import Header, image_header
+from centerx.joints import NO_JOINTS, Joints, renamed_joints
 from centerx.objects import Objects, join_objects, make_objects
 from centerx.problems import Kind, Problem
 
@@ -24,6 +25,7 @@ OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding o
 
 FARTHEST = 1e6  # pixels that a corner may be away
 LEAST_AREA = 1e-3  # square pixels of four corners
+VISIBILITY = "visibility"  # among the values of objects with joints, (N, J): COCO's flags
 BELONGS = 0.3  # least IoU of an object's box with the one around its corners; boxes may be of what is visible
 
 
@@ -77,6 +79,7 @@ class Dataset(NamedTuple):
         optional_classes: of the classes, those that are read only by their names, as other boxes of the same objects.
         fields: which fields of its objects count as labelled, beside the centre; None: all that it has.
         complete: whether a class that it lacks is on none of its pictures, rather than not labelled there.
+        joints: of its objects, in the order of their values; of each class its own where they differ.
         neighbour: a folder beside that of the labels with pictures of the names sought; None where they are its own.
     """
 
@@ -90,6 +93,7 @@ class Dataset(NamedTuple):
     fields: tuple[str, ...] | None = None
     complete: bool = False
     neighbour: Path | None = None
+    joints: Joints = NO_JOINTS
 
     def __repr__(self) -> str:
         boxes = sum(len(record.labels) for record in self.records)
@@ -170,6 +174,7 @@ class RecordBuilder:
         self.image, self.image_id, self.problems, self.declared_hw = image, image_id, problems, declared_hw
         self.rows: list[tuple[Sequence[float], int, bool, float]] = []
         self.corners: dict[int, tuple[str, Sequence[float]]] = {}  # and where they stand, by the number of a row
+        self.joints: dict[int, tuple[str, Sequence[float]]] = {}  # likewise
 
     def add(
         self,
@@ -179,6 +184,7 @@ class RecordBuilder:
         ignore: bool = False,
         area: float | None = None,
         corners: Sequence[float] | None = None,
+        joints: Sequence[float] | None = None,
     ) -> None:
         """Add a box, unless it is not finite, has no area or lies outside; that is a problem of the record at `where`.
 
@@ -188,6 +194,8 @@ class RecordBuilder:
             area: the object's own, in square pixels; the box's without it.
             corners: x and y of the four corners of the object, around which the box lies, in pixels. Those whose sides
                 cross are put in order, others that are none of the box are left out; both are problems too.
+            joints: x, y and a flag of each joint, in pixels: 0 not labelled, 1 hidden, 2 visible. The number of joints
+                is that of the whole data set. What cannot be used counts as not labelled, and is a problem too.
         """
         if not self._fits(xyxy):
             usable = self._repaired(where, xyxy)
@@ -197,6 +205,8 @@ class RecordBuilder:
         own = area if area is not None and 0 < area < math.inf else (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
         if corners is not None:
             self.corners[len(self.rows)] = where, corners
+        if joints is not None and any(joints[2::3]):
+            self.joints[len(self.rows)] = where, joints
         self.rows.append((xyxy, label, ignore, own))
 
     def add_point(self, where: str, xy: list[float], label: int, ignore: bool = False) -> None:
@@ -237,6 +247,8 @@ class RecordBuilder:
                 [where for where, _ in told], np.array([each for _, each in told]), objects.boxes[rows]
             )
             objects = with_corners(objects, corners, known)
+        if self.joints:
+            objects = self._with_joints(objects)
         return Record(self.image, self.image_id, objects, self.declared_hw)
 
     def _usable_corners(
@@ -271,6 +283,35 @@ class RecordBuilder:
             kind, what = crossing if usable[place] else alien
             self.problems.append(Problem(kind, where[place], what))
         return points.reshape(-1, CORNERS.channels), usable
+
+    def _with_joints(self, objects: Objects) -> Objects:
+        """Return the objects with joints; those outside the picture count as not labelled."""
+        rows, told = list(self.joints), np.array([each for _, each in self.joints.values()], dtype=np.float64)
+        told = told.reshape(len(rows), -1, 3)
+        points, flags = told[..., :2], told[..., 2]
+        labelled = np.isin(flags, (1, 2))
+        inside = within(points, self.declared_hw)
+        if self.declared_hw is None or (labelled & ~inside).any():
+            inside = within(points, frame_hw(self._header, self.declared_hw))
+        for row, place in zip(*np.nonzero((~labelled & (flags != 0)) | (labelled & ~inside)), strict=True):
+            x, y, flag = told[row, place].tolist()
+            what = (
+                f"joint {place + 1} at {x:g} {y:g} lies outside its picture and counts as not labelled"
+                if labelled[row, place]
+                else f"joint {place + 1} has the flag {flag:g}, not 0, 1 or 2, and counts as not labelled"
+            )
+            self.problems.append(Problem(Kind.UNUSABLE_JOINT, self.joints[rows[row]][0], what))
+        known = labelled & inside
+        field = KEYPOINTS._replace(num_values=told.shape[1])
+        values = np.zeros((len(self.rows), field.channels))
+        seen = np.zeros((len(self.rows), field.num_values))
+        values[rows] = np.where(known[..., None], points, 0.0).reshape(len(rows), -1)
+        seen[rows] = np.where(known, flags, 0.0)
+        return objects._replace(
+            values={**objects.values, KEYPOINTS.name: values, VISIBILITY: seen},
+            known={**objects.known, KEYPOINTS.name: seen > 0},
+            fields=(*objects.fields, field),
+        )
 
     def _fits(self, xyxy: list[float]) -> bool:
         """Whether a box has an area and lies in the declared picture: most do, and need no further look."""
@@ -352,6 +393,29 @@ def relabel(record: Record, new_label: np.ndarray) -> Record:
     return record._replace(objects=record.objects._replace(labels=labels).where(labels >= 0), labelled=labelled)
 
 
+def arrange_joints(record: Record, order: Sequence[int] | None) -> Record:
+    """Return a record with other joints.
+
+    Args:
+        record: of a data set with joints.
+        order: which joint of the data set each is, -1 of one that it lacks; None changes nothing.
+    """
+    objects = record.objects
+    if order is None or KEYPOINTS.name not in objects.values:
+        return record
+    there, chosen = np.array(order, dtype=np.int64) >= 0, np.maximum(order, 0).astype(np.int64)
+    points = objects.values[KEYPOINTS.name].reshape(len(objects.labels), -1, 2)[:, chosen] * there[:, None]
+    values = {**objects.values, KEYPOINTS.name: points.reshape(len(points), -1)}
+    values[VISIBILITY] = objects.values[VISIBILITY][:, chosen] * there
+    field = KEYPOINTS._replace(num_values=len(there))
+    moved = objects._replace(
+        values=values,
+        known={**objects.known, KEYPOINTS.name: objects.known[KEYPOINTS.name][:, chosen] & there},
+        fields=(*(each for each in objects.fields if each.name != KEYPOINTS.name), field),
+    )
+    return record._replace(objects=moved)
+
+
 def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
     """The data set with some of its classes, in the order given; boxes of the others are left out."""
     new_label = np.full(len(dataset.class_names), -1, dtype=np.int64)
@@ -360,6 +424,7 @@ def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
         class_names=tuple(dataset.class_names[label] for label in labels),
         category_ids=tuple(dataset.category_ids[label] for label in labels),
         records=[relabel(record, new_label) for record in dataset.records],
+        joints=renamed_joints(dataset.joints, new_label.tolist(), len(labels)),
     )
 
 
@@ -405,7 +470,7 @@ def with_corners(objects: Objects, corners: np.ndarray, known: np.ndarray) -> Ob
     return objects._replace(
         values={**objects.values, CORNERS.name: corners},
         known={**objects.known, CORNERS.name: known},
-        fields=(CORNERS,),
+        fields=(CORNERS, *(field for field in objects.fields if field.name != CORNERS.name)),
     )
 
 
@@ -452,6 +517,12 @@ def crosses_itself(points: np.ndarray) -> np.ndarray:
     after = np.roll(edge, -1, axis=1)
     back = (np.abs(_cross(edge, after)) < 1e-9) & ((edge * after).sum(axis=-1) < 0)
     return np.asarray(crossing.any(axis=(1, 2)) | back.any(axis=1))
+
+
+def within(points: np.ndarray, hw: tuple[int, int] | None) -> np.ndarray:
+    """Return (...) bool of positions (..., 2): finite and in a picture of some height and width, or near its border."""
+    limit = np.array([math.inf, math.inf] if hw is None else hw[::-1])
+    return np.asarray((np.isfinite(points) & (points >= -OVERHANG) & (points <= limit + OVERHANG)).all(axis=-1))
 
 
 def frame_hw(header: Header | None, declared_hw: tuple[int, int] | None) -> tuple[int, int] | None:

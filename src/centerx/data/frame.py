@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from centerx.data.dataset import Dataset, Record, frame_hw, readable_header
-from centerx.fields import CORNERS, SIZE
+from centerx.fields import CORNERS, KEYPOINTS, SIZE
 from centerx.images import Header
 from centerx.problems import Kind, Problem
 
@@ -94,8 +94,10 @@ def _turned(record: Record, header: Header, relative: bool) -> Record:
         (height, width), (stored_height, stored_width) = header.hw, header.stored_hw
         scale = np.array([stored_width / width, stored_height / height])
     values = dict(record.objects.values)
-    if CORNERS.name in values:
-        values[CORNERS.name] = upright_points(values[CORNERS.name] * np.tile(scale, 4), header)
+    for name in (CORNERS.name, KEYPOINTS.name):
+        if name in values:
+            count = values[name].shape[1] // 2
+            values[name] = upright_points(values[name] * np.tile(scale, count), header)
     boxes = upright_boxes(record.objects.boxes * np.tile(scale, 2), header)
     objects = record.objects._replace(boxes=boxes, values=values)
     return record._replace(objects=objects, declared_hw=header.hw)

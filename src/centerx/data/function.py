@@ -11,6 +11,7 @@ import numpy as np
 from centerx.data.store import Detect, TeacherInfo, check_names, read_info
 from centerx.errors import InputError
 from centerx.images import read_image
+from centerx.joints import NO_JOINTS
 from centerx.levels import ValueRange
 from centerx.tasks import BOXES
 from centerx.types import Detections
@@ -47,14 +48,15 @@ class Function(NamedTuple):
         if store.is_file():
             kept = read_info(store)
             return kept._replace(digest=DIGEST, class_names=kept.class_names if names is None else tuple(names))
-        task = getattr(getattr(self.call, "task", BOXES), "name", BOXES.name)
+        own = getattr(self.call, "task", BOXES)
+        task, joints = getattr(own, "name", BOXES.name), getattr(own, "joints", NO_JOINTS)
         if names is None:
             first = self.named(None)(first_picture(images, value_range))
-            names, task = first.class_names, first.task
+            names, task, joints = first.class_names, first.task, first.joints
         if not names:
             raise InputError(f"{self.name}: gives no class names, name them with class_names")
         check_names(tuple(names), self.name)
-        return TeacherInfo(DIGEST, tuple(names), task)
+        return TeacherInfo(DIGEST, tuple(names), task, joints)
 
     def named(self, class_names: tuple[str, ...] | None) -> Detect:
         """Return the function with checked results.

@@ -14,6 +14,7 @@ from centerx.data.foreign import foreign_labels
 from centerx.data.frame import drop_turned_points, turn_boxes
 from centerx.errors import InputError, nearest
 from centerx.images import left_out
+from centerx.joints import renamed_joints
 from centerx.problems import Kind
 
 logger = logging.getLogger(__name__)
@@ -229,7 +230,8 @@ def _chosen(dataset: Dataset, ours: Mapping[str, str]) -> Dataset:
     records = [relabel(record, new_label) for record in dataset.records]
     first = {name: known.index(theirs) for theirs, name in reversed(list(ours.items()))}
     ids = tuple(dataset.category_ids[first[name]] for name in names)
-    return dataset._replace(class_names=names, category_ids=ids, records=records, optional_classes=())
+    joints = renamed_joints(dataset.joints, new_label.tolist(), len(names))
+    return dataset._replace(class_names=names, category_ids=ids, records=records, optional_classes=(), joints=joints)
 
 
 def _choose_format(path: Path, format: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record, relabel
+from centerx.data.dataset import Dataset, Record, arrange_joints, relabel
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
 from centerx.fields import SIZE
@@ -95,7 +95,8 @@ def labelled_attributes(entries: Sequence[Entry], task: Task) -> np.ndarray:
         objects = record.objects.where(~record.objects.ignore).with_fields(task.fields)
         told = supervised[objects.labels]
         for column, field in enumerate(task.fields, start=1):
-            told[:, column] &= objects.known.get(field.carried.name, True)
+            known = objects.known.get(field.carried.name, np.array(True))
+            told[:, column] &= known.any(axis=1) if field.apart else known
         np.logical_or.at(table, objects.labels, told)
     return table
 
@@ -187,9 +188,10 @@ def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> list
     labelled = np.array([dataset.complete or name in dataset.class_names for name in class_names])
     told = dataset.fields
     fields = np.array([True, *(told is None or field.carried.name in told for field in task.fields)])
+    order = dataset.joints.order(task.joints.names)
     entries = []
     for record in dataset.records:
-        moved = relabel(record, ours)
+        moved = arrange_joints(relabel(record, ours), order)
         known = labelled
         if moved.labelled is not None:
             known = labelled.copy()

@@ -17,23 +17,25 @@ import numpy as np
 
 from centerx.data.stored import (
     StoredDetections,
-    beside_boxes,
     carried_values,
     require_sound,
     store_detections,
+    stored_columns,
     usable_detections,
     without_area,
 )
 from centerx.errors import InputError
 from centerx.files import require_writable
 from centerx.images import read_image
+from centerx.joints import NO_JOINTS, Joints
 from centerx.levels import AUTO, ValueRange
 from centerx.progress import track
-from centerx.tasks import TASKS
+from centerx.tasks import POSE, TASKS, task_of
 from centerx.types import Detections
 
 SUFFIX = ".sqlite"
 FORMAT = 1  # of the file; one of a task whose objects carry more than boxes is of the next, with a column for that
+WITH_JOINTS = 3  # of one whose objects have joints: another column says which
 COMMIT_SECONDS = 5.0  # an interruption loses less than that
 PATIENCE = 60.0  # seconds to wait for another run that writes the same file
 TABLES = (
@@ -41,6 +43,7 @@ TABLES = (
     "CREATE TABLE pictures (digest BLOB PRIMARY KEY, path BLOB, boxes BLOB, scores BLOB, labels BLOB) WITHOUT ROWID",
 )
 MORE = "ALTER TABLE pictures ADD COLUMN carried BLOB"  # float32 values of each field in turn
+JOINTS = "ALTER TABLE teacher ADD COLUMN joints TEXT"
 logger = logging.getLogger(__name__)
 Detect = Callable[[np.ndarray], Detections]  # a picture (H, W, 3) uint8 RGB -> what is found, in its pixels
 
@@ -52,11 +55,23 @@ class TeacherInfo(NamedTuple):
         digest: of the content of the teacher's files.
         class_names: of the teacher.
         task: name of its task.
+        joints: of task pose.
     """
 
     digest: str
     class_names: tuple[str, ...]
     task: str
+    joints: Joints = NO_JOINTS
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """What is stored of each detection beside its box, by name."""
+        return stored_columns(task_of(self))
+
+    @property
+    def format(self) -> int:
+        """Of a file of the teacher."""
+        return WITH_JOINTS if self.task == POSE.name else FORMAT + bool(self.columns)
 
 
 def read_info(path: Path) -> TeacherInfo:
@@ -176,10 +191,12 @@ def _claim(connection: sqlite3.Connection, teacher: TeacherInfo) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            for table in (*TABLES, MORE) if columns(teacher.task) else TABLES:
+            posed = teacher.format == WITH_JOINTS
+            for table in (*TABLES, *([MORE] if teacher.columns else []), *([JOINTS] if posed else [])):
                 connection.execute(table)
-            row = FORMAT + bool(columns(teacher.task)), teacher.digest, json.dumps(teacher.class_names), teacher.task
-            connection.execute("INSERT INTO teacher VALUES (?, ?, ?, ?)", row)
+            row = [teacher.format, teacher.digest, json.dumps(teacher.class_names), teacher.task]
+            row += [teacher.joints.to_json()] if posed else []
+            connection.execute(f"INSERT INTO teacher VALUES ({', '.join('?' * len(row))})", row)
 
 
 def _ask(
@@ -194,7 +211,7 @@ def _ask(
     started = committed = time.monotonic()
     kept = connection.execute("SELECT path, digest FROM pictures").fetchall()
     names, there = {name for name, _ in kept}, {digest for _, digest in kept}
-    has_area = TASKS[teacher.task].has_area
+    has_area = task_of(teacher).has_area
     digests: list[bytes | None] = []
     counts = dict.fromkeys(("asked", "kept", "changed", "broken", "clipped", "empty"), 0)
     first: dict[str, str] = {}
@@ -232,7 +249,7 @@ def _ask(
             count("empty", str(image), empty)
             arrays = found.boxes.astype("<f4"), found.scores.astype("<f4"), found.labels.astype("<i4")
             carried = [b"".join(each.astype("<f4").tobytes() for each in carried_values(found).values())]
-            more = carried if columns(teacher.task) else []
+            more = carried if teacher.columns else []
             rows.append((digest, name, *(array.tobytes() for array in arrays), *more))
             there.add(digest)
             if time.monotonic() - committed > COMMIT_SECONDS:
@@ -263,11 +280,6 @@ def _keep(connection: sqlite3.Connection, rows: list[tuple[bytes, ...]]) -> None
     rows.clear()
 
 
-def columns(task: str) -> dict[str, int]:
-    """Return the channels of each field that objects of a task carry beside their boxes."""
-    return {field.name: field.channels for field in beside_boxes(task)}
-
-
 def _read(
     path: Path,
     connection: sqlite3.Connection,
@@ -275,7 +287,7 @@ def _read(
     images: Sequence[Path],
     digests: Sequence[bytes | None],
 ) -> StoredDetections:
-    carried = columns(teacher.task)
+    carried = teacher.columns
     query = f"SELECT boxes, scores, labels{', carried' if carried else ''} FROM pictures WHERE digest = ?"
     found: list[Detections | None] = []
     for image, digest in zip(images, digests, strict=True):
@@ -289,27 +301,34 @@ def _read(
                 np.split(more[0], np.cumsum([len(scores) * each for each in carried.values()])[:-1]) if carried else []
             )
             values = {name: part.reshape(len(scores), -1) for name, part in zip(carried, parts, strict=True)}
-            each = Detections(boxes.reshape(-1, 4), scores, labels.astype(np.int64), values=values, task=teacher.task)
+            each = Detections(
+                boxes.reshape(-1, 4),
+                scores,
+                labels.astype(np.int64),
+                values=values,
+                task=teacher.task,
+                joints=teacher.joints,
+            )
         except (TypeError, ValueError):
             raise InputError(f"{path}: corrupt, remove it to ask the teacher anew") from None
         require_sound(each, len(teacher.class_names), f"{path}: {image}")
-        if TASKS[teacher.task].has_area and without_area(each.boxes).any():
+        if task_of(teacher).has_area and without_area(each.boxes).any():
             raise InputError(f"{path}: {image}: a box without width or height, remove the file to ask the teacher anew")
         found.append(each)
-    return store_detections(teacher.class_names, teacher.task, found)
+    return store_detections(teacher.class_names, teacher.task, found, joints=teacher.joints)
 
 
 def _info(path: Path, connection: sqlite3.Connection) -> TeacherInfo:
     try:
-        version, digest, names, task = connection.execute("SELECT * FROM teacher").fetchone()
-        class_names = json.loads(names)
+        version, digest, names, task, *more = connection.execute("SELECT * FROM teacher").fetchone()
+        class_names, joints = json.loads(names), Joints.from_json(more[0]) if more else NO_JOINTS
         if not isinstance(class_names, list):
             raise TypeError
     except (sqlite3.OperationalError, TypeError, ValueError, RecursionError):
         raise InputError(f"{path}: keeps no detections of a teacher, name another file or remove it") from None
-    if task not in TASKS or version != FORMAT + bool(columns(task)):
+    if task not in TASKS or version != TeacherInfo(digest, (), task, joints).format:
         raise InputError(f"{path}: was written by another version, remove it to ask the teacher anew")
-    return TeacherInfo(digest, tuple(class_names), task)
+    return TeacherInfo(digest, tuple(class_names), task, joints)
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.fields import CORNERS, Field
+from centerx.fields import CORNERS, KEYPOINTS, Field
 from centerx.geometry import BOX_CORNERS, clip_boxes
+from centerx.joints import NO_JOINTS, Joints, renamed_joints
 from centerx.objects import OF_BOXES, SCORE, Objects, make_objects
-from centerx.tasks import TASKS
+from centerx.tasks import KEYPOINT_SCORES, Task, task_of
 from centerx.types import Detections
 
 MOST = 100  # detections of a picture that are kept: as many as COCO counts, and as a model gives by default
@@ -50,7 +51,8 @@ class StoredDetections(NamedTuple):
         scores: (N,) float32 in [0, 1].
         labels: (N,) int64 into `class_names`.
         ignore: (N,) bool; True where the box is no detection but a region in which nothing is taught of the class.
-        values: by name of a field that objects of the task carry, (N, D) float32.
+        values: by name of a field that objects of the task carry, (N, D) float32; and of joints their scores (N, J).
+        joints: of the teacher.
     """
 
     class_names: tuple[str, ...]
@@ -62,13 +64,15 @@ class StoredDetections(NamedTuple):
     labels: np.ndarray
     ignore: np.ndarray
     values: Mapping[str, np.ndarray] = {}
+    joints: Joints = NO_JOINTS
 
     def of(self, index: int) -> Objects:
         """Return what was found on a picture, with `SCORE` among the values, and the regions that are ignored."""
         rows = slice(*self.offsets[index : index + 2])
         values = {SCORE: self.scores[rows, None], **{name: each[rows] for name, each in self.values.items()}}
-        objects = make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], values)
-        return objects._replace(fields=beside_boxes(self.task))
+        known = {KEYPOINTS.name: values.pop(KEYPOINT_SCORES)} if KEYPOINT_SCORES in values else {}
+        objects = make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], values, known)
+        return objects._replace(fields=beside_boxes(task_of(self)))
 
     def detections(self, index: int) -> Detections:
         """Return what was found on a picture, best first."""
@@ -112,14 +116,16 @@ class StoredDetections(NamedTuple):
             labels[kept],
             self.ignore[kept],
             {name: each[kept] for name, each in self.values.items()},
+            renamed_joints(self.joints, place.tolist(), len(class_names)),
         )
 
     def _some(self, index: int, ignored: bool) -> Detections:
         start, end = self.offsets[index : index + 2]
         rows = start + np.flatnonzero(self.ignore[start:end] == ignored)
-        shapes = {output.name: output for output in TASKS[self.task].outputs}
+        shapes = {output.name: output for output in task_of(self).outputs}
         values = {name: shapes[name].shaped(each[rows]) for name, each in self.values.items()}
-        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], values=values, task=self.task)
+        boxes, scores, labels = self.boxes[rows], self.scores[rows], self.labels[rows]
+        return Detections(boxes, scores, labels, values=values, task=self.task, joints=self.joints)
 
     def _sorted(self, scores: np.ndarray) -> StoredDetections:
         picture = np.repeat(np.arange(len(self.answered)), np.diff(self.offsets))
@@ -173,26 +179,32 @@ def usable_detections(
     order = np.argsort(-scores, kind="stable")
     chosen = order[(~empty & (scores >= LEAST_SCORE))[order]][:MOST]
     values = {name: each[chosen] for name, each in found.values.items()}
-    kept = Detections(inside[chosen], scores[chosen], labels[chosen], values=values, task=found.task)
+    kept = replace(found, boxes=inside[chosen], scores=scores[chosen], labels=labels[chosen], values=values)
     return Usable(kept, int((outside & ~empty).sum()), int(empty.sum()))
 
 
-def beside_boxes(task: str) -> tuple[Field, ...]:
+def beside_boxes(task: Task) -> tuple[Field, ...]:
     """Return the fields that objects of a task carry beside their boxes."""
-    return tuple(field for field in TASKS[task].carried if field.name not in OF_BOXES)
+    return tuple(field for field in task.carried if field.name not in OF_BOXES)
+
+
+def stored_columns(task: Task) -> dict[str, int]:
+    """Return the columns of what is stored of each detection beside its box, by name: its fields, scores of joints."""
+    columns = {field.name: field.channels for field in beside_boxes(task)}
+    return columns | ({KEYPOINT_SCORES: len(task.joints.names)} if task.joint_branches else {})
 
 
 def carried_values(found: Detections) -> dict[str, np.ndarray]:
-    """Return the values (K, D) float32 of detections that objects of their task carry.
+    """Return the values (K, D) float32 of detections that objects of their task carry, and the scores of joints.
 
-    Regions without corners have those of their boxes.
+    Regions without corners have those of their boxes, without joints those of score 0.
     """
     values = {}
-    for field in beside_boxes(found.task):
-        around = found.boxes[:, BOX_CORNERS] if field.name == CORNERS.name else np.zeros((len(found), field.channels))
-        own = found.values.get(field.name, around)
+    for name, width in stored_columns(task_of(found)).items():
+        around = found.boxes[:, BOX_CORNERS] if name == CORNERS.name else np.zeros((len(found), width))
+        own = found.values.get(name, around)
         with np.errstate(over="ignore"):  # what is too large is not finite then, which is an error
-            values[field.name] = np.asarray(own, dtype=np.float32).reshape(len(found), field.channels)
+            values[name] = np.asarray(own, dtype=np.float32).reshape(len(found), width)
     return values
 
 
@@ -235,6 +247,7 @@ def store_detections(
     task: str,
     found: Sequence[Detections | None],
     ignored: Sequence[Detections | None] | None = None,
+    joints: Joints = NO_JOINTS,
 ) -> StoredDetections:
     """Return the detections of pictures in their order, each best first; None where there is no answer for a picture.
 
@@ -243,12 +256,14 @@ def store_detections(
         task: name of its task.
         found: on each picture.
         ignored: regions of each picture in which nothing is taught of their class.
+        joints: of task pose.
     """
     nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
     regions = ignored or [None] * len(found)
     parts = [part or nothing for pair in zip(found, regions, strict=True) for part in pair]
     counts = list(map(len, parts))
     parts.append(nothing)
+    carried = [carried_values(replace(each, task=task, joints=joints)) for each in parts]
     return StoredDetections(
         tuple(class_names),
         task,
@@ -258,8 +273,6 @@ def store_detections(
         np.concatenate([each.scores for each in parts]).astype(np.float32),
         np.concatenate([each.labels for each in parts]).astype(np.int64),
         np.repeat(np.arange(len(counts)) % 2 == 1, counts),
-        {
-            field.name: np.concatenate([carried_values(replace(each, task=task))[field.name] for each in parts])
-            for field in beside_boxes(task)
-        },
+        {name: np.concatenate([each[name] for each in carried]) for name in carried[0]},
+        joints,
     )

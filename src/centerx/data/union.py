@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record, Track, relabel
+from centerx.data.dataset import Dataset, Record, Track, arrange_joints, relabel
 from centerx.data.similar import describe_pictures, find_similar
 from centerx.data.source import union_of_classes
 from centerx.geometry import box_iou
+from centerx.joints import Joints, join_joints
 from centerx.objects import Objects, join_objects
 from centerx.problems import Kind, Problem
 
@@ -42,8 +43,9 @@ def merge_datasets(
         track: iterator that shows progress.
     """
     names = union_of_classes(datasets)
+    joints = join_joints([(dataset.joints, dataset.class_names) for dataset in datasets], names)
     problems: list[Problem] = []
-    parts = [part for dataset in datasets for part in _parts(dataset, names)]
+    parts = [part for dataset in datasets for part in _parts(dataset, names, joints)]
     same: dict[Hashable, list[_Part]] = {}
     for part, key in zip(parts, _keys([part.record for part in parts], exact, track), strict=True):
         same.setdefault(key, []).append(part)
@@ -53,13 +55,14 @@ def merge_datasets(
     if all(record.labelled is not None and len(record.labelled) == len(names) for record in records):
         records = [record._replace(labelled=None) for record in records]
     ids = tuple(range(1, len(names) + 1))
-    return Dataset(datasets[0].path, "merged", names, ids, records, problems)
+    return Dataset(datasets[0].path, "merged", names, ids, records, problems, joints=joints)
 
 
-def _parts(dataset: Dataset, names: Sequence[str]) -> list[_Part]:
+def _parts(dataset: Dataset, names: Sequence[str], joints: Joints) -> list[_Part]:
     new_label = np.array([names.index(name) for name in dataset.class_names], dtype=np.int64)
     every = frozenset(new_label.tolist())
-    records = (relabel(record, new_label) for record in dataset.records)
+    order = dataset.joints.order(joints.names)
+    records = (arrange_joints(relabel(record, new_label), order) for record in dataset.records)
     return [
         _Part(record._replace(labelled=every if record.labelled is None else record.labelled), dataset.path)
         for record in records

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
 from centerx.data.text import decode
+from centerx.data.yolo_joints import JointRows, joint_rows, read_joints
 from centerx.data.yolo_names import (
     MOST_CLASSES,
     NAME_FILES,
@@ -45,13 +46,15 @@ PROBE = 20  # text files that are read to recognise a folder of label files
 class _Listing(NamedTuple):
     """Pictures to read, each with the path of its label file, and facts of the data.yaml.
 
-    The facts are the class names, or the number of classes without names, and the task of the rows.
+    The facts are the class names, or the number of classes without names, the task of the rows, and what the data.yaml
+    says beside.
     """
 
     pictures: list[tuple[Path, Path]]
     names: Names | None = None
     num_classes: int = 0
     task: str | None = None
+    tree: Mapping[Any, Any] = {}
 
 
 class _Tally:
@@ -107,16 +110,19 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     label_of = {number: class_names.index(name) for number, name in names.items()}
     ids = {name: number for number, name in reversed(names.items())}  # the first of several numbers with one name
     reading = judge([row.values for some in rows for row in some if len(row.values) > 4], listing.task)
+    jointed = joint_rows(listing.tree, reading, path, problems)
+    joints = read_joints(listing.tree, jointed, class_names, path, problems)
     home = path.parent if path.is_file() else path
     records = []
     for (picture, file), some in zip(listed, rows, strict=True):
         image_id = picture.relative_to(home).as_posix() if picture.is_relative_to(home) else str(picture)
         builder = RecordBuilder(picture, image_id, problems)
         if some:
-            _add_rows(builder, file, some, label_of, reading, tally)
+            _add_rows(builder, file, some, label_of, reading, jointed, tally)
         records.append(builder.build())
     problems += tally.found.values()
-    return Dataset(path, "yolo", class_names, tuple(ids[name] for name in class_names), records, problems)
+    category_ids = tuple(ids[name] for name in class_names)
+    return Dataset(path, "yolo", class_names, category_ids, records, problems, joints=joints)
 
 
 def _list(path: Path, split: str | None, images: Path | None, problems: list[Problem]) -> _Listing:
@@ -167,6 +173,7 @@ def _add_rows(
     rows: Sequence[Row],
     label_of: dict[int, int],
     reading: Reading,
+    jointed: JointRows,
     tally: _Tally,
 ) -> None:
     try:
@@ -182,13 +189,14 @@ def _add_rows(
         elif isinstance(box, str):
             tally.add(Kind.MALFORMED_ENTRY, where, box, file)
         else:
-            if len(values) > 4:
+            own_joints = jointed.joints(values, width, height)
+            if len(values) > 4 and own_joints is None:
                 kind, what = reading.repair(values)
                 tally.add(kind, where, what, reading)
             xyxy = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
             corners = reading.quadrilateral(values)
             scaled = corners and [value * (height if place % 2 else width) for place, value in enumerate(corners)]
-            builder.add(where, xyxy, label_of[number], corners=scaled)
+            builder.add(where, xyxy, label_of[number], corners=scaled, joints=own_joints)
 
 
 def _from_yaml(
@@ -205,7 +213,7 @@ def _from_yaml(
         found = places(file, tree, split, problems)
         pictures = [picture for place in found for picture in pictures_of(file, tree, place, problems)]
         labelled = [(picture, label_file(picture)) for picture in pictures]
-    return _Listing(labelled, names, count, _task(tree))
+    return _Listing(labelled, names, count, _task(tree), tree)
 
 
 def _task(tree: dict[Any, Any]) -> str | None:

@@ -34,7 +34,7 @@ from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, TiledPredictor, Tiles, open_session
 from centerx.runtime.session import run_session
-from centerx.tasks import BOXES, CENTER, TASKS
+from centerx.tasks import BOXES, CENTER, task_of
 from centerx.types import Batch, Detections, RawDetections
 
 logger = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ def evaluate_stored(stored: StoredDetections, datasets: Sequence[Dataset]) -> Me
         stored: of the pictures in their order; it has a class name in common with the data, and an answer.
         datasets: with labels.
     """
-    source = SampleSource(datasets, stored.class_names, task=TASKS[stored.task])
+    source = SampleSource(datasets, stored.class_names, task=task_of(stored))
     found = {index: stored.detections(index) for index in np.flatnonzero(stored.answered).tolist()}
     return evaluate_found(source, source.task, found)
 

@@ -19,6 +19,7 @@ from centerx.fields import SIZE
 from centerx.geometry import box_area, box_intersection, box_iou, xyxy_to_xywh
 from centerx.objects import OF_BOXES
 from centerx.show import Table, plot_bars
+from centerx.tasks import Task
 from centerx.types import Detections
 
 COCO_MAX = 100  # detections of a class that COCO counts on a picture
@@ -61,6 +62,7 @@ class Metrics(NamedTuple):
         per_class: AP of each class.
         images: how many pictures were evaluated.
         max_detections: of a class on a picture, that were counted where it says 100; None for COCO's own figures.
+        AP_boxes: of the boxes; of the task `pose`, whose AP is by the similarity of joints.
         AP_corners: by the distance of corners; of the tasks `quads` and `rotated`.
         count_error: mean absolute error of the number of objects of a class on a picture; of the task `center`.
         AP50_11point: as in VOC2007; of the metric `voc`, whose AP50 is that of VOC2012.
@@ -86,6 +88,7 @@ class Metrics(NamedTuple):
     max_detections: int | None = None
     count_error: float | None = None
     AP_corners: float | None = None
+    AP_boxes: float | None = None
     AP50_11point: float | None = None
     per_class_11point: Mapping[str, float | None] = {}
     titles: Mapping[str, str] = TITLES
@@ -222,7 +225,7 @@ def accumulate(
     most: int,
     kind: str = "bbox",
     to_coco: ToCoco = as_boxes,
-    sigma: float | None = None,
+    sigmas: Sequence[float] = (),
     fields: Sequence[str] = (SIZE.name,),
     evaluator: type[COCOeval_faster] = COCOeval_faster,
 ) -> COCOeval_faster:
@@ -235,7 +238,7 @@ def accumulate(
         most: detections of a class on a picture that count.
         kind: of COCO's evaluation.
         to_coco: what that takes of objects and of detections.
-        sigma: of its keypoints, of which there is one.
+        sigmas: of its keypoints.
         fields: that objects must have to be measured, see `known_classes`.
         evaluator: the class that evaluates.
     """
@@ -244,7 +247,7 @@ def accumulate(
     known = [known_classes(entry, fields) for entry in entries]
     truth = COCO(_ground_truth(entries, known, class_names, to_coco))
     found = truth.loadRes(_results(entries, known, [detections[index] for index in order], to_coco))
-    evaluation = evaluator(truth, found, iouType=kind, kpt_oks_sigmas=None if sigma is None else [sigma])
+    evaluation = evaluator(truth, found, iouType=kind, kpt_oks_sigmas=list(sigmas) or None)
     evaluation.params.catIds = list(range(1, len(class_names) + 1))  # of keypoints it leaves out those without objects
     evaluation.params.maxDets = [1, 10, most]
     evaluation.evaluate()
@@ -302,9 +305,20 @@ def known_classes(entry: Entry, fields: Sequence[str] = (SIZE.name,)) -> np.ndar
     objects = entry.record.objects
     for name in fields:
         absent = name not in OF_BOXES and name not in objects.values
-        lacks = np.full(len(objects.labels), absent) | ~objects.known.get(name, np.array(True))
+        told = objects.known.get(name, np.array(True))
+        lacks = np.full(len(objects.labels), absent) | ~(told.any(axis=1) if told.ndim == 2 else told)
         known[objects.labels[lacks & ~objects.ignore]] = False
     return known
+
+
+def judged_entry(entry: Entry, task: Task) -> Entry:
+    """Return a picture by which detections of a task can be judged: objects without a labelled joint are ignored."""
+    objects = entry.record.objects
+    ignore = objects.ignore
+    for field in task.carried:
+        if field.apart:
+            ignore = ignore | ~objects.known.get(field.name, np.zeros((len(ignore), 1), dtype=bool)).any(axis=1)
+    return entry._replace(record=entry.record._replace(objects=objects._replace(ignore=ignore)))
 
 
 def _results(

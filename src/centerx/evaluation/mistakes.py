@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.data.source import Entry
-from centerx.evaluation.coco import Found, known_classes
+from centerx.evaluation.coco import Found, judged_entry, known_classes
 from centerx.evaluation.run import named_function
 from centerx.objects import Objects
 from centerx.tasks import Task
@@ -122,6 +122,7 @@ def match(entries: Sequence[Entry], detections: Sequence[Detections], task: Task
     found, objects, pairs, hidden = [], [], [Pairs(*np.zeros((3, 0)))], []
     num_found = num_objects = 0
     for picture, (entry, some) in enumerate(zip(entries, detections, strict=True)):
+        entry = judged_entry(entry, task)
         known = known_classes(entry, task.needed)
         record = entry.record
         some = some.where(known[some.labels])

@@ -74,7 +74,7 @@ def curves(
     entries: Sequence[Entry], detections: Sequence[Detections], class_names: Sequence[str], most: int
 ) -> COCOeval_faster:
     """Return COCO's evaluation of points with its curves filled in; arguments as for `evaluation.coco.accumulate`."""
-    return accumulate(entries, detections, class_names, most, "keypoints", as_keypoints, SIGMA, fields=())
+    return accumulate(entries, detections, class_names, most, "keypoints", as_keypoints, (SIGMA,), fields=())
 
 
 def as_keypoints(entry: Entry, found: Found) -> list[dict[str, Any]]:

@@ -311,8 +311,9 @@ def size_reports(entries: Sequence[Entry], names: Sequence[str], precision: np.n
     Args:
         entries: the pictures with their labels.
         names: of the classes.
-        precision: (overlap, recall, class, size) of COCO, whose first size is all.
+        precision: (overlap, recall, class, size) of COCO, whose first size is all; of keypoints it has no small ones.
     """
+    sizes = list(SIZES.items())[len(SIZES) + 1 - precision.shape[-1] :]
     parts = [np.zeros(0)]
     for entry in entries:
         objects = entry.record.objects
@@ -327,7 +328,7 @@ def size_reports(entries: Sequence[Entry], names: Sequence[str], precision: np.n
             mean(precision[..., place]),
             {each: mean(precision[:, :, index, place]) for index, each in enumerate(names)},
         )
-        for place, (name, (low, high)) in enumerate(SIZES.items(), start=1)
+        for place, (name, (low, high)) in enumerate(sizes, start=1)
     ]
 
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from centerx.data.source import Entry
-from centerx.evaluation.coco import Metrics, known_classes
+from centerx.evaluation.coco import Metrics, judged_entry, known_classes
 from centerx.evaluation.run import named_function
 from centerx.objects import Objects
-from centerx.tasks import TASKS
+from centerx.tasks import task_of
 from centerx.types import Detections
 
 OVERLAP = 0.5  # least IoU of a right detection
@@ -48,7 +48,8 @@ def voc_metrics(
     due = np.zeros(len(class_names), dtype=np.int64)
     scores, labels, right = [np.zeros(0)], [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=bool)]
     for entry, found in zip(entries, detections, strict=True):
-        task = TASKS[found.task]
+        task = task_of(found)
+        entry = judged_entry(entry, task)
         known = known_classes(entry, task.needed)
         objects = entry.record.objects.where(known[entry.record.labels])
         due += np.bincount(objects.labels[~objects.ignore], minlength=len(due))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from centerx.decode import peaks
+from centerx.decode import TORCH, peaks
 from centerx.detector import Detector
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.runtime.info import ModelInfo
@@ -67,8 +67,9 @@ class PooledMapsGraph(nn.Module):
 
 
 def with_fields(heatmap: Tensor, maps: Maps, task: Task) -> tuple[Tensor, ...]:
-    """Return the outputs of a graph that ends with maps, in the order of `output_names`."""
-    return (heatmap, *(maps.fields[name] for name in map_outputs(task)[1:]))
+    """Return the outputs of a graph that ends with maps, in the order of `output_names`; heatmaps are probabilities."""
+    fields = task.with_probabilities(maps.fields, TORCH)
+    return (heatmap, *(fields[name] for name in map_outputs(task)[1:]))
 
 
 def output_names(task: Task, outputs: str) -> tuple[str, ...]:

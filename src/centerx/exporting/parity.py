@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from centerx.detector import Detector, to_numpy
-from centerx.fields import Points
+from centerx.fields import KEYPOINTS, Points
 from centerx.runtime import open_session
 from centerx.runtime.outputs import SMALLEST_SCORE
 from centerx.tasks import Task
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     """Difference between two sets of detections.
 
     Attributes:
-        box: largest difference of a coordinate of matched detections, of boxes and corners, in pixels.
+        box: largest difference of a coordinate of matched detections, of boxes, corners and joints, in pixels.
         score: largest difference of their scores.
         unmatched: number of detections of either set without a partner.
         matched: number of pairs.
@@ -77,13 +77,23 @@ def difference(
     rows, partner = np.arange(len(cost)), cost.argmin(axis=1)
     paired = fitting[rows, partner] & (cost.argmin(axis=0)[partner] == rows)
     left, right = rows[paired], partner[paired]
-    further = [apart_in_any_order(first.values[name][left], second.values[name][right]) for name in first.values]
+    pairs = [(name, first.values[name][left], second.values[name][right]) for name in first.values]
+    further = [(apart_joints if name == KEYPOINTS.name else apart_in_any_order)(*both) for name, *both in pairs]
     return Difference(
         box=max(float(each.max(initial=0.0)) for each in (apart[left, right], *further)),
         score=float(score[left, right].max(initial=0.0)),
         unmatched=_alone(first.scores, left, last[1]) + _alone(second.scores, right, last[0]),
         matched=len(left),
     )
+
+
+def apart_joints(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the differences of coordinates of joints (K, 2 J), without the share that rounding may move elsewhere.
+
+    A joint moves to the nearest peak, and which one that is may be decided by rounding.
+    """
+    apart = np.sort(np.abs(first - second), axis=None)
+    return np.asarray(apart[: len(apart) - int(FLIPS * len(apart))])
 
 
 def apart_in_any_order(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -49,9 +49,9 @@ def response_terms(
     error = where_known(quality_focal(student.heatmap.float(), target), known)
     peak = where_known(at_peaks(target, teacher.heatmap), known)
     objects = loss_normalizer(peak.sum())
-    places, total = places_at_peaks(peak, weights, teacher, branches, RADIUS)
+    places, totals = places_at_peaks(peak, weights, teacher, branches, RADIUS)
     heatmap = (error.sum(dim=(0, 2, 3)) * weights["heatmap"]).sum() / objects
-    return {"heatmap": heatmap} | field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total))
+    return {"heatmap": heatmap} | field_terms(branches, student.fields, places, totals)
 
 
 def article_terms(
@@ -79,8 +79,8 @@ def article_terms(
     peak = where_known(at_peaks(target, teacher.heatmap), known)
     error = weights["heatmap"][:, None, None] * (student.heatmap.float().sigmoid() - target) ** 2
     mean = error.mean() if known is None else (error * known).sum() / loss_normalizer(known.sum())
-    places, total = places_at_peaks(peak, weights, teacher, branches)
-    terms = field_terms(branches, student.fields, places, dict.fromkeys(places.goals, total), relative_size)
+    places, totals = places_at_peaks(peak, weights, teacher, branches)
+    terms = field_terms(branches, student.fields, places, totals, relative_size)
     return {"heatmap": mean} | {name: 2 * term for name, term in terms.items()}
 
 
@@ -96,29 +96,39 @@ def at_peaks(probability: Tensor, logits: Tensor) -> Tensor:
 
 def places_at_peaks(
     peak: Tensor, weights: Weights, teacher: Maps, branches: Mapping[str, Branch], radius: int = 0
-) -> tuple[Places, Tensor]:
+) -> tuple[Places, dict[str, Tensor]]:
     """Return all cells, weighted by the teacher's peaks up to `radius` cells away, and what to divide weighted sums by.
+
+    A field whose values are known apart has a weight of each: how sure the teacher is of it.
 
     Args:
         peak: (B, T, h, w) probability at the teacher's peaks, 0 elsewhere.
-        weights: of each field, (T,) of each class. No part of the divisor, or it would cancel out.
+        weights: of each field, (T,) of each class, (T, parts) of a field whose values are known apart. No part of the
+            divisor, or it would cancel out.
         teacher: its maps.
         branches: of the student, by field.
         radius: in cells.
 
     Returns:
-        Places with the fields that both have, and a scalar.
+        Places with the fields that both have, and a scalar of each field.
     """
 
-    def spread(peak: Tensor) -> Tensor:
-        return F.max_pool2d(peak.amax(dim=1, keepdim=True), 2 * radius + 1, stride=1, padding=radius)
+    def spread(weight: Tensor) -> Tensor:
+        best = (peak[:, :, None] * weight.view(len(weight), -1, 1, 1)).amax(dim=1)
+        return F.max_pool2d(best, 2 * radius + 1, stride=1, padding=radius).flatten(2)
 
     goals = {name: teacher.fields[name].float().flatten(2) for name in branches if name in teacher.fields}
-    different = {id(weights[name]): weights[name] for name in goals}  # most often one
-    spreads = {key: spread(peak * weight[:, None, None]).flatten(1) for key, weight in different.items()}
-    of_cells = {name: spreads[id(weights[name])] for name in goals}
-    whole = spread(peak)
-    return Places(None, goals, of_cells), loss_normalizer(whole.sum())
+    apart = [name for name in goals if branches[name].field.apart]
+    different = {id(weights[name]): weights[name] for name in goals if name not in apart}  # most often one
+    spreads = {key: spread(weight)[:, 0] for key, weight in different.items()}
+    whole = loss_normalizer(spread(torch.ones_like(weights["heatmap"])).sum())
+    of_cells = {name: spreads[id(weights[name])] for name in goals if name not in apart}
+    totals = dict.fromkeys(of_cells, whole)
+    for name in apart:
+        sure = teacher.sure[name].flatten(2) if name in teacher.sure else torch.ones_like(whole)
+        of_cells[name] = spread(weights[name]) * sure
+        totals[name] = loss_normalizer((spread((weights[name] > 0).float()) * sure).sum())
+    return Places(None, goals, of_cells), totals
 
 
 def ridge_residual(student: Tensor, teacher: Tensor) -> Tensor:

@@ -9,10 +9,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from centerx.decode import at_cells
+from centerx.fields import JOINT_HEATMAP, JOINT_OFFSET, OFFSET
 from centerx.losses.heatmap import heatmap_focal, heatmap_squared
 from centerx.models import Branch
 from centerx.types import Maps, Places, Targets
 
+JOINT_TERMS = {"heatmap": JOINT_HEATMAP.name, OFFSET.name: JOINT_OFFSET.name}
 FEATURES = "features"  # the term of a teacher's features, which is about no field
 
 
@@ -52,6 +54,8 @@ def label_terms(
 ) -> Terms:
     """Return the raw terms of heatmap and fields, Objects as Points, eq. 4: means over the whole batch.
 
+    Joints have the terms of centres, under names of their own.
+
     The heatmap's divisor is the number of positive cells, that of a field the number of places where it is known, both
     of all processes.
 
@@ -71,7 +75,21 @@ def label_terms(
         weight = weight * weight.new_tensor(class_weights)[:, None, None]
     terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, weight) / divisor}
     terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size)
-    return {Term(name): value for name, value in terms.items()}
+    own = {Term(name): value for name, value in terms.items()}
+    if targets.joints is not None:
+        of_joints = label_terms(joint_maps(maps), targets.joints, joint_branches(branches), squared_heatmap)
+        own |= {Term(JOINT_TERMS[term.field]): value for term, value in of_joints.items()}
+    return own
+
+
+def joint_maps(maps: Maps) -> Maps:
+    """Return the maps of joints as those of centres, a class each."""
+    return Maps(maps.fields[JOINT_HEATMAP.name], {OFFSET.name: maps.fields[JOINT_OFFSET.name]})
+
+
+def joint_branches(branches: Mapping[str, Branch]) -> dict[str, Branch]:
+    """Return the branch of the joints' offset as that of centres."""
+    return {OFFSET.name: branches[JOINT_OFFSET.name]}
 
 
 def field_terms(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from centerx.fields import Field, Lengths
+from centerx.fields import Field, Lengths, Peaks
 from centerx.models.backbone import Backbone
 from centerx.models.neck import Neck
 from centerx.tasks import Task
@@ -61,9 +61,10 @@ class CenterHead(nn.Module):
         self.names = tuple(field.name for field in fields)
         for field in fields:
             self.add_module(field.name, Branch(in_channels, channels, field))
-        bias = self.heatmap[-1].bias
-        assert isinstance(bias, Tensor)
-        nn.init.constant_(bias, math.log(PRIOR / (1 - PRIOR)))
+        for heatmap in (self.heatmap, *(each for each in self.branches.values() if each.field.kind is Peaks)):
+            bias = heatmap[-1].bias
+            assert isinstance(bias, Tensor)
+            nn.init.constant_(bias, math.log(PRIOR / (1 - PRIOR)))
 
     @property
     def branches(self) -> Mapping[str, Branch]:
@@ -98,8 +99,10 @@ class Branch(nn.Sequential):
                 count alike.
 
         Returns:
-            (B, P) float32.
+            (B, P) float32; of a field whose values are known apart (B, parts, P).
         """
+        if self.field.apart:
+            return (said.float() - goal).abs().unflatten(1, (self.field.parts, -1)).mean(dim=2)
         error = (said.float() - goal).abs().mean(dim=1)
         for order in self.field.kind.alike:
             error = error.minimum((said.float() - goal[:, list(order)]).abs().mean(dim=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from centerx.tasks import TASKS
+from centerx.tasks import task_of
 from centerx.types import Detections
 
 
@@ -24,7 +24,7 @@ def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections) -> dic
         "detections": [
             {"label": detections.class_names[label], "score": float(score)} | geometry
             for label, score, geometry in zip(
-                detections.labels, detections.scores, TASKS[detections.task].to_dict(detections), strict=True
+                detections.labels, detections.scores, task_of(detections).to_dict(detections), strict=True
             )
         ],
     }

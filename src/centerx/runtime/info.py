@@ -10,9 +10,10 @@ from typing import NamedTuple
 from centerx.errors import InputError
 from centerx.files import json_text, require_utf8
 from centerx.geometry import PAD_VALUE
+from centerx.joints import NO_JOINTS, Joints
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.resize import OWN_RESIZE, Resize
-from centerx.tasks import BOXES, CANONICAL, LABELLED, TASKS, Task, make_task
+from centerx.tasks import BOXES, CANONICAL, LABELLED, POSE, TASKS, Task, make_task
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
 TOP_K = 100  # of older files, whose metadata has no `top_k`
@@ -53,6 +54,7 @@ class ModelInfo(NamedTuple):
         task: the name of what it finds, a key of `tasks.TASKS`.
         resize: how a picture is brought to the input; our own models have one rule.
         corner_order: of task quads, see `tasks.make_task`.
+        joints: of task pose.
     """
 
     class_names: tuple[str, ...]
@@ -64,17 +66,18 @@ class ModelInfo(NamedTuple):
     task: str = BOXES.name
     resize: Resize = OWN_RESIZE
     corner_order: str = CANONICAL
+    joints: Joints = NO_JOINTS
 
     @property
     def made_task(self) -> Task:
         """The task."""
-        return make_task(self.task, self.corner_order)
+        return make_task(self.task, self.corner_order, self.joints)
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings to store.
 
         They are `task`, `class_names`, `input_size` (height, width), `stride`, `top_k` and `letterbox`; where they are
-        not the usual, `origin`, `range` and `corner_order`.
+        not the usual, `origin`, `range`, `corner_order` and `joints`.
         """
         facts = {
             "producer": "centerx",
@@ -89,6 +92,8 @@ class ModelInfo(NamedTuple):
             facts["origin"] = self.origin
         if self.corner_order != CANONICAL:
             facts["corner_order"] = self.corner_order
+        if self.joints.names:
+            facts["joints"] = self.joints.to_json()
         if self.value_range != AUTO:
             facts["range"] = json.dumps(self.value_range)
         return facts
@@ -122,7 +127,10 @@ class ModelInfo(NamedTuple):
             if order not in (CANONICAL, LABELLED):
                 raise ValueError(f"corner_order is {order!r}, not {CANONICAL} or {LABELLED}")
             stride = int(metadata["stride"])
-            info = cls(names, size, stride, origin, top_k, value_range, task, corner_order=order)
+            joints = Joints.from_json(metadata["joints"]) if task == POSE.name else NO_JOINTS
+            if joints.classes and len(joints.classes) != len(names):
+                raise ValueError(f"joints of {len(joints.classes)} classes, but {len(names)} class names")
+            info = cls(names, size, stride, origin, top_k, value_range, task, corner_order=order, joints=joints)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "

@@ -23,7 +23,7 @@ def detection_outputs(task: Task) -> tuple[str, ...]:
 
 def map_outputs(task: Task) -> tuple[str, ...]:
     """Names of what a file gives that ends before it."""
-    return ("heatmap", OFFSET.name, *(field.name for field in task.fields))
+    return ("heatmap", OFFSET.name, *(field.name for field in task.branches if field != OFFSET))
 
 
 def choose_outputs(given: Collection[str], task: Task) -> tuple[str, ...] | None:
@@ -93,7 +93,7 @@ def detections_of(
             inside = ~task.empty({name: each.T[None] for name, each in raw_outputs.items()}, corner, NUMPY)[0, 0]
         scores, labels = np.asarray(raw.scores[row]), np.asarray(raw.labels[row])
         others = {each.name: each.shaped(outputs[each.name]) for each in task.outputs if each.name != "boxes"}
-        one = Detections(boxes, scores, labels, class_names, others, task.name)
+        one = Detections(boxes, scores, labels, class_names, others, task.name, task.joints)
         found.append(one.where((scores >= SMALLEST_SCORE) & inside))
     return found
 
@@ -137,6 +137,8 @@ def detections_from_maps(
         .astype(np.float32)
         for name, each in outputs.items()
     }
+    if task.refine is not None:
+        values = task.refine(values, labels, maps, stride, NUMPY)
     return RawDetections(values, scores.astype(np.float32), labels)
 
 
@@ -144,6 +146,22 @@ def clip(positions: np.ndarray, input_hw: tuple[int, int]) -> np.ndarray:
     """Clip pairs of x and y (B, D, h, w) to a height and a width."""
     limit = np.array([*input_hw[::-1]] * (positions.shape[1] // 2), dtype=np.float32)
     return np.clip(positions, 0, limit[:, None, None])
+
+
+def top(array: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest values (..., count) along the last axis, falling, and where they are."""
+    best = np.argpartition(-array, count - 1, axis=-1)[..., :count]
+    values = np.take_along_axis(array, best, axis=-1)
+    order = np.argsort(-values, axis=-1, kind="stable")
+    return np.take_along_axis(values, order, axis=-1), np.take_along_axis(best, order, axis=-1)
+
+
+def highest(array: np.ndarray) -> np.ndarray:
+    """(B, J, h, w) -> bool, whether a cell is the highest of its 3x3 neighbourhood."""
+    height, width = array.shape[-2:]
+    padded = np.pad(array, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
+    around = [padded[..., row : row + height, column : column + width] for row in range(3) for column in range(3)]
+    return np.asarray(array >= np.max(around, axis=0))
 
 
 NUMPY = ArrayFunctions(
@@ -154,4 +172,14 @@ NUMPY = ArrayFunctions(
     minimum=np.minimum,
     arctan=np.arctan,
     sign=np.sign,
+    where=np.where,
+    top=top,
+    take=lambda array, index: np.take_along_axis(array, index, axis=-1),
+    spread=lambda array, count: np.broadcast_to(array[:, None], (len(array), count, *array.shape[1:])),
+    nearest=lambda array: array.argmin(axis=-1, keepdims=True),
+    highest=highest,
+    rows=lambda table, labels: np.array(table, dtype=np.float32)[labels],
+    whole=lambda array: array.astype(np.int64),
+    pair=lambda first, second: np.concatenate([first, second], axis=-1),
+    sigmoid=lambda array: 1 / (1 + np.exp(-array)),
 )

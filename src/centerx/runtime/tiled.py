@@ -203,4 +203,4 @@ def _concatenated(parts: Sequence[Detections]) -> Detections:
     boxes, scores, labels = (
         np.concatenate([getattr(each, name) for each in parts]) for name in ("boxes", "scores", "labels")
     )
-    return Detections(boxes, scores, labels, parts[0].class_names, values, parts[0].task)
+    return Detections(boxes, scores, labels, parts[0].class_names, values, parts[0].task, parts[0].joints)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from centerx.fields import OFFSET
+from centerx.fields import KEYPOINTS, OFFSET
 from centerx.objects import Objects
-from centerx.tasks import Task
+from centerx.tasks import CENTER, Task
 from centerx.types import Batch, Places, Targets
 
 MIN_SIDE = 1.0  # pixels; a smaller box cannot be told from noise and is ignored
@@ -80,6 +80,59 @@ def center_targets(
     places = regression_targets(
         objects.where(told), cell[told], supervised[told], task, stride, reach, limit, len(batch.images)
     )
+    joints = None
+    if task.joint_branches:
+        column = task.attributes.index(KEYPOINTS.name)
+        joints = joint_targets(objects, radius, trained, batch.supervised[..., column], task, stride, (height, width))
+    return Targets(heatmap, weight, places, joints)
+
+
+def joint_targets(
+    objects: Objects,
+    radius: Tensor,
+    trained: Tensor,
+    supervised: Tensor,
+    task: Task,
+    stride: int,
+    grid_hw: tuple[int, int],
+) -> Targets:
+    """Render the joints of objects as centres of their own, a class each, with the Gaussian of their object.
+
+    `weight` is 0 where joints cannot be told from background: in all of a picture where labels do not tell the
+    joints of a class that has them; in the box of an object for each of its joints that is not labelled.
+
+    Args:
+        objects: N objects, in input pixels.
+        radius: (N,) of their Gaussians, in cells.
+        trained: (N,) bool; of others all joints count as not labelled.
+        supervised: (B, C) bool, whether labels tell the joints of a class.
+        task: with joints.
+        stride: pixels per cell.
+        grid_hw: rows and columns of the grid.
+    """
+    num_images, num_classes = supervised.shape
+    count = len(task.joints.names)
+    table = torch.tensor(task.joints.table(num_classes), device=supervised.device) > 0
+    points = objects.values[KEYPOINTS.name].unflatten(1, (count, 2)) / stride
+    limit = points.new_tensor([grid_hw[1], grid_hw[0]])
+    told = supervised[objects.image, objects.labels]
+    seen = (objects.known[KEYPOINTS.name] > 0) & ((points >= 0) & (points < limit)).all(dim=2)
+    row, joint = (seen & (told & trained)[:, None]).nonzero(as_tuple=True)
+    place = points[row, joint]
+
+    heatmap = points.new_zeros(num_images, count, *grid_hw)
+    draw_gaussians(
+        heatmap.view(-1, *grid_hw), objects.image[row] * count + joint, place.floor(), radius[row].clamp(min=0)
+    )
+    weight = (supervised[:, :, None] | ~table).all(dim=1).float()[:, :, None, None].expand_as(heatmap).clone()
+    lacking = table[objects.labels] & ~(seen & trained[:, None]) & told[:, None]
+    owner, channel = lacking.nonzero(as_tuple=True)
+    mask_ignored(weight, objects.image[owner], channel, objects.boxes[owner] / stride)
+    weight.masked_fill_(heatmap == 1, 1.0)
+
+    own = Objects(objects.image[row], joint, objects.ignore[row], (place * stride).repeat(1, 2))
+    every = torch.ones(len(row), 1, dtype=torch.bool, device=weight.device)
+    places = regression_targets(own, place.floor(), every, CENTER, stride, 0, limit, num_images)
     return Targets(heatmap, weight, places)
 
 
@@ -112,14 +165,15 @@ def regression_targets(
     inside = ((cells >= 0) & (cells < limit)).all(dim=1)
     cells, owner = cells[inside], owner[inside]
     goals, weights = {}, {}
-    for field in task.branches:
+    for field in task.center_branches:
         column = 0 if field == OFFSET else task.attributes.index(field.name)  # the offset is known where the centre is
-        known = supervised[:, column]
+        known = supervised[:, column].float()
         if field.carried.name in objects.known:
-            known = known & objects.known[field.carried.name]
+            told = objects.known[field.carried.name].float()
+            known = known[:, None] * told if field.apart else known * told
         values = field.kind.scale(objects.value(field), 1 / stride)
         goals[field.name] = field.kind.encode(values[owner], cells)
-        weights[field.name] = known[owner].float()
+        weights[field.name] = known[owner]
     image = objects.image[owner]
     at = image, position_in_group(image)
     room = int(torch.bincount(image, minlength=num_images).max()) if num_images else 0
@@ -128,7 +182,12 @@ def regression_targets(
     return Places(
         index,
         {name: padded(values, at, index.shape).transpose(1, 2) for name, values in goals.items()},
-        {name: padded(values, at, index.shape) for name, values in weights.items()},
+        {
+            name: padded(values, at, index.shape).movedim(-1, 1)
+            if values.dim() > 1
+            else padded(values, at, index.shape)
+            for name, values in weights.items()
+        },
     )
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from centerx.fields import JOINT_HEATMAP, JOINT_OFFSET, KEYPOINTS, OFFSET
 from centerx.objects import SCORE, Objects
 from centerx.targets.centers import MIN_SIDE, mask_ignored
-from centerx.tasks import Task
+from centerx.tasks import CENTER, KEYPOINT_SCORES, Task
 from centerx.types import Maps
 
 FLOOR = 1e-4  # probability where no object is
@@ -38,12 +39,14 @@ def maps_from_detections(
         num_classes: C of the heatmap.
         stride: pixels per cell.
         input_hw: height and width of the input in pixels.
-        values: by name of a field that objects of the task carry, (B, K, D) in input pixels.
+        values: by name of a field that objects of the task carry, (B, K, D) in input pixels; and scores of joints.
     """
     image = torch.arange(len(boxes), device=boxes.device)[:, None].expand_as(labels)
     keep = scores > FLOOR
     own = {SCORE: scores[keep][:, None], **{name: each[keep] for name, each in values.items()}}
-    found = Objects(image[keep], labels[keep], torch.zeros_like(labels[keep], dtype=torch.bool), boxes[keep], own)
+    known = {KEYPOINTS.name: own.pop(KEYPOINT_SCORES)} if KEYPOINT_SCORES in own else {}
+    ignore = torch.zeros_like(labels[keep], dtype=torch.bool)
+    found = Objects(image[keep], labels[keep], ignore, boxes[keep], own, known)
     return maps_from_objects(found, len(boxes), task, num_classes, stride, input_hw)
 
 
@@ -80,12 +83,36 @@ def maps_from_objects(
     known = (owner >= 0)[:, None]
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     at = torch.stack([columns, rows]).to(boxes)
-    fields = {}
-    for field in task.branches:
+    fields, sure = {}, {}
+    for field in task.center_branches:
         values = field.kind.scale(objects.value(field), 1 / stride)
         per_cell = values[owner.clamp(min=0)] if len(values) else values.new_zeros(*owner.shape, field.channels)
         fields[field.name] = field.kind.encode(per_cell.permute(0, 3, 1, 2), at) * known
-    return Maps(probability.clamp(max=1 - FLOOR).logit(), fields)
+        if field.apart:
+            own = objects.known[field.name].float()
+            sure[field.name] = own[owner.clamp(min=0)].permute(0, 3, 1, 2) * known if len(own) else known * 0
+    if task.joint_branches:
+        points = joints_as_objects(objects, len(task.joints.names), input_hw)
+        of_joints = maps_from_objects(points, num_images, CENTER, len(task.joints.names), stride, input_hw)
+        fields |= {JOINT_HEATMAP.name: of_joints.heatmap, JOINT_OFFSET.name: of_joints.fields[OFFSET.name]}
+    return Maps(probability.clamp(max=1 - FLOOR).logit(), fields, sure)
+
+
+def joints_as_objects(objects: Objects, count: int, input_hw: tuple[int, int]) -> Objects:
+    """Return the joints of objects as points that score as much as object and joint together, a class each.
+
+    Args:
+        objects: with keypoints, in input pixels.
+        count: of the joints.
+        input_hw: height and width of the input in pixels; what lies outside is left out.
+    """
+    sure = objects.known[KEYPOINTS.name].float()
+    every = objects.values[KEYPOINTS.name].unflatten(1, (count, 2))
+    inside = ((every >= 0) & (every < every.new_tensor(input_hw[::-1]))).all(dim=2)
+    row, joint = ((sure > FLOOR) & inside).nonzero(as_tuple=True)
+    points = every[row, joint]
+    score = objects.values[SCORE][row] * sure[row, joint, None]
+    return Objects(objects.image[row], joint, objects.ignore[row], points.repeat(1, 2), {SCORE: score})
 
 
 def draw_peaks(planes: Tensor, plane: Tensor, cell: Tensor, centers: Tensor, scores: Tensor) -> None:

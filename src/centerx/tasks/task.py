@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from centerx.fields import OFFSET, Array, Field, Points, Scalar
+from centerx.fields import JOINT_HEATMAP, JOINT_OFFSET, OFFSET, Array, Field, Peaks, Points, Scalar
 from centerx.geometry import spanned_boxes
+from centerx.joints import NO_JOINTS, Joints
 
 if TYPE_CHECKING:
     from centerx.types import Detections
@@ -53,6 +54,16 @@ class ArrayFunctions(NamedTuple):
         minimum: two arrays -> the smaller of each two values.
         arctan: array -> the angle in radians of each tangent.
         sign: array -> -1, 0 or 1.
+        where: condition and two arrays -> the first where it holds, else the second.
+        top: array and a number -> the largest values along its last axis, and where they are.
+        take: array and indices along its last axis -> the values there; all other axes are alike.
+        spread: array (B, J, M) and a number K -> (B, K, J, M).
+        nearest: array -> the index of the least value along its last axis, which stays with one entry.
+        highest: heatmap (B, J, h, w) -> bool, whether a cell is the highest of its 3x3 neighbourhood.
+        rows: a table of numbers, and labels (B, K) -> its rows (B, K, ...) as an array like others.
+        whole: array of positive numbers -> whole numbers, rounded down, as indices.
+        pair: two arrays whose last axis is 1 -> one, whose last axis is 2.
+        sigmoid: logits -> probabilities.
     """
 
     join: Callable[[list[Array]], Array]
@@ -62,6 +73,16 @@ class ArrayFunctions(NamedTuple):
     minimum: Callable[[Array, Array], Array]
     arctan: Callable[[Array], Array]
     sign: Callable[[Array], Array]
+    where: Callable[[Array, Array, Array], Array]
+    top: Callable[[Array, int], Sequence[Array]]
+    take: Callable[[Array, Array], Array]
+    spread: Callable[[Array, int], Array]
+    nearest: Callable[[Array], Array]
+    highest: Callable[[Array], Array]
+    rows: Callable[[Sequence[Sequence[float]], Array], Array]
+    whole: Callable[[Array], Array]
+    pair: Callable[[Array, Array], Array]
+    sigmoid: Callable[[Array], Array]
 
 
 class Task(NamedTuple):
@@ -83,6 +104,9 @@ class Task(NamedTuple):
         overlap: those that compare detections with objects, as `evaluation.coco.box_overlap` does.
         cover: those that tell which share of a detection lies on an object, as `evaluation.coco.box_cover` does; empty
             where detections have no area.
+        joints: of the objects, where they have some.
+        refine: detections (B, K, D) by name, their labels (B, K), the maps of the branches with probabilities as
+            heatmaps, pixels per cell, and array functions -> all outputs (B, K, D); None where they are complete.
     """
 
     name: str
@@ -97,10 +121,25 @@ class Task(NamedTuple):
     curves: str
     overlap: str
     cover: str = ""
+    joints: Joints = NO_JOINTS
+    refine: Callable[[dict[str, Array], Array, Arrays, int, ArrayFunctions], dict[str, Array]] | None = None
+
+    @property
+    def joint_branches(self) -> tuple[Field, ...]:
+        """The fields that are learned at joints instead of centres: their heatmap, and their offset inside a cell."""
+        if self.refine is None:
+            return ()
+        count = len(self.joints.names)
+        return JOINT_HEATMAP._replace(num_values=count, flip=self.joints.flip), JOINT_OFFSET
 
     @property
     def branches(self) -> tuple[Field, ...]:
         """The fields of the network's branches, without the heatmap; the last is the centre's offset."""
+        return (*self.fields, *self.joint_branches, OFFSET)
+
+    @property
+    def center_branches(self) -> tuple[Field, ...]:
+        """Those of them that are learned at centres."""
         return (*self.fields, OFFSET)
 
     @property
@@ -126,7 +165,7 @@ class Task(NamedTuple):
     def decode(
         self, raw: Arrays, cell: Array, stride: int, input_hw: tuple[int, int], functions: ArrayFunctions
     ) -> dict[str, Array]:
-        """Return the outputs at every cell, in pixels and clipped to the input.
+        """Return the outputs at every cell, in pixels and clipped to the input, but for those that `refine` gives.
 
         Args:
             raw: the maps of the branches by name, (B, D, h, w).
@@ -135,13 +174,19 @@ class Task(NamedTuple):
             input_hw: height and width of the input in pixels.
             functions: of the arrays' library.
         """
-        values = {field.name: field.kind.decode(raw[field.name], cell) for field in self.branches}
-        outputs = self.assemble(values.pop(OFFSET.name), values, functions)
-        scaled = {each.name: each.kind.scale(outputs[each.name], stride) for each in self.outputs}
+        values = {field.name: field.kind.decode(raw[field.name], cell) for field in self.center_branches}
+        assembled = self.assemble(values.pop(OFFSET.name), values, functions)
+        outputs = [each for each in self.outputs if each.name in assembled]
+        scaled = {each.name: each.kind.scale(assembled[each.name], stride) for each in outputs}
         return {
             each.name: functions.clip(scaled[each.name], input_hw) if each.clipped else scaled[each.name]
-            for each in self.outputs
+            for each in outputs
         }
+
+    def with_probabilities(self, maps: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
+        """Return the maps of the branches with probabilities instead of the logits of heatmaps."""
+        heatmaps = {field.name: functions.sigmoid(maps[field.name]) for field in self.branches if field.kind is Peaks}
+        return {**maps, **heatmaps}
 
     def boxes(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return xyxy (..., 4) of detections, around the positions of the first output (..., D)."""

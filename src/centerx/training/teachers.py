@@ -13,11 +13,12 @@ from torch import Tensor
 from centerx.data.stored import Curve, Curves, StoredDetections
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
+from centerx.fields import JOINT_HEATMAP, JOINT_OFFSET, KEYPOINTS
 from centerx.losses.distill import DistillLoss, ridge_residual
-from centerx.losses.terms import FEATURES, Term
+from centerx.losses.terms import FEATURES, JOINT_TERMS, Term, joint_branches, joint_maps
 from centerx.models import Branch
 from centerx.targets.soft import FLOOR, ignore_tiny, known_cells, maps_from_detections, maps_from_objects
-from centerx.tasks import Task
+from centerx.tasks import KEYPOINT_SCORES, Task
 from centerx.types import Batch, Maps, RawDetections
 
 AVERAGE, BY_AP, FUSE = RULES = "average", "by_ap", "fuse"  # for classes that several teachers know
@@ -89,16 +90,20 @@ class ChannelMap(NamedTuple):
         teacher_channels: T channels of the teacher.
         student_channels: the T channels of the student that they teach.
         weights: by attribute that the teacher has, `center` and fields, (T,) float32 of each class: 1, less where
-            several teachers share it, 0 where another one is preferred. Equal ones are one tensor.
+            several teachers share it, 0 where another one is preferred; of joints (T, J) of each class and joint of the
+            student. Equal ones are one tensor.
+        joints: of each joint of the student, which of the teacher it is; 0 where the teacher lacks it.
     """
 
     teacher_channels: list[int]
     student_channels: list[int]
     weights: dict[str, Tensor]
+    joints: tuple[int, ...] = ()
 
     def weight(self, field: str) -> Tensor:
-        """Return the weights (T,) of a term: heatmap and offset have those of the centre."""
-        return self.weights.get(field, self.weights["center"])
+        """Return the weights of a term, (T,) or (T, J): heatmap and offset have those of the centre."""
+        of_joints = field in (JOINT_HEATMAP.name, JOINT_OFFSET.name) and KEYPOINTS.name in self.weights
+        return self.weights.get(KEYPOINTS.name if of_joints else field, self.weights["center"])
 
 
 class NetworkTeacher:
@@ -158,9 +163,9 @@ class DetectionTeacher:
         place[teacher_channels] = np.arange(len(teacher_channels))
         asked = place[np.where(known, found.labels, 0)]
         values = {
-            field.name: torch.from_numpy(found.values[field.name]).to(images.device)
-            for field in self.task.carried
-            if field.name in found.values
+            name: torch.from_numpy(found.values[name]).to(images.device)
+            for name in (*(field.name for field in self.task.carried), KEYPOINT_SCORES)
+            if name in found.values
         }
         maps = maps_from_detections(
             torch.from_numpy(boxes).to(images.device),
@@ -292,7 +297,21 @@ class Distiller:
             seen = student._replace(heatmap=channels(student.heatmap, channel_map.student_channels))
             moved = {id(weight): weight.to(features.device) for weight in channel_map.weights.values()}
             weights = {name: moved[id(channel_map.weight(name))] for name in ("heatmap", *self.branches)}
-            found = self.loss(seen, output.maps, weights, self.branches, output.known)
+            centers = {name: each for name, each in self.branches.items() if name not in JOINT_TERMS.values()}
+            taught = with_joints(output.maps, channel_map.joints)
+            found = self.loss(seen, taught, weights, centers, output.known)
+            if JOINT_HEATMAP.name in self.branches and JOINT_HEATMAP.name in taught.fields:
+                share = weights[JOINT_HEATMAP.name].amax(dim=0)
+                known = (
+                    None
+                    if output.known is None
+                    else output.known.amin(dim=1, keepdim=True).expand(-1, len(share), -1, -1)
+                )
+                of_joints = self.loss(
+                    joint_maps(seen), joint_maps(taught), dict.fromkeys(JOINT_TERMS, share),
+                    joint_branches(self.branches), known,
+                )  # fmt: skip
+                found |= {JOINT_TERMS[name]: term for name, term in of_joints.items()}
             if teacher.match_features and output.features is not None:
                 found[FEATURES] = ridge_residual(features, output.features)
             terms |= {self.term(place, field): value for field, value in found.items()}
@@ -319,6 +338,27 @@ def channels(maps: Tensor, chosen: list[int]) -> Tensor:
     if chosen == list(range(first, end)):
         return maps[:, first:end]
     return maps.index_select(1, torch.tensor(chosen, device=maps.device))
+
+
+def with_joints(maps: Maps, order: tuple[int, ...]) -> Maps:
+    """Return the maps of a teacher with its joints in the order of the student, see `ChannelMap`."""
+    if not order or (list(order) == list(range(len(order))) and maps.fields[JOINT_HEATMAP.name].shape[1] == len(order)):
+        return maps
+    points = maps.fields[KEYPOINTS.name].unflatten(1, (-1, 2))[:, list(order)].flatten(1, 2)
+    heatmap = maps.fields[JOINT_HEATMAP.name][:, list(order)]
+    return maps._replace(
+        fields=maps.fields | {KEYPOINTS.name: points, JOINT_HEATMAP.name: heatmap},
+        sure={name: each[:, list(order)] for name, each in maps.sure.items()},
+    )
+
+
+def joint_shares(teacher: Teacher, channel_map: ChannelMap, task: Task, num_classes: int) -> Tensor:
+    """(T, J): 1 where teacher and student both have a joint in a class that the one teaches the other, else 0."""
+    ours = torch.tensor(task.joints.table(num_classes))[channel_map.student_channels]
+    places = teacher.task.joints.places(task.joints.names)
+    table = torch.tensor(teacher.task.joints.table(len(teacher.class_names)))[channel_map.teacher_channels]
+    theirs = torch.stack([table[:, place] if place >= 0 else table[:, 0] * 0 for place in places], dim=1)
+    return ours * theirs
 
 
 def map_channels(
@@ -374,13 +414,22 @@ def map_channels(
             )
         lists = {name: tuple(share[target] for target in taught) for name, share in shares[place].items()}
         tensors = {each: torch.tensor(each) for each in lists.values()}
-        channel_maps.append(
-            ChannelMap(
-                [teacher.class_names.index(own[target]) for target in taught],
-                [student.index(target) for target in taught],
-                {name: tensors[each] for name, each in lists.items()},
-            )
+        channel_map = ChannelMap(
+            [teacher.class_names.index(own[target]) for target in taught],
+            [student.index(target) for target in taught],
+            {name: tensors[each] for name, each in lists.items()},
         )
+        if KEYPOINTS.name in task.attributes and KEYPOINTS.name in lists:
+            both = joint_shares(teacher, channel_map, task, len(student))
+            if not both.any():
+                raise InputError(
+                    f"distill.teachers: {teacher.name} knows none of the joints {', '.join(task.joints.names)}, its "
+                    f"own are {', '.join(teacher.task.joints.names)}; leave it out or name its joints alike"
+                )
+            weighed = channel_map.weights | {KEYPOINTS.name: channel_map.weights[KEYPOINTS.name][:, None] * both}
+            order = tuple(max(place, 0) for place in teacher.task.joints.places(task.joints.names))
+            channel_map = channel_map._replace(weights=weighed, joints=order)
+        channel_maps.append(channel_map)
     return channel_maps
 
 
@@ -389,7 +438,8 @@ def taught_attributes(channel_map: ChannelMap, task: Task, num_classes: int) -> 
     table = torch.zeros(num_classes, len(task.attributes), dtype=torch.bool)
     for column, attribute in enumerate(task.attributes):
         if attribute in channel_map.weights:
-            table[channel_map.student_channels, column] = channel_map.weights[attribute] > 0
+            weight = channel_map.weights[attribute]
+            table[channel_map.student_channels, column] = (weight > 0).view(len(weight), -1).any(dim=1)
     return table
 
 
