@@ -33,7 +33,9 @@ def train_once(config: ConfigSource, overrides: list[str], folder: Path) -> Figu
     """
     settings = load_config(config, overrides)
     changed = [
-        change for change in changed_keys(folder / "config.yaml", settings) if not change.startswith("classes=None")
+        change
+        for change in changed_keys(folder / "config.yaml", settings)
+        if not change.startswith(("classes=None", "joints."))  # filled in from the data
     ]
     if changed:
         raise InputError(f"{folder}: was trained otherwise, {', '.join(changed)}; name another --out")
