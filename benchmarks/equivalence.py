@@ -35,7 +35,6 @@ from centerx.exporting.parity import Difference, difference, one, synthetic_imag
 from centerx.interop.convert import import_checkpoint
 from centerx.models import Backbone
 from centerx.runtime.foreign.names import COCO_NAMES
-from centerx.tasks import BOXES
 from centerx.types import Maps, RawDetections
 
 from rows import Row, rows, show, write
@@ -44,7 +43,16 @@ HERE = Path(__file__).parent
 SIDE, PICTURES = 256, 2
 TOLERANCE = 1e-4
 IN_BOTH = "boxes in both"
-SPREAD = {"hm": (-3.0, 1.5), "wh": (10.0, 1.0), "reg": (0.5, 0.1)}  # mean and deviation that random maps are given
+SPREAD = {  # mean and deviation that random maps are given
+    "hm": (-3.0, 1.5),
+    "wh": (10.0, 1.0),
+    "reg": (0.5, 0.1),
+    "hps": (0.0, 3.0),
+    "hm_hp": (-3.0, 1.5),
+    "hp_offset": (0.5, 0.1),
+}
+NAMES = ("heatmap", "size", "offset", "keypoints", "joint_heatmap", "joint_offset")  # of the same here
+POSE = {"hps": 34, "hm_hp": 17, "hp_offset": 2}
 
 
 class Theirs(NamedTuple):
@@ -53,9 +61,10 @@ class Theirs(NamedTuple):
     Attributes:
         name: of the architecture.
         network: it.
-        lasts: the last layer of each branch: heatmap, size, offset.
-        maps: pictures (B, 3, H, W) uint8 RGB -> heatmap of logits, size, offset; by their own preparation.
-        decode: the maps, the first as probabilities -> (B, K, 4) boxes in cells, scores, classes; by their own code.
+        lasts: the last layer of each branch: heatmap, size, offset, and of poses those of the joints.
+        maps: pictures (B, 3, H, W) uint8 RGB -> heatmap of logits, size, offset and so on; by their own preparation.
+        decode: the maps, heatmaps as probabilities -> (B, K, 4) boxes in cells, scores, classes, and of poses joints
+            (B, K, 2 J) in cells; by their own code.
         save: state -> what they write to a file.
         options: of the import.
     """
@@ -64,7 +73,7 @@ class Theirs(NamedTuple):
     network: nn.Module
     lasts: list[nn.Conv2d]
     maps: Callable[[Tensor], list[Tensor]]
-    decode: Callable[[list[Tensor]], tuple[Tensor, Tensor, Tensor]]
+    decode: Callable[[list[Tensor]], tuple[Tensor, ...]]
     save: Callable[[dict[str, Tensor]], dict[str, Any]]
     options: dict[str, Any]
 
@@ -184,8 +193,15 @@ class StandIns(MetaPathFinder, Loader):
 def beside(path: Path, stand_ins: StandIns) -> Iterator[None]:
     """Import from `path`, download nothing, and forget it all afterwards."""
     known, place = set(sys.modules), os.getcwd()
+    other = [name for name in known if name.partition(".")[0] == "datasets"]  # another library has theirs' name
     plain = {name: getattr(torchvision.models.resnet, name) for name in ("resnet18", "resnet50", "resnet101")}
     with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(sys.modules))
+        for name in other:
+            del sys.modules[name]
+        if (path / "datasets").is_dir():  # without an __init__.py, so that an installed package would be preferred
+            sys.modules["datasets"] = ModuleType("datasets")
+            sys.modules["datasets"].__path__ = [str(path / "datasets")]
         for name, build in plain.items():
             untrained = mock.patch.object(torchvision.models.resnet, name, lambda pretrained, b=build: b(weights=None))
             stack.enter_context(untrained)
@@ -218,25 +234,35 @@ def centernet(path: Path) -> Iterator[Theirs]:
         data = load("datasets.dataset.coco").COCO
         for name in ("pose_dla_dcn", "dlav0"):
             load(f"models.networks.{name}").DLA.load_pretrained_model = Anything  # would download
-        for arch in ("resdcn_18", "resdcn_101", "res_18", "dla_34", "dlav0_34", "hourglass"):
-            heads = {"hm": data.num_classes, "wh": 2, "reg": 2}
+        every = ("resdcn_18", "resdcn_101", "res_18", "dla_34", "dlav0_34", "hourglass")
+        of_poses = [(arch, POSE) for arch in ("resdcn_18", "dla_34", "hourglass")]
+        for arch, more in [*((arch, {}) for arch in every), *of_poses]:
+            heads = {"hm": 1 if more else data.num_classes, "wh": 2, "reg": 2, **more}
             network = factory.create_model(arch, heads, 256 if "dla" in arch else 64)
             option = SimpleNamespace(fix_res=True, input_h=SIDE, input_w=SIDE, flip_test=False, down_ratio=4)
             program = SimpleNamespace(opt=option, mean=data.mean, std=data.std)
 
-            def maps(images: Tensor, network: nn.Module = network, program: Any = program) -> list[Tensor]:
+            def maps(
+                images: Tensor, network: nn.Module = network, program: Any = program, heads: Any = heads
+            ) -> list[Tensor]:
                 pictures = images.permute(0, 2, 3, 1).flip(-1).numpy()  # OpenCV's order
                 ready = torch.cat([detector.pre_process(program, picture, 1)[0] for picture in pictures])
                 out = network(ready.to(next(network.parameters()).dtype))[-1]
-                return [out["hm"], out["wh"], out["reg"]]
+                return [out[name] for name in heads]
 
-            def decode(found: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-                rows = load("models.decode").ctdet_decode(*found)
+            def decode(found: list[Tensor]) -> tuple[Tensor, ...]:
+                heat, wh, reg, *of_joints = found
+                if of_joints:
+                    hps, hm_hp, hp_offset = of_joints
+                    rows = load("models.decode").multi_pose_decode(heat, wh, hps, reg, hm_hp, hp_offset)
+                    return rows[..., :4], rows[..., 4], rows[..., -1], rows[..., 5:-1]
+                rows = load("models.decode").ctdet_decode(heat, wh, reg)
                 return rows[..., :4], rows[..., 4], rows[..., 5]
 
-            branches = [getattr(network, name) for name in ("hm", "wh", "reg")]
+            branches = [getattr(network, name) for name in heads]
             lasts = [branch[-1][-1] if arch == "hourglass" else branch[-1] for branch in branches]
-            yield Theirs(arch, network, lasts, maps, decode, lambda state: {"epoch": 1, "state_dict": state}, {})
+            name = f"{arch} multi_pose" if more else arch
+            yield Theirs(name, network, lasts, maps, decode, lambda state: {"epoch": 1, "state_dict": state}, {})
 
 
 def detectron_maps(network: Any, colour: str = "RGB") -> Callable[[Tensor], list[Tensor]]:
@@ -385,7 +411,7 @@ def randomise(theirs: Theirs, images: Tensor) -> None:
         if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None:
             norm.running_var.clamp_(min=0.5 * norm.running_var.mean().item())
     theirs.network.eval()
-    for maps, last, (mean, deviation) in zip(theirs.maps(images), theirs.lasts, SPREAD.values(), strict=True):
+    for maps, last, (mean, deviation) in zip(theirs.maps(images), theirs.lasts, SPREAD.values(), strict=False):
         scale = deviation / maps.std()
         last.bias.copy_(mean + (last.bias - maps.mean()) * scale)
         last.weight.mul_(scale)
@@ -408,14 +434,17 @@ def compare(theirs: Theirs, folder: Path) -> dict[str, float]:
     detector.double()
     theirs.network.double()
     fine, their_fine = probabilities(own_maps(detector.model(images))), probabilities(theirs.maps(images))
-    boxes, scores, labels = theirs.decode([each.float() for each in their_fine])
-    pixels = RawDetections({"boxes": (boxes * 4).clamp(0, SIDE).numpy()}, scores.numpy(), labels.long().numpy())
+    boxes, scores, labels, *points = theirs.decode([each.float() for each in their_fine])
+    values = {"boxes": (boxes * 4).clamp(0, SIDE).numpy()} | dict(
+        zip(["keypoints"], ((each * 4).numpy() for each in points), strict=False)
+    )
+    pixels, task = RawDetections(values, scores.numpy(), labels.long().numpy()), detector.model.task
     found = to_numpy(detector(images))
     total = Difference(0.0, 0.0, 0, 0)
     for row in range(PICTURES):
-        total |= difference(one(found, row, BOXES), one(pixels, row, BOXES))
+        total |= difference(one(found, row, task), one(pixels, row, task))
     return {
-        **{name: apart([a], [b]) for name, a, b in zip(("heatmap", "size", "offset"), fine, their_fine, strict=True)},
+        **{name: apart([a], [b]) for name, a, b in zip(NAMES, fine, their_fine, strict=False)},
         "boxes": total.box,
         "scores": total.score,
         "boxes alone": total.unmatched,
@@ -427,12 +456,12 @@ def compare(theirs: Theirs, folder: Path) -> dict[str, float]:
 
 def own_maps(maps: Maps) -> list[Tensor]:
     """Ours in the order of theirs."""
-    return [maps.heatmap, maps.fields["size"], maps.fields["offset"]]
+    return [maps.heatmap, *(maps.fields[name] for name in NAMES[1:] if name in maps.fields)]
 
 
 def probabilities(maps: Sequence[Tensor]) -> list[Tensor]:
-    """The same maps, the first after its sigmoid."""
-    return [maps[0].sigmoid(), *maps[1:]]
+    """The same maps, heatmaps after their sigmoid."""
+    return [each.sigmoid() if "heatmap" in name else each for name, each in zip(NAMES, maps, strict=False)]
 
 
 def apart(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:

@@ -76,8 +76,8 @@ MAY_IMPORT = {
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluation", "auditing", "exporting", "training", "build", "build_model", "build_teachers",
-               "build_teaching", "build_plan",
+               "evaluation", "auditing", "exporting", "training", "build", "build_model",
+               "build_teachers", "build_teaching", "build_plan",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}

@@ -25,6 +25,24 @@ COCO_SIGMAS = {
     )
     for name in ((names,) if names == "nose" else (f"left_{names}", f"right_{names}"))
 }  # of the COCO keypoint challenge
+COCO_JOINTS = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
+    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+COCO_SKELETON = (
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+    *(("nose", f"{side}_eye") for side in ("left", "right")),
+    *(
+        (f"{side}_{first}", f"{side}_{second}")
+        for side in ("left", "right")
+        for first, second in (
+            *(("eye", "ear"), ("ear", "shoulder"), ("shoulder", "elbow"), ("elbow", "wrist")),
+            *(("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle")),
+        )
+    ),
+)
 SIDES = re.compile("left|right", re.IGNORECASE)
 SHORT = re.compile(r"(?<![A-Za-z])[LlRr](?=[_. -])|(?<=[_. -])[LlRr](?![A-Za-z])|(?<=[a-z0-9])[LR]$|^[LR](?=[A-Z])")
 OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}

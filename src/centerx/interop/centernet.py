@@ -7,8 +7,17 @@ from typing import Any
 from centerx.errors import InputError
 from centerx.interop.backbones import DLA_UNUSED, RESNETS, below, find_timm
 from centerx.interop.source_code import IMAGENET, Names, Network, Shapes, SourceCode, has, rows
+from centerx.joints import COCO_JOINTS, COCO_SKELETON
 
-BRANCHES = (("heatmap", "hm"), ("size", "wh"), ("offset", "reg"))
+BRANCHES = (
+    ("heatmap", "hm"),
+    ("size", "wh"),
+    ("offset", "reg"),
+    ("keypoints", "hps"),
+    ("joint_heatmap", "hm_hp"),
+    ("joint_offset", "hp_offset"),
+)
+OF_JOINTS = ("hps", "hm_hp", "hp_offset")  # of multi_pose
 HEAD: Names = tuple((rf"head\.{ours}\.", f"{theirs}.") for ours, theirs in BRANCHES)
 RESDCN_NECK: Names = tuple(
     (rf"neck\.stages\.{ours}", f"deconv_layers.{theirs}")
@@ -89,6 +98,8 @@ def recognise(shapes: Shapes) -> Network | None:
     if network is None:
         return None
     others = other_branches(shapes)
+    if set(OF_JOINTS) <= set(others):
+        network, others = with_joints(network, shapes), [name for name in others if name not in OF_JOINTS]
     if not has(shapes, "wh."):
         raise InputError(
             f"{network.name} without wh, the width and height that a detector needs"
@@ -103,6 +114,19 @@ def recognise(shapes: Shapes) -> Network | None:
     unused = (*network.unused, *(rf"{name}\." for name in others), *(rf"base\.{name}\." for name in EARLIER_FRAME))
     kitti = {"dep", "rot", "dim"} <= set(others) and not earlier and "amodel_offset" not in others
     return network._replace(left=tuple(left), unused=unused, pixels=IMAGENET if kitti else None)
+
+
+def with_joints(network: Network, shapes: Shapes) -> Network:
+    """Return the network with the joints of multi_pose; those of COCO where there are so many, else numbered."""
+    last = next(name for name in ("hm_hp.2.weight", "hm_hp.1.1.weight", "hm_hp.weight") if name in shapes)
+    count = shapes[last][0]
+    names = COCO_JOINTS if count == len(COCO_JOINTS) else tuple(f"joint {place}" for place in range(1, count + 1))
+    joints: dict[str, Any] = {"names": names}
+    if names == COCO_JOINTS:
+        joints |= {"skeleton": COCO_SKELETON}
+        joints |= {"pairs": [(name, name.replace("left", "right")) for name in names if name.startswith("left")]}
+    others = {"task": "pose", "joints": joints}
+    return network._replace(others=others, class_names=("person",) if names == COCO_JOINTS else ())
 
 
 def other_branches(shapes: Shapes) -> list[str]:
@@ -141,7 +165,7 @@ def recognise_ctdet(shapes: Shapes) -> Network | None:
         return Network("dla_34", model, (*DLA_NECK, *HEAD, *below("base.")), DLA_UNUSED, biased=True)
     if has(shapes, "kps.1."):
         model = {"backbone": "hourglass", "neck": {"type": "none"}, "head_channels": 256}
-        return Network("hourglass", model, (*HOURGLASS, *below("")), (r"(hm|wh|reg)\.0\.",))
+        return Network("hourglass", model, (*HOURGLASS, *below("")), (r"(hm|wh|reg|hps|hm_hp|hp_offset)\.0\.",))
     return None
 
 

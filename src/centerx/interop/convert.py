@@ -150,13 +150,14 @@ def convert(
     """
     last = network.theirs(LAST)
     shapes = {last: tuple(state[last].shape)} if last in state else {}
-    count = rows(shapes, last, len(class_names or COCO_NAMES))
+    usual = network.class_names or COCO_NAMES
+    count = rows(shapes, last, len(class_names or usual))
     numbers = [str(number) for number in range(count)]  # tensors are checked before names
-    config = parse_config({"classes": numbers, "model": network.model}, where)
+    config = parse_config({"classes": numbers, "model": network.model, **network.others}, where)
     detector = build_detector(config).eval()
     own = detector.model.state_dict()
     weights = select(state, network, own, where)
-    config = config.model_copy(update={"classes": tuple(name_classes(count, class_names, where))})
+    config = config.model_copy(update={"classes": tuple(name_classes(count, class_names, usual, where))})
     stem = next(name for name, value in own.items() if name.startswith(PREFIX) and value.ndim == 4)
     mean, std = (torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1) * 255 for each in pixels[1:])
     if pixels.colour == "BGR":
@@ -165,15 +166,15 @@ def convert(
     return detector, config
 
 
-def name_classes(count: int, given: Sequence[str] | None, where: Path) -> list[str]:
-    """Return the names of `count` classes."""
+def name_classes(count: int, given: Sequence[str] | None, usual: Sequence[str], where: Path) -> list[str]:
+    """Return the names of `count` classes: those given, else the usual ones where there are so many."""
     if given is not None and len(given) != count:
         raise InputError(
             f"--classes: {len(given)} names, but the heatmap of {where} has {count} channels, name them all"
         )
-    if given is None and count != len(COCO_NAMES):
+    if given is None and count != len(usual):
         raise InputError(f"{where}: its {count} classes have no names in it, give them by --classes a,b,c or a file")
-    return list(given or COCO_NAMES)
+    return list(given or usual)
 
 
 def select(state: Mapping[str, Tensor], network: Network, own: Mapping[str, Tensor], where: Path) -> dict[str, Tensor]:

@@ -23,6 +23,8 @@ class Network(NamedTuple):
         biased: whether convolutions of the neck have a bias before a batch norm.
         left: descriptions of parts that a detector does not need.
         pixels: mean and standard deviation of pixels, if they are not those of the code base.
+        others: further sections of the configuration.
+        class_names: of the network, where it says them by what it is.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Network(NamedTuple):
     biased: bool = False
     left: tuple[str, ...] = ()
     pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    others: Mapping[str, Any] = {}
+    class_names: tuple[str, ...] = ()
 
     def theirs(self, name: str) -> str:
         """Return the name of one of our tensors in the checkpoint."""

@@ -155,7 +155,7 @@ def _check_weights(name: str, path: str) -> None:
         state = load_state_dict(path, weights_only=True)
     except FileNotFoundError:
         raise InputError(f"model.pretrained: {path}: no such file") from None
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, AttributeError, SafetensorError) as error:
         raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({error})") from None
     body = timm.create_model(name, num_classes=0, pretrained=False).state_dict()
     wrong = [key for key, value in body.items() if key not in state or state[key].shape != value.shape]

@@ -24,12 +24,14 @@ LEAST_PEAK = 0.1  # probability of a joint's peak that counts
 REACH = 0.3  # of the longer side of the box: how far from the place told by the centre a joint's peak may be
 FAR = 1e12  # square pixels, beyond all distances
 MOST_PEAKS = 100  # of each joint on a picture
+WHOLE = "whole"  # boxes before they are clipped to the picture
 KEYPOINT_SCORES = "keypoint_scores"
 
 
 def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
-    """Return `boxes`, xyxy around the centre, and `keypoints` as the centre tells them."""
-    return assemble_boxes(center, values, functions) | {"keypoints": values[KEYPOINTS.name]}
+    """Return `boxes`, xyxy around the centre; `whole`, the same for `refine`; and `keypoints` as the centre tells them."""
+    boxes = assemble_boxes(center, values, functions)
+    return boxes | {WHOLE: boxes["boxes"], "keypoints": values[KEYPOINTS.name]}
 
 
 def refine(
@@ -46,7 +48,7 @@ def refine(
     tells it. The score is the probability of the peak, else of the cell where the joint is.
 
     Args:
-        found: `boxes` (B, K, 4) and `keypoints` (B, K, 2 J), in pixels.
+        found: `boxes` (B, K, 4), clipped, the same as they are as `whole`, and `keypoints` (B, K, 2 J), in pixels.
         labels: (B, K).
         maps: of the branches, probabilities as heatmap.
         stride: pixels per cell.
@@ -54,7 +56,7 @@ def refine(
         table: (C, J), 1 where a class has a joint, else 0; the score of others is 0. None: all have all.
 
     Returns:
-        The same, and `keypoint_scores` (B, K, J).
+        `boxes`, `keypoints`, and `keypoint_scores` (B, K, J).
     """
     heatmap, offset = maps[JOINT_HEATMAP.name], maps[JOINT_OFFSET.name]
     joints, height, width = heatmap.shape[1:]
@@ -78,7 +80,7 @@ def refine(
     distance = (peaks[0] - x) * (peaks[0] - x) + (peaks[1] - y) * (peaks[1] - y)
     best = functions.nearest(functions.where(scores >= LEAST_PEAK, distance, distance * 0 + FAR))
     near_x, near_y, score, distance = (functions.take(each, best) for each in (*peaks, scores, distance))
-    left, top, right, bottom = (found["boxes"][..., None, side : side + 1] for side in range(4))
+    left, top, right, bottom = (found[WHOLE][..., None, side : side + 1] for side in range(4))
     across, down = right - left, bottom - top
     reach = REACH * functions.where(across > down, across, down)
     inside = (near_x >= left) & (near_x <= right) & (near_y >= top) & (near_y <= bottom)
@@ -92,7 +94,7 @@ def refine(
         sure = sure * functions.rows(table, labels)
     pairs = [functions.where(snaps, near, told) for near, told in ((near_x, x), (near_y, y))]
     moved = functions.pair(*pairs).reshape(-1, detections, 2 * joints)
-    return found | {"keypoints": moved, KEYPOINT_SCORES: sure}
+    return {"boxes": found["boxes"], "keypoints": moved, KEYPOINT_SCORES: sure}
 
 
 def to_dict(detections: Detections) -> list[dict[str, Any]]:

@@ -167,6 +167,8 @@ class Task(NamedTuple):
     ) -> dict[str, Array]:
         """Return the outputs at every cell, in pixels and clipped to the input, but for those that `refine` gives.
 
+        Positions that are assembled for `refine` alone are not clipped.
+
         Args:
             raw: the maps of the branches by name, (B, D, h, w).
             cell: (2, h, w) column and row of each cell.
@@ -178,10 +180,11 @@ class Task(NamedTuple):
         assembled = self.assemble(values.pop(OFFSET.name), values, functions)
         outputs = [each for each in self.outputs if each.name in assembled]
         scaled = {each.name: each.kind.scale(assembled[each.name], stride) for each in outputs}
-        return {
+        found = {
             each.name: functions.clip(scaled[each.name], input_hw) if each.clipped else scaled[each.name]
             for each in outputs
         }
+        return {name: Points.scale(assembled[name], stride) for name in assembled if name not in found} | found
 
     def with_probabilities(self, maps: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
         """Return the maps of the branches with probabilities instead of the logits of heatmaps."""
