@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from centerx.data.check import ClassCount
     from centerx.data.dataset import Dataset, Record
+    from centerx.joints import Joints
     from centerx.problems import Problem, Summary
 
 logger = logging.getLogger(__name__)
@@ -195,7 +196,7 @@ def convert_data(
     """
     from centerx.data.check import log_dataset_problems
     from centerx.data.packed import is_packed, unpack
-    from centerx.data.write import WRITERS
+    from centerx.data.write import WITH_JOINTS, WRITERS
     from centerx.problems import log_problems
 
     source, target = Path(source), Path(target)
@@ -210,6 +211,9 @@ def convert_data(
             unpack(source, place, split)
         dataset = read_renamed(place, None if place != source else split, classes, rename, images, format, frame)
         tell = partial(log_dataset_problems, dataset)
+        if dataset.joints.names and to not in WITH_JOINTS:
+            others = " or ".join(WITH_JOINTS)
+            logger.warning(f"{source}: its joints are not written as {to}, which has none; choose {others}")
         written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell)
     log_problems(written.problems, str(target))
     return ConvertedData(target, to, split or "train", written.pictures, list(written.problems))
@@ -287,7 +291,7 @@ def draw_data(
     for index in np.random.default_rng(seed).permutation(len(dataset.records)):
         record = dataset.records[index]
         try:
-            cells.append(_drawn(record, dataset.class_names))
+            cells.append(_drawn(record, dataset.class_names, dataset.joints))
         except InputError as error:
             logger.warning(f"skipped: {error}")
             continue
@@ -301,12 +305,12 @@ def draw_data(
     return DrawnData(out, len(cells), len(dataset.records))
 
 
-def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
+def _drawn(record: Record, class_names: Sequence[str], joints: Joints) -> np.ndarray:
     """The picture at the size of a cell, so that lines and text have one width on the whole sheet."""
     import numpy as np
     from PIL import Image
 
-    from centerx.draw import draw_objects
+    from centerx.draw import draw_poses
     from centerx.images import read_image
 
     names = [*class_names, *(f"{name} (ignored)" for name in class_names)]
@@ -320,4 +324,4 @@ def _drawn(record: Record, class_names: Sequence[str]) -> np.ndarray:
         boxes=record.boxes * scale,
         values={name: values * scale for name, values in record.objects.values.items()},
     )
-    return draw_objects(small, objects, names)
+    return draw_poses(small, objects, names, joints=joints)

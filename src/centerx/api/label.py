@@ -20,7 +20,9 @@ from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
     from centerx.data.dataset import Record
+    from centerx.joints import Joints
     from centerx.runtime import Predictor
+    from centerx.types import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +129,8 @@ def label(
     records, scores = label_pictures(predictor, data.records, least)
     if not records:
         raise InputError(f"{images}: none of {len(data.records)} pictures can be read, see the warnings above")
-    write_labels(out, model, images, records, scores, least, Path(val) if val is not None else None)
+    judged_on = Path(val) if val is not None else None
+    write_labels(out, model, images, records, scores, least, judged_on, predictor.task.joints)
     names = predictor.class_names
     counts = np.bincount(np.concatenate([record.labels for record in records]), minlength=len(names))
     return LabelResult(out, dict(zip(names, counts.tolist(), strict=True)), least, len(records))
@@ -184,16 +187,30 @@ def label_pictures(
             continue
         builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
         corners = found.values["corners"].reshape(-1, 8).tolist() if "corners" in found.values else [None] * len(found)
-        rows = zip(found.boxes.tolist(), found.labels, found.scores, corners, strict=True)
-        for box, index, value, own in rows:
+        joints = joints_of(found)
+        rows = zip(found.boxes.tolist(), found.labels, found.scores, corners, joints, strict=True)
+        for box, index, value, own, own_joints in rows:
             if value >= keep_from[index]:
                 if box[:2] == box[2:]:
                     builder.add_point(str(picture.image), box[:2], int(index))
                 else:
-                    builder.add(str(picture.image), box, int(index), corners=own)
+                    builder.add(str(picture.image), box, int(index), corners=own, joints=own_joints)
                 scores.append(float(value))
         records.append(builder.build())
     return records, scores
+
+
+def joints_of(found: Detections) -> list[list[float] | None]:
+    """Return x, y and flag of the joints of each detection: those that are drawn are visible; None without joints."""
+    import numpy as np
+
+    from centerx.draw import JOINT_SHOWN
+
+    if "keypoints" not in found.values:
+        return [None] * len(found)
+    flags = 2.0 * (found.values["keypoint_scores"] >= JOINT_SHOWN)
+    told = np.concatenate([found.values["keypoints"], flags[..., None]], axis=2)
+    return [own.ravel().tolist() for own in told]
 
 
 def write_labels(
@@ -204,6 +221,7 @@ def write_labels(
     scores: list[float],
     least: dict[str, float],
     val: Path | None,
+    joints: Joints,
 ) -> None:
     """Write the COCO file.
 
@@ -215,13 +233,14 @@ def write_labels(
         scores: of each box.
         least: the score from which on boxes of each class were kept, in the order of the classes.
         val: the data on which they were chosen.
+        joints: of the model.
     """
     from centerx.data.dataset import Dataset
     from centerx.data.write import coco_tree
 
     names = tuple(least)
     tree: dict[str, Any] = coco_tree(
-        Dataset(images, "pseudo", names, tuple(range(1, len(names) + 1)), records, []), out.parent
+        Dataset(images, "pseudo", names, tuple(range(1, len(names) + 1)), records, [], joints=joints), out.parent
     )
     for annotation, value in zip(tree["annotations"], scores, strict=True):
         annotation["score"] = value

@@ -59,7 +59,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     if unlike:
         return Dataset(path, "coco", (), (), [], [Problem(Kind.UNREADABLE_LABELS, str(file), unlike)])
     class_names, category_ids, label_of = _categories(tree["categories"], file, problems)
-    joints, names_of = _joints(tree["categories"], label_of, len(class_names), file, problems)
+    joints, names_of = read_joints(tree["categories"], label_of, len(class_names), file, problems)
     place_of = {label: joints.places(names) for label, names in names_of.items()}
     names = list(filter(None, map(_file_name, tree["images"])))
     folder = images or find_pictures(file, names, problems)
@@ -192,7 +192,7 @@ def _add(
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
-        own_joints = _placed_joints(
+        own_joints = placed_joints(
             annotation.get("keypoints"), where, place_of.get(label_of[category], []), num_joints, problems
         )
         builders[image].add(where, xyxy, label_of[category], ignore, own_area, corners, own_joints)
@@ -210,10 +210,18 @@ def _point(annotation: dict[str, Any]) -> list[float] | None:
     return None
 
 
-def _joints(
+def read_joints(
     categories: list[Any], label_of: dict[int | str, int], num_classes: int, file: Path, problems: list[Problem]
 ) -> tuple[Joints, dict[int, tuple[str, ...]]]:
-    """Joints of all categories together, those of one name being one, and the names of each class in its own order."""
+    """Return the joints of all categories together, those of one name being one, and the names of each class's own.
+
+    Args:
+        categories: of a COCO file.
+        label_of: class of each id.
+        num_classes: how many classes there are.
+        file: the file, for problems.
+        problems: where to report.
+    """
     names_of: dict[int, tuple[str, ...]] = {}
     lines: dict[tuple[str, str], None] = {}
     for category in categories:
@@ -244,10 +252,18 @@ def _is_place(value: Any, count: int) -> bool:
     return type(value) is int and 1 <= value <= count
 
 
-def _placed_joints(
+def placed_joints(
     keypoints: Any, where: str, places: list[int], num_joints: int, problems: list[Problem]
 ) -> list[float] | None:
-    """x, y and flag of each joint of the data set; None where an object has none that can be read."""
+    """Return x, y and flag of each joint of the data set; None where an object has none that can be read.
+
+    Args:
+        keypoints: of an annotation.
+        where: file and annotation, for problems.
+        places: of each joint of the object's class, which of the data set it is.
+        num_joints: of the data set.
+        problems: where to report.
+    """
     if not keypoints or not places:
         return None
     if not isinstance(keypoints, list) or len(keypoints) != 3 * len(places) or not all(map(is_number, keypoints)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -33,11 +34,14 @@ from centerx.data.copies import (
     partly_labelled,
     require_xml_names,
 )
-from centerx.data.dataset import Dataset, Track, corners_or_boxes, readable_hw
+from centerx.data.dataset import VISIBILITY, Dataset, Track, corners_or_boxes, readable_hw
 from centerx.data.yolo_names import load_yaml
 from centerx.errors import InputError
+from centerx.fields import KEYPOINTS
 from centerx.files import many_files, write_atomic, write_json
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
+from centerx.joints import Joints
+from centerx.objects import Objects
 from centerx.problems import Kind, Problem
 
 
@@ -124,6 +128,35 @@ def write_yolo_obb(
     return _write_yolo(dataset, folder, split, track, begin, "obb", _obb_lines)
 
 
+def write_yolo_pose(
+    dataset: Dataset, folder: Path, split: str, track: Track = iter, begin: Callable[[], object] = bool
+) -> Written:
+    """Write the same as `write_yolo` with the joints of each object behind its box.
+
+    Args:
+        dataset: as for `write_coco`.
+        folder: as for `write_coco`.
+        split: as for `write_coco`.
+        track: as for `write_coco`.
+        begin: as for `write_coco`.
+
+    Raises:
+        InputError: the data set has no joints, or as for `write_yolo`.
+    """
+    joints = dataset.joints
+    if not joints.names:
+        raise InputError(f"{dataset.path}: has no joints, which yolo-pose is for, choose yolo")
+    facts: dict[str, Any] = {"kpt_shape": [len(joints.names), 3]}
+    facts |= {"flip_idx": list(joints.flip)} if joints.flip else {}
+    facts |= (
+        {"kpt_names": {label: list(joints.names) for label, _ in enumerate(dataset.class_names)}}
+        if joints.named
+        else {}
+    )
+    lines = partial(_pose_lines, count=len(joints.names))
+    return _write_yolo(dataset, folder, split, track, begin, "pose", lines, facts)
+
+
 def _write_yolo(
     dataset: Dataset,
     folder: Path,
@@ -132,14 +165,17 @@ def _write_yolo(
     begin: Callable[[], object],
     task: str,
     lines: Callable[[Copy, list[Problem]], list[str]],
+    facts: Mapping[str, Any] = {},
 ) -> Written:
     pictures, labels = (folder / kind / split for kind in ("images", "labels"))
     check_free(split, pictures)
     file = folder / "data.yaml"
     names = dict(enumerate(dataset.class_names))
-    tree = load_yaml(file, []) if file.exists() else {"names": names} | ({} if task == "detect" else {"task": task})
-    if tree.get("names") != names or tree.get("task", "detect") != task:
-        what = "classes differ" if tree.get("names") != names else "task differs"
+    own = {"names": names} | ({} if task == "detect" else {"task": task}) | dict(facts)
+    tree = load_yaml(file, []) if file.exists() else own
+    alike = tree.get("task", "detect") == task and all(tree.get(key) == facts[key] for key in facts)
+    if tree.get("names") != names or not alike:
+        what = "classes differ" if tree.get("names") != names else "task differs or its joints do"
         raise InputError(f"{file}: its {what} from those of {dataset.path}, choose another folder")
     copies, problems = copy_pictures(dataset.records, pictures, track, begin)
     problems += partly_labelled(dataset)
@@ -192,10 +228,12 @@ def write_voc(
     return Written(len(copies), problems)
 
 
+WITH_JOINTS = "coco", "yolo-pose"  # formats that hold joints
 WRITERS: dict[str, Callable[[Dataset, Path, str, Track, Callable[[], object]], Written]] = {
     "coco": write_coco,
     "yolo": write_yolo,
     "yolo-obb": write_yolo_obb,
+    "yolo-pose": write_yolo_pose,
     "dota": dota.write,
     "voc": write_voc,
     "cvat": cvat.write,
@@ -230,9 +268,13 @@ def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
         boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
         polygons = zip(corners_or_boxes(objects).tolist(), objects.outlined, strict=True)
         corners = [[row] if known else None for row, known in polygons]
+        flags, joints = flagged_joints(objects, len(dataset.joints.names))
         rows = zip(boxes, objects.labels, objects.ignore, areas, objects.is_point, corners, strict=True)
-        for box, label, ignore, area, is_point, polygon in rows:
+        for row, (box, label, ignore, area, is_point, polygon) in enumerate(rows):
             point = {"keypoints": [*box[:2], 2], "num_keypoints": 1} if is_point else {}
+            if flags[row].any():
+                own = joints[row, list(dataset.joints.of_class(label))]
+                point = {"keypoints": own.ravel().tolist(), "num_keypoints": int((own[:, 2] > 0).sum())}
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -247,8 +289,33 @@ def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
             )
     points = {"keypoints": ["center"], "skeleton": []} if any("keypoints" in each for each in annotations) else {}
     names = zip(dataset.category_ids, dataset.class_names, strict=True)
-    categories = [{"id": own_id, "name": name} | points for own_id, name in names]
+    categories = [
+        {"id": own_id, "name": name} | (_coco_joints(dataset.joints, label) if dataset.joints.names else points)
+        for label, (own_id, name) in enumerate(names)
+    ]
     return {"images": images, "categories": categories, "annotations": annotations}
+
+
+def _coco_joints(joints: Joints, label: int) -> dict[str, Any]:
+    """Names of the joints of a class, and its lines, which count joints from 1."""
+    own = joints.of_class(label)
+    lines = [
+        [own.index(first) + 1, own.index(second) + 1] for first, second in joints.skeleton if {first, second} <= {*own}
+    ]
+    return {"keypoints": [joints.names[place] for place in own], "skeleton": lines} if own else {}
+
+
+def flagged_joints(objects: Objects, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return COCO's flags of the joints (N, J) of objects, and x, y and flag of each (N, J, 3), 0 where not labelled.
+
+    Args:
+        objects: of a record.
+        count: J, of the data set.
+    """
+    flags = objects.values.get(VISIBILITY, np.zeros((len(objects.labels), count)))
+    points = objects.values.get(KEYPOINTS.name, np.zeros((len(objects.labels), 2 * count)))
+    points = points.reshape(len(objects.labels), count, 2)
+    return flags, np.concatenate([points * (flags > 0)[..., None], flags[..., None]], axis=2)
 
 
 def _yolo_lines(copy: Copy, problems: list[Problem]) -> list[str]:
@@ -265,6 +332,16 @@ def _yolo_lines(copy: Copy, problems: list[Problem]) -> list[str]:
     centres, sizes = (relative[:, :2] + relative[:, 2:]) / 2, relative[:, 2:] - relative[:, :2]
     rows = np.concatenate([centres, sizes], axis=1).tolist()
     return [f"{label} " + " ".join(f"{v:.8f}" for v in row) for label, row in zip(labels, rows, strict=True)]
+
+
+def _pose_lines(copy: Copy, problems: list[Problem], count: int) -> list[str]:
+    """Rows of boxes, with `count` joints behind each."""
+    record, (height, width) = copy.record, copy.known_hw
+    kept = record.objects.where(~record.ignore & (box_area(clip_boxes(record.boxes, copy.known_hw)) > 0))
+    _, joints = flagged_joints(kept, count)
+    joints = joints / np.array([width, height, 1])
+    tails = [" ".join(f"{x:.8f} {y:.8f} {flag:.0f}" for x, y, flag in own) for own in joints.tolist()]
+    return [f"{line} {tail}" for line, tail in zip(_yolo_lines(copy, problems), tails, strict=True)]
 
 
 def _obb_lines(copy: Copy, problems: list[Problem]) -> list[str]:

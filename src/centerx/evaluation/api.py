@@ -34,7 +34,7 @@ from centerx.problems import log_problems
 from centerx.progress import track
 from centerx.runtime import Session, TiledPredictor, Tiles, open_session
 from centerx.runtime.session import run_session
-from centerx.tasks import BOXES, CENTER, task_of
+from centerx.tasks import BOXES, CENTER, POSE, task_of
 from centerx.types import Batch, Detections, RawDetections
 
 logger = logging.getLogger(__name__)
@@ -229,6 +229,8 @@ def evaluate_results(
 ) -> Metrics:
     """Evaluate a COCO results json on the data set it was made on; where that has points alone, as points.
 
+    Results with keypoints of data with joints are judged as poses.
+
     Args:
         results: the file.
         dataset: whose pictures it is of.
@@ -242,6 +244,7 @@ def evaluate_results(
     """
     points = [record.objects.known.get(SIZE.name) for record in dataset.records if len(record.objects.labels)]
     task = CENTER if points and all(known is not None and not known.any() for known in points) else BOXES
-    source = SampleSource([dataset], dataset.class_names, task=task)
     found = dict(enumerate(read_results(results, dataset)))
+    task = next((task_of(each) for each in found.values() if each.task == POSE.name), task)
+    source = SampleSource([dataset], dataset.class_names, task=task)
     return measure(results, [dataset], source, found, max_detections, metric, report)

@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from centerx.data.coco import four_corners
+from centerx.data.coco import four_corners, placed_joints, read_joints
 from centerx.data.dataset import Dataset, is_number, readable_hw
 from centerx.data.stored import StoredDetections, store_detections, usable_detections
 from centerx.errors import InputError
 from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
 from centerx.fields import CORNERS
+from centerx.files import json_text
 from centerx.geometry import xywh_to_xyxy
-from centerx.tasks import BOXES, CENTER, QUADS, ROTATED, TASKS, Task
+from centerx.joints import Joints
+from centerx.problems import Problem
+from centerx.tasks import BOXES, CENTER, KEYPOINT_SCORES, POSE, QUADS, ROTATED, Task, task_of
 from centerx.types import Detections
 
 BY_NAME = "predict --json or a COCO data set with scores"
@@ -110,7 +113,7 @@ def read_detections(
     boxes = np.concatenate([NOTHING.boxes, *(each.found.boxes for each in listed)])
     names = {each.found.task for each in listed if len(each.found)} - {BOXES.name}
     if len(names) == 1 and all(each.found.task in names for each in listed if len(each.found)):
-        task = TASKS[names.pop()]
+        task = next(task_of(each.found) for each in listed if len(each.found))
     else:
         task = CENTER if len(boxes) and (boxes[:, :2] == boxes[:, 2:]).all() else BOXES
     shown = {place: image for place, image in zip(chosen, images, strict=True) if place is not None}
@@ -124,7 +127,8 @@ def read_detections(
             notes.add("pictures have no entry, and this teacher teaches nothing there", str(image))
     if not quiet:
         notes.log()
-    return store_detections(class_names, task.name, [found for found, _ in parts], [ignored for _, ignored in parts])
+    every, regions = [found for found, _ in parts], [ignored for _, ignored in parts]
+    return store_detections(class_names, task.name, every, regions, task.joints)
 
 
 def require_path(name: str, where: str) -> None:
@@ -207,7 +211,11 @@ def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...
         found = as_detections(boxes, [row["score"] for row in rows], labels)
         task = ROTATED if all("angle" in row for row in rows) else QUADS
         found = with_corners(found, corners, task)
+        if "joints" in entry:
+            found = _with_joints(found, rows, entry["joints"], f"{path}: {where}")
         listed.append(Listed(name, where, (height, width), found))
+    if len({each.found.joints for each in listed if len(each.found)}) > 1:
+        raise InputError(f"{path}: its entries have different joints, name a file that one model wrote")
     bare = next((each for each in listed if len(each.found) and each.found.task == BOXES.name), None)
     if bare is not None and any(each.found.task != BOXES.name for each in listed):
         raise InputError(
@@ -228,6 +236,11 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
     rows: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
     crowds: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
     corners: defaultdict[Any, list[list[float] | None]] = defaultdict(list)
+    flagged: defaultdict[Any, list[list[float] | None]] = defaultdict(list)
+    lost: list[Problem] = []
+    label_of: dict[int | str, int] = {own: class_names.index(name) for own, name in names.items()}
+    joints, names_of = read_joints(tree["categories"], label_of, len(class_names), path, lost)
+    place_of = {label: joints.places(own) for label, own in names_of.items()}
     pictures = [each for each in tree["images"] if _has(each, "id", "file_name") and isinstance(each["file_name"], str)]
     ids = {each["id"] for each in pictures}
     if not class_names or len(pictures) < len(tree["images"]) or len(ids) < len(pictures):
@@ -252,14 +265,28 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
             notes.add("annotations without a score have score 1", where, "score" not in row)
             rows[row["image_id"]].append((box, score, label))
             corners[row["image_id"]].append(four_corners(row.get("segmentation")))
+            own = placed_joints(row.get("keypoints"), where, place_of.get(label, []), len(joints.names), lost)
+            flagged[row["image_id"]].append(own)
     listed = []
     for each in pictures:
         hw = (each["height"], each["width"]) if _has(each, "height", "width") else None
         found, ignored = (_of_rows(some[each["id"]]) for some in (rows, crowds))
         found = with_corners(found, corners[each["id"]], QUADS)
+        if joints.names and len(found):
+            found = with_flagged(found, flagged[each["id"]], joints)
         name = os.path.join(path.parent, each["file_name"].replace("\\", "/"))
         listed.append(Listed(name, f"image {each['id']!r}", hw, found, ignored))
+    for problem in lost:
+        notes.add("keypoints cannot be read, boxes alone teach", problem.where)
     return class_names, listed
+
+
+def with_flagged(found: Detections, told: Sequence[Sequence[float] | None], joints: Joints) -> Detections:
+    """Return detections with x, y and flag of each joint, where they have them: what is labelled is sure."""
+    nothing = [0.0] * (3 * len(joints.names))
+    points = np.array([own or nothing for own in told]).reshape(len(told), len(joints.names), 3)
+    values = {"keypoints": points[..., :2], KEYPOINT_SCORES: (points[..., 2] > 0) * 1.0}
+    return replace(found, values=values, task=POSE.name, joints=joints)
 
 
 def results(
@@ -360,6 +387,21 @@ def with_corners(found: Detections, corners: Sequence[Sequence[float] | None], t
     if not corners or None in corners:
         return found
     return replace(found, values={CORNERS.name: np.array(corners, dtype=np.float64)}, task=task.name)
+
+
+def _with_joints(found: Detections, rows: Sequence[dict[str, Any]], names: Any, where: str) -> Detections:
+    """Return detections of `predict --json` with their joints."""
+    try:
+        joints = Joints.from_json(json_text({"names": names}))
+        told = np.array([row.get("keypoints") for row in rows], dtype=np.float64).reshape(len(rows), len(names), 3)
+    except (ValueError, TypeError):
+        raise InputError(
+            f"{where}: joints must be names, keypoints of each detection x, y and a score of each, repair it"
+        ) from None
+    if not (np.isfinite(told).all() and ((told[..., 2] >= 0) & (told[..., 2] <= 1)).all()):
+        raise InputError(f"{where}: keypoints must be finite and their scores in [0, 1], repair it")
+    values = {"keypoints": told[..., :2], KEYPOINT_SCORES: told[..., 2]}
+    return replace(found, values=values, task=POSE.name, joints=joints)
 
 
 def _flat_corners(value: Any) -> list[float] | None:

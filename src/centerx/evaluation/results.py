@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from centerx.data.dataset import Dataset, is_number
 from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
+from centerx.joints import Joints
+from centerx.tasks import KEYPOINT_SCORES, POSE
 from centerx.types import Detections
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,10 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
     known, categories = image_numbers(dataset), set(dataset.category_ids)
     rows = [row for row in check_results(load_json(path), path) if row["category_id"] in categories]
     outlined = sum("segmentation" in row for row in rows)
+    posed = sum(isinstance(row.get("keypoints"), list) and len(row["keypoints"]) > 3 for row in rows)
+    if 0 < posed < len(rows) or (posed and not dataset.joints.names):
+        why = f"{dataset.path} has no joints" if posed == len(rows) else f"{len(rows) - posed} others have none"
+        logger.warning(f"{path}: {posed} rows have keypoints, but {why}: boxes are judged")
     if outlined:
         logger.warning(f"{path}: {outlined} rows have a segmentation, which is not read: boxes are judged")
     lost = next((row["image_id"] for row in rows if row["image_id"] not in known), None)
@@ -52,7 +59,28 @@ def detections_of_rows(rows: Sequence[dict[str, Any]], dataset: Dataset) -> list
     labels = np.array([label_of[row["category_id"]] for row in rows], dtype=np.int64)
     order = np.lexsort((-scores, image))
     ends = np.cumsum(np.bincount(image, minlength=len(dataset.records)))[:-1]
-    return [Detections(boxes[some], scores[some], labels[some]) for some in np.split(order, ends)]
+    found = [Detections(boxes[some], scores[some], labels[some]) for some in np.split(order, ends)]
+    joints = dataset.joints
+    told = [_row_joints(row, joints, label_of) for row in rows]
+    if not joints.names or not told or any(each is None for each in told):
+        return found
+    points = np.array(told)
+    return [
+        replace(each, values={"keypoints": points[some, :, :2], KEYPOINT_SCORES: points[some, :, 2]}, task=POSE.name,
+                joints=joints)
+        for each, some in zip(found, np.split(order, ends), strict=True)
+    ]  # fmt: skip
+
+
+def _row_joints(row: dict[str, Any], joints: Joints, label_of: Mapping[int, int]) -> np.ndarray | None:
+    """x, y and score (J, 3) of the joints of a result; the third value of COCO's is taken as a score, at most 1."""
+    own, values = joints.of_class(label_of[row["category_id"]]), row.get("keypoints")
+    if not isinstance(values, list) or len(values) != 3 * len(own) or not all(map(_is_number, values)):
+        return None
+    told = np.zeros((len(joints.names), 3))
+    told[list(own)] = np.reshape(values, (-1, 3))
+    told[:, 2] = told[:, 2].clip(0, 1)
+    return told
 
 
 def image_numbers(dataset: Dataset) -> dict[int | str, int]:
@@ -101,9 +129,14 @@ def _is_result(row: Any) -> bool:
 
 
 def result_box(row: dict[str, Any]) -> Any:
-    """Return left, top, width and height; of one keypoint its place without sides."""
+    """Return left, top, width and height; of one keypoint its place without sides, of several what they span."""
     points = row.get("keypoints")
-    return [*points[:2], 0, 0] if isinstance(points, list) and len(points) == 3 else row.get("bbox")
+    if not isinstance(points, list) or not points or len(points) % 3 or not all(map(is_number, points)):
+        return row.get("bbox")
+    if len(points) == 3:
+        return [*points[:2], 0, 0]
+    x, y = points[::3], points[1::3]
+    return row.get("bbox") or [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def _is_number(value: Any) -> bool:

@@ -21,6 +21,7 @@ def to_dict(name: str, image_hw: tuple[int, ...], detections: Detections) -> dic
         "image": name,
         "width": width,
         "height": height,
+        **({"joints": list(detections.joints.names)} if detections.joints.names else {}),
         "detections": [
             {"label": detections.class_names[label], "score": float(score)} | geometry
             for label, score, geometry in zip(

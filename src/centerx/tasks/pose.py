@@ -29,7 +29,7 @@ KEYPOINT_SCORES = "keypoint_scores"
 
 
 def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[str, Array]:
-    """Return `boxes`, xyxy around the centre; `whole`, the same for `refine`; and `keypoints` as the centre tells them."""
+    """Return `boxes`, xyxy around the centre, the same for `refine`, and `keypoints` as the centre tells them."""
     boxes = assemble_boxes(center, values, functions)
     return boxes | {WHOLE: boxes["boxes"], "keypoints": values[KEYPOINTS.name]}
 
