@@ -17,7 +17,7 @@ PACKAGE = Path(centerx.__file__).parent
 
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
-SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "tasks"}
+SHARED = {"errors", "files", "geometry", "fields", "joints", "objects", "types", "tasks"}
 SHARED |= {"contents", "levels", "images", "problems", "resize", "tiles"}
 MAY_IMPORT = {
     "errors": set(),
@@ -28,18 +28,19 @@ MAY_IMPORT = {
     "progress": set(),
     "fields": {"geometry"},
     "objects": {"fields", "geometry"},
-    "types": {"errors", "geometry", "objects"},
+    "joints": {"errors"},
+    "types": {"errors", "geometry", "joints", "objects"},
     "page": {"files"},
     "show": {"page"},
     "connect": {"errors", "geometry", "runtime", "show", "tasks", "types"},
-    "draw": {"errors", "fields", "files", "types", "objects"},
+    "draw": {"errors", "fields", "files", "joints", "types", "objects"},
     "overlay": {"draw", "geometry"},
-    "tasks": {"draw", "fields", "geometry", "types"},
+    "tasks": {"draw", "fields", "geometry", "joints", "types"},
     "contents": set(),
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"errors", "files", "geometry", "levels", "problems", "tasks"},
+    "config": {"joints", "errors", "files", "geometry", "levels", "problems", "tasks"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from centerx.errors import InputError
-from centerx.fields import KEYPOINTS
 from centerx.geometry import xywh_to_xyxy, xyxy_to_xywh
 from centerx.runtime.picture import Picture, to_image
 from centerx.show import Table, import_optional, plot_picture
@@ -80,8 +79,8 @@ def to_coco(found: Detections, image_id: int | str, categories: Categories) -> l
         if "corners" in found.values:
             corners = np.reshape(found.values["corners"], (-1, 8)).tolist()
             places = [place | {"segmentation": [own]} for place, own in zip(places, corners, strict=True)]
-    if KEYPOINTS.name in found.values:
-        points = np.concatenate([found.values[KEYPOINTS.name], found.values[KEYPOINT_SCORES][..., None]], axis=2)
+    if "keypoints" in found.values:
+        points = np.concatenate([found.values["keypoints"], found.values[KEYPOINT_SCORES][..., None]], axis=2)
         places = [place | {"keypoints": each.ravel().tolist()} for place, each in zip(places, points, strict=True)]
     return [
         {"image_id": image_id, "category_id": own[name], **place, "score": float(score)}

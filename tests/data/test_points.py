@@ -85,7 +85,7 @@ def test_one_keypoint_of_coco_is_a_point_unless_there_is_a_box(tmp_path: Path) -
 
 def test_points_come_back_from_coco_and_other_formats_say_that_they_cannot(tmp_path: Path) -> None:
     dataset = read_dataset(write_points(tmp_path, "image,x,y,label", "a.png,3,4,ox", "b.png,10,20,ox"))
-    for name in WRITERS:
+    for name in WRITERS.keys() - {"yolo-pose"}:
         written = WRITERS[name](dataset, tmp_path / name, "train")
         kinds = {problem.kind for problem in written.problems}
         assert kinds == (set() if name == "coco" else {Kind.NOT_WRITTEN})

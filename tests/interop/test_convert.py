@@ -19,6 +19,7 @@ from centerx.exporting.parity import synthetic_images
 from centerx.interop.centernet import HOURGLASS
 from centerx.interop.convert import import_checkpoint
 from centerx.interop.source_code import translate
+from centerx.joints import COCO_JOINTS
 from centerx.model_file import read_model
 from centerx.models import Backbone
 from centerx.models.hourglass import Hourglass
@@ -306,22 +307,33 @@ def test_centerx_regnets_are_told_apart(tmp_path: Path) -> None:
 POSE = {"hps": 34, "hm_hp": 17, "hp_offset": 2}
 
 
-@pytest.mark.parametrize("classes", [None, NAMES])
-def test_the_branches_of_poses_are_left_out_before_names_are_asked_for(
-    classes: list[str] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    state = resdcn()
-    if classes:
-        out = written(state | other_branches(8, 24, **POSE), tmp_path / "pose.pth", class_names=NAMES)
-        for ours, same in zip(maps(out), maps(written(state, tmp_path / "a.pth", class_names=NAMES)), strict=True):
-            torch.testing.assert_close(ours, same, atol=0, rtol=0)
-    else:
-        with pytest.raises(InputError, match="its 3 classes have no names in it, give them by --classes"):
-            written(state | other_branches(8, 24, **POSE), tmp_path / "pose.pth")
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / 'pose.pth'}: resdcn_18 has more than a detector, left out: hm_hp (joints), hp_offset (joints), "
-        "hps (joints)"
-    ]
+@pytest.mark.parametrize("base", ["resdcn", "dla"])
+def test_multi_pose_is_a_pose_detector(base: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its branches are taken as they are, its joints are those of COCO, and its boxes are those without joints."""
+    state = resdcn() if base == "resdcn" else dla()
+    width = state["hm.0.weight"].shape[1], state["hm.0.weight"].shape[0]
+    one = {name: value[:1] if name in ("hm.2.weight", "hm.2.bias") else value for name, value in state.items()}
+    joints = other_branches(*width, **POSE)
+    out = written(one | joints, tmp_path / "pose.pth")
+    detector, info = load_detector(out)
+    assert (info.task, info.class_names) == ("pose", ("person",))
+    assert info.joints.names == COCO_JOINTS
+    assert info.joints.flip[:5] == (0, 2, 1, 4, 3)
+    assert not caplog.records
+    own = detector.model.state_dict()
+    for ours, theirs in (("keypoints", "hps"), ("joint_heatmap", "hm_hp"), ("joint_offset", "hp_offset")):
+        for part in ("0.weight", "0.bias", "2.weight", "2.bias"):
+            assert torch.equal(own[f"head.{ours}.{part}"], joints[f"{theirs}.{part}"])
+    boxes = written(one, tmp_path / "boxes.pth", class_names=["person"])
+    for ours, same in zip(maps(out)[:3], maps(boxes)[:3], strict=True):
+        torch.testing.assert_close(ours, same, atol=0, rtol=0)
+
+
+def test_joints_that_are_not_those_of_coco_have_numbers(tmp_path: Path) -> None:
+    out = written(resdcn() | other_branches(8, 24, hps=8, hm_hp=4, hp_offset=2), tmp_path / "a.pth", class_names=NAMES)
+    info = load_detector(out)[1]
+    assert info.joints.names == ("joint 1", "joint 2", "joint 3", "joint 4")
+    assert info.class_names == tuple(NAMES)
 
 
 def test_3d_boxes_were_trained_with_the_pixels_of_imagenet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

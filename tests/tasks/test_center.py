@@ -237,8 +237,8 @@ def test_sizes_are_learned_from_labels_whose_centres_are_not() -> None:
 def test_a_file_of_a_task_that_is_not_known_says_so() -> None:
     facts = {"class_names": '["a"]', "input_size": "[32, 32]", "stride": "4"}
     assert ModelInfo.from_metadata(facts, "old.onnx").task == "boxes"
-    with pytest.raises(InputError, match=r"new\.onnx: is of the task 'pose', of a newer version"):
-        ModelInfo.from_metadata(facts | {"task": "pose"}, "new.onnx")
+    with pytest.raises(InputError, match=r"new\.onnx: is of the task 'masks', of a newer version"):
+        ModelInfo.from_metadata(facts | {"task": "masks"}, "new.onnx")
 
 
 NODE = """
