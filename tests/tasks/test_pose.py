@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from centerx.detector import mean_with_mirror
 from centerx.errors import InputError
 from centerx.evaluation.listed import read_detections
 from centerx.evaluation.poses import pose_metrics, pose_overlap
+from centerx.exporting.web import PAGE
 from centerx.fields import KEYPOINTS
 from centerx.joints import Joints
 from centerx.losses.distill import DISTILL_LOSSES
@@ -39,6 +41,7 @@ from centerx.targets.soft import maps_from_objects
 from centerx.tasks import KEYPOINT_SCORES, make_task
 from centerx.training.teachers import Distiller, Teacher, TeacherOutput, map_channels
 from centerx.types import Batch, Detections, Maps
+from tests.tasks.test_center import NODE
 
 HAND = Joints(("wrist", "left_tip", "right_tip"), (0, 2, 1), ((0, 1), (0, 2)), (0.05, 0.05, 0.1))
 POSE = make_task("pose", joints=HAND)
@@ -508,3 +511,31 @@ def test_boxes_alone_do_not_judge_poses(figures: Path, small_overrides: list[str
     words = [f"data.train=[{figures}]", f"data.val=[{path}]", "task=pose"]
     with pytest.raises(InputError, match=r"data\.val: .* by which no pose can be judged"):
         build_run(load_config("nano", [*small_overrides, *words]), tmp_path)
+
+
+FAKE = """
+export const env = { wasm: {} };
+export class Tensor {}
+const found = {
+  boxes: { data: Float32Array.from([8, 16, 24, 24]) },
+  keypoints: { data: Float32Array.from([16, 16, 24, 20]) },
+  keypoint_scores: { data: Float32Array.from([0.5, 0.25]) },
+  scores: { data: Float32Array.from([0.75]) },
+  labels: { data: BigInt64Array.from([1n]) },
+};
+export const InferenceSession = { create: async () => ({ run: async () => found }) };
+"""
+
+
+def test_the_page_reads_joints(tmp_path: Path) -> None:
+    page = (PAGE / "centerx.js").read_text(encoding="utf-8").replace("ort.wasm.bundle.min.mjs", "ort.mjs")
+    node = NODE.replace("const facts = {", 'const facts = { joints: { names: ["head", "tail"], skeleton: [[0, 1]] },')
+    for name, text in (("centerx.mjs", page), ("ort.mjs", FAKE), ("main.mjs", node)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    try:
+        done = subprocess.run(["node", "main.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        pytest.skip("node is absent")
+    (only,) = json.loads(done.stdout)
+    assert only["keypoints"] == [[10, 10, 0.5], [15, 12.5, 0.25]]
+    assert only["box"] == [5, 10, 15, 15]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +19,9 @@ TEACHERS = {"low": tuple("01234"), "high": tuple("56789")}
 SCENES = 1000  # with labels for each teacher, and without for the student
 VAL_SCENES = 200
 SCENE_HW = (96, 96)
-CORNERED = ("quads", "rotated")  # tasks of which there is a demo as well
-CORNER_EPOCHS = 8
+CARRIED = ("quads", "rotated", "pose")  # tasks of which there is a demo as well
+CARRIED_EPOCHS = 8
+FIGURE_HW = (128, 128)  # of scenes of figures
 EPOCHS = {"low": 10, "high": 6, "student": 6}  # each starts from the one before, so the first takes longest
 SHOWN = 12
 ZOOM = 3  # of the scenes shown
@@ -31,7 +33,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="of scenes and training")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="train all for so many instead")] = None,
     task: Annotated[
-        str | None, typer.Option(help="train one detector of turned digits instead: quads or rotated")
+        str | None,
+        typer.Option(help="train one detector instead: quads or rotated, of turned digits, or pose, of figures"),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -40,9 +43,9 @@ def demo(
     Each knows half of the digits; the student learns all from pictures without labels, and is exported.
     """
     if task is not None:
-        if task not in CORNERED:
-            raise InputError(f"--task: no demo of {task!r}{nearest(task, CORNERED)}, there are: {', '.join(CORNERED)}")
-        demo_corners(out, task, seed, epochs or CORNER_EPOCHS, json_file)
+        if task not in CARRIED:
+            raise InputError(f"--task: no demo of {task!r}{nearest(task, CARRIED)}, there are: {', '.join(CARRIED)}")
+        demo_carried(out, task, seed, epochs or CARRIED_EPOCHS, json_file)
         return
     from centerx.build_model import load_detector
     from centerx.cli.merge import print_comparison
@@ -114,34 +117,40 @@ def demo(
     write_report(json_file, report)
 
 
-def demo_corners(out: Path, task: str, seed: int, epochs: int, json_file: Path | None) -> None:
-    """Train a detector of turned digits, whatever they are, export it and run it.
+def demo_carried(out: Path, task: str, seed: int, epochs: int, json_file: Path | None) -> None:
+    """Train a detector of turned digits, whatever they are, or of figures; export it and run it.
 
     Args:
         out: where everything goes.
-        task: `quads` or `rotated`.
+        task: one of `CARRIED`.
         seed: of scenes and training.
         epochs: of training.
         json_file: as for every command.
     """
     from centerx.cli.table import metrics_table
     from centerx.data.digits import CLASS_NAMES, write_digit_scenes
+    from centerx.data.figures import CLASS_NAME, write_figure_scenes
     from centerx.data.read import read_dataset
 
     require_json(json_file)
     started = time.perf_counter()
-    say(f"1/3  painting {SCENES} scenes of turned digits, {VAL_SCENES} to be judged by")
-    train = write_digit_scenes(out / "train", SCENES, seed, "train", SCENE_HW, turned=True)
-    val = write_digit_scenes(out / "val", VAL_SCENES, seed, "val", SCENE_HW, turned=True)
-    say(f"2/3  training a detector of digits, task {task}")
+    posed = task == "pose"
+    what, name = ("figures", CLASS_NAME) if posed else ("turned digits", "digit")
+    say(f"1/3  painting {SCENES} scenes of {what}, {VAL_SCENES} to be judged by")
+    paint: Any = partial(write_figure_scenes, image_hw=FIGURE_HW)
+    if not posed:
+        paint = partial(write_digit_scenes, image_hw=SCENE_HW, turned=True)
+    train, val = (paint(out / split, count, seed, split) for split, count in (("train", SCENES), ("val", VAL_SCENES)))
+    say(f"2/3  training a detector of {what}, task {task}")
     remove_run(out / task)
-    (learned, judged) = ([{"path": str(path), "classes": dict.fromkeys(CLASS_NAMES, "digit")}] for path in (train, val))
-    given: dict[str, Any] = {"task": task, "classes": ["digit"], "data.train": learned, "data.val": judged}
-    given |= {f"loss.{name}": 0.5 for name in ("corners", "sides")}
+    renamed = [CLASS_NAME] if posed else dict.fromkeys(CLASS_NAMES, name)
+    (learned, judged) = ([{"path": str(path), "classes": renamed}] for path in (train, val))
+    given: dict[str, Any] = {"task": task, "classes": [name], "data.train": learned, "data.val": judged}
+    given |= {"data.input_size": list(FIGURE_HW)} if posed else {f"loss.{each}": 0.5 for each in ("corners", "sides")}
     result = centerx.train("digits", out=out / task, overrides=given | {"train.epochs": epochs, "train.seed": seed})
-    say("3/3  exporting to ONNX, finding digits on held-out scenes with that file, without torch")
+    say(f"3/3  exporting to ONNX, finding {what} on held-out scenes with that file, without torch")
     (file,) = centerx.export(result.model, "onnx", out=out)
-    dataset = read_dataset(val, classes=[f"{name}=digit" for name in CLASS_NAMES])
+    dataset = read_dataset(val, classes=[CLASS_NAME] if posed else [f"{each}=digit" for each in CLASS_NAMES])
     metrics = centerx.evaluate(file.path, dataset)
     picture = draw_held_out(file.path, [record.image for record in dataset.records[:SHOWN]], out / f"{task}.png")
     metrics_table(metrics)

@@ -173,7 +173,7 @@ def _write_yolo(
     names = dict(enumerate(dataset.class_names))
     own = {"names": names} | ({} if task == "detect" else {"task": task}) | dict(facts)
     tree = load_yaml(file, []) if file.exists() else own
-    alike = tree.get("task", "detect") == task and all(tree.get(key) == facts[key] for key in facts)
+    alike = tree.get("task", "detect") == task and all(tree.get(key) == facts.get(key) for key in JOINT_KEYS)
     if tree.get("names") != names or not alike:
         what = "classes differ" if tree.get("names") != names else "task differs or its joints do"
         raise InputError(f"{file}: its {what} from those of {dataset.path}, choose another folder")
@@ -228,6 +228,7 @@ def write_voc(
     return Written(len(copies), problems)
 
 
+JOINT_KEYS = "kpt_shape", "flip_idx", "kpt_names"  # of a data.yaml
 WITH_JOINTS = "coco", "yolo-pose"  # formats that hold joints
 WRITERS: dict[str, Callable[[Dataset, Path, str, Track, Callable[[], object]], Written]] = {
     "coco": write_coco,

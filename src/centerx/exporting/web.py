@@ -48,6 +48,8 @@ def export_web(detector: Detector, info: ModelInfo, path: Path, options: ExportO
             "top_k": info.top_k,
             "letterbox": LETTERBOX,
         }
+        if info.joints.names:
+            facts["joints"] = {"names": info.joints.names, "skeleton": info.joints.skeleton}
         (made / "model.json").write_text(json_text(facts, indent=2), encoding="utf-8")
         for source in [PAGE / name for name in PAGE_FILES] + [runtime / name for name in RUNTIME_FILES]:
             shutil.copyfile(source, made / source.name)

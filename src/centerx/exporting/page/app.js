@@ -3,6 +3,7 @@
 import { load } from "./centerx.js";
 
 const NAMES_SHOWN = 6;
+const JOINT_SHOWN = 0.3; // least score of a joint that is drawn
 const CAMERA_ERRORS = {
   NotAllowedError: "This page may not use the camera: allow it in the browser's settings of this page.",
   NotFoundError: "There is no camera on this device.",
@@ -184,6 +185,7 @@ function drawBoxes(found, unit) {
       pen.strokeRect(left, top, right - left, bottom - top);
     }
   }
+  bestLast.filter((each) => each.keypoints).forEach((each) => drawJoints(each, unit));
   for (const { label, score, box } of bestLast.filter((each) => each.box)) {
     const text = `${label} ${score.toFixed(2)}`;
     const width = pen.measureText(text).width + 6 * unit;
@@ -194,6 +196,23 @@ function drawBoxes(found, unit) {
     pen.fillRect(left, top, width, height);
     pen.fillStyle = "#fff";
     pen.fillText(text, left + 3 * unit, top + height / 2 + unit / 2);
+  }
+}
+
+/** Lines between joints, and a dot at each, of those that score enough. */
+function drawJoints({ label, keypoints }, unit) {
+  const seen = (at) => keypoints[at][2] >= JOINT_SHOWN;
+  pen.strokeStyle = pen.fillStyle = colour(label);
+  for (const [first, second] of detector.joints.skeleton.filter((pair) => pair.every(seen))) {
+    pen.beginPath();
+    pen.moveTo(...keypoints[first].slice(0, 2));
+    pen.lineTo(...keypoints[second].slice(0, 2));
+    pen.stroke();
+  }
+  for (const [x, y] of keypoints.filter((_, at) => seen(at))) {
+    pen.beginPath();
+    pen.arc(x, y, 3 * unit, 0, 2 * Math.PI);
+    pen.fill();
   }
 }
 

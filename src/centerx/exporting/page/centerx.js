@@ -22,12 +22,13 @@ export async function load(folder = new URL(".", import.meta.url)) {
 }
 
 class Detector {
-  /** `facts`: what model.json says: class_names, input_size (height, width), letterbox. */
+  /** `facts`: what model.json says: class_names, input_size (height, width), letterbox, joints of poses. */
   constructor(session, facts) {
     this.session = session;
     this.classNames = facts.class_names;
     this.inputHW = facts.input_size;
     this.padValue = facts.letterbox.pad_value;
+    this.joints = facts.joints ?? { names: [], skeleton: [] };
     this.idle = Promise.resolve();
   }
 
@@ -35,7 +36,8 @@ class Detector {
    * Find the objects of one picture: a file (Blob), ImageBitmap, ImageData, or an element with a picture in it.
    * Gives [{ label, score, box: [x1, y1, x2, y2] }], best first, in pixels of the picture as it is shown (EXIF
    * applied); of a model of points `point: [x, y]` in place of the box; with corners `corners: [[x, y], ...]` as well,
-   * and of rotated boxes `angle` in degrees. Rejects where the browser cannot read the picture.
+   * of rotated boxes `angle` in degrees, and of poses `keypoints: [[x, y, score], ...]`, in the order of
+   * `joints.names`. Rejects where the browser cannot read the picture.
    */
   async detect(picture) {
     const pixels = await readPixels(picture);
@@ -50,10 +52,18 @@ class Detector {
       [key]: Array.from(values.data.subarray(length * k, length * (k + 1)), (value) => value / scale),
       ...(found.corners && { corners: pairs(found.corners.data.subarray(8 * k, 8 * (k + 1)), scale) }),
       ...(found.angles && { angle: found.angles.data[k] }),
+      ...(found.keypoints && { keypoints: this.keypoints(found, k, scale) }),
     }))
       .filter(({ score, point }) => score > 0 && (!point || point.every((value, side) => value <= limit(side) + CELL / scale)))
       .map((each) => ({ ...each, [key]: each[key].map((value, side) => Math.min(value, limit(side))) }))
       .filter(({ box }) => !box || (box[0] < box[2] && box[1] < box[3])); // beside the picture a box has no area in it
+  }
+
+  /** Joints of the k-th object as [x, y, score]. */
+  keypoints({ keypoints, keypoint_scores: scores }, k, scale) {
+    const count = this.joints.names.length;
+    const places = pairs(keypoints.data.subarray(2 * count * k, 2 * count * (k + 1)), scale);
+    return places.map((place, at) => [...place, scores.data[count * k + at]]);
   }
 
   /** One picture at a time: the session does not take a second before it has answered. */
