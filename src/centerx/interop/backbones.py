@@ -72,6 +72,29 @@ TORCHVISION_MOBILENET_V2: Names = (
     (r"conv\.conv_pwl\.", "conv.2."),
     (r"conv\.bn3\.", "conv.3."),
 )
+EFFICIENTNETS_LITE = ("efficientnet_lite0",)
+BLOCKS_LITE = (1, 2, 2, 3, 3, 4, 1)  # of each stage, which EfficientNet-PyTorch counts through, from 0 on
+EFFICIENTNET_PYTORCH: Names = (
+    (r"net\.conv_stem\.", "net._conv_stem."),
+    (r"net\.bn1\.", "net._bn0."),
+    (r"net\.conv_head\.", "net._conv_head."),
+    (r"net\.bn2\.", "net._bn1."),
+    (r"blocks\.0\.0\.conv_dw\.", "_blocks.0._depthwise_conv."),
+    (r"blocks\.0\.0\.bn1\.", "_blocks.0._bn1."),
+    (r"blocks\.0\.0\.conv_pw\.", "_blocks.0._project_conv."),
+    (r"blocks\.0\.0\.bn2\.", "_blocks.0._bn2."),
+    *(
+        (rf"net\.blocks\.{stage}\.{block}\.", f"net._blocks.{sum(BLOCKS_LITE[:stage]) + block}.of.")
+        for stage in range(1, 7)
+        for block in range(BLOCKS_LITE[stage])
+    ),
+    (r"of\.conv_pw\.", "_expand_conv."),
+    (r"of\.bn1\.", "_bn0."),
+    (r"of\.conv_dw\.", "_depthwise_conv."),
+    (r"of\.bn2\.", "_bn1."),
+    (r"of\.conv_pwl\.", "_project_conv."),
+    (r"of\.bn3\.", "_bn2."),
+)
 CLASSIFIER = (r"(head\.)?fc\.", r"classifier\.", r"head\.")
 DLA_UNUSED = (r"(base\.)?fc\.", r"(base\.)?level\d\.project\.")  # of trees of two levels, which never read theirs
 
@@ -113,12 +136,16 @@ def recognise(shapes: Shapes) -> Network | None:
         layout, names, candidates = "pycls", PYCLS_REGNET, REGNETS
     elif has(shapes, "features.1.conv.0.0."):
         layout, names, candidates = "torchvision", TORCHVISION_MOBILENET_V2, MOBILENETS_V2
+    elif has(shapes, "_blocks.0._depthwise_conv."):
+        layout, names, candidates = "EfficientNet-PyTorch", EFFICIENTNET_PYTORCH, EFFICIENTNETS_LITE
     else:
         layout, names, candidates = "torchvision or timm", (), (*RESNETS, *REGNETS, *OTHERS)
     best, share = find_timm(shapes, below("", names), candidates)
     if share < 0.5:
         return None
     unused = DLA_UNUSED if best == "dla34" else CLASSIFIER
+    if best in EFFICIENTNETS_LITE:
+        unused = (*unused, r"_conv_head\.", r"_bn1\.", r"_fc\.")
     if best.startswith("mobilenet"):
         unused = (*unused, r"conv_head\.", r"bn2\.", r"norm_head\.")
     return Network(f"{best} ({layout})", {"backbone": best}, below("", names), unused)

@@ -269,12 +269,25 @@ def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
         require_scene(centerx.load(path, input_hw=hw)(scene()), THINGS)
 
 
-def test_pose_gives_its_boxes_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_pose_gives_boxes_with_joints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Columns behind the classes are joints; those of COCO where there are 17, else by their names or numbers."""
     metadata = ultralytics_metadata(task="pose", kpt_shape="[17, 3]")
     path = graphs.yolo_v8(tmp_path / "model.onnx", metadata=metadata, extra=51)
     with caplog.at_level(logging.WARNING):
-        require_scene(found(path), THINGS)
-    assert "task pose, of which the boxes alone are read" in caplog.text
+        seen = found(path)
+        require_scene(seen, THINGS)
+    assert "17 joints without names, taken as COCO's" in caplog.text
+    assert seen.task == "pose"
+    assert seen.joints.names[:3] == ("nose", "left_eye", "right_eye")
+    assert seen.values["keypoints"].shape == (len(seen), 17, 2)
+    assert seen.values["keypoint_scores"].shape == (len(seen), 17)
+    named = ultralytics_metadata(task="pose", kpt_shape="[2, 3]", kpt_names="{0: ['head', 'tail']}")
+    path = graphs.yolo_v8(tmp_path / "named.onnx", metadata=named, extra=6)
+    assert found(path).joints.names == ("head", "tail")
+    numbered = ultralytics_metadata(task="pose", kpt_shape="[3, 2]")
+    path = graphs.yolo_v8(tmp_path / "numbered.onnx", metadata=numbered, extra=6)
+    assert found(path).joints.names == ("joint 1", "joint 2", "joint 3")
+    assert (found(path).values["keypoint_scores"] == 1).all()
 
 
 def test_classes_without_names_are_taken_as_coco_with_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from centerx.errors import InputError, nearest
 from centerx.files import write_atomic
+from centerx.joints import Joints, default_sigmas, flip_by_pairs
 from centerx.resize import Resize
 from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
 
@@ -242,6 +243,38 @@ class Labels(Section):
     column: Column = Field(0, description="which column of the output")
 
 
+class Keypoints(Section):
+    """Joints behind each box, in an output with a row for each; x, y and a score of each joint follow one another."""
+
+    output: str = Field(description="its name")
+    start: Column = Field(0, description="column of the first joint")
+    names: tuple[str, ...] = Field(min_length=1, description="of the joints, in order")
+    scores: bool = Field(True, description="whether a score stands behind each x and y; otherwise all are 1")
+    transposed: bool = Field(False, description="columns come before rows: (1, C, N)")
+    activation: Literal["none", "sigmoid"] = Field("none", description="of the scores; none: probabilities already")
+    pairs: tuple[tuple[str, str], ...] = Field((), description="joints that change places in a mirror image")
+    skeleton: tuple[tuple[str, str], ...] = Field((), description="joints to draw a line between")
+
+    @model_validator(mode="after")
+    def _names(self) -> Keypoints:
+        others = {name for pair in (*self.pairs, *self.skeleton) for name in pair} - set(self.names)
+        if len(set(self.names)) < len(self.names) or others:
+            raise ValueError("names must differ" if not others else f"there is no joint {others.pop()!r}")
+        return self
+
+    @property
+    def width(self) -> int:
+        """Columns of one joint."""
+        return 3 if self.scores else 2
+
+    @property
+    def joints(self) -> Joints:
+        """The joints."""
+        names = self.names
+        lines = tuple((names.index(first), names.index(second)) for first, second in self.skeleton)
+        return Joints(names, flip_by_pairs(names, self.pairs), lines, default_sigmas(names))
+
+
 class Adapter(Section):
     """How a file sees, and what its outputs mean."""
 
@@ -253,6 +286,7 @@ class Adapter(Section):
     boxes: Boxes
     scores: Scores
     labels: Labels | None = None
+    keypoints: Keypoints | None = None
     count: str | None = Field(None, description="output with the number of rows that count")
     classes: Literal["coco", "coco-91", "voc"] | Names | NumberedNames = Field(
         description="names in the order of the file; names by the file's numbers; coco: 80 names; coco-91: the same, "
@@ -377,6 +411,6 @@ def _keys(path: list[str]) -> list[str]:
     """The keys that a section can have."""
     sections: dict[str, type[Section]] = {
         "": Adapter, "input": Input, "boxes": Boxes, "anchors": Anchors, "scores": Scores, "objectness": Objectness,
-        "labels": Labels,
+        "labels": Labels, "keypoints": Keypoints,
     }  # fmt: skip
     return list(sections.get(path[-1] if path else "", Adapter).model_fields)

@@ -14,7 +14,7 @@ import numpy as np
 
 from centerx.errors import InputError
 from centerx.geometry import clip_boxes, spanned_boxes, xyxy_to_xywh
-from centerx.runtime.foreign.adapter import BOX_COLUMNS, Adapter, Anchors, Boxes, Labels, Scores
+from centerx.runtime.foreign.adapter import BOX_COLUMNS, Adapter, Anchors, Boxes, Keypoints, Labels, Scores
 
 MOST_ROWS = 1 << 22  # of anchors
 CANDIDATES = 4  # of suppression, for each box that is wanted; then so many times more
@@ -28,7 +28,8 @@ class Found(NamedTuple):
         boxes: (K, 4) float32 xyxy, in pixels of the input.
         scores: (K,) float32 in [0, 1].
         labels: (K,) int64 class indices.
-        values: by name, (K, ...) what else the file says: `corners` (K, 8), where its boxes are of this format.
+        values: by name, (K, ...) what else the file says: `corners` (K, 8), where its boxes are of this format;
+            `keypoints` (K, 2 J) and `keypoint_scores` (K, J).
     """
 
     boxes: np.ndarray
@@ -80,6 +81,8 @@ def decode(outputs: Mapping[str, np.ndarray], adapter: Adapter, input_hw: tuple[
     chosen = _suppress(boxes, scores, labels, adapter)
     boxes = clip_boxes(boxes[chosen].astype(np.float32), input_hw)
     others = {} if corners is None else {"corners": corners[chosen].astype(np.float32)}
+    if adapter.keypoints is not None:
+        others |= _keypoints(outputs, adapter.keypoints, sum(counts), rows[chosen])
     return Found(boxes, scores[chosen].astype(np.float32), labels[chosen], others)
 
 
@@ -252,6 +255,26 @@ def _levels(
         )
         for level, count in zip(names, counts, strict=True)
     ]
+
+
+def _keypoints(
+    outputs: Mapping[str, np.ndarray], told: Keypoints, count: int, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Joints of some rows, in pixels of the input, and their scores in [0, 1]."""
+    table = _with_rows(outputs, told.output, count, told.transposed)
+    end = told.start + told.width * len(told.names)
+    if end > table.shape[1]:
+        raise InputError(
+            f"{told.output} has {table.shape[1]} columns, {len(told.names)} joints from column {told.start} on need "
+            f"{end}, correct keypoints.start, keypoints.names or keypoints.scores"
+        )
+    values = table[rows, told.start : end].astype(np.float32).reshape(len(rows), len(told.names), told.width)
+    scores = values[..., 2] if told.scores else np.ones(values.shape[:2], np.float32)
+    if told.activation == "sigmoid":
+        scores = 1 / (1 + np.exp(-scores))
+    if not ((scores >= -SLACK) & (scores <= 1 + SLACK)).all():
+        raise InputError(f"{told.output} has scores of joints outside 0 to 1, set keypoints.activation: sigmoid")
+    return {"keypoints": values[..., :2].reshape(len(rows), 2 * len(told.names)), "keypoint_scores": scores.clip(0, 1)}
 
 
 def _count(array: np.ndarray, name: str) -> int:

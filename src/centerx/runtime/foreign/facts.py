@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from centerx.errors import InputError
+from centerx.joints import COCO_JOINTS, COCO_SKELETON
 from centerx.runtime.foreign.adapter import LARGEST_CLASS, Input, explain, numbered_names
 from centerx.runtime.foreign.names import COCO_NAMES, VOC_NAMES
 from centerx.runtime.foreign.runner import Declared
@@ -346,7 +347,39 @@ def _with_columns(file: ModelFile, names: dict[int, str], columns: int, first: i
         keys["scores"] = {"stop": first + len(names)}
     keys |= {"input": {"size": list(file.input_hw)}}
     assumed = {"boxes": f"a file of task {task}, of which the boxes alone are read"} if more else {}
+    if task == "pose" and more:
+        keys["keypoints"], assumed = _joints_of(file, metadata, due - more, not end_to_end)
     return Facts(keys, f"metadata: task {task}, {len(names)} names", assumed)
+
+
+def _joints_of(
+    file: ModelFile, metadata: Mapping[str, str], start: int, transposed: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Keys of the joints of a file of Ultralytics, and what is assumed: 17 are those of COCO where it has no names."""
+    count, width = [*_numbers(metadata.get("kpt_shape", "[17, 3]")), 3][:2]
+    listed = _texts(metadata.get("kpt_names", ""))
+    keys: dict[str, Any] = {"output": file.names["output0"], "start": start, "transposed": transposed}
+    keys["scores"] = width == 3
+    if len(listed) == count:
+        return keys | {"names": listed}, {}
+    if count == len(COCO_JOINTS):
+        pairs = [(name, name.replace("left", "right")) for name in COCO_JOINTS if name.startswith("left")]
+        told = "17 joints without names, taken as COCO's"
+        return keys | {"names": COCO_JOINTS, "pairs": pairs, "skeleton": COCO_SKELETON}, {"keypoints": told}
+    numbers = [f"joint {place}" for place in range(1, count + 1)]
+    return keys | {"names": numbers}, {"keypoints": f"{count} joints without names, called by their numbers"}
+
+
+def _texts(text: str) -> list[str]:
+    """The names of joints in metadata, a list or that of the first class; empty where there is none."""
+    try:
+        found = ast.literal_eval(text) if len(text) <= LARGEST_TEXT else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    found = next(iter(found.values()), None) if isinstance(found, dict) else found
+    if not isinstance(found, (list, tuple)) or not all(isinstance(each, str) and each for each in found):
+        return []
+    return list(found) if len(set(found)) == len(found) else []
 
 
 def _numbers(text: str) -> list[int]:

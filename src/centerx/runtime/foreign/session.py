@@ -17,6 +17,7 @@ from centerx.runtime.foreign.recognise import AdapterSource, recognise
 from centerx.runtime.foreign.runner import Declared, Runner, Tensor, require_arrays
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import stack_rows
+from centerx.tasks import POSE
 from centerx.types import RawDetections
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class ForeignSession:
         self.info = ModelInfo(
             adapter.class_names, input_hw, min(strides), top_k=adapter.top_k, resize=adapter.input.rule
         )
+        if adapter.keypoints is not None:
+            self.info = self.info._replace(task=POSE.name, joints=adapter.keypoints.joints)
         named(path, require_size, input_hw)
         self.used = self._outputs()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))
@@ -229,6 +232,7 @@ class ForeignSession:
         names = [name for part in parts for name in ([part] if isinstance(part, str) else part)]
         names += [adapter.labels.output] if adapter.labels else []
         names += [adapter.count] if adapter.count else []
+        names += [adapter.keypoints.output] if adapter.keypoints else []
         given = {tensor.name for tensor in self.runner.declared.outputs}
         used = list(dict.fromkeys(names))
         lacking = [name for name in used if name not in given]
