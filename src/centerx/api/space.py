@@ -62,7 +62,7 @@ def require_key(key: str, where: object) -> None:
     """Raise where a key is in no section that there is; the schema itself tells unknown keys of known sections."""
     known = known_keys()
     section, _, name = key.rpartition(".")
-    if key not in known and section not in ["", *known]:
+    if key not in known and section not in known:
         alike = [each for each in known if each.rpartition(".")[2] == name]
         raise InputError(
             f"{where}: unknown key {key!r}{nearest(key, alike) or nearest(key, known)}, see docs/config.md"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = "trials"  # of the folder of a search
 LOG = "log.txt"
-HEAVY = "last.ckpt", "last.safetensors", "best.safetensors"  # files that only the best trial is worth
+OF_BEST = "best.safetensors", "val.png"  # files that only the best trial keeps
+OF_NONE = "last.ckpt", "last.safetensors", "hparams.yaml"
 OF_TRIALS = {"train.report": False}  # what a trial has in place of what the configuration says
 
 
@@ -94,9 +95,8 @@ def trim(home: Path, keep: bool) -> None:
         home: the folder.
         keep: whether its best model stays.
     """
-    for name in HEAVY:
-        if not (keep and name == "best.safetensors"):
-            (home / name).unlink(missing_ok=True)
+    for name in OF_NONE if keep else OF_NONE + OF_BEST:
+        (home / name).unlink(missing_ok=True)
     for events in home.glob("events.out.tfevents.*"):
         events.unlink()
 

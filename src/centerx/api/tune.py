@@ -159,10 +159,10 @@ class TunePlan(NamedTuple):
         """Return one line: trials, epochs, and about how long it takes."""
         minutes = self.train.pace.total / 60
         most = "at most " if len(self.evaluations) > 1 else ""
-        beside = "" if self.jobs == 1 else f" one after another; {self.jobs} are trained at once"
+        beside = "" if self.jobs == 1 else f" one after another, but {self.jobs} are trained at once"
         return (
-            f"{trials_text(self.trials, self.evaluations)}; about {minutes:.1f} minutes each, "
-            f"{most}{minutes * self.trials:.0f} in all{beside}"
+            f"{trials_text(self.trials, self.evaluations)}; about {minutes_text(minutes)} each, "
+            f"{most}{minutes_text(minutes * self.trials)} in all{beside}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -419,9 +419,8 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
             )
         return study
     if there:
-        file.path.unlink()
         shutil.rmtree(search.folder / FOLDER, ignore_errors=True)
-        study = file.open()
+        study = file.begin_anew()
     own = search.own if all(search.own[key] in entry for key, entry in search.space.items()) else None
     if own is None:
         outside = next(key for key, entry in search.space.items() if search.own[key] not in entry)
@@ -485,10 +484,19 @@ def best_head(search: Search, best: Trial, trials: int) -> str:
 
 def trials_text(trials: int, evaluations: Sequence[int]) -> str:
     """Return how many trials there are and how long each is."""
-    epochs = evaluations[-1]
     often = f"every {evaluations[0]} epochs" if evaluations[0] > 1 else "every epoch"
     when = often if len(evaluations) > 1 else "at the end"
-    return f"{trials} trial{'s' * (trials != 1)} of {epochs} epoch{'s' * (epochs != 1)}, evaluated {when}"
+    return f"{plural(trials, 'trial')} of {plural(evaluations[-1], 'epoch')}, evaluated {when}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 trial`, `2 trials`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def minutes_text(minutes: float) -> str:
+    """Return how a time is told."""
+    return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:.0f} minutes"
 
 
 def counted(trials: Sequence[Trial]) -> str:
@@ -506,8 +514,8 @@ def trial_line(trial: Trial, trials: Sequence[Trial], most: int, jobs: int) -> s
         return f"{head}: failed: {trial.error}"
     early = " pruned" if trial.state == PRUNED else ""
     best = best_trial(trials)
-    parts = [f"AP {trial.AP:.3f}{early} after {max(trial.curve)} epochs in {trial.seconds:.0f} s"]
+    parts = [f"AP {trial.AP:.3f}{early} after {plural(max(trial.curve), 'epoch')} in {trial.seconds:.0f} s"]
     parts += [f"best {best.AP:.3f} of trial {best.number}"] if best else []
     left = sum(spent) / len(spent) * (most - len(ended)) / jobs / 60
-    parts += [f"about {left:.1f} minutes left"] if len(ended) < most else []
+    parts += [f"about {minutes_text(left)} left"] if len(ended) < most else []
     return f"{head}: {'  '.join(parts)}"

@@ -15,7 +15,7 @@ from centerx.cli.output import JsonFile, require_json, say, show, write_report
 if TYPE_CHECKING:
     from centerx.api.tune import TunePlan, TuneResult
 
-SHOWN = 10  # trials that the table has room for
+SHOWN = 5  # trials that the table has room for
 
 
 def complete_prune(incomplete: str) -> list[str]:
@@ -94,7 +94,7 @@ def print_tune_plan(plan: TunePlan) -> None:
 
 
 def print_trials(result: TuneResult) -> None:
-    """Print the best trials, a row a key and a column a trial, and where everything is."""
+    """Print the best trials and that of the configuration itself, a column each, and where everything is."""
     from rich.table import Table
     from rich.text import Text
 
@@ -102,15 +102,16 @@ def print_trials(result: TuneResult) -> None:
     from centerx.tuning.report import COLUMNS, ranked, trial_cells
 
     best = [trial for trial in ranked(result.trials) if trial.AP is not None][:SHOWN]
+    own = [result.own] if result.own is not None and result.own not in best else []
     if best:
-        table = Table(title=f"best trials of {len(result.trials)}")
-        columns = [*COLUMNS, *(key.rpartition(".")[2] for key in result.space)]
-        for column in columns:
-            table.add_column(Text(column), justify="left" if column == "state" else "right", overflow="fold")
-        for trial in best:
-            number, state, _, epochs, seconds, *values = map(str, trial_cells(trial, list(result.space)))
-            cells = [number, state, shown(trial.AP), epochs, seconds, *values]
-            table.add_row(*map(Text, cells))
+        table = Table(title="best trials", show_header=False)
+        cells = [trial_cells(trial, list(result.space)) for trial in best + own]
+        for row, title in enumerate([*COLUMNS, *result.space]):
+            values = [
+                shown(trial.AP) if title == "AP" else str(column[row])
+                for trial, column in zip(best + own, cells, strict=True)
+            ]
+            table.add_row(Text(title), *map(Text, values), end_section=title == COLUMNS[-1])
         show(table)
     if result.own is not None:
         say(f"the configuration itself: AP {shown(result.own.AP)}, trial {result.own.number}")

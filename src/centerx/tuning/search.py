@@ -85,7 +85,7 @@ def run_trials(
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    end(study, running.pop(future), outcome_of(future), ended)
+                    end(study, running.pop(future), future.result(), ended)
     finally:
         interrupt(study)
 
@@ -103,21 +103,6 @@ def end(study: Any, trial: Any, outcome: Outcome, ended: Callable[[Trial, Outcom
     ended(next(each for each in read_trials(study) if each.number == trial.number), outcome)
 
 
-def outcome_of(future: Future[Outcome]) -> Outcome:
-    """Return what a trial came to.
-
-    Raises:
-        InputError: its process was killed.
-    """
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise InputError(
-            "--jobs: a process of a trial was killed, as the system does when memory runs out; the same command goes "
-            "on, with fewer --jobs"
-        ) from None
-
-
 @contextmanager
 def executor(jobs: int, threads: int) -> Iterator[Executor]:
     """Yield what runs trials.
@@ -128,6 +113,9 @@ def executor(jobs: int, threads: int) -> Iterator[Executor]:
     Args:
         jobs: processes; 1: this one.
         threads: of each, with several.
+
+    Raises:
+        InputError: a process was killed.
     """
     if jobs <= 1:
         yield Here()
@@ -137,6 +125,12 @@ def executor(jobs: int, threads: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(jobs, context, _start, (there, threads))
     try:
         yield pool
+    except BrokenProcessPool:
+        here.close()
+        raise InputError(
+            "--jobs: a process of a trial was killed, as the system does when memory runs out; the same command goes "
+            "on, with fewer --jobs"
+        ) from None
     except BaseException:
         here.close()
         raise

@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,11 +98,20 @@ class StudyFile(NamedTuple):
         """
         optuna = import_optional("optuna", "tune")
         logging.getLogger("optuna").setLevel(logging.WARNING)
-        # Neither SQLAlchemy nor Optuna sees the path, in whose characters they would read more than a name.
-        storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=self._engine())
         return optuna.create_study(
-            storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=self._pruner()
+            storage=storage(self.path),
+            study_name=NAME,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=self._pruner(),
         )
+
+    def begin_anew(self) -> Any:
+        """Forget all trials; return the study."""
+        import optuna
+
+        optuna.delete_study(study_name=NAME, storage=storage(self.path))
+        return self.open()
 
     def ends(self, trial_id: int, epoch: int, AP: float) -> bool:
         """Note an evaluation of a trial; return whether the pruner ends it."""
@@ -111,11 +121,6 @@ class StudyFile(NamedTuple):
         trial.report(AP, epoch)
         return bool(trial.should_prune())
 
-    def _engine(self) -> dict[str, Any]:
-        from sqlalchemy.pool import NullPool
-
-        return {"creator": lambda: sqlite3.connect(self.path, timeout=PATIENCE), "poolclass": NullPool}
-
     def _pruner(self) -> Any:
         from optuna import pruners
 
@@ -124,6 +129,21 @@ class StudyFile(NamedTuple):
         if self.prune == "halving":
             return pruners.SuccessiveHalvingPruner(min_resource=self.first_epoch)
         return pruners.NopPruner()
+
+
+@cache
+def storage(path: Path) -> Any:
+    """Return the file of a search as Optuna has it, which is costly to open.
+
+    Neither SQLAlchemy nor Optuna sees the path, in whose characters they would read more than a name.
+    """
+    from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=PATIENCE)
+
+    return RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool})
 
 
 def read_settings(study: Any) -> dict[str, Any]:
