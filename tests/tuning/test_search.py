@@ -71,6 +71,8 @@ def test_the_first_trial_is_the_configuration_and_all_values_are_in_the_space(fi
     assert best is not None
     assert best.AP == pytest.approx(max(height(trial.values) for trial in trials))
     assert file.path.is_file()
+    file.path.unlink()
+    assert search(file, 2) == trials[:2]  # a new search
 
 
 def test_suggestions_are_those_of_the_seed_and_build_on_what_was_found(tmp_path: Path) -> None:

@@ -98,6 +98,8 @@ class StudyFile(NamedTuple):
         """
         optuna = import_optional("optuna", "tune")
         logging.getLogger("optuna").setLevel(logging.WARNING)
+        if not self.path.exists():
+            storage.cache_clear()  # it was removed since it was opened
         return optuna.create_study(
             storage=storage(self.path),
             study_name=NAME,
