@@ -18,6 +18,7 @@ import yaml
 pytest.importorskip("optuna")
 
 import centerx as library
+from centerx.cli.tune import short_names
 from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.training.judge import Judge
@@ -87,6 +88,11 @@ def test_a_search_goes_on_and_its_best_configuration_trains(
         assert (status, err.count("\n")) == (2, 1)
         assert err.startswith(f"error: {out}: holds a search with another ")
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_keys_are_shown_by_their_last_part_where_that_is_enough() -> None:
+    keys = ["train.optimizer.lr", "loss.size", "distill.size"]
+    assert short_names(keys) == ["lr", "loss.size", "distill.size"]
 
 
 @pytest.mark.parametrize(

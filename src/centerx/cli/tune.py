@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +107,7 @@ def print_trials(result: TuneResult) -> None:
     if best:
         table = Table(title="best trials", show_header=False)
         cells = [trial_cells(trial, list(result.space)) for trial in best + own]
-        for row, title in enumerate([*COLUMNS, *result.space]):
+        for row, title in enumerate([*COLUMNS, *short_names(list(result.space))]):
             values = [
                 shown(trial.AP) if title == "AP" else str(column[row])
                 for trial, column in zip(best + own, cells, strict=True)
@@ -118,3 +119,9 @@ def print_trials(result: TuneResult) -> None:
     if result.best is not None:
         say(f"best configuration: {result.config}, AP {shown(result.best.AP)}, trial {result.best.number}")
     say(f"report: {result.page}")
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """Return the last part of each dotted key, or the whole key where several end alike."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]

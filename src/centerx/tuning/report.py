@@ -201,7 +201,7 @@ def slices(trials: Sequence[Trial], space: Space) -> Gallery:
         draw_chart(partial(draw_slice, trials=trials, key=key, entry=entry), key, SLICE_INCHES)
         for key, entry in space.items()
     ]
-    return Gallery(charts, "AP over the values of each key, while the others differ too; triangles: trials that were ended early")
+    return Gallery(charts, "AP over the values of each key, while others differ too; triangles: trials ended early")
 
 
 def draw_slice(figure: Figure, trials: Sequence[Trial], key: str, entry: Range | Choice) -> None:
