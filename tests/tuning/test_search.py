@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -55,6 +56,14 @@ def search(
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder in memory where there is one: every step of a search waits for the disk."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def file(tmp_path: Path) -> StudyFile:
     return StudyFile(tmp_path / "a b?#%{x}.sqlite", "none", 1)
 
@@ -75,6 +84,7 @@ def test_the_first_trial_is_the_configuration_and_all_values_are_in_the_space(fi
     assert search(file, 2) == trials[:2]  # a new search
 
 
+@pytest.mark.slow
 def test_suggestions_are_those_of_the_seed_and_build_on_what_was_found(tmp_path: Path) -> None:
     files = [StudyFile(tmp_path / f"{n}.sqlite", "none", 1) for n in range(3)]
     first, again, other = (
