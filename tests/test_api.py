@@ -30,6 +30,7 @@ from tests.cli.conftest import centerx as command_line  # noqa: F401 - a fixture
 PACKAGE = Path(centerx.__file__).parent
 COMMANDS = {
     "train": "train",
+    "tune": "tune",
     "merge": "merge",
     "add": "add",
     "audit": "audit",

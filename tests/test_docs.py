@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 
 import centerx
+from centerx.api.space import read_space
 from centerx.cli.main import app
 from centerx.config import load_config, preset_names
 from centerx.config.load import PRESETS
@@ -100,9 +101,10 @@ def test_a_wrong_command_would_be_seen(arguments: list[str]) -> None:
 
 
 ADAPTERS = blocks(ROOT / "docs" / "foreign.md", "yaml")
+SPACES = blocks(ROOT / "docs" / "tune.md", "yaml")
 
 
-@pytest.mark.parametrize("block", [each for each in fenced("yaml") if each.values[0] not in ADAPTERS])
+@pytest.mark.parametrize("block", [each for each in fenced("yaml") if each.values[0] not in ADAPTERS + SPACES])
 def test_configuration_is_valid(block: str, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(block, encoding="utf-8")
@@ -112,6 +114,12 @@ def test_configuration_is_valid(block: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", ADAPTERS)
 def test_adapter_is_valid(block: str) -> None:
     assert parse_adapter(yaml.safe_load(block), "page").class_names
+
+
+@pytest.mark.parametrize("block", SPACES)
+def test_space_is_valid(block: str, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(block, encoding="utf-8")
+    assert read_space(tmp_path / "space.yaml", load_config("nano"), set())
 
 
 @pytest.mark.parametrize("block", fenced("python"))

@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "model_file": SHARED | {"detector", "runtime.info"},
     "evaluation": SHARED | {"draw", "page", "show", "data", "progress", "runtime"},
     "auditing": SHARED | {"page", "data", "evaluation"},
+    "tuning": {"errors", "files", "page", "show"},
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
@@ -67,10 +68,20 @@ MAY_IMPORT = {
     "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
     "api": SHARED
     | {"config", "data", "draw", "overlay", "page", "show", "progress", "runtime", "bench", "detector", "evaluation"}
-    | {"auditing", "exporting", "training", "interop", "build", "build_model", "build_teachers", "build_plan"},
+    | {
+        "auditing",
+        "exporting",
+        "training",
+        "tuning",
+        "interop",
+        "build",
+        "build_model",
+        "build_teachers",
+        "build_plan",
+    },
     "cli": SHARED
     | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
-    | {"interop", "serve", "build_plan", "api", "__init__"},
+    | {"interop", "serve", "tuning", "build_plan", "api", "__init__"},
     "__init__": {"errors", "types", "data", "evaluation", "runtime", "build_plan", "api"},
     "__main__": {"cli"},
 }

@@ -5,10 +5,10 @@
     detector = centerx.load("model.onnx")
     detections = detector("picture.jpg")
 
-The commands are functions too: `train`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`, `label`
-for `pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`, `data_stats`,
-`draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`. `read_dataset` gives labels as a
-`Dataset`, and `heatmaps` what a network says. They return results, print nothing and log through `logging`.
+The commands are functions too: `train`, `tune`, `merge`, `add`, `audit`, `evaluate`, `predict`, `export`, `inspect`,
+`label` for `pseudo`, `plan` for `train --dry-run`, `check_data`, `convert_data`, `split_data`, `merge_data`,
+`data_stats`, `draw_data`, `import_file`, `benchmark`, `doctor`, `list_models` and `list_presets`. `read_dataset` gives
+labels as a `Dataset`, and `heatmaps` what a network says. They return results, print nothing and log through `logging`.
 
 Importing this package, and running an exported model with it, needs no torch.
 """
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from centerx.api.presets import Preset, list_presets
     from centerx.api.sets import MergedData, SplitPart, data_stats, merge_data, split_data
     from centerx.api.train import TrainResult, train
+    from centerx.api.tune import TunePlan, TuneResult, plan_tune, tune
     from centerx.build_plan import TrainPlan
     from centerx.data.dataset import Dataset
     from centerx.data.read import read_dataset
@@ -73,6 +74,8 @@ __all__ = [
     "SplitPart",
     "TrainPlan",
     "TrainResult",
+    "TunePlan",
+    "TuneResult",
     "__version__",
     "add",
     "audit",
@@ -96,10 +99,12 @@ __all__ = [
     "plan",
     "plan_add",
     "plan_merge",
+    "plan_tune",
     "predict",
     "read_dataset",
     "split_data",
     "train",
+    "tune",
 ]
 
 _HOMES = {
@@ -128,6 +133,8 @@ _HOMES = {
     "SplitPart": "centerx.api.sets",
     "TrainPlan": "centerx.build_plan",
     "TrainResult": "centerx.api.train",
+    "TunePlan": "centerx.api.tune",
+    "TuneResult": "centerx.api.tune",
     "add": "centerx.api.add",
     "audit": "centerx.api.audit",
     "benchmark": "centerx.api.benchmark",
@@ -150,10 +157,12 @@ _HOMES = {
     "plan": "centerx.api.plan",
     "plan_add": "centerx.api.plan",
     "plan_merge": "centerx.api.plan",
+    "plan_tune": "centerx.api.tune",
     "predict": "centerx.api.predict",
     "read_dataset": "centerx.data.read",
     "split_data": "centerx.api.sets",
     "train": "centerx.api.train",
+    "tune": "centerx.api.tune",
 }
 
 

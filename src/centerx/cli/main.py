@@ -36,6 +36,7 @@ from centerx.cli import (
     serve,
     sets,
     train,
+    tune,
 )
 from centerx.cli.habits import (
     CommandLine,
@@ -95,6 +96,7 @@ def options(
 
 app.command("demo")(command(demo.demo))
 app.command("train")(command(train.train))
+app.command("tune")(command(tune.tune))
 app.command("merge", cls=ListOptions)(command(merge.merge))
 app.command("add", cls=ListOptions)(command(add.add))
 app.command("audit", cls=ListOptions)(command(audit.audit))

@@ -50,6 +50,8 @@ EXTRAS = {
     "ncnn": "ncnn",
     "pnnx": "ncnn",
     "sklearn": "train",
+    "optuna": "tune",
+    "filelock": "tune",
     "pandas": "notebook",
     "pyarrow": "parquet",
     "supervision": "supervision",

@@ -6,10 +6,12 @@ from centerx.config.load import (
     Overrides,
     dump_config,
     flat,
+    known_keys,
     load_config,
     parse_config,
     parse_text,
     preset_names,
+    read_yaml,
 )
 from centerx.config.schema import Config
 
@@ -20,8 +22,10 @@ __all__ = [
     "changed_keys",
     "dump_config",
     "flat",
+    "known_keys",
     "load_config",
     "parse_config",
     "parse_text",
     "preset_names",
+    "read_yaml",
 ]

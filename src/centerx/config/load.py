@@ -49,7 +49,7 @@ def load_config(config: ConfigSource, overrides: Overrides = ()) -> Config:
         tree = _with_bases(_plain(config), where, None, ())
     else:
         where = path = find_config(config)
-        tree = _with_bases(_read_yaml(path), path, path.parent, (path.resolve(),))
+        tree = _with_bases(read_yaml(path), path, path.parent, (path.resolve(),))
     return parse_config(_merge(tree, _parse_overrides(words)), where, words)
 
 
@@ -104,6 +104,32 @@ def find_config(config: str | Path, beside: Path | None = None) -> Path:
                      f"presets: {', '.join(preset_names())}")  # fmt: skip
 
 
+def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
+    """Read a mapping from a YAML file.
+
+    Args:
+        path: the file.
+        what: it is, for errors.
+
+    Raises:
+        InputError: the file cannot be read or holds no mapping.
+    """
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file, give {what} in YAML") from None
+    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: {what} is a mapping of keys, not {type(tree).__name__}")
+    return tree  # type: ignore[return-value]
+
+
+def known_keys() -> list[str]:
+    """Return the dotted keys of a configuration, those of its sections too."""
+    return list(_all_keys(Config))
+
+
 def _with_bases(tree: dict[str, Any], where: object, folder: Path | None, seen: tuple[Path, ...]) -> Any:
     """Put a tree on top of its bases.
 
@@ -122,7 +148,7 @@ def _with_bases(tree: dict[str, Any], where: object, folder: Path | None, seen: 
     if not isinstance(base, str):
         raise InputError(f"{where}: base must name one file or preset, not {base!r}")
     path = find_config(base, folder)
-    return _merge(_with_bases(_read_yaml(path), path, path.parent, (*seen, path.resolve())), own)
+    return _merge(_with_bases(read_yaml(path), path, path.parent, (*seen, path.resolve())), own)
 
 
 def _plain(value: Any) -> Any:
@@ -134,18 +160,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file, give a YAML configuration") from None
-    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: a configuration is a mapping of keys, not {type(tree).__name__}")
-    return tree  # type: ignore[return-value]
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
