@@ -29,6 +29,7 @@ from centerx.decode import Decode, peaks
 from centerx.exporting.parity import synthetic_images
 from centerx.geometry import Letterbox, warp_image
 from centerx.runtime.foreign.adapter import parse_adapter
+from centerx.runtime.foreign.joints import joint_adapter
 from centerx.runtime.outputs import detection_outputs, map_outputs
 from centerx.tasks import BOXES
 from tests.made import box_maps
@@ -104,11 +105,27 @@ ADAPTERS = blocks(ROOT / "docs" / "foreign.md", "yaml")
 SPACES = blocks(ROOT / "docs" / "tune.md", "yaml")
 
 
-@pytest.mark.parametrize("block", [each for each in fenced("yaml") if each.values[0] not in ADAPTERS + SPACES])
+@pytest.mark.parametrize(
+    "block",
+    [
+        each
+        for each in fenced("yaml")
+        if "joint_heatmaps:" not in str(each.values[0]) and each.values[0] not in ADAPTERS + SPACES
+    ],
+)
 def test_configuration_is_valid(block: str, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(block, encoding="utf-8")
     assert load_config(path).data.train
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in blocks(ROOT / "docs" / "poses.md", "yaml") if "joint_heatmaps" in each]
+)
+def test_adapter_of_joints_is_valid(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.adapter.yaml"
+    path.write_text(block, encoding="utf-8")
+    assert joint_adapter(tmp_path / "a.onnx", None) is not None
 
 
 @pytest.mark.parametrize("block", ADAPTERS)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import torch
 
 from centerx import runtime
@@ -16,20 +17,25 @@ from centerx.build_model import load_detector, require_sizes
 from centerx.build_teaching import teacher_terms, term_figures
 from centerx.config import Config
 from centerx.config.schema import TeacherConfig
-from centerx.data.dataset import Dataset
+from centerx.data.dataset import Dataset, Record
 from centerx.data.function import Function
 from centerx.data.store import SUFFIX, TeacherInfo, ask_once, content_digest, read_info, read_store
 from centerx.data.stored import StoredDetections, store_detections
 from centerx.errors import InputError, nearest
 from centerx.evaluation.listed import read_detections
+from centerx.fields import KEYPOINTS
+from centerx.geometry import clip_boxes
+from centerx.images import read_image
 from centerx.levels import ValueRange, range_text
 from centerx.losses.terms import FEATURES
 from centerx.models import CenterNet
 from centerx.progress import track
 from centerx.resize import OWN_RESIZE
 from centerx.runtime import Predictor
+from centerx.runtime.foreign.joints import JointAdapter, JointFinder, joint_adapter
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession
-from centerx.tasks import task_of
+from centerx.runtime.onnx import OnnxRunner, load_graph
+from centerx.tasks import KEYPOINT_SCORES, POSE, make_task, task_of
 from centerx.training.ask import BY_AP, FUSE, OpenTeacher, calibrate, fuse_shared, images_of
 from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher
 from centerx.types import Detections
@@ -73,6 +79,8 @@ def open_teachers(
             raise InputError(f"{path}: a file of this project says itself how it is read, leave its adapter out")
         if path.suffix.lower() == ".safetensors":
             opened = open_network(path, config)
+        elif (told := joint_adapter(path, entry.adapter)) is not None:
+            opened = open_joints(path, told, datasets, config)
         elif functions and entry.weights in functions:
             opened = open_function(path, functions[entry.weights], images, config)
         elif path.suffix.lower() in STORED:
@@ -112,6 +120,7 @@ def as_teachers(opened: Sequence[OpenTeacher], config: Config) -> list[Teacher]:
                 find=each.find,
                 load=each.load,
                 curves=each.curves,
+                teaches=each.teaches,
             )
         )
     return teachers
@@ -210,6 +219,66 @@ def open_asked(path: Path, store: Path, images: Sequence[Path], adapter: Adapter
         )
 
     return OpenTeacher(info.class_names, info.made_task, find, load=partial(find, images))
+
+
+def open_joints(path: Path, adapter: JointAdapter, datasets: Sequence[Dataset], config: Config) -> OpenTeacher:
+    """Open a file that says where the joints of labelled boxes are; it is asked once at the start of a run.
+
+    Args:
+        path: the file.
+        adapter: how it sees, and what it says.
+        datasets: to train on, whose boxes it completes.
+        config: of the run.
+
+    Raises:
+        InputError: the run is of another task, the file is no ONNX file or not as its adapter says.
+    """
+    if config.task != POSE.name:
+        raise InputError(f"{path}: says where joints are, which task {config.task} has none of; set task=pose")
+    if path.suffix.lower() != ".onnx":
+        raise InputError(f"{path}: a file of joint heatmaps must be an ONNX file, export it as one")
+    finder = JointFinder(path, OnnxRunner(load_graph(path, str(path))), adapter)
+    names, task = adapter.classes, make_task(POSE.name, joints=adapter.joints)
+
+    def load() -> StoredDetections:
+        records = [(dataset, record) for dataset in datasets for record in dataset.records]
+        found = [
+            completed(finder, dataset, record, names, config)
+            for dataset, record in track(records, f"asking {path.stem}")
+        ]
+        return store_detections(names, task.name, found, joints=task.joints)
+
+    def find(images: Sequence[Path]) -> StoredDetections:
+        raise InputError(f"{path}: finds no objects that could be judged; leave distill.calibrate and shared=by_ap out")
+
+    return OpenTeacher(names, task, find, load=load, teaches=(KEYPOINTS.name,))
+
+
+def completed(
+    finder: JointFinder, dataset: Dataset, record: Record, names: Sequence[str], config: Config
+) -> Detections | None:
+    """Return the labelled boxes of a picture with the joints that a file finds in them; None where it cannot be read.
+
+    Args:
+        finder: of the file.
+        dataset: of the picture.
+        record: the picture.
+        names: classes of the objects that have these joints.
+        config: of the run.
+    """
+    own = [dataset.class_names[label] for label in record.labels]
+    kept = np.array([name in names for name in own], dtype=bool) & ~record.ignore
+    labels = np.array([names.index(name) for name, keep in zip(own, kept, strict=True) if keep], dtype=np.int64)
+    try:
+        image = read_image(record.image, config.data.range)
+    except InputError as error:
+        logger.warning(f"not asked about: {error}")
+        return None
+    boxes = clip_boxes(record.boxes[kept], (image.shape[0], image.shape[1]))
+    points, sure = finder(image, boxes)
+    values = {KEYPOINTS.name: points, KEYPOINT_SCORES: sure}
+    joints = finder.adapter.joints
+    return Detections(boxes, np.ones(len(boxes)), labels, tuple(names), values, POSE.name, joints)
 
 
 def open_function(store: Path, function: Function, images: Sequence[Path], config: Config) -> OpenTeacher:

@@ -338,12 +338,17 @@ def judge(
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_model, taught_names
     from centerx.runtime import open_session
+    from centerx.runtime.foreign.joints import joint_adapter
 
     labelled = union_of_classes(datasets)
     found: list[Alone] = []
     for teacher in teachers:
         if Path(teacher.weights).suffix.lower() in STORED:
             found.append(judge_stored(teacher, datasets, task, trained_on))
+            continue
+        told = joint_adapter(Path(teacher.weights), teacher.adapter)
+        if told is not None:  # it finds no objects by itself
+            found.append(Alone(teacher.weights, dict.fromkeys(told.classes)))
             continue
         session = open_session(teacher.weights, adapter=teacher.adapter)
         own = session.info.class_names

@@ -40,6 +40,7 @@ class OpenTeacher(NamedTuple):
         classes: its class -> the student's.
         factors: of its loss terms, by name.
         curves: gives the calibration of its classes, where it is calibrated.
+        teaches: attributes of its task that it teaches; None: all.
     """
 
     class_names: tuple[str, ...]
@@ -51,6 +52,7 @@ class OpenTeacher(NamedTuple):
     classes: Mapping[str, str] = {}
     factors: Mapping[str, float] = {}
     curves: Callable[[], Curves] | None = None
+    teaches: tuple[str, ...] | None = None
 
 
 def calibrate(teacher: OpenTeacher, judged_by: Sequence[Dataset]) -> OpenTeacher:

@@ -58,6 +58,7 @@ class Teacher(NamedTuple):
         load: gives what it found on all training pictures, in their order; of a `StoredTeacher` alone.
         curves: gives the calibration of its classes, where it is calibrated.
         strengths: AP of its classes alone, by class of the student, where teachers of one class are weighed by it.
+        teaches: attributes of its task that it teaches; None: all.
     """
 
     name: str
@@ -71,6 +72,12 @@ class Teacher(NamedTuple):
     load: Callable[[], StoredDetections] | None = None
     curves: Callable[[], Curves] | None = None
     strengths: Mapping[str, float] = {}
+    teaches: tuple[str, ...] | None = None
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What it teaches: `center`, and fields."""
+        return self.task.attributes if self.teaches is None else self.teaches
 
     @property
     def renames(self) -> Mapping[str, str]:
@@ -389,7 +396,7 @@ def map_channels(
             rivals = [
                 place
                 for place, teacher in enumerate(teachers)
-                if target in pairs[place] and attribute in teacher.task.attributes
+                if target in pairs[place] and attribute in teacher.attributes
             ]
             if len(rivals) > 1 and shared not in (*RULES, *(names[place] for place in rivals)):
                 raise InputError(
@@ -413,6 +420,7 @@ def map_channels(
                 f"distill.teachers: {teacher.name} is left without a class to teach, leave it out or change its classes"
             )
         lists = {name: tuple(share[target] for target in taught) for name, share in shares[place].items()}
+        lists.setdefault("center", (0.0,) * len(taught))  # of one that knows no objects by itself
         tensors = {each: torch.tensor(each) for each in lists.values()}
         channel_map = ChannelMap(
             [teacher.class_names.index(own[target]) for target in taught],
