@@ -3,7 +3,8 @@
     python experiments/carried.py
     python experiments/carried.py --rows mouse --seeds 0 1 2
 
-Rows: `mouse`, four joints, and `mouse boxes`, boxes alone on the same pictures; `plates`, corners as they are labelled;
+Rows: `mouse`, four joints; `mouse taught`, the same pictures with their boxes alone as labels and the network of `mouse`
+of the same seed as teacher; `mouse boxes`, boxes alone, without joints; `plates`, corners as they are labelled;
 `plates from boxes`, the upright boxes around them as corners, with rotated pictures, judged by the labelled corners;
 `thermal`, rotated boxes. Every second, third or fourth picture of plates is held out. All from scratch.
 """
@@ -43,7 +44,10 @@ def main() -> None:
         for row in args.rows:
             common = [f"train.seed={seed}", "train.ema=0.99", "train.val_every=20", "train.report=false", *args.set]
             folder = args.out / f"{row.replace(' ', '_')}_seed{seed}"
-            found.setdefault(row, []).append(train_with(args.model, settings[row], common, folder))
+            changes = settings[row]
+            if row == "mouse taught":
+                changes = changes | {"distill.teachers": [str(args.out / f"mouse_seed{seed}" / "last.safetensors")]}
+            found.setdefault(row, []).append(train_with(args.model, changes, common, folder))
             write_table(args.out / "summary.csv", {each: summarise(runs) for each, runs in found.items()}, args.seeds)
 
 
@@ -75,6 +79,8 @@ def rows_of(data: Path, out: Path) -> dict[str, dict[str, Any]]:
     unlabelled = {"corners_from_boxes": True, "path": boxes_alone(learned, out)}
     return {
         "mouse": of_mouse | {"task": "pose"},
+        "mouse taught": of_mouse
+        | {"task": "pose", "data.train": [{"path": of_mouse["data.train"][0], "fields": ["size"]}]},
         "mouse boxes": of_mouse,
         "plates": of_plates | {"data.train": [{"path": learned}]},
         "plates from boxes": of_plates | {"data.train": [unlabelled], "augment.rotate": 30},
