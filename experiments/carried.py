@@ -3,10 +3,10 @@
     python experiments/carried.py
     python experiments/carried.py --rows mouse --seeds 0 1 2
 
-Rows: `mouse`, four joints; `mouse taught`, the same pictures, whose labels are boxes alone, with the network of `mouse` of
-the same seed as teacher; `mouse boxes`, boxes alone, without joints; `plates`, corners as they are labelled; `plates from
-boxes`, the upright boxes around them as corners, with rotated pictures, judged by the labelled corners; `thermal`,
-rotated boxes. Every fourth picture of plates is held out. All from scratch unless --set says otherwise.
+Rows: `mouse`, four joints; `mouse taught`, the same pictures, whose labels are boxes alone, with the network of `mouse`
+of the same seed as teacher; `mouse boxes`, boxes alone, without joints; `plates`, corners as they are labelled;
+`plates from boxes`, the upright boxes around them as corners, with rotated pictures, judged by the labelled corners;
+`thermal`, rotated boxes. Every fourth picture of plates is held out. All from scratch unless --set says otherwise.
 """
 
 from __future__ import annotations
