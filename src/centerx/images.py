@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from math import inf, isfinite
 from os.path import splitext
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from centerx.contents import HEAD, RAW, RAW_SUFFIXES, explain, identify, is_text, read_head
+from centerx.contents import HEAD, RAW, RAW_SUFFIXES, explain, identify, is_text, open_plain, read_head, read_plain
 from centerx.errors import InputError
 from centerx.levels import AUTO, ValueRange, find_limits, flat_levels, lost_levels, to_levels
 from centerx.problems import Kind, Problem
@@ -188,7 +188,7 @@ def _orientation(image: Image.Image, path: Path) -> Any:
 
 def _tells_more_behind_pixels(path: Path) -> bool:
     """Return whether a PNG has chunks of text or EXIF after its pixels (PNG specification, section 5.3)."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         file.seek(len(b"\x89PNG\r\n\x1a\n"))
         behind = False
         while len(head := file.read(8)) == 8:
@@ -279,7 +279,8 @@ def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | No
     if splitext(str(name))[1].lower() in RAW_SUFFIXES:  # Pillow would read the small preview in it
         raise InputError(f"{name}: not a readable image {explain(RAW)}")
     try:
-        with Image.open(file, formats=formats) as image:
+        content = open_plain(file) if isinstance(file, Path) else nullcontext(file)
+        with content as opened, Image.open(opened, formats=formats) as image:
             if image.format in NO_PICTURES:
                 raise UnidentifiedImageError
             yield image
@@ -352,7 +353,7 @@ def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
     """Read upright (H, W, 3) uint16 RGB, scaled from 0..`largest` to 0..65535; None if OpenCV cannot read it."""
     import cv2
 
-    content = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+    content = read_plain(file) if isinstance(file, Path) else file.getvalue()
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
@@ -367,4 +368,4 @@ def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
