@@ -43,7 +43,8 @@ MAY_IMPORT = {
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,
-    "models": SHARED,
+    "checkpoint_file": {"errors"},
+    "models": SHARED | {"checkpoint_file"},
     "decode": SHARED,
     "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
@@ -54,9 +55,10 @@ MAY_IMPORT = {
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "training": SHARED | {"progress", "data", "draw", "page", "targets", "models", "losses", "detector", "evaluation"},
+    "training": SHARED
+    | {"checkpoint_file", "progress", "data", "draw", "page", "targets", "models", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
-    "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
+    "interop": SHARED | {"checkpoint_file", "config", "detector", "model_file", "build_model", "exporting", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "training"},
     "build_teachers": SHARED
     | {"config", "progress", "data", "models", "losses", "evaluation", "training", "runtime", "build_model"}
@@ -86,9 +88,9 @@ MAY_IMPORT = {
 }
 
 # Everything else must import where torch is absent.
-NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluation", "auditing", "exporting", "training", "build", "build_model", "build_teachers",
-               "build_teaching", "build_plan",
+NEEDS_TORCH = {"checkpoint_file", "data.augment", "data.batch", "targets", "models", "decode", "losses", "detector",
+               "model_file", "evaluation", "auditing", "exporting", "training", "build", "build_model",
+               "build_teachers", "build_teaching", "build_plan",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip
 TORCH = {"torch", "torchvision", "lightning", "timm"}
