@@ -22,7 +22,7 @@ class Spoil(L.Callback):
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: object) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.current_epoch == self.epoch:
             with torch.no_grad():
                 next(pl_module.detector.model.parameters()).fill_(torch.inf)

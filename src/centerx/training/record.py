@@ -173,12 +173,8 @@ def next_epoch(checkpoint: Path, module: L.LightningModule) -> int:
         shapes = {name: value.shape for name, value in content["state_dict"].items()}
         epoch = content["epoch"]
         whole = all(len(content[name]) == 1 for name in ("optimizer_states", "lr_schedulers"))
-        if (
-            type(epoch) is not int
-            or epoch < 0
-            or not whole
-            or not (content["loops"]["fit_loop"] and content["callbacks"]["RunRecord"]["rows"])
-        ):
+        rows, loop = content["callbacks"]["RunRecord"]["rows"], content["loops"]["fit_loop"]
+        if type(epoch) is not int or epoch < 0 or not (whole and rows and loop):
             raise TypeError
     except (InputError, KeyError, TypeError, AttributeError):
         raise InputError(f"{checkpoint}: corrupt or not a checkpoint, train anew without --resume") from None
