@@ -16,8 +16,9 @@ from centerx.data import wider
 from centerx.data.corner_rows import NUMBER
 from centerx.data.kitti import ROW
 from centerx.data.read import scan_dataset
-from centerx.data.values import class_name, is_name, is_number, to_flag, to_hw, to_number
+from centerx.data.values import class_name, is_number, to_flag, to_hw, to_number
 from centerx.errors import InputError
+from centerx.files import is_line
 from centerx.images import image_header, read_image
 from centerx.problems import Kind
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_voc
@@ -48,8 +49,8 @@ def test_flags() -> None:
 def test_names_are_text() -> None:
     assert [class_name(value) for value in ("cat", 7)] == ["cat", "7"]
     assert [class_name(value) for value in (None, "", " \t", [], {}, True, False, 1.5, math.nan, 10**400)] == [""] * 10
-    assert all(map(is_name, ("cat", "größe", "信号", "a b", "🙂")))
-    assert not any(map(is_name, ("", " ", "a\nb", "\x1b[31m", "\ud800", "\udc80", "a\x00", "\u2028", "\x85")))
+    assert all(map(is_line, ("cat", "größe", "信号", "a b", "🙂")))
+    assert not any(map(is_line, ("", " ", "a\nb", "\x1b[31m", "\ud800", "\udc80", "a\x00", "\u2028", "\x85")))
 
 
 def test_numbers_and_sizes_of_json() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from centerx.data.dataset import Dataset, UnusableData, keep_classes, relabel
 from centerx.data.foreign import foreign_labels
 from centerx.data.frame import drop_turned_points, turn_boxes
-from centerx.data.values import is_name
 from centerx.errors import InputError, nearest
+from centerx.files import is_line
 from centerx.images import left_out
 from centerx.problems import Kind, Problem
 
@@ -145,7 +145,7 @@ def scan_dataset(
 
 def _with_names(dataset: Dataset) -> Dataset:
     """Leave out, and report, classes whose names are no line of text, which no file, terminal or picture can show."""
-    unfit = [label for label, name in enumerate(dataset.class_names) if not is_name(name)]
+    unfit = [label for label, name in enumerate(dataset.class_names) if not is_line(name)]
     if not unfit:
         return dataset
     for label in unfit:

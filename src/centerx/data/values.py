@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any, TypeGuard
 
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")  # matches in one way alone
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)  # as Python, C and JavaScript write them
 LARGEST_SIDE = 10**9  # pixels; a larger one is none of a picture
 YES, NO = ("1", "true", "yes"), ("0", "false", "no", "")  # words of flags in lower case
-NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control characters, lone surrogates, ends of lines
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -46,12 +44,6 @@ def to_flag(value: Any, words: bool = True) -> bool | None:
     if value is None or isinstance(value, bool):
         return bool(value)
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
-
-
-def is_name(name: str) -> bool:
-    """Return whether a text can be the name of a class: a line that is not blank and that UTF-8 can hold."""
-    plain = name.isascii() and name.isprintable()
-    return bool(name.strip()) and (plain or not any(unicodedata.category(each) in NO_TEXT for each in name))
 
 
 def class_name(value: Any) -> str:

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 TRIALS = 3
+GREY = 114  # of the picture on which a file is tried
 _trusted = False  # whether the process opens programs
 
 
@@ -99,6 +100,7 @@ class Backend(NamedTuple):
         needs: module that must be installed.
         foreign: whether it runs files of other projects too, by an adapter.
         program: whether a file is a program, which runs with the rights of whoever opens it.
+        weights: whether a file has weights alone, for a network that is built here.
     """
 
     suffixes: tuple[str, ...]
@@ -106,6 +108,7 @@ class Backend(NamedTuple):
     needs: str
     foreign: bool = False
     program: bool = False
+    weights: bool = False
 
     @property
     def installed(self) -> bool:
@@ -135,6 +138,8 @@ class Backend(NamedTuple):
             raise InputError(f"{path}: such a file is of this project, leave the adapter out")
         arguments = (adapter,) if self.foreign else ()
         session: Session = getattr(import_module(module), function)(path, *arguments, compute=compute)
+        if not self.weights:
+            try_session(session, path)
         return session
 
 
@@ -145,7 +150,7 @@ BACKENDS = {
     "litert": Backend((".tflite",), "centerx.runtime.litert:open_session", "ai_edge_litert", foreign=True),
     "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
     "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2"),
-    "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch"),
+    "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch", weights=True),
     "torch-export": Backend((".pt2",), "centerx.exporting.torch:open_program", "torch", program=True),
     "aotinductor": Backend((".aoti.pt2",), "centerx.exporting.torch:open_aotinductor", "torch", program=True),
     "torchscript": Backend((".torchscript",), "centerx.exporting.torch:open_torchscript", "torch", program=True),
@@ -217,6 +222,23 @@ def open_named(
     name, entry = next(iter(fitting.items()))
     logger.debug(f"{path}: opened with {name}, of {', '.join(fitting)}")
     return name, entry.open(path, adapter, compute, trust)
+
+
+def try_session(session: Session, path: Path) -> None:
+    """Run a session once, on a grey picture.
+
+    Raises:
+        InputError: it cannot be run, or its answer does not fit what the file says of itself.
+    """
+    images = np.full((1, 3, *session.info.input_hw), GREY, dtype=np.uint8)
+    sizes = np.array([session.info.input_hw], dtype=np.float32)
+    try:
+        run_session(session, images, sizes)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, IndexError, TypeError, RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: cannot be run on a picture ({reason}), export it again") from None
 
 
 def open_all(
