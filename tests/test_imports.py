@@ -18,9 +18,10 @@ PACKAGE = Path(centerx.__file__).parent
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
 SHARED = {"errors", "files", "geometry", "fields", "objects", "types", "tasks"}
-SHARED |= {"contents", "levels", "images", "problems", "resize", "tiles"}
+SHARED |= {"contents", "levels", "images", "problems", "resize", "tiles", "yaml_text"}
 MAY_IMPORT = {
     "errors": set(),
+    "yaml_text": set(),
     "files": {"errors"},
     "geometry": set(),
     "resize": {"geometry"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"errors", "files", "geometry", "levels", "problems", "tasks"},
+    "config": {"errors", "files", "geometry", "levels", "problems", "tasks", "yaml_text"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,

@@ -60,7 +60,8 @@ class OnnxSession:
             )
         self.outputs = outputs
         self.takes_picture_hw = "heatmap" in outputs
-        _, most, *_ = [*self.session.get_outputs()[0].shape, None, None]
+        shape = self.session.get_outputs()[0].shape
+        most = shape[1] if len(shape) > 1 else None
         if not self.takes_picture_hw and "top_k" not in metadata and isinstance(most, int):  # an earlier file
             self.info = self.info._replace(top_k=most)
 
