@@ -134,6 +134,8 @@ def require_network(config: Config, state: Mapping[str, torch.Tensor], where: Pa
     try:
         with torch.device("meta"):
             model = build_detector(config).model
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     except (RuntimeError, ValueError, TypeError, ArithmeticError, MemoryError) as error:
         if "meta" in str(error):  # of a backbone that computes something when it is made
             return

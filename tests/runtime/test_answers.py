@@ -34,7 +34,7 @@ def maps() -> dict[str, np.ndarray]:
 
 
 def test_good_answers_pass_and_places_without_a_peak_may_be_anything() -> None:
-    assert read_outputs(detections(), INFO).scores.tolist() == pytest.approx([[0.9, 0.5, 0]])
+    assert read_outputs(detections(), INFO).scores[0].tolist() == pytest.approx([0.9, 0.5, 0])
     assert len(read_outputs(maps(), INFO).scores[0]) == 100
 
 

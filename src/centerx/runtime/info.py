@@ -158,8 +158,9 @@ def _read_names(names: object) -> tuple[str, ...]:
     """
     if not isinstance(names, list) or not 1 <= len(names) <= MOST_CLASSES:
         raise ValueError(f"class_names are no list of 1 to {MOST_CLASSES} names")
-    wrong = next((name for name in names if not isinstance(name, str) or not is_line(name)), None)
-    if wrong is not None or len(set(names)) < len(names):
-        what = "are not all different" if wrong is None else f"have {str(wrong)[:50]!a}, which is no line of text"
-        raise ValueError(f"class_names {what}")
+    for name in names:
+        if not isinstance(name, str) or not is_line(name):
+            raise ValueError(f"class_names have {str(name)[:50]!a}, which is no line of text")
+    if len(set(names)) < len(names):
+        raise ValueError("class_names are not all different")
     return tuple(names)
