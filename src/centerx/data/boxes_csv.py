@@ -21,6 +21,7 @@ from centerx.data.copies import (
     copy_pictures,
     lost_classes,
     partly_labelled,
+    require_trimmed_names,
     rows_of,
 )
 from centerx.data.dataset import Dataset, Track, UnusableData
@@ -110,6 +111,7 @@ def write(
         InputError: the split is there already, or no picture can be read.
     """
     home = folder / split
+    require_trimmed_names(dataset, "CSV")
     check_free(split, home)
     copies, problems = copy_pictures(dataset.records, home, track, begin)
     problems += [*partly_labelled(dataset), *lost_classes(dataset)]

@@ -19,7 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_pictures
+from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_pictures, require_trimmed_names
 from centerx.data.dataset import Dataset, RecordBuilder, Track, UnusableData, parent_folder
 from centerx.data.places import PROBE, choose_file, index_pictures, is_picture, picture_folders
 from centerx.data.text import read_text
@@ -115,6 +115,7 @@ def write(
         InputError: the split is there already, or its folder has other classes, or no picture can be read.
     """
     file = folder / f"{split}-annotations-bbox.csv"
+    require_trimmed_names(dataset, "OpenImages")
     check_free(split, file, folder / split)
     described = folder / "class-descriptions-boxable.csv"
     descriptions = _csv_text([(name, name) for name in dataset.class_names])

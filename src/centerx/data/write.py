@@ -31,6 +31,7 @@ from centerx.data.copies import (
     check_free,
     copy_pictures,
     partly_labelled,
+    require_trimmed_names,
     require_xml_names,
 )
 from centerx.data.dataset import Dataset, Track, corners_or_boxes, readable_hw
@@ -171,6 +172,7 @@ def write_voc(
             name.
     """
     require_xml_names(dataset, "VOC")
+    require_trimmed_names(dataset, "VOC")
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     check_free(split, listed)
     file = folder / "labelmap.txt"
