@@ -13,6 +13,9 @@ from torch.utils.data import DataLoader
 from centerx.errors import InputError
 from centerx.types import Batch
 
+# Ctrl-C, and the end of a terminal; of SIGTERM Lightning makes the same.
+ENDS = (signal.SIGINT, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
+
 
 class Interrupt(L.Callback):
     """Ends training after Ctrl-C, at the next step at the latest.
@@ -31,9 +34,9 @@ class Interrupt(L.Callback):
         Lightning restores the earlier handler when training ends.
         """
         self.started = True
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._press)
+        for number in ENDS if threading.current_thread() is threading.main_thread() else ():
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._press)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
         if not self._pressed:  # a second exception would interrupt the clean-up
