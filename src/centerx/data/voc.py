@@ -57,7 +57,12 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     folder = _choose_folder(path, split)
     root = parent_folder(path) if path.name.lower() == ANNOTATIONS else path  # other files beside the xml files
     problems: list[Problem] = []
-    files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _xml_files(folder)}
+    files: dict[str, Path] = {}
+    for file in _xml_files(folder):
+        first = files.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+        if first != file:
+            what = f"is of the same picture as {first.name}, which is read"
+            problems.append(Problem(Kind.REPEATED_ID, str(file), what))
     parsed = {name: _parse(file, problems) for name, file in files.items()}
     annotations = {name: annotation for name, annotation in parsed.items() if annotation}
     names = _class_names(root, annotations.values(), problems)
