@@ -162,7 +162,8 @@ def _check_weights(name: str, path: str) -> None:
     except FileNotFoundError:
         raise InputError(f"model.pretrained: {path}: no such file") from None
     except InputError as error:
-        raise InputError(f"model.pretrained: not a checkpoint of weights: {error}") from None
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({reason})") from None
     except (OSError, RuntimeError, ValueError, EOFError, AttributeError, SafetensorError) as error:
         raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({error})") from None
     body = timm.create_model(name, num_classes=0, pretrained=False).state_dict()
