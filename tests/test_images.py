@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from centerx import images
 from centerx.errors import InputError
 from centerx.images import (
     EXIF_ORIENTATION,
@@ -524,3 +525,26 @@ def test_workers_allow_what_their_parent_allows(monkeypatch: pytest.MonkeyPatch)
     assert start.func is init_worker  # type: ignore[attr-defined]
     start(0)
     assert allowed_megapixels() == 4
+
+
+@pytest.mark.parametrize("kind", ["grey", "palette", "rgb", "rgba", "cmyk", "grey16"])
+def test_strips_are_the_whole(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 23, 4), dtype=np.uint8)
+    if kind == "grey16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = {
+            "grey": lambda: Image.fromarray(pixels[..., 0]),
+            "palette": lambda: Image.fromarray(pixels[..., :3]).quantize(16),
+            "rgb": lambda: Image.fromarray(pixels[..., :3]),
+            "rgba": lambda: Image.fromarray(pixels),
+            "cmyk": lambda: Image.fromarray(pixels, "CMYK"),
+        }[kind]()
+    file = tmp_path / ("a.tif" if kind == "cmyk" else "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(file, exif=exif)
+    whole = read_image(file)
+    monkeypatch.setattr(images, "STRIP", 60)
+    assert np.array_equal(read_image(file), whole)
+    assert whole.shape == (23, 37, 3)

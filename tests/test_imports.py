@@ -18,9 +18,10 @@ PACKAGE = Path(centerx.__file__).parent
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
 SHARED = {"errors", "files", "geometry", "fields", "joints", "objects", "types", "tasks"}
-SHARED |= {"contents", "levels", "images", "problems", "resize", "tiles"}
+SHARED |= {"contents", "levels", "images", "problems", "resize", "tiles", "yaml_text"}
 MAY_IMPORT = {
     "errors": set(),
+    "yaml_text": set(),
     "files": {"errors"},
     "geometry": set(),
     "resize": {"geometry"},
@@ -40,11 +41,12 @@ MAY_IMPORT = {
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"joints", "errors", "files", "geometry", "levels", "problems", "tasks"},
+    "config": {"joints", "errors", "files", "geometry", "levels", "problems", "tasks", "yaml_text"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "targets": SHARED,
-    "models": SHARED,
+    "checkpoint_file": {"errors"},
+    "models": SHARED | {"checkpoint_file"},
     "decode": SHARED,
     "losses": SHARED | {"decode", "models"},
     "detector": SHARED | {"models", "decode"},
@@ -55,9 +57,10 @@ MAY_IMPORT = {
     "exporting": SHARED | {"decode", "detector", "runtime"},
     "bench": SHARED | {"runtime"},
     "serve": SHARED | {"runtime", "__init__"},
-    "training": SHARED | {"progress", "data", "draw", "page", "targets", "models", "losses", "detector", "evaluation"},
+    "training": SHARED
+    | {"checkpoint_file", "progress", "data", "draw", "page", "targets", "models", "losses", "detector", "evaluation"},
     "build_model": SHARED | {"config", "models", "detector", "model_file", "runtime"},
-    "interop": SHARED | {"config", "detector", "model_file", "build_model", "exporting", "runtime"},
+    "interop": SHARED | {"checkpoint_file", "config", "detector", "model_file", "build_model", "exporting", "runtime"},
     "build_teaching": SHARED | {"config", "models", "losses", "training"},
     "build_teachers": SHARED
     | {"config", "progress", "data", "models", "losses", "evaluation", "training", "runtime", "build_model"}
@@ -87,8 +90,8 @@ MAY_IMPORT = {
 }
 
 # Everything else must import where torch is absent.
-NEEDS_TORCH = {"data.augment", "data.batch", "targets", "models", "decode", "losses", "detector", "model_file",
-               "evaluation", "auditing", "exporting", "training", "build", "build_model",
+NEEDS_TORCH = {"checkpoint_file", "data.augment", "data.batch", "targets", "models", "decode", "losses", "detector",
+               "model_file", "evaluation", "auditing", "exporting", "training", "build", "build_model",
                "build_teachers", "build_teaching", "build_plan",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip

@@ -59,7 +59,7 @@ from centerx.tiles import Tiles
 from centerx.training.ask import Asked, ask_teachers
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
-from centerx.training.guard import FiniteLoss, LossSpikeGuard
+from centerx.training.guard import FiniteLoss, FiniteWeights, LossSpikeGuard
 from centerx.training.interrupt import Interrupt
 from centerx.training.module import CenterNetModule
 from centerx.training.optim import build_optimizer, build_schedule
@@ -396,6 +396,7 @@ def build_callbacks(
         Interrupt(),
         BrokenImages(fail=config.data.broken_images == "fail"),
         build_guard(config),
+        FiniteWeights(),
     ]
     callbacks += [evaluation] if evaluation else []
     callbacks += build_patience(config, evaluation)

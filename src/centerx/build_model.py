@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -119,9 +120,35 @@ def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
     """
     state, info, config = read_with_config(path)
     config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
+    require_network(config, state, path)
     detector = build_detector(config)
     load_weights(detector, state, path)
     return detector.eval(), info
+
+
+def require_network(config: Config, state: Mapping[str, torch.Tensor], where: Path) -> None:
+    """Raise unless weights are of the network that a configuration describes, before memory is taken for it.
+
+    Raises:
+        InputError: a tensor does not fit, or there is no such network.
+    """
+    try:
+        with torch.device("meta"):
+            model = build_detector(config).model
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, MemoryError) as error:
+        if "meta" in str(error):  # of a backbone that computes something when it is made
+            return
+        raise InputError(f"{where}: its network cannot be built ({' '.join(str(error).split())[:200]})") from None
+    require_same_tensors(model.state_dict(), state, where)
+
+
+def require_same_tensors(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], where: Path) -> None:
+    """Raise, naming the first tensor, unless both have the same names and shapes."""
+    wrong = sorted(own.keys() ^ state.keys()) + [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if wrong:
+        raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
 
 
 def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Config]:
@@ -142,10 +169,7 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
 
 def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:
     """Load weights, naming the first tensor that does not fit."""
-    own = detector.model.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) + [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    if wrong:
-        raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
+    require_same_tensors(detector.model.state_dict(), state, where)
     detector.model.load_state_dict(state)
 
 

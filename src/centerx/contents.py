@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from codecs import getincrementaldecoder
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 HEAD = 1024  # number of first bytes that are looked at
 CONVERT = "convert it to JPEG or PNG"
@@ -88,10 +90,32 @@ def identify(head: bytes) -> Content | None:
     return None
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to read it, if it is an ordinary one: a pipe would be waited for, and a device has no end.
+
+    Raises:
+        OSError: it cannot be opened, or is no ordinary file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "no ordinary file", str(path))
+    return path.open("rb")
+
+
+def read_plain(path: Path) -> bytes:
+    """Return the content of an ordinary file.
+
+    Raises:
+        OSError: as for `open_plain`.
+    """
+    with open_plain(path) as file:
+        return file.read()
+
+
 def read_head(path: Path) -> bytes:
-    """Return the first HEAD bytes of a file; empty if it cannot be read."""
+    """Return the first HEAD bytes of a file; empty if it cannot be read, or is no ordinary file."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return file.read(HEAD)
     except OSError:
         return b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -87,3 +87,8 @@ def mirror(values: Tensor, field: Field) -> Tensor:
     order = field.flip or range(field.num_values)
     pairs = (values.flip(-1) * factor + summand).unflatten(1, (field.num_values, -1))
     return pairs[:, list(order)].flatten(1, 2)
+
+
+def first_not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with a value that is not finite, or None."""
+    return next((name for name, value in state.items() if not bool(value.float().isfinite().all())), None)

@@ -229,6 +229,11 @@ def quoted(name: str) -> str:
     return UNFIT.sub(lambda found: "".join(f"%{byte:02X}" for byte in _bytes(found[0])), name)
 
 
+def is_line(text: str) -> bool:
+    """Return whether a text is one line that is not blank, without control characters, and that UTF-8 can hold."""
+    return bool(text.strip()) and UNFIT.search(text) is None
+
+
 def _bytes(character: str) -> bytes:
     """Return the bytes that a character stands for."""
     try:

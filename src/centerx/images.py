@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from math import inf, isfinite
 from os.path import splitext
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from centerx.contents import HEAD, RAW, RAW_SUFFIXES, explain, identify, is_text, read_head
+from centerx.contents import HEAD, RAW, RAW_SUFFIXES, explain, identify, is_text, open_plain, read_head, read_plain
 from centerx.errors import InputError
 from centerx.levels import AUTO, ValueRange, find_limits, flat_levels, lost_levels, to_levels
 from centerx.problems import Kind, Problem
@@ -38,6 +38,8 @@ UPLOADS = (
     "PPM",
     "GIF",
 )  # formats of untrusted files, by Pillow's names
+MOST_VALUES = 1 << 26  # pixels of 16-bit colours that are looked at for lost levels
+STRIP = 1 << 22  # pixels that are converted at once
 MOST_SUFFIXES = 8  # named in a message about files that are left out
 COLOURS = "RGB", "RGBA", "RGBX", "LA"  # modes in which Pillow keeps the upper 8 of 16 bits
 EXIF_ORIENTATION = 0x0112
@@ -188,7 +190,7 @@ def _orientation(image: Image.Image, path: Path) -> Any:
 
 def _tells_more_behind_pixels(path: Path) -> bool:
     """Return whether a PNG has chunks of text or EXIF after its pixels (PNG specification, section 5.3)."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         file.seek(len(b"\x89PNG\r\n\x1a\n"))
         behind = False
         while len(head := file.read(8)) == 8:
@@ -279,7 +281,8 @@ def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | No
     if splitext(str(name))[1].lower() in RAW_SUFFIXES:  # Pillow would read the small preview in it
         raise InputError(f"{name}: not a readable image {explain(RAW)}")
     try:
-        with Image.open(file, formats=formats) as image:
+        content = open_plain(file) if isinstance(file, Path) else nullcontext(file)
+        with content as opened, Image.open(opened, formats=formats) as image:
             if image.format in NO_PICTURES:
                 raise UnidentifiedImageError
             yield image
@@ -309,20 +312,49 @@ def _decode(
     """
     largest = _largest_colour(image)
     image.load()  # first, because OpenCV does not report truncated files
-    values = _grey_values(image)
-    if largest and (all_values or value_range != AUTO):
-        values = _colour_values(file, largest)
-        if values is None and value_range != AUTO:
+    if not largest:
+        values = _grey_values(image)
+        return _as_picture(image, values, value_range), values
+    picture = _to_array(_upright(image)) if value_range == AUTO else None
+    if picture is not None and not (all_values and image.width * image.height <= MOST_VALUES):
+        return picture, None
+    Image.Image.close(image)  # frees its pixels, before OpenCV takes memory for them
+    values = _colour_values(file, largest)
+    if picture is None:
+        if values is None:
             raise ValueError("its 16-bit colours are of a kind that is not read here")
-    return _as_picture(image, values, value_range), values
+        picture = _levels(values, value_range)
+    return picture, values
 
 
 def _as_picture(image: Image.Image, values: np.ndarray | None, value_range: ValueRange) -> np.ndarray:
-    if values is None or (values.ndim == 3 and value_range == AUTO):
-        upright = _upright(image)
-        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))  # spares a copy of large pictures
-    levels = to_levels(values, find_limits(values, value_range))
-    return levels if levels.ndim == 3 else np.repeat(levels[:, :, None], 3, axis=2)
+    return _to_array(_upright(image)) if values is None else _levels(values, value_range)
+
+
+def _levels(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
+    """Convert values (H, W) or (H, W, 3) of more than 8 bits to (H, W, 3) uint8."""
+    limits = find_limits(values, value_range)
+    picture = np.empty((*values.shape[:2], 3), dtype=np.uint8)
+    for rows in _strips(*values.shape[:2]):
+        levels = to_levels(values[rows], limits)
+        picture[rows] = levels if levels.ndim == 3 else levels[:, :, None]
+    return picture
+
+
+def _to_array(image: Image.Image) -> np.ndarray:
+    """Convert an image to (H, W, 3) uint8 RGB, strip by strip: a large one needs no second copy of itself."""
+    picture = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for rows in _strips(image.height, image.width):
+        strip = image.crop((0, rows.start, image.width, rows.stop))
+        picture[rows] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return picture
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Yield the rows of a picture in strips of about STRIP pixels."""
+    step = max(1, STRIP // width)
+    for start in range(0, height, step):
+        yield slice(start, min(start + step, height))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -352,7 +384,7 @@ def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
     """Read upright (H, W, 3) uint16 RGB, scaled from 0..`largest` to 0..65535; None if OpenCV cannot read it."""
     import cv2
 
-    content = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+    content = read_plain(file) if isinstance(file, Path) else file.getvalue()
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
@@ -367,4 +399,4 @@ def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

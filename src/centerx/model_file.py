@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from centerx.detector import Detector
+from centerx.detector import Detector, first_not_finite
 from centerx.errors import InputError
 from centerx.files import write_atomic
 from centerx.runtime.info import ModelInfo, require_file
@@ -24,8 +24,13 @@ def save_model(path: Path, detector: Detector, info: ModelInfo, config: str) -> 
         detector: detector with the weights; they are stored in their own precision.
         info: metadata: class names, input size and stride.
         config: resolved configuration as YAML.
+
+    Raises:
+        InputError: a weight is not finite.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in detector.model.state_dict().items()}
+    if (broken := first_not_finite(state)) is not None:
+        raise InputError(f"{path}: not written, as the weight {broken} is not finite")
     write_atomic(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
 
 
@@ -45,8 +50,7 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
         raise InputError(f"{path}: corrupt or not a safetensors file ({error}), name a model file of a run") from None
-    broken = next((name for name, value in state.items() if not value.float().isfinite().all()), None)
-    if broken is not None:
+    if (broken := first_not_finite(state)) is not None:
         raise InputError(f"{path}: {broken} is not finite, take another model file, such as an earlier one of the run")
     info = ModelInfo.from_metadata(metadata, path)
     if CONFIG_KEY not in metadata:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from centerx import __version__
 from centerx.cli.main import app
+from centerx.cli.output import harmless, one_line
 from tests.cli.conftest import CommandLine
 from tests.data.handmade import coco_annotation, write_coco, write_picture
 
@@ -267,3 +268,9 @@ def test_words_are_completed(typed: str, found: set[str]) -> None:
 def test_help_names_every_command(centerx: CommandLine) -> None:
     _, out, _ = centerx("--help")
     assert set(re.findall(r"^  (\w+) ", out.split("Commands:")[1], re.MULTILINE)) == set(COMMANDS)
+
+
+def test_names_cannot_command_the_terminal() -> None:
+    assert harmless("a\x1b]0;title\x07b\x9b2J\rc\x1b[2Jd\te\n") == "a\\x1b]0;title\\x07b\\x9b2J\\x0dc\\x1b[2Jd\te\n"
+    assert harmless("\x1b[33mred\x1b[0m größe 信号") == "\x1b[33mred\x1b[0m größe 信号"
+    assert one_line("a\x1b[2J\nb") == "a\\x1b[2J b"

@@ -427,7 +427,7 @@ def test_boxes_of_the_stored_picture_are_clipped_to_it(tmp_path: Path) -> None:
     assert read_dataset(file, frame="stored").records[0].objects.boxes.tolist() == [[15, 30, 25, 40]]
 
 
-@pytest.mark.parametrize("flag", ["0", "false", [0], 2, {}])
+@pytest.mark.parametrize("flag", ["0", "false", "no", [0], 2, {}, 0.5])
 @pytest.mark.parametrize("key", ["iscrowd", "ignore"])
 def test_flags_that_are_none_are_told(tmp_path: Path, key: str, flag: object) -> None:
     write_picture(tmp_path / "a.png")

@@ -272,3 +272,14 @@ def test_the_picture_of_another_xml_is_not_taken_for_one_that_is_missing(tmp_pat
     assert [(problem.kind, Path(problem.where).name) for problem in dataset.problems] == [
         (Kind.CONTRADICTING_NAME, "1.xml")
     ]
+
+
+def test_xml_files_that_differ_in_the_case_of_their_suffix_are_told(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    write_voc(tmp_path / "a.XML", ("cat", (1, 1, 2, 2)))
+    write_voc(tmp_path / "a.xml", ("dog", (1, 1, 2, 2)))
+    if len(list(tmp_path.glob("a.[xX]*"))) < 2:
+        pytest.skip("names here are the same in any case")
+    dataset = scan_dataset(tmp_path)
+    assert [problem.kind for problem in dataset.problems] == [Kind.REPEATED_ID]
+    assert dataset.records[0].labels.tolist() == [0]

@@ -317,3 +317,15 @@ def test_rows_of_boxes_and_of_corners_do_not_mix(tmp_path: Path) -> None:
     write_yolo(dataset_of(tmp_path / "a", []), tmp_path / "target", "train")
     with pytest.raises(InputError, match="its task differs"):
         WRITERS["yolo-obb"](dataset_of(tmp_path / "b", []), tmp_path / "target", "val")
+
+
+@pytest.mark.parametrize("name", [" cat", "cat ", "a\nb", "a\x07b", "", "  ", "\ud800"])
+@pytest.mark.parametrize("form", ["voc", "csv", "openimages", "cvat"])
+def test_names_that_are_not_read_back_are_refused(form: str, name: str, tmp_path: Path) -> None:
+    if form == "cvat" and name.strip() != name and name.strip():
+        pytest.skip("CVAT keeps blanks around names")
+    picture = write_picture(tmp_path / "a.png")
+    dataset = Dataset.from_arrays([picture], [[[1, 2, 30, 20]]], [[0]], [name])
+    with pytest.raises(InputError, match="cannot hold the class name"):
+        WRITERS[form](dataset, tmp_path / "out", "train")
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from centerx.exporting.onnx import build_onnx
 from centerx.exporting.parity import Difference, difference, one, run, synthetic_images, verify
 from centerx.exporting.precision import last_convolutions, name_nodes, network
 from centerx.exporting.tensorrt import require_operators, trtexec_line
-from centerx.runtime import Predictor, open_session
+from centerx.runtime import Predictor, open_session, trust_programs
 from centerx.runtime.info import ModelInfo
 from centerx.tasks import BOXES
 from centerx.types import Maps
@@ -31,6 +32,12 @@ from tests.made import box_maps
 # AOTInductor compiles for a minute: a test of its own, below. Caffe and the web page have files of their own.
 NAMES = ("heatmap", "offset", "size")
 QUICK = ["onnx", "openvino", "ncnn", "tensorrt", "torch-export", "torchscript"]
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    with trust_programs():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from centerx.build_model import load_detector
 from centerx.errors import InputError
 from centerx.exporting import ExportOptions, export_model
 from centerx.exporting.parity import synthetic_images
-from centerx.runtime import Compute, open_session
+from centerx.runtime import Compute, open_session, trust_programs
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,12 @@ def same_threads_afterwards() -> Iterator[None]:
     yield
     torch.set_num_threads(torch_threads)
     cv2.setNumThreads(opencv_threads)
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    with trust_programs():
+        yield
 
 
 def threads_of(session: Any, backend: str) -> int:

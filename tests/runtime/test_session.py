@@ -38,7 +38,7 @@ def test_both_say_the_same_of_the_model(model_file: Path, onnx_file: Path) -> No
 
 
 def test_metadata_survives_any_class_name() -> None:
-    info = ModelInfo(("Thrombozyt, groß", "白血球", 'a "b"', ""), (64, 32), 4)
+    info = ModelInfo(("Thrombozyt, groß", "白血球", 'a "b"'), (64, 32), 4)
     assert ModelInfo.from_metadata(info.to_metadata(), "here") == info
 
 
@@ -66,6 +66,26 @@ def cut(source: Path, path: Path) -> None:
     path.write_bytes(source.read_bytes()[:100_000])
 
 
+TYPES = {"boxes": onnx.TensorProto.FLOAT, "scores": onnx.TensorProto.FLOAT, "labels": onnx.TensorProto.INT64}
+
+
+def detections_of(values: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Nodes, and what they need, that give a detection for each of some values: all_boxes, all_scores, all_labels."""
+    node = onnx.helper.make_node
+    tables = {"flat": np.array([0, -1]), "column": np.array([0, -1, 1]), "four": np.array([1, 1, 4])}
+    nodes = [
+        node("Cast", [values], ["numbers"], to=onnx.TensorProto.FLOAT),
+        node("Reshape", ["numbers", "flat"], ["row"]),
+        node("Cos", ["row"], ["cosine"]),
+        node("Abs", ["cosine"], ["all_scores"]),
+        node("Sub", ["row", "row"], ["zeros"]),
+        node("Cast", ["zeros"], ["all_labels"], to=onnx.TensorProto.INT64),
+        node("Reshape", ["numbers", "column"], ["rows"]),
+        node("Tile", ["rows", "four"], ["all_boxes"]),
+    ]
+    return nodes, [onnx.numpy_helper.from_array(table, name) for name, table in tables.items()]
+
+
 def foreign_onnx(
     path: Path,
     metadata: dict[str, str] | None = None,
@@ -74,10 +94,17 @@ def foreign_onnx(
     hw: tuple[int, int] = (32, 32),
     gives: tuple[str, ...] = ("boxes", "scores", "labels"),
 ) -> None:
-    """A graph that hands its input on, under the names of a detector's outputs."""
-    [images, *outputs] = [onnx.helper.make_tensor_value_info(name, kind, ["batch", 3, *hw]) for name in (takes, *gives)]
-    nodes = [onnx.helper.make_node("Identity", [takes], [name]) for name in gives]
-    graph = onnx.helper.make_graph(nodes, "g", [images], outputs)
+    """A graph that finds an object at each value of its input, of no area."""
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    images = value(takes, kind, ["batch", 3, *hw])
+    nodes, tables = detections_of(takes)
+    graph = onnx.helper.make_graph(
+        [*nodes, *(node("Identity", [f"all_{name}"], [name]) for name in gives)],
+        "g",
+        [images],
+        [value(name, TYPES[name], None) for name in gives],
+        tables,
+    )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     onnx.helper.set_model_props(model, metadata or {})
     onnx.save(model, path)
@@ -96,16 +123,19 @@ METADATA = ModelInfo(("a",), (32, 32), 4).to_metadata()
 def deformable(path: Path) -> Path:
     """A graph with a deformable convolution, which ONNX Runtime has and OpenVINO lacks."""
     node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
-    shape, kind = ["batch", 1, 32, 32], onnx.TensorProto.FLOAT
-    gives = ("boxes", "scores", "labels")
-    nodes = [node("Cast", ["images"], ["x"], to=kind), node("Conv", ["x", "two"], ["shift"])]
-    nodes += [node("DeformConv", ["x", "one", "shift"], [name]) for name in gives]
+    nodes = [node("Cast", ["images"], ["x"], to=onnx.TensorProto.FLOAT), node("Conv", ["x", "two"], ["shift"])]
+    nodes.append(node("DeformConv", ["x", "one", "shift"], ["moved"]))
+    found, tables = detections_of("moved")
+    nodes += [*found, *(node("Identity", [f"all_{name}"], [name]) for name in TYPES)]
+    weights = [
+        onnx.numpy_helper.from_array(np.ones((n, 3, 1, 1), np.float32), name) for n, name in ((1, "one"), (2, "two"))
+    ]
     graph = onnx.helper.make_graph(
         nodes,
         "g",
         [value("images", onnx.TensorProto.UINT8, ["batch", 3, 32, 32])],
-        [value(name, kind, shape) for name in gives],
-        [onnx.numpy_helper.from_array(np.ones((n, 3, 1, 1), np.float32), name) for n, name in ((1, "one"), (2, "two"))],
+        [value(name, kind, None) for name, kind in TYPES.items()],
+        [*tables, *weights],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     onnx.helper.set_model_props(model, METADATA)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from centerx.decode import Decode
 from centerx.geometry import box_iou
 from centerx.targets import center_targets, gaussian_radius
+from centerx.targets.centers import draw_gaussians
 from centerx.tasks import BOXES
 from centerx.types import Batch, Maps, Targets
 from tests.made import box_batch, box_maps
@@ -404,3 +405,24 @@ def test_decoding_the_targets_gives_the_boxes_back(seed, rows, columns):
     assert sure.sum(dim=1).tolist() == [len(boxes), 0]
     got = torch.cat([found.values["boxes"][0, sure[0]], found.labels[0, sure[0], None].float()], dim=1).tolist()
     assert np.abs(np.array(sorted(got)) - np.array(sorted(map(list, boxes)))).max() < 1e-3
+
+
+def test_a_gaussian_larger_than_its_map_is_drawn_in_the_memory_of_the_map() -> None:
+    radius, sigma = 10.0**6, (2 * 10.0**6 + 1) / 6
+    planes = torch.zeros(2, 5, 7)
+    cell = torch.tensor([[3.0, 2.0], [6.0, 0.0]])
+    draw_gaussians(planes, torch.tensor([0, 1]), cell, torch.full((2,), radius))
+    y, x = torch.meshgrid(torch.arange(5.0), torch.arange(7.0), indexing="ij")
+    expected = torch.stack([torch.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2)) for cx, cy in cell.tolist()])
+    torch.testing.assert_close(planes, expected)
+
+
+def test_a_window_that_leaves_a_small_map_draws_what_a_large_map_shows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    cell = torch.stack([torch.randint(0, side, (50,), generator=generator) for side in (9, 6)], dim=1).float()
+    radius = torch.rand(50, generator=generator) * 40
+    plane = torch.zeros(50, dtype=torch.long)
+    small, large = torch.zeros(1, 6, 9), torch.zeros(1, 206, 209)
+    draw_gaussians(small, plane, cell, radius)
+    draw_gaussians(large, plane, cell + 100, radius)
+    assert torch.equal(small, large[:, 100:106, 100:109])

@@ -1,6 +1,9 @@
 """Ctrl-C, sent by the process to itself at a chosen place."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,3 +64,22 @@ def test_a_run_in_the_background_ignores_ctrl_c(sigint: None, small_overrides: l
     fit(run)
     assert run.trainer.global_step == 3
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_whole_group_of_processes_ends_in_one_line(
+    small_overrides: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    words = [*small_overrides, "train.epochs=1000", "data.workers=2", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "centerx", "train", "nano", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("epoch 2/") for line in process.stdout)
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+    assert errors.splitlines()[-1:] == ["error: interrupted; what was already written is kept"]
+    assert "Traceback" not in errors
+    assert (tmp_path / "run" / "last.ckpt").is_file()

@@ -305,6 +305,7 @@ def measure_both(job: Job, exported: Path) -> tuple[float, float] | None:
     """Return AP of the model and of the exported file; None without labels that the model can be judged by."""
     from centerx.data.source import SampleSource, require_judging, union_of_classes
     from centerx.evaluation.api import evaluate_model
+    from centerx.runtime import trust_programs
 
     labelled = any(len(record.labels) for dataset in job.judged for record in dataset.records)
     if not labelled or not set(job.info.class_names) & set(union_of_classes(job.judged)):
@@ -314,7 +315,8 @@ def measure_both(job: Job, exported: Path) -> tuple[float, float] | None:
         require_judging(SampleSource(job.judged, job.info.class_names, task=task), task, "")
     except InputError:
         return None
-    before, after = (evaluate_model(file, job.judged, batch_size=8).AP or 0.0 for file in (job.model, exported))
+    with trust_programs():  # the file was written just now
+        before, after = (evaluate_model(file, job.judged, batch_size=8).AP or 0.0 for file in (job.model, exported))
     return before, after
 
 

@@ -192,7 +192,7 @@ def checkpoint_of(folder: Path, resume: bool) -> Path | None:
 
     Args:
         folder: of the run.
-        resume: whether it is to go on.
+        resume: whether it is to go on; one that ended before its first checkpoint begins anew.
 
     Raises:
         InputError: there is nothing to resume, or a run that would be overwritten.
@@ -200,14 +200,29 @@ def checkpoint_of(folder: Path, resume: bool) -> Path | None:
     from centerx.runtime.info import RUN_MODELS
 
     checkpoint = folder / "last.ckpt"
+    model = next((path for path in map(folder.joinpath, RUN_MODELS) if path.exists()), None)
+    if model and not checkpoint.exists() and (folder / "config.yaml").is_file() and epochs_of(folder) <= 1:
+        # It ended between the first model and the first checkpoint.
+        if not resume:
+            raise InputError(f"{folder}: ended in its first epoch, begin it anew by --resume, or remove {model}")
+        logger.warning(f"{folder}: ended in its first epoch, before last.ckpt was written; it begins anew")
+        return None
     if resume and not checkpoint.is_file():
         raise InputError(f"{checkpoint}: nothing to resume, leave --resume out or name the run folder with --out")
     if checkpoint.exists() and not resume:
         raise InputError(f"{folder}: holds a run already, go on with it by --resume, or name another folder with --out")
-    model = next((path for path in map(folder.joinpath, RUN_MODELS) if path.exists()), None)
     if model and not resume:
         raise InputError(f"{model}: is there already and would be overwritten, name another folder with --out")
     return checkpoint if resume else None
+
+
+def epochs_of(folder: Path) -> int:
+    """Return how many epochs the metrics of a run folder tell of."""
+    metrics = folder / METRICS
+    if not metrics.is_file():
+        return 0
+    with metrics.open(newline="", encoding="utf-8", errors="replace") as file:
+        return sum(1 for _ in csv.DictReader(file))
 
 
 def fit(run: Run, checkpoint: Path | None = None) -> None:

@@ -26,6 +26,11 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="tell more, and where e
 NoColor = Annotated[bool, typer.Option("--no-color", help="no colours, as with NO_COLOR or TERM=dumb")]
 HABITS = {"quiet": Quiet, "verbose": Verbose, "no_color": NoColor}
 
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="open model files that are programs (.pt2, .torchscript) and can do anything"),
+]
+
 USUAL = Manner()
 SHELLS = "bash", "zsh", "fish", "powershell", "pwsh"
 COMPLETION = "--install-completion", "--show-completion"
@@ -38,14 +43,21 @@ def speaking(manner: Manner = USUAL) -> Iterator[None]:
         yield
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the options of HABITS behind its own."""
+def command(function: Callable[..., None], opens_models: bool = False) -> Callable[..., None]:
+    """Return a command with the options of HABITS behind its own.
+
+    Args:
+        function: the command.
+        opens_models: whether it has the option --trust as well.
+    """
+    more = HABITS | ({"trust": Trust} if opens_models else {})
 
     @wraps(function)
-    def run(*, quiet: bool, verbose: bool, no_color: bool, **given: Any) -> None:
+    def run(*, quiet: bool, verbose: bool, no_color: bool, trust: bool = False, **given: Any) -> None:
         with speaking(Manner(quiet, verbose, no_color, given.get("json_file") == STDOUT)):
             try:
-                function(**given)
+                with _trusting(trust):
+                    function(**given)
             except (InputError, OSError, ModuleNotFoundError) as error:
                 logger.debug(f"{type(error).__name__} was raised here", exc_info=True)
                 raise
@@ -53,11 +65,23 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(function, eval_str=True)
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-        for name, annotation in HABITS.items()
+        for name, annotation in more.items()
     ]
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *options])  # type: ignore[attr-defined]
-    run.__annotations__ = function.__annotations__ | HABITS
+    run.__annotations__ = function.__annotations__ | more
     return run
+
+
+@contextmanager
+def _trusting(trust: bool) -> Iterator[None]:
+    """Open model files that are programs inside the `with`, if that is wanted."""
+    if not trust:
+        yield
+        return
+    from centerx.runtime import trust_programs
+
+    with trust_programs():
+        yield
 
 
 def before_command(

@@ -24,6 +24,8 @@ JsonFile = Annotated[
     Path | None, typer.Option("--json", help="write the report here as JSON; - is standard output, for it alone")
 ]
 LINE_END = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")  # what `str.splitlines` splits at
+# all but colours, tabs and ends of lines
+CONTROL = re.compile("\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 NO_TERMINAL = ("dumb", "unknown")  # values of TERM
 
 
@@ -93,7 +95,7 @@ def stream() -> TextIO:
 def say(text: str) -> None:
     """Print a line of a report."""
     if not (_manner.quiet or _manner.json):
-        print(text, flush=True)
+        print(harmless(text), flush=True)
 
 
 def show(report: RenderableType) -> None:
@@ -153,7 +155,12 @@ def reported_list(json_file: Path) -> Iterator[Callable[[Any], None]]:
 
 def one_line(message: str) -> str:
     """A message whose line ends, with the space around them, are single spaces; the rest is as it was, as names are."""
-    return LINE_END.sub(" ", message.strip())
+    return harmless(LINE_END.sub(" ", message.strip()))
+
+
+def harmless(text: str) -> str:
+    """Return a text with its control characters shown, such as `\\x1b`: in a name they could command the terminal."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _write_stdout(text: str) -> None:

@@ -40,6 +40,7 @@ def serve(
 
     from centerx.runtime import backends_of, load
     from centerx.serve import Limits, create_app
+    from centerx.serve.protocol import BACKLOG, Connection, most_connections
 
     backend = next(iter(backends_of(model)), "")
     limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
@@ -47,7 +48,11 @@ def serve(
     predictor = load(model, threads=threads, providers=parse_names(providers))
     app = create_app(predictor, model.name, backend, limits, max_batch, origins)
     with listen(host, port) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+        http = Connection.limited(most_connections(max_requests))
+        config = uvicorn.Config(
+            app, http=http, ws="none", backlog=BACKLOG, log_level="warning", access_log=False, server_header=False
+        )
+        server = uvicorn.Server(config)
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         shown = f"[{host}]" if ":" in host else host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic_core import ErrorDetails
 from centerx.config.schema import Config, as_policies
 from centerx.errors import InputError, nearest
 from centerx.files import json_text
+from centerx.yaml_text import WRONG, check_yaml, one_line, parse_yaml
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 MAX_DEPTH = 16
@@ -73,9 +75,10 @@ def parse_text(text: str, where: object) -> Config:
         InputError: it is no configuration.
     """
     try:
-        return parse_config(yaml.safe_load(text), where)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not readable as YAML ({' '.join(str(error).split())})") from None
+        tree = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"{where}: not readable as YAML ({error})") from None
+    return parse_config(tree, where)
 
 
 def dump_config(config: Config) -> str:
@@ -115,11 +118,13 @@ def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
         InputError: the file cannot be read or holds no mapping.
     """
     try:
-        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        text = path.read_bytes().decode("utf-8-sig")
+        check_yaml(text)
+        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file, give {what} in YAML") from None
-    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    except (*WRONG, OmegaConfBaseException, OSError) as error:
+        raise InputError(f"{path}: not readable as YAML ({one_line(error)})") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: {what} is a mapping of keys, not {type(tree).__name__}")
     return tree  # type: ignore[return-value]
@@ -170,13 +175,14 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         if number := re.search(r"^([\w.-]+?)\.\d+[.=]", item):
             raise InputError(f"{item}: a list is replaced whole, write {number[1]}=[...]")
         try:
+            check_yaml(item.partition("=")[2])
             change = OmegaConf.to_container(OmegaConf.from_dotlist([item]), resolve=False)
         except UnicodeEncodeError:
             raise InputError(
                 f"{item}: holds a name that is not UTF-8, which a configuration cannot, rename it"
             ) from None
-        except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise InputError(f"{item}: not readable ({' '.join(str(error).split())})") from None
+        except (*WRONG, OmegaConfBaseException) as error:
+            raise InputError(f"{item}: not readable ({one_line(error)})") from None
         tree = _merge(tree, _spread_actions(change))
     return tree
 

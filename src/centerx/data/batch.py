@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -252,9 +253,14 @@ def collate(batches: Sequence[Batch]) -> Batch:
 def init_worker(_: int, megapixels: float | None = None) -> None:
     """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many.
 
+    Signals that end a whole group of processes are left to the first, which ends its workers. They end without it too.
+
     Args:
         megapixels: the most of a picture; what is usual without it.
     """
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)  # not 1, which would wait for threads of the parent that a fork leaves behind
     if megapixels is not None:
         allow_megapixels(megapixels)

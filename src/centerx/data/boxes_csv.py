@@ -21,14 +21,16 @@ from centerx.data.copies import (
     copy_pictures,
     lost_classes,
     partly_labelled,
+    require_trimmed_names,
     rows_of,
 )
 from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.places import choose_file
 from centerx.data.points import COLUMNS, header_of, read_cells
-from centerx.data.shapes import IGNORE, Labelled, Shape, Source, is_ignored, make_dataset, number, size
+from centerx.data.shapes import IGNORE, Labelled, Shape, Source, is_ignored, make_dataset
 from centerx.data.signs import Text, label_files
 from centerx.data.text import read_text
+from centerx.data.values import to_hw, to_number
 from centerx.files import write_atomic
 from centerx.problems import Kind
 
@@ -74,12 +76,12 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             continue
         some = shapes.setdefault(name, [])
         if sizes.get(name) is None:
-            sides = [number(cells[place_of[side]]) if side in place_of else None for side in ("height", "width")]
-            sizes[name] = size(*sides)
+            sides = [to_number(cells[place_of[side]]) if side in place_of else None for side in ("height", "width")]
+            sizes[name] = to_hw(*sides)
         texts = [cells[place] for place in corners]
         if not any(texts):
             continue
-        xyxy = [value for value in map(number, texts) if value is not None]
+        xyxy = [value for value in map(to_number, texts) if value is not None]
         if len(xyxy) < 4 or not cells[of_class]:
             source.report(
                 Kind.MALFORMED_ENTRY, where, f"not a class and four numbers: {cells[of_class]!r}, {' '.join(texts)}"
@@ -109,6 +111,7 @@ def write(
         InputError: the split is there already, or no picture can be read.
     """
     home = folder / split
+    require_trimmed_names(dataset, "CSV")
     check_free(split, home)
     copies, problems = copy_pictures(dataset.records, home, track, begin)
     problems += [*partly_labelled(dataset), *lost_classes(dataset)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -14,20 +13,21 @@ from centerx.data.dataset import (
     Dataset,
     Record,
     RecordBuilder,
-    is_number,
     join_records,
     keep_classes,
     span,
     turned_corners,
 )
 from centerx.data.places import choose_file, find_pictures, is_neighbour, locate_pictures
+from centerx.data.text import parse_json
+from centerx.data.values import class_name, is_number, to_flag, to_hw
 from centerx.joints import Joints
 from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
 FLOATS = {float}
-FLAGS = (0, 1, None)
+FLAGS = ("iscrowd", "ignore")
 PER_IMAGE = (
     "neg_category_ids",
     "not_exhaustive_category_ids",
@@ -52,9 +52,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
     try:
-        tree = json.loads(file.read_bytes())
+        tree = parse_json(file)
         unlike = _unlike_coco(tree)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         unlike = f"malformed JSON ({error})"
     if unlike:
         return Dataset(path, "coco", (), (), [], [Problem(Kind.UNREADABLE_LABELS, str(file), unlike)])
@@ -108,10 +108,11 @@ def _categories(
     ids: dict[str, int] = {}
     label_of: dict[int | str, int] = {}
     for category in categories:
-        if not isinstance(category, dict) or not _is_id(category.get("id")) or not _is_text(category.get("name")):
+        name = class_name(category.get("name")) if isinstance(category, dict) else ""
+        if not name or not _is_id(category.get("id")):
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: category {category!r}", "has no id or no name"))
             continue
-        own_id, name = category["id"], str(category["name"])
+        own_id = category["id"]
         where = f"{file}: category {own_id}"
         if own_id in label_of:
             problems.append(Problem(Kind.REPEATED_ID, where, f"{name!r}: its id is taken by an earlier category"))
@@ -135,7 +136,7 @@ def _pictures(images: list[Any], file: Path, folder: Path, problems: list[Proble
             what = f"{name}: its id is taken by an earlier image"
             problems.append(Problem(Kind.REPEATED_ID, f"{file}: image {image['id']}", what))
         else:
-            known[image["id"]] = name, _declared_hw(image)
+            known[image["id"]] = name, to_hw(image.get("height"), image.get("width"))
     names = [name for name, _ in known.values()]
     places = locate_pictures(folder, names, str(file), problems)
     return {
@@ -154,11 +155,6 @@ def _file_name(image: Any) -> str:
     return "/".join(str(url).split("/")[-2:]) if _is_name(url) else ""
 
 
-def _declared_hw(image: dict[str, Any]) -> tuple[int, int] | None:
-    height, width = image.get("height"), image.get("width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None
-
-
 def _add(
     annotation: dict[str, Any],
     where: str,
@@ -170,16 +166,16 @@ def _add(
 ) -> None:
     image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
     point = None if _has_area(box) else _point(annotation)
-    ignore = bool(annotation.get("iscrowd") or annotation.get("ignore"))
+    flags = {name: to_flag(annotation.get(name), words=False) for name in FLAGS}
     if not _is_id(image) or image not in builders:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the image {image!r}, which is not there"))
     elif not _is_id(category) or category not in label_of:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
-    elif annotation.get("iscrowd") not in FLAGS or annotation.get("ignore") not in FLAGS:
-        flags = f"iscrowd {annotation.get('iscrowd')!r}, ignore {annotation.get('ignore')!r}"
-        problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"flags must be 0 or 1, not {flags}"))
+    elif None in flags.values():
+        given = ", ".join(f"{name} {annotation.get(name)!r}" for name in FLAGS if flags[name] is None)
+        problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"flags must be 0 or 1, not {given}"))
     elif point is not None:
-        builders[image].add_point(where, point, label_of[category], ignore)
+        builders[image].add_point(where, point, label_of[category], any(flags.values()))
     elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
@@ -195,7 +191,7 @@ def _add(
         own_joints = placed_joints(
             annotation.get("keypoints"), where, place_of.get(label_of[category], []), num_joints, problems
         )
-        builders[image].add(where, xyxy, label_of[category], ignore, own_area, corners, own_joints)
+        builders[image].add(where, xyxy, label_of[category], any(flags.values()), own_area, corners, own_joints)
 
 
 def _has_area(box: Any) -> bool:
@@ -361,12 +357,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _is_id(value: Any) -> TypeGuard[int | str]:
-    return isinstance(value, int | str)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it can be the name of a class: text, or a number."""
-    return bool(value.strip()) if isinstance(value, str) else isinstance(value, int | float) and value is not True
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def _is_name(value: Any) -> bool:

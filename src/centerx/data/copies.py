@@ -12,7 +12,7 @@ import numpy as np
 
 from centerx.data.dataset import Dataset, Record, Track
 from centerx.errors import InputError
-from centerx.files import many_files, quoted
+from centerx.files import is_line, many_files, quoted
 from centerx.images import image_hw
 from centerx.objects import Objects
 from centerx.problems import Kind, Problem
@@ -155,7 +155,20 @@ def require_xml_names(dataset: Dataset, format: str) -> None:
     Raises:
         InputError: names the class.
     """
-    unfit = next((name for name in dataset.class_names if UNFIT_FOR_XML.search(name)), None)
+    _refuse_names(dataset, format, lambda name: UNFIT_FOR_XML.search(name) is None and is_line(name))
+
+
+def require_trimmed_names(dataset: Dataset, format: str) -> None:
+    """Raise if the name of a class is no line of text or has blanks around it, which readers of the format remove.
+
+    Raises:
+        InputError: names the class.
+    """
+    _refuse_names(dataset, format, lambda name: is_line(name) and name == name.strip())
+
+
+def _refuse_names(dataset: Dataset, format: str, fits: Callable[[str], bool]) -> None:
+    unfit = next((name for name in dataset.class_names if not fits(name)), None)
     if unfit is not None:
         raise InputError(f"{dataset.path}: {format} cannot hold the class name {unfit!r}, rename it with --rename")
 

@@ -12,9 +12,10 @@ from centerx.data.places import index_pictures
 from centerx.data.row_folders import choose_row_folder, picture_folder, row_folders
 from centerx.data.shapes import Labelled, Shape, Source, make_dataset
 from centerx.data.text import read_text
+from centerx.data.values import DECIMAL
 from centerx.problems import Kind
 
-NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
+NUMBER = DECIMAL.pattern
 
 
 class Row(NamedTuple):

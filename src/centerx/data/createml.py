@@ -19,10 +19,11 @@ from centerx.data.copies import (
     partly_labelled,
     rows_of,
 )
-from centerx.data.dataset import Dataset, Track, UnusableData, is_number
+from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.places import choose_file
-from centerx.data.shapes import Labelled, Shape, Source, class_name, make_dataset, read_json
+from centerx.data.shapes import Labelled, Shape, Source, make_dataset, read_json
 from centerx.data.signs import every, label_files, lacks, says
+from centerx.data.values import class_name, is_number
 from centerx.files import write_json
 from centerx.problems import Kind
 

@@ -5,18 +5,20 @@ Full boxes include hidden parts and may leave the picture. They are clipped with
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from centerx.data.dataset import Dataset, RecordBuilder, is_number, readable_hw
+from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
 from centerx.data.places import PROBE, choose_file, find_pictures, text_lines
+from centerx.data.text import parse_json
+from centerx.data.values import is_number, to_flag
 from centerx.problems import Kind, Problem
 
 KINDS = {"person": "fbox", "visible": "vbox", "head": "hbox"}  # class -> key of its box
+FLAGS = (("extra", "ignore"), ("head_attr", "ignore"), ("head_attr", "unsure"))  # of a person, and of its head
 MASK = "mask"  # tag of a region whose objects are not labelled
 
 
@@ -60,8 +62,8 @@ def _lines(file: Path, problems: list[Problem]) -> Iterator[_Line]:
     taken: dict[str, str] = {}
     for where, row in text_lines(file):
         try:
-            tree = json.loads(row)
-        except (ValueError, RecursionError) as error:
+            tree = parse_json(row)
+        except ValueError as error:
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"malformed JSON ({error})"))
             continue
         own_id = tree.get("ID") if isinstance(tree, dict) else None
@@ -87,7 +89,13 @@ def _add(builder: RecordBuilder, where: str, each: Any) -> None:
         builder.problems.append(
             Problem(Kind.UNKNOWN_OBJECT, where, f"tag {tag!r} is neither person nor mask, ignored region")
         )
-    ignored = tag != "person" or _says(each, "extra", "ignore")
+    flags = {key: _says(each, *key) for key in FLAGS}
+    if None in flags.values():
+        wrong = next(f"{part}.{key}" for (part, key), said in flags.items() if said is None)
+        builder.problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"{wrong} must be 0 or 1"))
+        return
+    hidden, *doubts = flags.values()
+    ignored = tag != "person" or bool(hidden)
     for label, key in enumerate(KINDS.values()):
         box = each.get(key if tag == "person" else "fbox")
         if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
@@ -95,7 +103,7 @@ def _add(builder: RecordBuilder, where: str, each: Any) -> None:
             continue
         x, y, width, height = map(float, box)
         xyxy = _inside([x, y, x + width, y + height], builder.declared_hw)
-        unsure = key == "hbox" and (_says(each, "head_attr", "ignore") or _says(each, "head_attr", "unsure"))
+        unsure = key == "hbox" and any(doubts)
         builder.add(f"{where}: {key}", xyxy, label, ignored or unsure)
 
 
@@ -108,9 +116,9 @@ def _inside(xyxy: list[float], hw: tuple[int, int] | None) -> list[float]:
     return inside if inside[0] < inside[2] and inside[1] < inside[3] else xyxy
 
 
-def _says(each: dict[str, Any], part: str, key: str) -> bool:
+def _says(each: dict[str, Any], part: str, key: str) -> bool | None:
     attributes = each.get(part)
-    return isinstance(attributes, dict) and attributes.get(key) in (1, "1")
+    return to_flag(attributes.get(key)) if isinstance(attributes, dict) else False
 
 
 def _files(folder: Path) -> list[Path]:

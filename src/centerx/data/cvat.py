@@ -30,19 +30,9 @@ from centerx.data.copies import (
 )
 from centerx.data.dataset import Dataset, Track, UnusableData, span, turned_corners
 from centerx.data.places import choose_file
-from centerx.data.shapes import (
-    IGNORE,
-    Labelled,
-    Shape,
-    Source,
-    around,
-    four_corners,
-    is_ignored,
-    make_dataset,
-    number,
-    size,
-)
+from centerx.data.shapes import IGNORE, Labelled, Shape, Source, around, four_corners, is_ignored, make_dataset
 from centerx.data.signs import every, label_files, says
+from centerx.data.values import to_hw, to_number
 from centerx.files import write_atomic
 from centerx.problems import Kind
 
@@ -80,7 +70,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             source.report(Kind.MALFORMED_ENTRY, f"{file}: image number {place}", "has no name")
             continue
         shapes = [_shape(each, f"{file}: {name}: shape {n}", source) for n, each in enumerate(node, start=1)]
-        hw = size(number(node.get("height")), number(node.get("width")))
+        hw = to_hw(to_number(node.get("height")), to_number(node.get("width")))
         pictures.append(Labelled(name, [shape for shape in shapes if shape], hw))
     labels = [node.findtext("name") or "" for node in root.findall("meta//labels/label")]
     return make_dataset(source, pictures, declared=filter(None, labels))
@@ -154,7 +144,7 @@ def _shape(node: Any, where: str, source: Source) -> Shape | None:
     if xyxy is None:
         source.report(Kind.MALFORMED_ENTRY, where, f"the {node.tag} lacks the numbers of its place")
         return None
-    turn, corners = (number(node.get("rotation")) or 0.0) % 360, None
+    turn, corners = (to_number(node.get("rotation")) or 0.0) % 360, None
     if node.tag == "polygon":
         corners = four_corners(_points(node) or [])
     if node.tag != "box":
@@ -180,7 +170,7 @@ def _polygon(node: Any) -> list[float] | None:
 
 
 def _points(node: Any) -> list[tuple[float, float]] | None:
-    points = [[number(text) for text in point.split(",")] for point in node.get("points", "").split(";")]
+    points = [[to_number(text) for text in point.split(",")] for point in node.get("points", "").split(";")]
     if any(len(point) != 2 or None in point for point in points):
         return None
     return [(x, y) for x, y in points]  # type: ignore[misc]
@@ -195,7 +185,7 @@ def _ellipse(node: Any) -> list[float] | None:
     values = _numbers(node, ELLIPSE)
     if values is None:
         return None
-    turn = math.radians(number(node.get("rotation")) or 0.0)
+    turn = math.radians(to_number(node.get("rotation")) or 0.0)
     if not math.isfinite(turn):
         return None
     x, y, across, down = values
@@ -205,7 +195,7 @@ def _ellipse(node: Any) -> list[float] | None:
 
 
 def _numbers(node: Any, names: tuple[str, ...]) -> list[float] | None:
-    values = [number(node.get(name)) for name in names]
+    values = [to_number(node.get(name)) for name in names]
     return None if None in values else values  # type: ignore[return-value]
 
 

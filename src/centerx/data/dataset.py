@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +24,8 @@ OVERHANG = 2.0  # pixels that a box may leave the picture by, through rounding o
 
 
 FARTHEST = 1e6  # pixels that a corner may be away
+USUAL_SIDE = 20_000  # pixels; of a picture that is declared to be larger, the file itself is asked
+LARGEST = float(np.finfo(np.float32).max)  # of a position: objects are float32 in a network
 LEAST_AREA = 1e-3  # square pixels of four corners
 VISIBILITY = "visibility"  # among the values of objects with joints, (N, J): COCO's flags
 BELONGS = 0.3  # least IoU of an object's box with the one around its corners; boxes may be of what is visible
@@ -319,11 +321,13 @@ class RecordBuilder:
             return False
         left, top, right, bottom = xyxy
         height, width = self.declared_hw
+        if max(height, width) > USUAL_SIDE:
+            return False
         return -OVERHANG <= left < right <= width + OVERHANG and -OVERHANG <= top < bottom <= height + OVERHANG
 
     def _repaired(self, where: str, xyxy: list[float]) -> list[float] | None:
         """The part of a box that can be used; None where there is none."""
-        if not all(map(math.isfinite, xyxy)):
+        if not all(abs(value) <= LARGEST for value in xyxy):
             self.problems.append(Problem(Kind.BOX_NOT_FINITE, where, f"box {xyxy} is not finite"))
             return None
         width, height = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
@@ -331,12 +335,14 @@ class RecordBuilder:
             what = f"box of {width:g} x {height:g} pixels has no area"
             self.problems.append(Problem(Kind.BOX_WITHOUT_AREA, where, what))
             return None
-        return self._clip(where, xyxy) if _overhang(xyxy, self.declared_hw) > OVERHANG else xyxy
+        doubtful = self.declared_hw is None or max(self.declared_hw) > USUAL_SIDE or max(xyxy) > USUAL_SIDE
+        over = _overhang(xyxy, None if doubtful else self.declared_hw)
+        return self._clip(where, xyxy) if over > OVERHANG or (doubtful and max(xyxy) > USUAL_SIDE) else xyxy
 
     def _unusable(self, where: str, xy: list[float]) -> Problem | None:
         """What makes a point unusable; None where nothing does."""
         text = " ".join(f"{value:g}" for value in xy)
-        if not all(map(math.isfinite, xy)):
+        if not all(abs(value) <= LARGEST for value in xy):
             return Problem(Kind.BOX_NOT_FINITE, where, f"point {text} is not finite")
         hw = frame_hw(self._header, self.declared_hw)
         if hw is None or _holds(hw, xy) or (self._header is not None and _holds(self._header.stored_hw, xy)):
@@ -350,6 +356,10 @@ class RecordBuilder:
     def _clip(self, where: str, xyxy: list[float]) -> list[float] | None:
         """Clip to the picture, whose own size is believed over the declared one; None where nothing is left."""
         hw = frame_hw(self._header, self.declared_hw)
+        if hw is None and max(xyxy) > FARTHEST:
+            what = f"box {' '.join(f'{value:g}' for value in xyxy)} lies outside any picture"
+            self.problems.append(Problem(Kind.BOX_OUTSIDE, where, what))
+            return None
         if hw is None or _overhang(xyxy, hw) <= OVERHANG:
             return xyxy
         limit = (hw[1], hw[0], hw[1], hw[0])
@@ -549,11 +559,6 @@ def readable_hw(image: Path) -> tuple[int, int] | None:
     """Height and width of a picture as a viewer shows it; None where it is missing or broken."""
     header = readable_header(image)
     return None if header is None else header.hw
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value of a json is a number that a float can hold."""
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def parent_folder(path: Path) -> Path:

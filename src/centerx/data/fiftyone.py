@@ -24,8 +24,9 @@ from centerx.data.copies import (
 )
 from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.places import choose_file, index_pictures
-from centerx.data.shapes import Labelled, Shape, Source, class_name, is_ignored, make_dataset, numbers, read_json, size
+from centerx.data.shapes import Labelled, Shape, Source, is_ignored, make_dataset, numbers, read_json
 from centerx.data.signs import every, keys, label_files, lacks, says
+from centerx.data.values import class_name, to_hw
 from centerx.files import write_json
 from centerx.problems import Kind
 
@@ -162,9 +163,10 @@ def _shapes(detections: Any, names: Sequence[str], where: str, source: Source) -
             source.report(kind, here, f"the label {label!r} is no class")
             continue
         left, top, width, height = box
-        ignore = is_ignored(each) or is_ignored(each.get("attributes"))
+        said = (is_ignored(each), is_ignored(each.get("attributes")))
+        ignore = True if True in said else None if None in said else False
         yield Shape(here, name, [left, top, left + width, top + height], ignore)
 
 
 def _size(metadata: Any) -> tuple[int, int] | None:
-    return size(metadata.get("height"), metadata.get("width")) if isinstance(metadata, dict) else None
+    return to_hw(metadata.get("height"), metadata.get("width")) if isinstance(metadata, dict) else None

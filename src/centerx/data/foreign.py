@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from centerx.data.dataset import parent_folder
 from centerx.data.signs import Test, Text, anything, columns, every, keys, lacks, read_signs, rows, says
+from centerx.data.values import DECIMAL
 from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
 
@@ -62,7 +63,7 @@ TEXT = r".*\.txt"
 XML = r".*\.xml"
 LABELS = r"(?:.*[^a-z])?(?:anno[a-z]*|[a-z]*labels?|gt|(?:ground)?truth|digitstruct|b?box(?:es)?)(?:[^a-z].*)?"
 PART = r".*/(?=.*(?:train|val|test|anno|label|metadata)).*"
-NUMBER = r"-?\d*\.?\d+(?:e[-+]?\d+)?"
+NUMBER = DECIMAL.pattern
 UNIT = r"-?(?:0?\.\d+|[0-2](?:\.\d*)?)(?:e-?\d+)?"  # a number that is probably between 0 and 1
 GAP = r"(?:\s*[,;]\s*|\s+)"
 PICTURE = rf"[^,;\n]*(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})"

@@ -8,7 +8,6 @@ ignored ones. Saved data sets and Parquet files have their pictures inside: `unp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,10 @@ from centerx.data.copies import (
 from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.packed import is_packed
 from centerx.data.places import choose_file, text_lines
-from centerx.data.shapes import IGNORE, Labelled, Shape, Source, class_name, is_ignored, make_dataset, numbers
+from centerx.data.shapes import Labelled, Shape, Source, is_ignored, make_dataset, numbers
 from centerx.data.signs import every, keys, label_files
+from centerx.data.text import parse_json
+from centerx.data.values import class_name
 from centerx.files import json_text, write_atomic
 from centerx.problems import Kind
 
@@ -56,8 +57,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     pictures, numbered = [], False
     for where, line in text_lines(file):
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            entry = parse_json(line)
+        except ValueError as error:
             source.report(Kind.MALFORMED_ENTRY, where, f"malformed JSON ({error})")
             continue
         name = entry.get("file_name") if isinstance(entry, dict) else None
@@ -108,7 +109,7 @@ def write(
     return Written(len(copies), problems)
 
 
-def object_rows(objects: Any, where: str, source: Source) -> Iterator[tuple[str, list[float], Any, bool]]:
+def object_rows(objects: Any, where: str, source: Source) -> Iterator[tuple[str, list[float], Any, bool | None]]:
     """Yield the place in the file, the corners in pixels, the category and whether it is ignored of each object.
 
     Args:
@@ -140,8 +141,7 @@ def object_rows(objects: Any, where: str, source: Source) -> Iterator[tuple[str,
             source.report(Kind.MALFORMED_ENTRY, here, f"its category is none: {category!r}")
         else:
             left, top, width, height = box
-            flags = {name: int(value) for name in IGNORE if isinstance(value := each.get(name), bool | int)}
-            yield here, [left, top, left + width, top + height], category, is_ignored(flags)
+            yield here, [left, top, left + width, top + height], category, is_ignored(each)
 
 
 def _declared(pictures: Sequence[Labelled]) -> list[str]:

@@ -25,13 +25,14 @@ from centerx.data.copies import (
 from centerx.data.dataset import Dataset, Track
 from centerx.data.places import index_pictures
 from centerx.data.row_folders import choose_row_folder, picture_folder, row_folders
-from centerx.data.shapes import Labelled, Shape, Source, make_dataset, number
+from centerx.data.shapes import Labelled, Shape, Source, make_dataset
 from centerx.data.text import read_text
+from centerx.data.values import DECIMAL, to_number
 from centerx.errors import InputError
 from centerx.files import many_files
 from centerx.problems import Kind, Problem
 
-NUMBER = r"-?\d*\.?\d+(?:e[-+]?\d+)?"
+NUMBER = DECIMAL.pattern
 WORD = rf"(?!{NUMBER}\s)[^\s,;:]+"
 ROW = re.compile(rf"{WORD}(?:\s+{WORD})*(?:\s+{NUMBER}){{14,15}}", re.IGNORECASE)  # a 16th value is a score
 DONT_CARE = "DontCare"
@@ -127,7 +128,7 @@ def _rows(file: Path, source: Source) -> Iterator[Shape]:
     """Yield the objects of a label file."""
     for line, text in enumerate(read_text(file, source.problems).splitlines(), start=1):
         words, where = text.split(), f"{file}:{line}"
-        values = [number(word) for word in words]
+        values = [to_number(word) for word in words]
         first = len(values) - next((n for n, value in enumerate(reversed(values)) if value is None), 0)
         numbers = [value for value in values[first:] if value is not None]
         if not first or len(numbers) not in (VALUES, VALUES + 1):

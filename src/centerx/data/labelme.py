@@ -31,15 +31,14 @@ from centerx.data.shapes import (
     Shape,
     Source,
     around,
-    class_name,
     four_corners,
     is_ignored,
     make_dataset,
     pairs,
     read_json,
-    size,
 )
 from centerx.data.signs import every, keys, label_files, lacks, says
+from centerx.data.values import class_name, to_hw
 from centerx.errors import InputError
 from centerx.files import json_text, many_files
 from centerx.images import list_files, list_images
@@ -85,7 +84,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         name = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
         pictures.append(
             Labelled(
-                name, list(_shapes(tree["shapes"], file, source)), size(tree.get("imageHeight"), tree.get("imageWidth"))
+                name,
+                list(_shapes(tree["shapes"], file, source)),
+                to_hw(tree.get("imageHeight"), tree.get("imageWidth")),
             )
         )
         places.append(place)

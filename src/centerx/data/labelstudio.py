@@ -28,21 +28,11 @@ from centerx.data.copies import (
     partly_labelled,
     rows_of,
 )
-from centerx.data.dataset import Dataset, Track, UnusableData, is_number
+from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.places import choose_file, find_pictures, is_picture, locate_pictures, path_tails
-from centerx.data.shapes import (
-    Labelled,
-    Shape,
-    Source,
-    around,
-    class_name,
-    four_corners,
-    make_dataset,
-    pairs,
-    read_json,
-    size,
-)
+from centerx.data.shapes import Labelled, Shape, Source, around, four_corners, make_dataset, pairs, read_json
 from centerx.data.signs import every, keys, label_files, lacks, says
+from centerx.data.values import class_name, is_number, to_hw
 from centerx.files import write_json
 from centerx.problems import Kind
 
@@ -276,7 +266,7 @@ def _places(names: list[str], source: Source) -> list[Path]:
 
 
 def _size(region: Any) -> tuple[int, int] | None:
-    return size(region.get("original_height"), region.get("original_width")) if isinstance(region, dict) else None
+    return to_hw(region.get("original_height"), region.get("original_width")) if isinstance(region, dict) else None
 
 
 def _numbers(value: dict[str, Any], names: tuple[str, ...]) -> list[float] | None:

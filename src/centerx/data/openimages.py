@@ -19,10 +19,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_pictures
+from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_pictures, require_trimmed_names
 from centerx.data.dataset import Dataset, RecordBuilder, Track, UnusableData, parent_folder
 from centerx.data.places import PROBE, choose_file, index_pictures, is_picture, picture_folders
 from centerx.data.text import read_text
+from centerx.data.values import to_flag, to_number, to_numbers
 from centerx.errors import InputError
 from centerx.files import write_atomic
 from centerx.geometry import clip_boxes
@@ -114,6 +115,7 @@ def write(
         InputError: the split is there already, or its folder has other classes, or no picture can be read.
     """
     file = folder / f"{split}-annotations-bbox.csv"
+    require_trimmed_names(dataset, "OpenImages")
     check_free(split, file, folder / split)
     described = folder / "class-descriptions-boxable.csv"
     descriptions = _csv_text([(name, name) for name in dataset.class_names])
@@ -169,14 +171,15 @@ def _read_boxes(file: Path, boxes: Mapping[str, list[_Box]], problems: list[Prob
         some = boxes.get(own_id)
         if some is None:
             continue
-        try:
-            xyxy = [float(corner.replace(",", ".")) for corner in corners]
-        except ValueError:
+        xyxy, grouped = to_numbers([corner.replace(",", ".") for corner in corners]), _flag(group)
+        if xyxy is None:
             what = f"not four numbers: {' '.join(corners)}"
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
             continue
-        if class_id:
-            some.append(_Box(where, class_id, xyxy, _is_true(group)))
+        if grouped is None:
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"{GROUP} must be 0 or 1, not {group!r}"))
+        elif class_id:
+            some.append(_Box(where, class_id, xyxy, grouped))
         else:
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no LabelName"))
 
@@ -208,9 +211,8 @@ def _absent_classes(file: Path, places: Container[str], problems: list[Problem])
         for where, (own_id, class_id, confidence), source in _rows(each, IMAGE_LABEL, SOURCE, problems):
             if _file_name(own_id) not in places or source.lower().startswith(MACHINE):
                 continue
-            try:
-                certain = float(confidence.replace(",", "."))
-            except ValueError:
+            certain = to_number(confidence.replace(",", "."))
+            if certain is None:
                 problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"not a number: {confidence!r}"))
                 continue
             if certain == 0:
@@ -329,5 +331,7 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _is_true(value: str) -> bool:
-    return value.strip().lower() in ("1", "1.0", "true")
+def _flag(value: str) -> bool | None:
+    """Return what a cell says; -1 is what people were not asked."""
+    number = to_number(value)
+    return to_flag(value) if number is None else to_flag(max(number, 0.0) if number == -1 else number)

@@ -6,9 +6,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from urllib.parse import unquote
 
+from centerx.contents import open_plain
 from centerx.data.dataset import parent_folder
 from centerx.errors import InputError, nearest
 from centerx.images import SUFFIXES
@@ -195,7 +197,8 @@ def letters_of(name: str) -> str:
 
 def text_lines(file: Path) -> Iterator[tuple[str, str]]:
     """Yield the non-blank lines of a file, stripped, each with its place as `file:number`."""
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:  # keeps other bytes of names
+    # the error handler keeps other bytes of names
+    with open_plain(file) as content, TextIOWrapper(content, "utf-8-sig", "surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{file}:{number}", line.strip()

@@ -19,6 +19,7 @@ from typing import TypeAlias
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, join_records, readable_hw
 from centerx.data.places import find_pictures, is_neighbour, locate_pictures
 from centerx.data.text import decode_head, read_text
+from centerx.data.values import to_numbers
 from centerx.problems import Kind, Problem
 
 COLUMNS = {
@@ -57,9 +58,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     for name, place in zip(names, locate_pictures(folder, names, str(path), problems), strict=True):
         builder = RecordBuilder(place, name, problems, readable_hw(place))
         for line, x, y, label in rows[name]:
-            try:
-                point = [float(x), float(y)]
-            except ValueError:
+            point = to_numbers([x, y])
+            if point is None:
                 what = f"not two numbers: {x!r}, {y!r}"
                 problems.append(Problem(Kind.MALFORMED_ENTRY, f"{where}{line}", what))
             else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from centerx.data.dataset import Dataset, RecordBuilder
 from centerx.data.places import find_pictures, locate_pictures, text_lines
+from centerx.data.values import to_hw, to_numbers
 from centerx.problems import Kind, Problem
 
 OBJECT = 5  # number of fields of an object: name and corners
@@ -38,13 +39,12 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     records = []
     places = locate_pictures(folder, list(lines), str(path), problems)
     for place, (name, (where, (width, height, *objects))) in zip(places, lines.items(), strict=True):
-        builder = RecordBuilder(place, name, problems, (int(height), int(width)))
+        builder = RecordBuilder(place, name, problems, to_hw(int(height), int(width)))
         for start in range(0, len(objects), OBJECT):
             label, *corners = objects[start : start + OBJECT]
             here = f"{where}: object {start // OBJECT + 1}"
-            try:
-                xyxy = [float(corner) for corner in corners]
-            except ValueError:
+            xyxy = to_numbers(corners)
+            if xyxy is None:
                 problems.append(Problem(Kind.MALFORMED_ENTRY, here, f"not four numbers: {' '.join(corners)}"))
                 continue
             if label:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, UnusableData, relabel
+from centerx.data.dataset import Dataset, UnusableData, keep_classes, relabel
 from centerx.data.foreign import foreign_labels
 from centerx.data.frame import drop_turned_points, turn_boxes
 from centerx.errors import InputError, nearest
+from centerx.files import is_line
 from centerx.images import left_out
 from centerx.joints import renamed_joints
-from centerx.problems import Kind
+from centerx.problems import Kind, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +138,24 @@ def scan_dataset(
         return Dataset(path, chosen, (), (), [], [error.problem])
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}, check what it is and its permissions") from None
+    dataset = _with_names(dataset)
     numbers = f"{len(dataset.records)} pictures, {len(dataset.class_names)} classes"
     logger.debug(f"{path}: read as {chosen}: {numbers}, {len(dataset.problems)} problems")
     return turn_boxes(dataset) if frame == STORED else drop_turned_points(dataset)
+
+
+def _with_names(dataset: Dataset) -> Dataset:
+    """Leave out, and report, classes whose names are no line of text, which no file, terminal or picture can show."""
+    unfit = [label for label, name in enumerate(dataset.class_names) if not is_line(name)]
+    if not unfit:
+        return dataset
+    for label in unfit:
+        times = sum(int((record.labels == label).sum()) for record in dataset.records)
+        what = (
+            f"the class name {dataset.class_names[label]!a} is no line of text; it and its {times} boxes are left out"
+        )
+        dataset.problems.append(Problem(Kind.MALFORMED_ENTRY, str(dataset.path), what, times + 1))
+    return keep_classes(dataset, [label for label in range(len(dataset.class_names)) if label not in unfit])
 
 
 def check_usable(dataset: Dataset, split: str | None) -> None:
@@ -167,7 +184,7 @@ def require_pictures(dataset: Dataset) -> None:
     Raises:
         InputError: none exists; the first is named.
     """
-    if not any(record.image.exists() for record in dataset.records):
+    if not any(os.path.isfile(record.image) for record in dataset.records):
         raise InputError(
             f"{dataset.path}: none of its {len(dataset.records)} pictures is there, the first would be "
             f"{dataset.records[0].image}; check where they are, or name their folder with images"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, is_number, join_records, readable_hw
+from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, join_records, readable_hw
 from centerx.data.places import find_pictures, is_neighbour, locate_pictures
+from centerx.data.text import parse_json
+from centerx.data.values import is_number, to_flag
 from centerx.problems import Kind, Problem
 
 IGNORE = ("ignore", "difficult", "iscrowd")  # names of flags that make an object an ignored one
-YES = (True, 1, "1", "true", "True", "yes")
 
 
 class Shape(NamedTuple):
@@ -22,14 +22,14 @@ class Shape(NamedTuple):
         where: file, with line or number.
         name: of its class.
         xyxy: corners in pixels, or in shares of the picture's sides.
-        ignore: whether it is neither positive nor negative.
+        ignore: whether it is neither positive nor negative; None if its flags are no flags.
         corners: x and y of its four corners, where it has four, in the same units.
     """
 
     where: str
     name: str
     xyxy: list[float]
-    ignore: bool = False
+    ignore: bool | None = False
     corners: list[float] | None = None
 
 
@@ -100,6 +100,9 @@ def make_dataset(
         builder = RecordBuilder(place, picture.name, source.problems, picture.hw)
         across, down = _sides(builder, picture.shapes) if relative else (1, 1)
         for where, name, xyxy, ignore, corners in picture.shapes if across else ():
+            if ignore is None:
+                source.report(Kind.MALFORMED_ENTRY, where, f"its {', '.join(IGNORE)} must be 0 or 1")
+                continue
             box, own = (each and _scaled(each, across, down) for each in (xyxy, corners))
             builder.add(where, box or xyxy, label_of[name], ignore, corners=own)
         records.append(builder.build())
@@ -132,38 +135,15 @@ def read_json(file: Path) -> Any:
         UnusableData: it is malformed.
     """
     try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
+        return parse_json(file)
+    except ValueError as error:
         raise UnusableData(file, f"malformed JSON ({error})") from None
 
 
-def class_name(value: Any) -> str:
-    """Return the name of a class as text; an empty one if the value cannot be a name."""
-    if isinstance(value, str):
-        return value if value.strip() else ""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def is_ignored(flags: Any) -> bool:
-    """Return whether a mapping of flags or attributes has one of IGNORE that is set."""
-    return isinstance(flags, Mapping) and any(
-        isinstance(flags.get(name), bool | int | str) and flags[name] in YES for name in IGNORE
-    )
-
-
-def number(text: str | None) -> float | None:
-    """Return a decimal number, or None; digits outside ASCII and underscores make none."""
-    try:
-        return float(text) if text and text.isascii() and "_" not in text else None
-    except ValueError:
-        return None
-
-
-def size(height: Any, width: Any) -> tuple[int, int] | None:
-    """Return height and width as integers, or None if they are none of a picture."""
-    if not (is_number(height) and is_number(width) and 1 <= height < 1e9 and 1 <= width < 1e9):
-        return None
-    return int(height), int(width)
+def is_ignored(flags: Any) -> bool | None:
+    """Return whether a mapping of flags or attributes has one of IGNORE that is set; None if one says nothing of it."""
+    said = [to_flag(flags.get(name)) for name in IGNORE] if isinstance(flags, Mapping) else []
+    return True if True in said else None if None in said else False
 
 
 def around(points: Sequence[tuple[float, float]]) -> list[float]:

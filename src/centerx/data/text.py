@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from centerx.contents import read_plain
 from centerx.data.dataset import UnusableData
 from centerx.problems import Kind, Problem
 
@@ -42,6 +45,19 @@ def read_text(file: Path, problems: list[Problem]) -> str:
     return text
 
 
+def parse_json(content: Path | str) -> Any:
+    """Parse a JSON file, or a text in JSON.
+
+    Raises:
+        ValueError: it is malformed, or nested too deep.
+        OSError: the file cannot be read, or is no ordinary file.
+    """
+    try:
+        return json.loads(read_plain(content) if isinstance(content, Path) else content)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def decode(file: Path) -> tuple[str, str]:
     """Decode a text file.
 
@@ -51,7 +67,7 @@ def decode(file: Path) -> tuple[str, str]:
     Raises:
         UnusableData: as for `read_text`.
     """
-    data = file.read_bytes()
+    data = read_plain(file)
     encoding = _marked(data)
     try:
         text = data.decode("utf-8-sig" if encoding == "UTF-8" else encoding)

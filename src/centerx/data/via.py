@@ -10,7 +10,6 @@ A project file has the same below `_via_img_metadata`. The attribute of regions 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,12 +24,13 @@ from centerx.data.copies import (
     partly_labelled,
     rows_of,
 )
-from centerx.data.dataset import Dataset, Track, UnusableData, is_number
+from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.places import choose_file
 from centerx.data.points import header_of, read_cells
-from centerx.data.shapes import IGNORE, Labelled, Shape, Source, around, class_name, is_ignored, make_dataset, read_json
+from centerx.data.shapes import IGNORE, Labelled, Shape, Source, around, is_ignored, make_dataset, read_json
 from centerx.data.signs import columns, every, keys, label_files, lacks
-from centerx.data.text import read_text
+from centerx.data.text import parse_json, read_text
+from centerx.data.values import class_name, is_number
 from centerx.errors import nearest
 from centerx.files import write_json
 from centerx.problems import Kind
@@ -150,8 +150,8 @@ def _csv_entries(file: Path, source: Source) -> dict[str, list[Any]]:
         where = f"{file}:{line}"
         try:
             name, shape, attributes = (cells[place] for place in needed)
-            region = {"shape_attributes": json.loads(shape), "region_attributes": json.loads(attributes)}
-        except (IndexError, ValueError, RecursionError) as error:
+            region = {"shape_attributes": parse_json(shape), "region_attributes": parse_json(attributes)}
+        except (IndexError, ValueError) as error:
             if any(cells):
                 source.report(Kind.MALFORMED_ENTRY, where, f"has too few columns or malformed JSON ({error})")
             continue
@@ -212,7 +212,7 @@ def _chosen(value: Any) -> str:
     return class_name(value)
 
 
-def _ignored(attributes: dict[str, Any]) -> bool:
+def _ignored(attributes: dict[str, Any]) -> bool | None:
     boxes = {name: any(value.values()) if isinstance(value, dict) else value for name, value in attributes.items()}
     return is_ignored(boxes)
 

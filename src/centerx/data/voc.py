@@ -18,6 +18,7 @@ from defusedxml.ElementTree import parse
 from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, span, turned_corners
 from centerx.data.places import letters_of
 from centerx.data.text import read_text
+from centerx.data.values import to_flag, to_hw, to_number
 from centerx.errors import InputError, nearest
 from centerx.images import list_images
 from centerx.problems import Kind, Problem
@@ -31,7 +32,7 @@ ANNOTATIONS = "annotations"  # name of the folder in lower case
 class _Object(NamedTuple):
     name: str
     xyxy: list[float] | None
-    difficult: bool
+    difficult: bool | None  # None where it is no flag
     corners: list[float] | None  # of a rotated box
 
 
@@ -56,7 +57,12 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     folder = _choose_folder(path, split)
     root = parent_folder(path) if path.name.lower() == ANNOTATIONS else path  # other files beside the xml files
     problems: list[Problem] = []
-    files = {file.relative_to(folder).with_suffix("").as_posix(): file for file in _xml_files(folder)}
+    files: dict[str, Path] = {}
+    for file in _xml_files(folder):
+        first = files.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+        if first != file:
+            what = f"is of the same picture as {first.name}, which is read"
+            problems.append(Problem(Kind.REPEATED_ID, str(file), what))
     parsed = {name: _parse(file, problems) for name, file in files.items()}
     annotations = {name: annotation for name, annotation in parsed.items() if annotation}
     names = _class_names(root, annotations.values(), problems)
@@ -83,6 +89,8 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
                 problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no name"))
             elif each.xyxy is None:
                 problems.append(Problem(Kind.MALFORMED_ENTRY, where, "has no bndbox of four numbers"))
+            elif each.difficult is None:
+                problems.append(Problem(Kind.MALFORMED_ENTRY, where, "difficult must be 0 or 1"))
             else:
                 builder.add(where, each.xyxy, names.index(each.name), each.difficult, corners=each.corners)
                 if each.corners:
@@ -177,8 +185,7 @@ def _parse(file: Path, problems: list[Problem]) -> _Annotation | None:
         return None
     objects = [_object(node) for node in root.findall("object")]
     size = root.find("size")
-    height, width = _number(size, "height"), _number(size, "width")
-    hw = (int(height), int(width)) if height and width and 1 <= height < 1e9 and 1 <= width < 1e9 else None
+    hw = to_hw(_number(size, "height"), _number(size, "width"))
     return _Annotation(file, _text(root, "filename"), hw, objects)
 
 
@@ -186,8 +193,7 @@ def _object(node: Any) -> _Object:
     turned = node.find("robndbox") if node.find("bndbox") is None else None
     corners = None if turned is None else _turned(turned)
     xyxy = _corners(node.find("bndbox")) if turned is None else corners and span(corners)
-    difficult = _text(node, "difficult").lower() in ("1", "true")
-    return _Object(_text(node, "name"), xyxy, difficult, corners)
+    return _Object(_text(node, "name"), xyxy, to_flag(_text(node, "difficult")), corners)
 
 
 def _turned(box: Any) -> list[float] | None:
@@ -205,10 +211,7 @@ def _corners(box: Any) -> list[float] | None:
 
 
 def _number(node: Any, tag: str) -> float | None:
-    try:
-        return float(_text(node, tag))
-    except ValueError:
-        return None
+    return to_number(_text(node, tag))
 
 
 def _text(node: Any, tag: str) -> str:

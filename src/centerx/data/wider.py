@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
 from centerx.data.places import choose_file, find_pictures, locate_pictures, text_lines
+from centerx.data.values import to_numbers
 from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
 
@@ -28,7 +29,8 @@ WIDER, MAFA_TRAIN, MAFA_TEST = 10, 21, 18  # numbers in a row
 INVALID = 7  # index of the flag of WIDER FACE
 FACE_TYPE = 4  # index of the type in MAFA's test labels: 1 masked, 2 unmasked, 3 invalid
 PICTURE = re.compile(
-    rf"(?P<hash>#?)\s*(?P<name>.+?(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))}))(?:\s+(?P<rest>.+))?", re.IGNORECASE
+    rf"(?P<hash>#?)\s*(?P<name>\S.*?(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))}))(?:\s+(?P<rest>.+))?",
+    re.IGNORECASE,
 )
 CLASSES = {MAFA_TRAIN: ("face", "masked_face"), MAFA_TEST: ("face", "masked_face", "unmasked_face")}
 
@@ -149,10 +151,7 @@ def _agrees(name: str, picture: _Picture, problems: list[Problem]) -> bool:
 
 def _numbers(text: str) -> list[float]:
     """Return the numbers of a text; an empty list if a word is not a number."""
-    try:
-        return [float(word) for word in text.split()]
-    except ValueError:
-        return []
+    return to_numbers(text.split()) or []
 
 
 def _files(folder: Path) -> list[Path]:

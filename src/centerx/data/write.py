@@ -32,6 +32,7 @@ from centerx.data.copies import (
     check_free,
     copy_pictures,
     partly_labelled,
+    require_trimmed_names,
     require_xml_names,
 )
 from centerx.data.dataset import VISIBILITY, Dataset, Track, corners_or_boxes, readable_hw
@@ -207,6 +208,7 @@ def write_voc(
             name.
     """
     require_xml_names(dataset, "VOC")
+    require_trimmed_names(dataset, "VOC")
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     check_free(split, listed)
     file = folder / "labelmap.txt"

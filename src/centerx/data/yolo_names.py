@@ -16,6 +16,7 @@ from centerx.data.dataset import UnusableData, parent_folder
 from centerx.data.text import read_text
 from centerx.data.yolo_places import found_places, is_inside, splits
 from centerx.problems import Kind, Problem
+from centerx.yaml_text import WRONG, check_yaml, one_line
 
 MOST_CLASSES = 10_000  # without names; guards against a wrong class number
 NAME_FILES = ("classes.txt", "obj.names", "*.names")
@@ -57,6 +58,7 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
     except UnusableData as error:
         raise UnusableData(file, f"malformed YAML ({error.problem.what})") from None
     try:
+        check_yaml(text)
         loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
@@ -64,11 +66,8 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
         nodes = [value for key, value in root.value if key.value == "names"]
         root.value = [(key, value) for key, value in root.value if key.value != "names"]
         tree: dict[Any, Any] = loader.construct_document(root)
-    except RecursionError:
-        raise UnusableData(file, "malformed YAML (nested too deep)") from None
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        # PyYAML raises errors of any type for a value that does not fit its tag.
-        raise UnusableData(file, f"malformed YAML ({' '.join(str(error).split())[:200]})") from None
+    except WRONG as error:
+        raise UnusableData(file, f"malformed YAML ({one_line(error)})") from None
     if len(nodes) > 1:
         raise UnusableData(file, "`names` is there more than once")
     if nodes and not _is_empty(nodes[0]):

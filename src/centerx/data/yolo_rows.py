@@ -6,7 +6,6 @@ The files do not say which, so the rows of the whole data set decide. The values
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -14,9 +13,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from centerx.data.dataset import crosses_itself
+from centerx.data.values import DECIMAL
 from centerx.problems import Kind
 
-DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 OUTSIDE = 0.05  # tolerance of relative coordinates outside 0 to 1, for rounding and augmentation
 OVERHANG = 0.02  # tolerance of boxes outside the picture, to recognise boxes
 FITS = 0.8  # least share of the rows that an interpretation must fit

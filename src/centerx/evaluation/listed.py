@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from centerx.data.coco import four_corners, placed_joints, read_joints
-from centerx.data.dataset import Dataset, is_number, readable_hw
+from centerx.data.dataset import Dataset, readable_hw
 from centerx.data.stored import StoredDetections, store_detections, usable_detections
+from centerx.data.values import is_number
 from centerx.errors import InputError
 from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
 from centerx.fields import CORNERS

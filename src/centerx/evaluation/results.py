@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, is_number
+from centerx.data.dataset import Dataset
+from centerx.data.values import is_number
 from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
 from centerx.joints import Joints

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from centerx.checkpoint_file import read_mapping
 from centerx.errors import InputError
 from centerx.interop.foreign import foreign, is_safetensors
 
@@ -47,7 +44,7 @@ def read_checkpoint(path: Path, ema: bool | None = None) -> dict[str, Tensor]:
     try:
         if other := foreign(path):
             raise InputError(f"{path}: not a checkpoint of weights but {other.what}, {other.todo}")
-        content = load_file(path) if is_safetensors(path) else _load(path)
+        content = load_file(path) if is_safetensors(path) else read_mapping(path)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a checkpoint of weights ({reason}), give a file that torch.save wrote") from None
@@ -141,17 +138,3 @@ def tell_left_out(content: Level, names: Sequence[str], path: Path) -> None:
     if "" not in names and others and len(others) < len(loose):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         logger.warning(f"{path}: left out {others[0]}{more}, beside the tensors under {names[-1]}")
-
-
-def _load(path: Path) -> Any:
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():  # torch looks at the suffix of a path
-            warnings.simplefilter("ignore")  # torch warns about other pickle protocols
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        called, other = re.search(r"GLOBAL ([\w.]+)", str(error)), re.search(r"Unpickler error:\s*(.+)", str(error))
-        reason = f"it would call {called[1]}" if called else other[1] if other else "no pickle of torch"
-        raise InputError(
-            f"{path}: refused, and nothing of it was run: it is not weights alone ({reason}); where you trust it, save "
-            "its state_dict and import that"
-        ) from None

@@ -15,6 +15,7 @@ from centerx.files import quoted, write_atomic
 from centerx.interop import better_plus
 from centerx.interop.foreign import in_place_of
 from centerx.interop.keys import BY_ITS_CODE, CENTERX, Dialect, Flat, Outcome, outcome_of
+from centerx.yaml_text import parse_yaml
 
 MAX_DEPTH = 16
 # Sections of other detectors in detectron2
@@ -150,8 +151,8 @@ def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
         if other := in_place_of(text):
             raise InputError(f"{path}: no configuration but {other.what}, {other.todo}")
-        tree = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        tree = parse_yaml(text)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a configuration is a mapping of keys, not {type(tree).__name__}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from pickle import UnpicklingError
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
+from centerx.checkpoint_file import read_mapping
 from centerx.errors import InputError, nearest
 from centerx.models.hourglass import Hourglass
 
@@ -152,10 +154,17 @@ def _create(name: str, pretrained: bool | str) -> Any:
 def _check_weights(name: str, path: str) -> None:
     """Raise unless a local checkpoint has all tensors of the timm model but its classifier; timm does not check it."""
     try:
+        if Path(path).suffix != ".safetensors":
+            read_mapping(Path(path))
         state = load_state_dict(path, weights_only=True)
+        if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError("not tensors by name")
     except FileNotFoundError:
         raise InputError(f"model.pretrained: {path}: no such file") from None
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, AttributeError, SafetensorError) as error:
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({reason})") from None
+    except (OSError, RuntimeError, ValueError, EOFError, AttributeError, SafetensorError) as error:
         raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({error})") from None
     body = timm.create_model(name, num_classes=0, pretrained=False).state_dict()
     wrong = [key for key, value in body.items() if key not in state or state[key].shape != value.shape]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from centerx.runtime.compute import Compute
 from centerx.runtime.predictor import Predictor
-from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_named, open_session
+from centerx.runtime.session import BACKENDS, Session, backends_of, open_all, open_named, open_session, trust_programs
 from centerx.runtime.tiled import TILES_AT_ONCE, TiledPredictor
 from centerx.tiles import OVERLAP, Tiles
 
@@ -29,6 +29,7 @@ def load(
     overlap: float = OVERLAP,
     whole: bool = False,
     batch: int = TILES_AT_ONCE,
+    trust: bool = False,
 ) -> Predictor:
     """Load a model file for prediction: `load("model.onnx")("picture.jpg") -> Detections`.
 
@@ -48,14 +49,15 @@ def load(
         overlap: least share of its sides that a tile has in common with the next; that of the largest objects.
         whole: look at larger pictures as a whole too, for objects that are larger than an overlap.
         batch: tiles a call of the network.
+        trust: open the file even if it is a program, which runs with your rights (`.pt2`, `.torchscript`).
 
     Raises:
         InputError: the file is missing, corrupt, of an unknown kind or of another size, a provider is not there, or the
             tiles are impossible.
     """
     compute = Compute.of(threads, providers)
-    name, session = open_named(path, backend, adapter, compute)
-    reopen = partial(open_session, Path(path).absolute(), name, adapter, compute)
+    name, session = open_named(path, backend, adapter, compute, trust)
+    reopen = partial(open_session, Path(path).absolute(), name, adapter, compute, trust)
     if tiles is None:
         return Predictor(session, input_hw, reopen)
     return TiledPredictor(session, input_hw, reopen, Tiles.of(tiles, overlap, whole), batch)
@@ -72,4 +74,5 @@ __all__ = [
     "load",
     "open_all",
     "open_session",
+    "trust_programs",
 ]

@@ -36,7 +36,10 @@ def _safetensors(file: BinaryIO) -> dict[str, str]:
     length = int.from_bytes(file.read(8), "little")
     if length > LONGEST:
         raise ValueError("the header is too long")
-    tree = json.loads(file.read(length))
+    try:
+        tree = json.loads(file.read(length))
+    except RecursionError:
+        raise ValueError("the header is nested too deep") from None
     metadata = tree.get("__metadata__", {}) if isinstance(tree, dict) else {}
     if not isinstance(metadata, dict):
         raise ValueError("the metadata is no mapping")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from centerx.errors import InputError
-from centerx.files import json_text, require_utf8
+from centerx.files import is_line, json_text, require_utf8
 from centerx.geometry import PAD_VALUE
 from centerx.joints import NO_JOINTS, Joints
 from centerx.levels import AUTO, ValueRange, check_range
@@ -17,6 +17,8 @@ from centerx.tasks import BOXES, CANONICAL, LABELLED, POSE, TASKS, Task, make_ta
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
 TOP_K = 100  # of older files, whose metadata has no `top_k`
+LARGEST_SIDE, LARGEST_INPUT = 16_384, 1 << 26  # pixels of a side of the input, and of all of it
+MOST_CLASSES = 100_000
 LARGEST_TOP_K = 2**31 - 1  # largest index in every runtime
 LETTERBOX = {
     "resize": "fit",
@@ -115,13 +117,13 @@ class ModelInfo(NamedTuple):
             InputError: a key is missing or malformed, so the file is not one of this project.
         """
         try:
-            height, width = json.loads(metadata["input_size"])
-            names = tuple(json.loads(metadata["class_names"]))
+            size = _read_size(json.loads(metadata["input_size"]))
+            names = _read_names(json.loads(metadata["class_names"]))
             top_k = int(metadata.get("top_k", TOP_K))
             if not 1 <= top_k <= LARGEST_TOP_K:
                 raise ValueError(f"top_k {top_k} is not from 1 to {LARGEST_TOP_K}")
             value_range = check_range(json.loads(metadata.get("range", f'"{AUTO}"')))
-            origin, size = metadata.get("origin", ""), (int(height), int(width))
+            origin = metadata.get("origin", "")
             task = metadata.get("task", BOXES.name)
             order = metadata.get("corner_order", CANONICAL)
             if order not in (CANONICAL, LABELLED):
@@ -130,8 +132,10 @@ class ModelInfo(NamedTuple):
             joints = Joints.from_json(metadata["joints"]) if task == POSE.name else NO_JOINTS
             if joints.classes and len(joints.classes) != len(names):
                 raise ValueError(f"joints of {len(joints.classes)} classes, but {len(names)} class names")
+            if not 1 <= stride <= min(size):
+                raise ValueError(f"stride {stride} is not from 1 to the shorter side of the input")
             info = cls(names, size, stride, origin, top_k, value_range, task, corner_order=order, joints=joints)
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
             raise InputError(
                 f"{where}: not a centerX model, its metadata is missing or malformed ({error}); "
                 "make it with `centerx train` or `centerx export`"
@@ -139,3 +143,32 @@ class ModelInfo(NamedTuple):
         if task not in TASKS:
             raise InputError(f"{where}: is of the task {task!r}, of a newer version, known here: {', '.join(TASKS)}")
         return info
+
+
+def _read_size(sides: object) -> tuple[int, int]:
+    """Return height and width of an input.
+
+    Raises:
+        ValueError: they are none, or too large for the memory of a usual machine.
+    """
+    match sides:
+        case [int(height), int(width)] if 1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE:
+            if height * width <= LARGEST_INPUT:
+                return int(height), int(width)
+    raise ValueError(f"input_size is not two sides from 1 to {LARGEST_SIDE}, of {LARGEST_INPUT} pixels at most")
+
+
+def _read_names(names: object) -> tuple[str, ...]:
+    """Return the names of classes.
+
+    Raises:
+        ValueError: they are no list of different lines of text.
+    """
+    if not isinstance(names, list) or not 1 <= len(names) <= MOST_CLASSES:
+        raise ValueError(f"class_names are no list of 1 to {MOST_CLASSES} names")
+    for name in names:
+        if not isinstance(name, str) or not is_line(name):
+            raise ValueError(f"class_names have {str(name)[:50]!a}, which is no line of text")
+    if len(set(names)) < len(names):
+        raise ValueError("class_names are not all different")
+    return tuple(names)

@@ -38,7 +38,10 @@ class OnnxSession:
         self.session = session
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.info = ModelInfo.from_metadata(metadata, path)
-        (first, *others) = self.session.get_inputs()
+        inputs = self.session.get_inputs()
+        if not inputs:
+            raise InputError(f"{path}: takes no pictures: make it with `centerx export`")
+        first, *others = inputs
         height, width = first.shape[2:] if len(first.shape) == 4 else self.info.input_hw
         self.any_size = isinstance(height, str) and isinstance(width, str)
         due = [3, height, width] if self.any_size else [3, *self.info.input_hw]
@@ -57,13 +60,20 @@ class OnnxSession:
             )
         self.outputs = outputs
         self.takes_picture_hw = "heatmap" in outputs
-        most = self.session.get_outputs()[0].shape[1]
+        shape = self.session.get_outputs()[0].shape
+        most = shape[1] if len(shape) > 1 else None
         if not self.takes_picture_hw and "top_k" not in metadata and isinstance(most, int):  # an earlier file
             self.info = self.info._replace(top_k=most)
 
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        found = self.session.run(self.outputs, {"images": images})
+        try:
+            found = self.session.run(self.outputs, {"images": images})
+        except RUN_ERRORS as error:
+            raise InputError(
+                f"ONNX Runtime cannot run the model on {'x'.join(map(str, images.shape))} ({_first_line(error)}), "
+                "export it again"
+            ) from None
         return read_outputs(dict(zip(self.outputs, found, strict=True)), self.info, picture_hw)
 
 

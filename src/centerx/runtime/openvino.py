@@ -55,7 +55,13 @@ class OpenVinoSession:
 
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
-        found = self.model(images)
+        try:
+            found = self.model(images)
+        except RuntimeError as error:
+            raise InputError(
+                f"OpenVINO cannot run the model on {'x'.join(map(str, images.shape))} ({_last_line(error)}), "
+                "export it again"
+            ) from None
         return read_outputs({name: found[name] for name in self.outputs}, self.info, picture_hw)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from centerx.errors import InputError
 from centerx.fields import OFFSET
 from centerx.geometry import Letterbox
+from centerx.runtime.answers import require_detections, require_maps
 from centerx.runtime.info import ModelInfo
 from centerx.tasks import ArrayFunctions, Output, Task
 from centerx.types import Detections, RawDetections
@@ -40,10 +41,15 @@ def read_outputs(
         outputs: by name, those of `detection_outputs` or of `map_outputs`.
         info: of the model.
         picture_hw: (B, 2) height and width of each picture in input pixels, for maps; the whole input without it.
+
+    Raises:
+        InputError: they do not fit what the model says of itself.
     """
     task = info.made_task
     if "heatmap" in outputs:
+        require_maps(outputs, info)
         return detections_from_maps(outputs, task, info.stride, info.top_k, picture_hw)
+    require_detections(outputs, info)
     values = {each.name: each.flat(outputs[each.name]) for each in task.outputs}
     return RawDetections(values, outputs["scores"], outputs["labels"])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +26,25 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 TRIALS = 3
+GREY = 114  # of the picture on which a file is tried
+_trusted = False  # whether the process opens programs
+
+
+@contextmanager
+def trust_programs(trust: bool = True) -> Iterator[None]:
+    """Open model files that are programs without being asked for each, inside the `with`, in the whole process.
+
+    Files of torch.export (their sample inputs are unpickled), TorchScript and AOTInductor can do anything that you can.
+
+    Args:
+        trust: False changes nothing.
+    """
+    global _trusted
+    former, _trusted = _trusted, _trusted or trust
+    try:
+        yield
+    finally:
+        _trusted = former
 
 
 class Session(Protocol):
@@ -78,35 +99,47 @@ class Backend(NamedTuple):
         opener: `module:function` that opens a file; it is imported when needed.
         needs: module that must be installed.
         foreign: whether it runs files of other projects too, by an adapter.
+        program: whether a file is a program, which runs with the rights of whoever opens it.
+        weights: whether a file has weights alone, for a network that is built here.
     """
 
     suffixes: tuple[str, ...]
     opener: str
     needs: str
     foreign: bool = False
+    program: bool = False
+    weights: bool = False
 
     @property
     def installed(self) -> bool:
         """Whether the module that it needs is installed."""
         return find_spec(self.needs) is not None
 
-    def open(self, path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN) -> Session:
+    def open(self, path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN, trust: bool = False) -> Session:
         """Load a model file with this backend.
 
         Args:
             path: the file.
             adapter: of a file of another project, see `open_session`.
             compute: threads and devices.
+            trust: open it even if it is a program; see `trust_programs` too.
 
         Raises:
-            InputError: it cannot be opened, a device is not there, or an adapter is given and such files are never of
-                another project.
+            InputError: it cannot be opened, a device is not there, it is a program and not trusted, or an adapter is
+                given and such files are never of another project.
         """
+        if self.program and not (trust or _trusted):
+            raise InputError(
+                f"{path}: refused, and nothing of it was run: such a file is a program that can do whatever you can; "
+                "where you trust who made it, add --trust (in Python trust=True), else ask for an ONNX file"
+            )
         module, function = self.opener.split(":")
         if not self.foreign and adapter is not None:
             raise InputError(f"{path}: such a file is of this project, leave the adapter out")
         arguments = (adapter,) if self.foreign else ()
         session: Session = getattr(import_module(module), function)(path, *arguments, compute=compute)
+        if not self.weights:
+            try_session(session, path)
         return session
 
 
@@ -117,15 +150,19 @@ BACKENDS = {
     "litert": Backend((".tflite",), "centerx.runtime.litert:open_session", "ai_edge_litert", foreign=True),
     "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
     "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2"),
-    "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch"),
-    "torch-export": Backend((".pt2",), "centerx.exporting.torch:open_program", "torch"),
-    "aotinductor": Backend((".aoti.pt2",), "centerx.exporting.torch:open_aotinductor", "torch"),
-    "torchscript": Backend((".torchscript",), "centerx.exporting.torch:open_torchscript", "torch"),
+    "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch", weights=True),
+    "torch-export": Backend((".pt2",), "centerx.exporting.torch:open_program", "torch", program=True),
+    "aotinductor": Backend((".aoti.pt2",), "centerx.exporting.torch:open_aotinductor", "torch", program=True),
+    "torchscript": Backend((".torchscript",), "centerx.exporting.torch:open_torchscript", "torch", program=True),
 }
 
 
 def open_session(
-    path: str | Path, backend: str | None = None, adapter: AdapterSource = None, compute: Compute = PLAIN
+    path: str | Path,
+    backend: str | None = None,
+    adapter: AdapterSource = None,
+    compute: Compute = PLAIN,
+    trust: bool = False,
 ) -> Session:
     """Load a model file.
 
@@ -136,16 +173,21 @@ def open_session(
         adapter: how a file of another project is read: keys, or the path of a YAML file. Without it the file
             `NAME.adapter.yaml` beside it is read where it is there, else the known families are asked.
         compute: threads and devices.
+        trust: open the file even if it is a program, which runs with your rights; see `trust_programs` too.
 
     Raises:
-        InputError: the file is missing, corrupt, of an unknown kind, or of another project and not recognised; or a
-            device is not there.
+        InputError: the file is missing, corrupt, of an unknown kind, or of another project and not recognised; it is a
+            program and not trusted; or a device is not there.
     """
-    return open_named(path, backend, adapter, compute)[1]
+    return open_named(path, backend, adapter, compute, trust)[1]
 
 
 def open_named(
-    path: str | Path, backend: str | None = None, adapter: AdapterSource = None, compute: Compute = PLAIN
+    path: str | Path,
+    backend: str | None = None,
+    adapter: AdapterSource = None,
+    compute: Compute = PLAIN,
+    trust: bool = False,
 ) -> tuple[str, Session]:
     """Load a model file and return the name of the backend and the session.
 
@@ -154,6 +196,7 @@ def open_named(
         backend: as for `open_session`.
         adapter: as for `open_session`.
         compute: as for `open_session`.
+        trust: as for `open_session`.
 
     Raises:
         InputError: as for `open_session`.
@@ -166,7 +209,7 @@ def open_named(
     require_file(path)
     fitting = backends_of(path)
     if backend == AUTO:
-        sessions = open_all(path, adapter, compute)[0]
+        sessions = open_all(path, adapter, compute, trust)[0]
         if sessions:
             fastest = min(sessions, key=lambda name: seconds_a_picture(sessions[name]) if len(sessions) > 1 else 0)
             return fastest, sessions[fastest]
@@ -178,11 +221,28 @@ def open_named(
         raise InputError(f"{path}: not a model file{f' of {backend}' if backend else ''}, known are: {known}")
     name, entry = next(iter(fitting.items()))
     logger.debug(f"{path}: opened with {name}, of {', '.join(fitting)}")
-    return name, entry.open(path, adapter, compute)
+    return name, entry.open(path, adapter, compute, trust)
+
+
+def try_session(session: Session, path: Path) -> None:
+    """Run a session once, on a grey picture.
+
+    Raises:
+        InputError: it cannot be run, or its answer does not fit what the file says of itself.
+    """
+    images = np.full((1, 3, *session.info.input_hw), GREY, dtype=np.uint8)
+    sizes = np.array([session.info.input_hw], dtype=np.float32)
+    try:
+        run_session(session, images, sizes)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, IndexError, TypeError, RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: cannot be run on a picture ({reason}), export it again") from None
 
 
 def open_all(
-    path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN
+    path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN, trust: bool = False
 ) -> tuple[dict[str, Session], list[InputError]]:
     """Open a file with every installed backend for its suffix.
 
@@ -190,6 +250,7 @@ def open_all(
         path: the file.
         adapter: as for `open_session`.
         compute: as for `open_session`.
+        trust: as for `open_session`.
 
     Returns:
         The sessions by name of backend, and the errors of the backends that could not open the file.
@@ -199,7 +260,7 @@ def open_all(
     for name, entry in backends_of(path).items():
         if entry.installed:
             try:
-                sessions[name] = entry.open(path, adapter, compute)
+                sessions[name] = entry.open(path, adapter, compute, trust)
             except InputError as error:
                 refusals.append(error)
     return sessions, refusals

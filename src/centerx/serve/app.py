@@ -25,10 +25,12 @@ from centerx.runtime import Predictor
 from centerx.runtime.entry import to_dict
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
-from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, chosen_score, read_upload, refuse_unknown
+from centerx.serve.protocol import LoopErrors
+from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, Budget, chosen_score, read_upload, refuse_unknown
 from centerx.types import Detections
 
 PATH = "/predict"
+BODIES = 512_000_000  # bytes of all bodies that are under way
 
 
 class Limits(NamedTuple):
@@ -111,9 +113,11 @@ def create_app(
     batcher: Batcher[Letterboxed, Detections] = Batcher(predictor.detect, max_batch, metrics.batch.observe)
     metrics.watch(batcher.waiting)
     under_way = asyncio.Semaphore(limits.requests)
+    budget = Budget(max(BODIES, 2 * limits.bytes))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
         with closing(batcher), decoding:
             yield
 
@@ -151,11 +155,11 @@ def create_app(
         chosen_score(asked)
         if under_way.locked():
             raise HTTPException(503, f"{limits.requests} requests are under way, try again", {"Retry-After": "1"})
-        async with under_way:
+        async with under_way, budget.share() as take:
             end = asyncio.get_running_loop().time() + limits.seconds
             with _http_errors(408, f"the body did not arrive within {limits.seconds:g} s, send a smaller file"):
                 async with asyncio.timeout_at(end):
-                    name, content, scores = await read_upload(request, limits.bytes)
+                    name, content, scores = await read_upload(request, limits.bytes, take)
             score = chosen_score([*asked, *scores])
             with _http_errors(504, f"no answer within {limits.seconds:g} s, try again later"):
                 async with asyncio.timeout_at(end):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Annotated, NamedTuple
 
 import python_multipart  # noqa: F401  # starlette reads forms with it, and misses it only when one arrives
@@ -34,6 +35,37 @@ FORM = {
 REQUEST_BODY = {"required": True, "content": {"image/*": BINARY, "multipart/form-data": FORM}}
 
 
+class Budget:
+    """Bytes that all bodies under way may hold together.
+
+    Args:
+        total: their number.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.left = self.total = total
+
+    @asynccontextmanager
+    async def share(self) -> AsyncIterator[Callable[[int], None]]:
+        """Yield a function that takes some bytes for a request; they are given back at the end of the block.
+
+        The function raises HTTPException 503 if they are not left.
+        """
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self.left:
+                raise HTTPException(503, "the bodies under way are too large together, try again", {"Retry-After": "1"})
+            self.left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self.left += taken
+
+
 class Upload(NamedTuple):
     """Content of a request.
 
@@ -48,12 +80,13 @@ class Upload(NamedTuple):
     scores: list[str]
 
 
-async def read_upload(request: Request, max_bytes: int) -> Upload:
+async def read_upload(request: Request, max_bytes: int, take: Callable[[int], None]) -> Upload:
     """Read the body of a request.
 
     Args:
         request: the request.
         max_bytes: largest size of the body. No more is read, whatever length the request declares.
+        take: called with the size of each part, before it is kept.
 
     Raises:
         HTTPException: 413 if the body is larger; 400 if it is empty, incomplete, or a form without the file; 422 if the
@@ -68,8 +101,10 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
     async def receive() -> Message:
         nonlocal received
         message = await request.receive()
-        received += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        received += size
         check(received)
+        take(size)
         return message
 
     check(int(request.headers.get("content-length", 0)))  # before the client sends it all

@@ -229,18 +229,29 @@ def draw_gaussians(planes: Tensor, plane: Tensor, cell: Tensor, radius: Tensor, 
     flat = planes.view(-1)
     for power in level.unique().tolist():
         reach = 2**power - 1
-        steps = torch.arange(-reach, reach + 1, device=planes.device, dtype=cell.dtype)
-        per_object = max(1, CHUNK // len(steps) ** 2)
+        whole = 2 * reach + 1 > max(rows, columns)  # a window larger than the map is the map
+        steps = torch.arange(-reach, reach + 1 if not whole else -reach, device=planes.device, dtype=cell.dtype)
+        across, down = (torch.arange(side, device=planes.device, dtype=cell.dtype) for side in (columns, rows))
+        per_object = max(1, CHUNK // (rows * columns if whole else len(steps) ** 2))
         for some in (level == power).nonzero()[:, 0].split(per_object):
-            x, y = cell[some, :1] + steps, cell[some, 1:] + steps
-            decay = torch.exp(-(steps**2) / (2 * sigma[some, None] ** 2))
-            decay = decay * (steps.abs() <= half[some, None])
-            value = decay[:, :, None] * decay[:, None, :]
+            x, y = (
+                (places.expand(len(some), -1) if whole else cell[some, axis, None] + steps)
+                for axis, places in enumerate((across, down))
+            )
+            wide, tall = (
+                _decay(at - cell[some, axis, None], half[some], sigma[some]) for axis, at in enumerate((x, y))
+            )
+            value = tall[:, :, None] * wide[:, None, :]
             if height is not None:
                 value = value * height[some, None, None]
             fits = ((y >= 0) & (y < rows))[:, :, None] & ((x >= 0) & (x < columns))[:, None, :]
             where = (plane[some, None, None] * rows + y.long()[:, :, None]) * columns + x.long()[:, None, :]
             flat.scatter_reduce_(0, where[fits], value[fits], "amax")
+
+
+def _decay(steps: Tensor, half: Tensor, sigma: Tensor) -> Tensor:
+    """Return the Gaussian at (N, S) steps from its middle, 0 beyond its window."""
+    return torch.exp(-(steps**2) / (2 * sigma[:, None] ** 2)) * (steps.abs() <= half[:, None])
 
 
 def mask_ignored(weight: Tensor, image: Tensor, labels: Tensor, boxes: Tensor) -> None:

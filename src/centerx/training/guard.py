@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
+from centerx.detector import first_not_finite
 from centerx.errors import InputError
 from centerx.losses.terms import mean_over_processes
 from centerx.training.module import CenterNetModule
@@ -33,6 +34,19 @@ class FiniteLoss(L.Callback):
         if not math.isfinite(value):
             wrong = [f", first its term {term}" for term, one in pl_module.terms.items() if not one.isfinite()]
             raise InputError(not_finite(float(value), trainer, *wrong[:1]))
+
+
+class FiniteWeights(L.Callback):
+    """Ends the run after an epoch whose weights are not finite, before its models and checkpoint are written."""
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check weights, running statistics and averages."""
+        broken = first_not_finite(pl_module.state_dict())
+        if broken is not None:
+            raise InputError(
+                f"{broken} is not finite after epoch {trainer.current_epoch}, step {trainer.global_step}: lower "
+                "train.optimizer.lr or train.clip_norm; the run folder keeps what earlier epochs reached"
+            )
 
 
 class LossSpikeGuard(L.Callback):

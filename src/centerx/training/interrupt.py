@@ -10,7 +10,11 @@ from types import FrameType
 import lightning as L
 from torch.utils.data import DataLoader
 
+from centerx.errors import InputError
 from centerx.types import Batch
+
+# Ctrl-C, and the end of a terminal; of SIGTERM Lightning makes the same.
+ENDS = (signal.SIGINT, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 
 
 class Interrupt(L.Callback):
@@ -22,15 +26,17 @@ class Interrupt(L.Callback):
 
     def __init__(self) -> None:
         self._pressed = False
+        self.started = False
 
     def on_train_start(self, *_: object) -> None:
         """Install the signal handler, unless the process ignores Ctrl-C, as background jobs of a shell script do.
 
         Lightning restores the earlier handler when training ends.
         """
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._press)
+        self.started = True
+        for number in ENDS if threading.current_thread() is threading.main_thread() else ():
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._press)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
         if not self._pressed:  # a second exception would interrupt the clean-up
@@ -60,8 +66,18 @@ def fit_heeding_ctrl_c(
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
+        InputError: the checkpoint is not one of such a run.
     """
+    interrupt = next((each for each in trainer.callbacks if isinstance(each, Interrupt)), None)  # type: ignore[attr-defined]
     try:
         trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        if checkpoint is None or interrupt is None or interrupt.started:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{checkpoint}: its state does not fit this run ({type(error).__name__}: {reason}), resume with the "
+            "configuration it was trained with, or train anew without --resume"
+        ) from error
     except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
         raise KeyboardInterrupt from None

@@ -7,13 +7,13 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from centerx.checkpoint_file import read_mapping
 from centerx.detector import Detector
 from centerx.errors import InputError
 from centerx.files import write_atomic
@@ -169,10 +169,14 @@ def next_epoch(checkpoint: Path, module: L.LightningModule) -> int:
         InputError: the file is corrupt, or of another network.
     """
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content = read_mapping(checkpoint)
         shapes = {name: value.shape for name, value in content["state_dict"].items()}
-        epoch = int(content["epoch"])
-    except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError):
+        epoch = content["epoch"]
+        whole = all(len(content[name]) == 1 for name in ("optimizer_states", "lr_schedulers"))
+        rows, loop = content["callbacks"]["RunRecord"]["rows"], content["loops"]["fit_loop"]
+        if type(epoch) is not int or epoch < 0 or not (whole and rows and loop):
+            raise TypeError
+    except (InputError, KeyError, TypeError, AttributeError):
         raise InputError(f"{checkpoint}: corrupt or not a checkpoint, train anew without --resume") from None
     if shapes != {name: value.shape for name, value in module.state_dict().items()}:
         raise InputError(f"{checkpoint}: is of another network, resume with the configuration it was trained with")

@@ -15,6 +15,7 @@ from centerx.files import write_atomic
 from centerx.joints import Joints, default_sigmas, flip_by_pairs
 from centerx.resize import Resize
 from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
+from centerx.yaml_text import parse_yaml
 
 SUFFIX = ".adapter.yaml"
 LARGEST_SIDECAR = 1 << 20  # bytes
@@ -360,11 +361,11 @@ def read_tree(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > LARGEST_SIDECAR:
             raise InputError(f"{path}: {size} bytes, an adapter has {LARGEST_SIDECAR} at most")
-        tree = yaml.safe_load(path.read_bytes())
+        tree = parse_yaml(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}, give the YAML file of an adapter") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as YAML ({error})") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: an adapter is a mapping of keys, not {type(tree).__name__}")
     return tree

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 
 from centerx.errors import InputError
@@ -19,6 +18,7 @@ from centerx.joints import COCO_JOINTS, COCO_SKELETON
 from centerx.runtime.foreign.adapter import LARGEST_CLASS, Input, explain, numbered_names
 from centerx.runtime.foreign.names import COCO_NAMES, VOC_NAMES
 from centerx.runtime.foreign.runner import Declared
+from centerx.yaml_text import parse_yaml
 
 LARGEST_TEXT = 1 << 20  # bytes of metadata and of files beside a model that are read
 GAPS = "N/A"  # what Hugging Face calls the ten of COCO's numbers that have no class
@@ -268,7 +268,7 @@ def hugging_face(file: ModelFile) -> Facts:
 
 def paddle(file: ModelFile) -> Facts:
     """Pre-processing and names from infer_cfg.yml beside the file; without it those of PicoDet on COCO."""
-    keys = _beside([file.path.parent], "infer_cfg.yml", yaml.safe_load, _paddle_keys)
+    keys = _beside([file.path.parent], "infer_cfg.yml", parse_yaml, _paddle_keys)
     if not keys:
         facts = coco_assumed(file)
         seen = {"scale": 1.0, "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
@@ -449,7 +449,7 @@ def _beside(
         if path.stat().st_size > LARGEST_TEXT:
             raise ValueError(f"more than {LARGEST_TEXT} bytes")
         tree = read(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}), repair or remove it") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is no mapping of keys, repair or remove it")

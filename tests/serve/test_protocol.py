@@ -1,0 +1,151 @@
+"""Connections that send nothing, little or too much, and many of them, cost the server little."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import HTTPException
+
+from centerx.serve import protocol
+from centerx.serve.protocol import Connection, LoopErrors, most_connections
+from centerx.serve.upload import Budget
+
+ANSWER = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+async def read_all(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        return
+    while (message := await receive())["type"] == "http.request" and message["more_body"]:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@contextmanager
+def served(most: int = 20) -> Iterator[tuple[uvicorn.Server, int]]:
+    config = uvicorn.Config(
+        read_all, port=0, http=Connection.limited(most), ws="none", log_level="error", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield server, listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def connect(port: int) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port))
+    made.settimeout(5)
+    return made
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server closed a connection; waits for it."""
+    try:
+        while connection.recv(1000):
+            pass
+        return True
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nx: "])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_head_must_end_in_time(sent: bytes, earlier: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    with served() as (_, port), connect(port) as silent:
+        if earlier:
+            silent.sendall(ANSWER)
+            assert b"200 OK" in silent.recv(1000)
+        silent.sendall(sent or (ANSWER[:5] if earlier else b""))
+        started = time.perf_counter()
+        assert ended(silent)
+        assert time.perf_counter() - started < 2
+
+
+def test_a_slow_body_is_not_a_slow_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    with served() as (_, port), connect(port) as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n")
+        for _ in range(4):
+            time.sleep(0.15)
+            slow.sendall(b"x")
+        assert b"200 OK" in slow.recv(1000)
+
+
+def test_more_connections_than_allowed_are_closed_and_others_answered() -> None:
+    with served(most=5) as (_, port):
+        kept = [connect(port) for _ in range(5)]
+        time.sleep(0.1)
+        assert ended(connect(port))
+        kept[0].sendall(ANSWER)
+        assert b"200 OK" in kept[0].recv(1000)
+        for each in kept:
+            each.close()
+
+
+def test_a_dripping_body_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "GRACE_SECONDS", 0.3)
+    with served() as (server, port), connect(port) as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx")
+        time.sleep(0.2)
+        server.should_exit = True
+        started = time.perf_counter()
+        assert ended(slow)
+        assert time.perf_counter() - started < 3
+
+
+def test_connections_fit_the_files_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [100, 1000]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, both: limits.__setitem__(slice(None), both))
+    assert most_connections(10) == 40
+    assert limits == [232, 1000]  # raised for 40, those being accepted and other files
+    assert most_connections(256) == 1000 - 128 - 64
+    assert most_connections(256) + 128 + 64 <= limits[0]
+
+
+def test_out_of_files_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    loop, handle = asyncio.new_event_loop(), LoopErrors()
+    for _ in range(1000):
+        handle(loop, {"message": "accept", "exception": OSError(errno.EMFILE, "Too many open files")})
+    assert [record.getMessage() for record in caplog.records] == [
+        "no connection is accepted for now: Too many open files"
+    ]
+    loop.close()
+
+
+def test_bodies_share_a_budget() -> None:
+    budget = Budget(100)
+
+    async def use() -> None:
+        async with budget.share() as first:
+            first(60)
+            async with budget.share() as second:
+                second(30)
+                with pytest.raises(HTTPException) as raised:
+                    second(20)
+            assert raised.value.status_code == 503
+            first(40)
+        assert budget.left == 100
+
+    asyncio.run(use())
