@@ -14,9 +14,11 @@ from centerx.joints import (
     default_sigmas,
     flip_by_names,
     flip_by_pairs,
+    is_mirror,
     join_joints,
     mirrored_name,
     renamed_joints,
+    twice_paired,
 )
 
 FACE = Joints(("nose", "left_eye", "right_eye"), (0, 2, 1), ((0, 1), (0, 2)))
@@ -26,7 +28,8 @@ FACE = Joints(("nose", "left_eye", "right_eye"), (0, 2, 1), ((0, 1), (0, 2)))
     ("name", "other"),
     [
         ("left_eye", "right_eye"), ("RightHand", "LeftHand"), ("eye_L", "eye_R"), ("l_wrist", "r_wrist"),
-        ("leftear", "rightear"), ("nose", None), ("tail", None), ("curl", None), ("handR", "handL"),
+        ("leftear", "rightear"), ("nose", None), ("handLeft", "handRight"),
+        ("bright_spot", None), ("copyright", None), ("tail", None), ("curl", None), ("handR", "handL"),
     ],
 )  # fmt: skip
 def test_names_of_a_side_have_a_mirror_image(name: str, other: str | None) -> None:
@@ -55,7 +58,7 @@ def test_joints_of_one_name_are_one() -> None:
     assert both.names == ("nose", "left_eye", "right_eye", "tail")
     assert both.classes == ((0, 3), (0, 1, 2))
     assert both.skeleton == ((0, 1), (0, 2), (0, 3))
-    assert both.flip == ()  # nobody told it of the tail
+    assert both.flip == (0, 2, 1, 3)  # nobody told it of the tail, which has no side
     assert both.table(2) == [[1, 0, 0, 1], [1, 1, 1, 0]]
     assert renamed_joints(both, [-1, 0], 1).classes == ((0, 1, 2),)
     assert join_joints([(FACE, ("person",)), (FACE, ("child",))], ("person", "child")) == FACE
@@ -85,3 +88,19 @@ def test_text_of_joints_comes_back() -> None:
 def test_other_texts_are_no_joints(tree: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         Joints.from_json(json.dumps(tree))
+
+
+def test_what_one_part_tells_of_a_mirror_image_stays() -> None:
+    hand, foot = Joints(("hand", "foot"), (1, 0)), Joints(("left_eye", "right_eye", "tail"))
+    assert join_joints([(hand, ("a",)), (foot, ("a",))], ("a",)).flip == (1, 0, 3, 2, 4)
+    with pytest.raises(
+        InputError, match=r"in the place of 'hand' in a mirror image, another 'hand'; set joints\.pairs"
+    ):
+        join_joints([(hand, ("a",)), (hand._replace(flip=(0, 1)), ("a",))], ("a",))
+
+
+def test_a_joint_is_in_one_pair() -> None:
+    assert twice_paired([("a", "b"), ("c", "d")]) is None
+    assert twice_paired([("a", "b"), ("c", "a")]) == "a"
+    assert is_mirror((1, 0, 2), 3)
+    assert not is_mirror((1, 2, 0), 3)

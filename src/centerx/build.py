@@ -45,7 +45,7 @@ from centerx.evaluation.api import run_source
 from centerx.fields import SIZE
 from centerx.files import require_utf8
 from centerx.images import allow_megapixels
-from centerx.joints import default_sigmas, flip_by_names, join_joints
+from centerx.joints import can_be_mirrored, default_sigmas, flip_by_names, join_joints
 from centerx.losses.balance import Uncertainty
 from centerx.losses.terms import label_terms
 from centerx.models import CenterNet
@@ -123,7 +123,8 @@ def with_joint_names(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     """
     count = len(dataset.joints.names)
     if count != len(names):
-        raise InputError(f"{dataset.path}: joints names {len(names)}, but there are {count}; name each in its order")
+        there = f"there are {count}; name each in its order" if count else "its labels have none; leave it out"
+        raise InputError(f"{dataset.path}: joints names {len(names)}, but {there}")
     return dataset._replace(joints=dataset.joints._replace(names=names, named=True))
 
 
@@ -255,12 +256,20 @@ def require_fields(data: RunData) -> None:
     table = by_labels if distill.until < 1 else by_labels | taught
     for column, field in enumerate(task.fields, start=1):
         name = field.carried.name
-        untaught = [data.classes[row] for row in np.flatnonzero((by_labels | taught)[:, 0] & ~table[:, column])]
+        due = (by_labels | taught)[:, 0] & ~table[:, column]
+        if field.apart:
+            due &= np.array([bool(task.joints.of_class(row)) for row in range(len(data.classes))])
+        untaught = [data.classes[row] for row in np.flatnonzero(due)]
         if untaught:
             after = f" after {distill.until:g} of the run" if taught.any() and distill.until < 1 else ""
             told = f"data.train: nobody teaches the {name} of {', '.join(untaught)}{after}, of which only"
             if field.carried == SIZE:
                 raise InputError(f"{told} centres are labelled; add data or a teacher with boxes, or set task=center")
+            if field.apart:
+                raise InputError(
+                    f"{told} centres or boxes are labelled; add data or a teacher with {name}, or leave the class out "
+                    "of joints.classes"
+                )
             raise InputError(
                 f"{told} centres or boxes are labelled; add data or a teacher with {name}, or set {name}_from_boxes "
                 "beside a path of data whose boxes are to count as such"
@@ -541,14 +550,21 @@ def resolve_joints(config: Config, datasets: Sequence[Dataset], teachers: Sequen
     pairs = own.pairs
     if pairs is None and found.flip:
         partners = [(found.names[place], found.names[found.flip[place]]) for place in places]
-        pairs = tuple((one, other) for one, other in partners if other in names and one < other)
+        alone = next((pair for pair in partners if pair[1] not in names), None)
+        if alone is not None and config.augment.flip:
+            raise InputError(
+                f"joints.names: {alone[0]!r} changes places with {alone[1]!r} in a mirror image, which is not there; "
+                "add it, set joints.pairs, or augment.flip=0"
+            )
+        if alone is None:
+            pairs = tuple((one, other) for one, other in partners if one < other)
     elif pairs is None and config.augment.flip and not found.named:
         raise InputError(
             f"joints: the {len(names)} joints have no names, so a mirror image cannot be told; set joints.pairs ([] "
             "where none change places) or augment.flip=0, or name them with joints beside the path of the data"
         )
-    elif pairs is None:
-        flip = flip_by_names(names, "joints") if config.augment.flip else range(len(names))
+    elif pairs is None and (config.augment.flip or can_be_mirrored(names, found.named)):
+        flip = flip_by_names(names, "joints")
         pairs = tuple((names[place], names[other]) for place, other in enumerate(flip) if place < other)
     lines = ((found.names[first], found.names[second]) for first, second in found.skeleton)
     skeleton = own.skeleton
@@ -560,6 +576,8 @@ def resolve_joints(config: Config, datasets: Sequence[Dataset], teachers: Sequen
         classes = {
             each: tuple(found.names[place] for place in some if found.names[place] in names) for each, some in of_class
         }
+    if classes is not None and not any(classes.get(name) for name in config.classes):
+        raise InputError("joints.classes: no class has a joint, name some or set task=boxes")
     sigmas = dict(zip(names, default_sigmas(names), strict=True)) | own.sigmas
     joints = JointsConfig(names=names, classes=classes, pairs=pairs, skeleton=skeleton, sigmas=sigmas)
     return config.model_copy(update={"joints": joints})

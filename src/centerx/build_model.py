@@ -163,6 +163,10 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
         raise InputError(
             f"{path}: its metadata names other classes than its configuration, take a file as it was written"
         )
+    if config.made_joints.names != info.joints.names:
+        raise InputError(
+            f"{path}: its metadata names other joints than its configuration, take a file as it was written"
+        )
     # Files of before say these there alone.
     return state, info._replace(top_k=config.model.top_k, task=config.task), config
 

@@ -52,7 +52,7 @@ def from_coco(rows: Iterable[Mapping[str, Any]], categories: Categories, score: 
     images = list(dict.fromkeys(row.get("image_id") for row in rows))
     if len(images) > 1:
         raise InputError(f"rows: of {len(images)} pictures, such as {images[0]!r} and {images[1]!r}, give those of one")
-    points = any("keypoints" in row for row in rows)
+    points = any(len(row.get("keypoints") or ()) == 3 and not any((row.get("bbox") or ())[2:]) for row in rows)
     key, length = ("keypoints", 3) if points else ("bbox", 4)
     for number, row in enumerate(rows):
         if row.get("category_id") not in label_of:
@@ -81,7 +81,11 @@ def to_coco(found: Detections, image_id: int | str, categories: Categories) -> l
             places = [place | {"segmentation": [own]} for place, own in zip(places, corners, strict=True)]
     if "keypoints" in found.values:
         points = np.concatenate([found.values["keypoints"], found.values[KEYPOINT_SCORES][..., None]], axis=2)
-        places = [place | {"keypoints": each.ravel().tolist()} for place, each in zip(places, points, strict=True)]
+        own_of = [list(found.joints.of_class(label)) for label in found.labels.tolist()]
+        places = [
+            place | {"keypoints": each[joints].ravel().tolist()}
+            for place, each, joints in zip(places, points, own_of, strict=True)
+        ]
     return [
         {"image_id": image_id, "category_id": own[name], **place, "score": float(score)}
         for name, place, score in zip(found.names, places, found.scores, strict=True)

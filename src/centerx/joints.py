@@ -43,7 +43,8 @@ COCO_SKELETON = (
         )
     ),
 )
-SIDES = re.compile("left|right", re.IGNORECASE)
+SIDES = re.compile(r"(?<![A-Za-z])(?i:left|right)|(?<=[a-z0-9])(?:Left|Right)(?![a-z])")
+LARGEST_SIGMA = 10.0
 SHORT = re.compile(r"(?<![A-Za-z])[LlRr](?=[_. -])|(?<=[_. -])[LlRr](?![A-Za-z])|(?<=[a-z0-9])[LR]$|^[LR](?=[A-Z])")
 OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
@@ -108,10 +109,10 @@ class Joints(NamedTuple):
         numbers = [*flip, *(each for pair in skeleton for each in pair), *(each for some in classes for each in some)]
         if any(type(each) is not int or not 0 <= each < len(names) for each in numbers):
             raise ValueError("joints are numbered beyond their names")
-        if (flip and sorted(flip) != list(range(len(names)))) or any(len(pair) != 2 for pair in skeleton):
-            raise ValueError("flip must be an order of all joints, skeleton pairs of them")
-        if sigmas and (len(sigmas) != len(names) or not all(0 < each < 10 for each in sigmas)):
-            raise ValueError("sigmas must be a number above 0 of each joint")
+        if (flip and not is_mirror(flip, len(names))) or any(len(pair) != 2 for pair in skeleton):
+            raise ValueError("flip must say of each joint which one it changes places with, skeleton be pairs of them")
+        if sigmas and (len(sigmas) != len(names) or not all(0 < each < LARGEST_SIGMA for each in sigmas)):
+            raise ValueError(f"sigmas must be a number of each joint, above 0 and below {LARGEST_SIGMA:g}")
         return cls(names, flip, skeleton, sigmas, classes, bool(tree.get("named", True)))
 
 
@@ -121,6 +122,17 @@ def _texts(value: object) -> tuple[str, ...]:
     if len(set(value)) < len(value):
         raise ValueError("names of joints must differ")
     return tuple(value)
+
+
+def is_mirror(flip: Sequence[int], count: int) -> bool:
+    """Whether numbers of joints say with which each changes places, or that it keeps its own."""
+    return sorted(flip) == list(range(count)) and all(flip[other] == place for place, other in enumerate(flip))
+
+
+def twice_paired(pairs: Sequence[Sequence[str]]) -> str | None:
+    """Return a joint that is in two pairs, or twice in one; None where there is none."""
+    named = [name for pair in pairs for name in pair]
+    return next((name for name in named if named.count(name) > 1), None)
 
 
 def default_sigmas(names: Sequence[str]) -> tuple[float, ...]:
@@ -162,6 +174,11 @@ def flip_by_names(names: Sequence[str], where: str) -> tuple[int, ...]:
     return tuple(flip)
 
 
+def can_be_mirrored(names: Sequence[str], named: bool) -> bool:
+    """Whether `flip_by_names` tells the mirror image of joints: they have names, and each side has its other."""
+    return named and all(mirrored_name(name) in (None, *names) for name in names)
+
+
 def flip_by_pairs(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[int, ...]:
     """Return the same by pairs of names; a joint in no pair keeps its place."""
     flip = list(range(len(names)))
@@ -193,7 +210,7 @@ def join_joints(parts: Sequence[tuple[Joints, Sequence[str]]], class_names: Sequ
         class_names: of the result; a class has the joints that it has in any part.
 
     Raises:
-        InputError: the joints of one are numbers alone, and another one has others.
+        InputError: the joints of one are numbers alone, and another one has others; two tell other mirror images.
     """
     parts = [part for part in parts if part[0].names]
     names = tuple(dict.fromkeys(name for joints, _ in parts for name in joints.names))
@@ -211,12 +228,22 @@ def join_joints(parts: Sequence[tuple[Joints, Sequence[str]]], class_names: Sequ
     for joints, own_classes in parts:
         places = [names.index(name) for name in joints.names]
         lines |= dict.fromkeys((places[first], places[second]) for first, second in joints.skeleton)
-        flip |= {places[place]: places[other] for place, other in enumerate(joints.flip)}
+        for place, partner in enumerate(joints.flip):
+            if flip.setdefault(places[place], places[partner]) != places[partner]:
+                raise InputError(
+                    f"joints: one part of the data has {names[flip[places[place]]]!r} in the place of "
+                    f"{joints.names[place]!r} in a mirror image, another {joints.names[partner]!r}; set joints.pairs"
+                )
         for label, name in enumerate(own_classes):
             if name in class_names:
                 of_class[list(class_names).index(name)] |= {places[each] for each in joints.of_class(label)}
     differ = any(len(each) < len(names) for each in of_class)
+    for place, name in enumerate(names if flip else ()):  # what nobody tells beside what somebody does
+        mirrored = mirrored_name(name)
+        if place not in flip and mirrored in (None, *names):
+            flip[place] = place if mirrored is None else names.index(mirrored)
     whole = tuple(flip[place] for place in range(len(names))) if len(flip) == len(names) else ()
+    whole = whole if is_mirror(whole, len(names)) else ()
     classes = tuple(tuple(sorted(each)) for each in of_class) if differ else ()
     return Joints(names, whole, tuple(lines), classes=classes, named=nameless is None)
 

@@ -296,7 +296,7 @@ class Detections:
 
         Args:
             rows: each with `category_id`, `bbox` (left, top, width, height in pixels) or `keypoints` of one point, and
-                `score`.
+                `score`. Joints are not taken.
             categories: names by id, or the list `categories` of a COCO file; their order is that of the labels.
             score: of each where the rows have none, such as annotations.
 

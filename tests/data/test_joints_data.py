@@ -93,7 +93,7 @@ def test_classes_that_are_chosen_renamed_or_joined_keep_their_joints(tmp_path: P
     ("keypoints", "told", "known"),
     [
         ([10, 20, 2], "x, y and a flag of each of 3, not 3 values", None),
-        ([10, 20, 2, "a", 1, 2, 0, 0, 0], "not 9 values", None),
+        ([10, 20, 2, "a", 1, 2, 0, 0, 0], "a flag of each of 3, numbers alone", None),
         ([10, 20, 3, 30, 40, 1, 0, 0, 0], "joint 1 has the flag 3, not 0, 1 or 2", [0, 1, 0, 0]),
         ([10, 20, 2, 130, 40, 1, 0, 0, 0], "joint 2 at 130 40 lies outside its picture", [1, 0, 0, 0]),
         ([10, 20, 2, 101, 40, 1, 0, 0, 0], None, [1, 1, 0, 0]),
@@ -171,7 +171,7 @@ def test_yolo_without_flags_or_names(tmp_path: Path) -> None:
     ("facts", "kind"),
     [
         ({"kpt_shape": [2]}, "kpt_shape must be"),
-        ({"kpt_shape": [2, 3], "flip_idx": [0, 3]}, "flip_idx must be"),
+        ({"kpt_shape": [2, 3], "flip_idx": [0, 3]}, "flip_idx must say"),
         ({"kpt_shape": [2, 3], "kpt_names": {0: ["a"]}}, "kpt_names must be"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -486,6 +487,9 @@ def test_boxes_and_joints_may_be_of_different_data(figures: Path, small_override
             "joints: the joint 'left_hand' has no 'right_hand'.*joints.pairs, or set augment.flip=0",
         ),
         (lambda tree: None, {"joints": ["a", "b"]}, "joints names 2, but there are 7"),
+        (lambda tree: None, {"joints.pairs": [["head", "neck"], ["neck", "hips"]]}, "'neck' is in two pairs"),
+        (lambda tree: None, {"joints.sigmas": {"head": 20}}, "joints.sigmas: Input should be less than 10"),
+        (lambda tree: None, {"joints.classes": {"figure": []}}, "joints.classes: no class has a joint"),
         (lambda tree: None, {"joints.pairs": [["head", "tail"]]}, "joints.pairs: no joint 'tail'"),
         (lambda tree: None, {"joints.names": ["haed"]}, "joints.names: no joint 'haed'.*'head'"),
         (lambda tree: None, {"joints.classes": {"man": ["head"]}}, "joints.classes: no class 'man'"),
@@ -539,3 +543,57 @@ def test_the_page_reads_joints(tmp_path: Path) -> None:
     (only,) = json.loads(done.stdout)
     assert only["keypoints"] == [[10, 10, 0.5], [15, 12.5, 0.25]]
     assert only["box"] == [5, 10, 15, 15]
+
+
+def test_mirror_images_are_told_even_where_training_has_none(
+    figures: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    words = [*words_of(figures), "augment.flip=0"]
+    assert load_data(load_config("nano", [*small_overrides, *words]), tmp_path).config.made_joints.flip == (
+        *(0, 1, 3, 2),
+        *(4, 6, 5),
+    )
+
+    def renamed(tree: Any) -> None:
+        tree["categories"][0]["keypoints"][3] = "right_paw"
+
+    words = [*words_of(changed(figures, Path("paw.json"), renamed)), "augment.flip=0"]
+    assert load_data(load_config("nano", [*small_overrides, *words]), tmp_path).config.made_joints.flip == ()
+
+
+def test_a_class_may_have_no_joints(figures: Path, small_overrides: list[str], tmp_path: Path) -> None:
+    def second(tree: Any) -> None:
+        tree["categories"].append({"id": 2, "name": "ball"})
+        tree["annotations"][0] |= {"category_id": 2, "keypoints": [], "num_keypoints": 0}
+
+    words = words_of(changed(figures, Path("ball.json"), second))
+    run = build_run(load_config("nano", [*small_overrides, *words]), tmp_path)
+    assert run.config.made_joints.classes == (tuple(range(7)), ())
+
+
+def test_results_with_other_numbers_of_joints_are_told(
+    judged: tuple[SampleSource, list[Detections], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    source, found, path = judged
+    rows = [
+        row | {"keypoints": row["keypoints"][:18]} for (record, _), each in zip(source.entries, found, strict=True)
+        for row in each.to_coco(record.image_id, {1: "figure"})
+    ]  # fmt: skip
+    results = path.with_name("fewer.json")
+    results.write_text(json.dumps(rows))
+    assert centerx.evaluate(results, path).AP_boxes is None
+    assert "boxes are judged, as a row of category 1 has 18 values of keypoints, not 21" in caplog.text
+    back = Detections.from_coco(found[0].to_coco(1, {1: "figure"}), {1: "figure"})
+    np.testing.assert_allclose(back.boxes, found[0].boxes)
+
+
+def test_files_whose_joints_are_not_those_of_their_metadata_are_refused(
+    run: centerx.TrainResult, tmp_path: Path
+) -> None:
+    (file,) = centerx.export(run.model, "onnx", out=tmp_path)
+    model = onnx.load(file.path)
+    told = next(each for each in model.metadata_props if each.key == "joints")
+    told.value = Joints(("head", "tail")).to_json()
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"keypoints .*, but its metadata names 2 joints|not as|joints"):
+        centerx.load(tmp_path / "other.onnx")(np.zeros((96, 96, 3), np.uint8))

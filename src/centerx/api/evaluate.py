@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from centerx.data.dataset import Dataset
     from centerx.evaluation import Metrics
     from centerx.runtime import Compute, Predictor, Session
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -99,6 +102,9 @@ def evaluate(
     require_pictures(dataset)
     name, session, input_hw = open_model(model, flip, scales, compute)
     log_dataset_problems(dataset, value_range=session.info.value_range, task=session.info.made_task)
+    unlabelled = set(session.info.joints.names) - set(dataset.joints.names)
+    if unlabelled and len(unlabelled) < len(session.info.joints.names):
+        logger.warning(f"{dataset.path}: has no joints {', '.join(sorted(unlabelled))}, by which nothing is judged")
     return evaluate_model(
         name, [dataset], batch, session, scales, max_detections, input_hw, metric=metric, tiles=cut, report=folder
     )
@@ -167,7 +173,12 @@ def open_model(
         from centerx.evaluation.api import scaled_sizes
 
         flipped = TorchSession(Path(model), flip, compute)
-        if flip and any(field.kind.alike for field in flipped.info.made_task.fields):
+        task = flipped.info.made_task
+        if flip and task.joints.names and not task.joints.flip:
+            raise InputError(
+                f"{name}: was trained without saying which joints change places in a mirror image; leave --flip out"
+            )
+        if flip and any(field.kind.alike for field in task.fields):
             raise InputError(
                 f"{name}: its corners may begin elsewhere in a mirror image, so no mean can be taken; leave --flip out"
             )

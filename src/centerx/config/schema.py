@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from centerx.errors import nearest
 from centerx.geometry import INPUT_MULTIPLE
-from centerx.joints import NO_JOINTS, Joints, default_sigmas, flip_by_pairs
+from centerx.joints import LARGEST_SIGMA, NO_JOINTS, Joints, default_sigmas, flip_by_pairs, twice_paired
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Kind, Policy
 from centerx.tasks import POSE, TASKS, Task, make_task
@@ -47,6 +47,14 @@ def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
     if not value or len(set(value)) != len(value):
         raise ValueError("must be a list of different names")
+    return value
+
+
+def paired_once(value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Pairs of joints."""
+    twice = twice_paired(value)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is in two pairs, a joint changes places with one other")
     return value
 
 
@@ -529,7 +537,7 @@ class JointsConfig(Section):
     classes: dict[str, tuple[str, ...]] | None = Field(
         None, description="the joints of each class, where not all have all; without it, as in the data"
     )
-    pairs: tuple[tuple[str, str], ...] | None = Field(
+    pairs: Annotated[tuple[tuple[str, str], ...], AfterValidator(paired_once)] | None = Field(
         None,
         description="joints that change places in a mirror image; without it, as the data say, or by left and right in "
         "the names",
@@ -537,7 +545,7 @@ class JointsConfig(Section):
     skeleton: tuple[tuple[str, str], ...] | None = Field(
         None, description="joints to draw a line between; without it, as in the data"
     )
-    sigmas: dict[str, Positive] = Field(
+    sigmas: dict[str, Annotated[float, Field(gt=0, lt=LARGEST_SIGMA)]] = Field(
         {},
         description="of COCO's similarity of keypoints, such as {nose: 0.026}; of others that of COCO's joint of this "
         "name, else 0.05",
@@ -581,7 +589,7 @@ class Config(Section):
         sigmas = dict(zip(names, default_sigmas(names), strict=True)) | own.sigmas
         return Joints(
             names,
-            flip_by_pairs(names, own.pairs or ()),
+            () if own.pairs is None else flip_by_pairs(names, own.pairs),
             tuple((names.index(first), names.index(second)) for first, second in own.skeleton or ()),
             tuple(sigmas[name] for name in names),
             classes,

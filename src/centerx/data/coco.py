@@ -263,8 +263,9 @@ def placed_joints(
     if not keypoints or not places:
         return None
     if not isinstance(keypoints, list) or len(keypoints) != 3 * len(places) or not all(map(is_number, keypoints)):
-        count = len(keypoints) if isinstance(keypoints, list) else 0
-        what = f"keypoints must be x, y and a flag of each of {len(places)}, not {count} values; its box alone is used"
+        right = isinstance(keypoints, list) and len(keypoints) == 3 * len(places)
+        given = "numbers alone" if right else f"not {len(keypoints) if isinstance(keypoints, list) else 0} values"
+        what = f"keypoints must be x, y and a flag of each of {len(places)}, {given}; its box alone is used"
         problems.append(Problem(Kind.UNUSABLE_JOINT, where, what))
         return None
     told = [0.0] * (3 * num_joints)

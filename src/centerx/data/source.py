@@ -134,6 +134,8 @@ def require_judging(source: SampleSource, task: Task, where: str) -> None:
     table = labelled_attributes(source.entries, task)
     if table[:, 0].any() and not table.all(axis=1).any():
         what = "points alone" if SIZE in task.fields else f"no {' and '.join(task.needed)}"
+        if task.joints.names and table[:, task.attributes.index(SIZE.name)].any():
+            what = f"none of the joints {', '.join(task.joints.names)}"
         raise InputError(f"{where}: labels {what}, by which no {task.name} can be judged; name data with them")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.data.yolo_rows import Reading
-from centerx.joints import Joints
+from centerx.joints import Joints, is_mirror
 from centerx.problems import Kind, Problem
 
 MOST = 1000  # joints of an object
@@ -98,8 +98,10 @@ def read_joints(
     own = tuple(map(str, names)) if usable and names else tuple(f"joint {place}" for place in range(1, rows.number + 1))
     flip = tree.get("flip_idx")
     right = isinstance(flip, list) and all(type(each) is int for each in flip)
-    if flip is not None and (not right or sorted(flip) != list(range(rows.number))):
-        what = f"flip_idx must be an order of 0 to {rows.number - 1}, not {flip!r}; it is not used"
+    if flip is not None and (not right or not is_mirror(flip, rows.number)):
+        what = (
+            f"flip_idx must say of 0 to {rows.number - 1} which each changes places with, not {flip!r}; it is not used"
+        )
         problems.append(Problem(Kind.MALFORMED_ENTRY, str(file), what))
         flip = None
     return Joints(own, tuple(flip or ()), named=usable)

@@ -35,9 +35,16 @@ def read_results(path: Path, dataset: Dataset) -> list[Detections]:
     rows = [row for row in check_results(load_json(path), path) if row["category_id"] in categories]
     outlined = sum("segmentation" in row for row in rows)
     posed = sum(isinstance(row.get("keypoints"), list) and len(row["keypoints"]) > 3 for row in rows)
-    if 0 < posed < len(rows) or (posed and not dataset.joints.names):
-        why = f"{dataset.path} has no joints" if posed == len(rows) else f"{len(rows) - posed} others have none"
-        logger.warning(f"{path}: {posed} rows have keypoints, but {why}: boxes are judged")
+    label_of = {own: label for label, own in enumerate(dataset.category_ids)}
+    unlike = next((row for row in rows if _row_joints(row, dataset.joints, label_of) is None), None)
+    if posed and not dataset.joints.names:
+        logger.warning(f"{path}: {posed} rows have keypoints, but {dataset.path} has no joints: boxes are judged")
+    elif posed and unlike is not None:
+        due = 3 * len(dataset.joints.of_class(label_of[unlike["category_id"]]))
+        logger.warning(
+            f"{path}: boxes are judged, as a row of category {unlike['category_id']!r} has "
+            f"{len(unlike.get('keypoints') or ())} values of keypoints, not {due}"
+        )
     if outlined:
         logger.warning(f"{path}: {outlined} rows have a segmentation, which is not read: boxes are judged")
     lost = next((row["image_id"] for row in rows if row["image_id"] not in known), None)
@@ -134,10 +141,11 @@ def result_box(row: dict[str, Any]) -> Any:
     points = row.get("keypoints")
     if not isinstance(points, list) or not points or len(points) % 3 or not all(map(is_number, points)):
         return row.get("bbox")
-    if len(points) == 3:
-        return [*points[:2], 0, 0]
+    box = row.get("bbox")
+    if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) and min(box[2:]) > 0:
+        return box
     x, y = points[::3], points[1::3]
-    return row.get("bbox") or [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def _is_number(value: Any) -> bool:

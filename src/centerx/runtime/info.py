@@ -130,6 +130,8 @@ class ModelInfo(NamedTuple):
                 raise ValueError(f"corner_order is {order!r}, not {CANONICAL} or {LABELLED}")
             stride = int(metadata["stride"])
             joints = Joints.from_json(metadata["joints"]) if task == POSE.name else NO_JOINTS
+            if task == POSE.name and not joints.names:
+                raise ValueError("there are no joints")
             if joints.classes and len(joints.classes) != len(names):
                 raise ValueError(f"joints of {len(joints.classes)} classes, but {len(names)} class names")
             if not 1 <= stride <= min(size):

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from centerx.errors import InputError, nearest
 from centerx.files import write_atomic
-from centerx.joints import Joints, default_sigmas, flip_by_pairs
+from centerx.joints import Joints, default_sigmas, flip_by_pairs, twice_paired
 from centerx.resize import Resize
 from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
 from centerx.yaml_text import parse_yaml
@@ -261,6 +261,8 @@ class Keypoints(Section):
         others = {name for pair in (*self.pairs, *self.skeleton) for name in pair} - set(self.names)
         if len(set(self.names)) < len(self.names) or others:
             raise ValueError("names must differ" if not others else f"there is no joint {others.pop()!r}")
+        if twice_paired(self.pairs) is not None:
+            raise ValueError(f"{twice_paired(self.pairs)!r} is in two pairs")
         return self
 
     @property

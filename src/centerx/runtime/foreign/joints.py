@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from centerx.errors import InputError
 from centerx.geometry import scale_matrix, shift_matrix, transform_points, warp_image
-from centerx.joints import Joints, default_sigmas, flip_by_pairs
+from centerx.joints import Joints, default_sigmas, flip_by_pairs, twice_paired
 from centerx.runtime.foreign.adapter import Input, Names, Positive, Section, explain, read_tree, sidecar
 from centerx.runtime.foreign.runner import Runner
 
@@ -40,6 +40,8 @@ class JointHeatmaps(Section):
         unknown = {name for pair in (*self.pairs, *self.skeleton) for name in pair} - set(self.names)
         if unknown:
             raise ValueError(f"there is no joint {unknown.pop()!r}")
+        if twice_paired(self.pairs) is not None:
+            raise ValueError(f"{twice_paired(self.pairs)!r} is in two pairs")
         return self
 
 
