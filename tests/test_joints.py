@@ -93,9 +93,7 @@ def test_other_texts_are_no_joints(tree: object) -> None:
 def test_what_one_part_tells_of_a_mirror_image_stays() -> None:
     hand, foot = Joints(("hand", "foot"), (1, 0)), Joints(("left_eye", "right_eye", "tail"))
     assert join_joints([(hand, ("a",)), (foot, ("a",))], ("a",)).flip == (1, 0, 3, 2, 4)
-    with pytest.raises(
-        InputError, match=r"in the place of 'hand' in a mirror image, another 'hand'; set joints\.pairs"
-    ):
+    with pytest.raises(InputError, match=r"in the place of 'hand' in a mirror image, another 'hand'; set"):
         join_joints([(hand, ("a",)), (hand._replace(flip=(0, 1)), ("a",))], ("a",))
 
 
