@@ -45,6 +45,7 @@ COMMANDS = {
     "presets": "list_presets",
 }
 HABITS = {"help", "quiet", "verbose", "no_color", "json_file", "dry_run"}  # how results are shown; `plan` is a function
+HABITS |= {"trust"}  # in Python `runtime.trust_programs`
 WRITTEN_BY_COMMANDS = {
     "predict": {"out", "crops", "heatmap", "beside"},
     "bench": {"csv_file"},

@@ -111,6 +111,13 @@ def test_a_run_is_neither_overwritten_nor_mixed_with_another(
     status, _, err = centerx(*command)
     assert (status, err) == (
         2,
+        f"error: {tmp_path}: ended in its first epoch, begin it anew by --resume, or remove {model}\n",
+    )
+    assert model.read_bytes() == before[model]
+    (tmp_path / "config.yaml").unlink()  # of no run at all
+    status, _, err = centerx(*command)
+    assert (status, err) == (
+        2,
         f"error: {model}: is there already and would be overwritten, name another folder with --out\n",
     )
     assert model.read_bytes() == before[model]
