@@ -240,6 +240,7 @@ def settings(scenes: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.soak
 def test_the_function_takes_objects_and_its_result_shows_itself(
     settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

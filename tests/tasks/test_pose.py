@@ -418,6 +418,7 @@ def test_poses_are_exported(run: centerx.TrainResult, tmp_path: Path, form: str)
     assert file.path.exists()
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_every_kind_of_teacher_teaches_joints(
     run: centerx.TrainResult, figures: Path, small_overrides: list[str], tmp_path: Path
@@ -587,6 +588,8 @@ def test_results_with_other_numbers_of_joints_are_told(
     np.testing.assert_allclose(back.boxes, found[0].boxes)
 
 
+@pytest.mark.soak
+@pytest.mark.slow
 def test_files_whose_joints_are_not_those_of_their_metadata_are_refused(
     run: centerx.TrainResult, tmp_path: Path
 ) -> None:

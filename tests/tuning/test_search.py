@@ -195,6 +195,7 @@ def pids(folder: Path, count: int) -> list[int]:
     raise AssertionError("no trials")
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_several_processes_share_a_search(tmp_path: Path) -> None:
     file = StudyFile(tmp_path / "a.sqlite", "median", 1)
