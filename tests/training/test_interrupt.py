@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,9 @@ def test_a_whole_group_of_processes_ends_in_one_line(
 ) -> None:
     words = [*small_overrides, "train.epochs=1000", "data.workers=2", "--out", str(tmp_path / "run")]
     command = [sys.executable, "-m", "centerx", "train", "nano", *words]
+    heard = partial(signal.signal, number, signal.SIG_DFL)  # nohup, under which tests may run, has SIGHUP ignored
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
     ) as process:
         assert process.stdout is not None
         assert any(line.startswith("epoch 2/") for line in process.stdout)
