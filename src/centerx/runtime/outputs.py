@@ -51,10 +51,6 @@ def read_outputs(
         return detections_from_maps(outputs, task, info.stride, info.top_k, picture_hw)
     require_detections(outputs, info)
     values = {each.name: each.flat(outputs[each.name]) for each in task.outputs}
-    count = len(task.joints.names)
-    if count and {values["keypoints"].shape[-1] // 2, values["keypoint_scores"].shape[-1]} != {count}:
-        given = outputs["keypoints"].shape
-        raise InputError(f"the model gives keypoints {given}, but its metadata names {count} joints, export it again")
     return RawDetections(values, outputs["scores"], outputs["labels"])
 
 
