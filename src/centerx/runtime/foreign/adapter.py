@@ -23,7 +23,7 @@ LARGEST_SIDE = 1 << 14  # pixels
 LARGEST_PICTURE = 1 << 26  # pixels
 LARGEST_CLASS = (1 << 16) - 1
 MOST_LEVELS, MOST_PER_CELL, MOST_BINS = 64, 64, 1024  # a YAML of others may not fill the memory
-BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8}
+BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8, "rotated": 5}
 
 Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -172,8 +172,10 @@ class Boxes(Section):
         None, description="which columns of the outputs, in the order of `format`; the first ones without it"
     )
     transposed: bool = Field(False, description="columns come before rows: (1, C, N) or (1, C, h, w)")
-    format: Literal["xyxy", "xywh", "cxcywh", "yxyx", "ltrb", "corners"] = Field(
-        "xyxy", description="ltrb: distances from a point; corners: four points, of which the box is the extent"
+    format: Literal["xyxy", "xywh", "cxcywh", "yxyx", "ltrb", "corners", "rotated"] = Field(
+        "xyxy",
+        description="ltrb: distances from a point; corners: four points, of which the box is the extent; rotated: "
+        "centre, width, height and the angle of the width in radians, clockwise on a screen",
     )
     unit: Literal["pixels", "normalized", "cells", "anchors"] = Field(
         "pixels",
