@@ -51,10 +51,11 @@ def write_report(folder: Path, report: Report, first: Sequence[Section] = ()) ->
 def report_page(report: Report, first: Sequence[Section] = ()) -> Page:
     """Return the page of a report; arguments as for `write_report`."""
     objects = sum(each.objects for each in report.classes)
+    classes = f"{len(report.classes)} class{'es' if len(report.classes) != 1 else ''}"
     lead = [
         f"model: {report.model}",
         f"data: {report.data}",
-        f"{len(report.entries)} pictures with {objects} objects of {len(report.classes)} classes",
+        f"{len(report.entries)} pictures with {objects} objects of {classes}",
     ]
     sections = [
         *first,
@@ -209,7 +210,7 @@ def calibration_blocks(report: Report) -> list[Picture | Text]:
         rates.bar(middle, calibration.rates, 0.9 * width, color=[part / 255 for part in class_colour(0)], alpha=0.8)
         rates.plot(calibration.scores, calibration.rates, "o", color=INK, ms=4, label="mean score of a bin")
         _unit_square(rates, "", "", "share that is right")
-        rates.legend(loc="upper left")
+        figure.legend(*rates.get_legend_handles_labels(), loc="outside upper left", ncols=2)
         counts.bar(middle, calibration.counts, 0.9 * width, color=INK, alpha=0.5)
         counts.set(xlabel="score", ylabel="detections")
 
