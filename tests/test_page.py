@@ -29,7 +29,7 @@ from centerx.page import (
 
 EVIL = "<script>alert('1')</script> & \"$\\alpha$\" \udcdf\x00"
 WHOLE = "<script>alert('1')</script> & \"$\\alpha$\" %DF%00"
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "link"}
 
 
 class Reader(HTMLParser):
