@@ -77,6 +77,7 @@ class Kind(Enum):
     NO_IMAGE_LABELS = "doubtful", "boxes without their image-level labels: a picture labels the classes of its boxes"
     TWO_PLACES = "doubtful", "data in two places that may be meant: the nearer is read"
     REPEATED_BOX = "doubtful", "the same box of the same class twice on a picture: both are used"
+    FIVE_NUMBER_BOX = "doubtful", "boxes of five numbers in COCO: centre, sides, and radians clockwise on a screen"
     RELATIVE_BOXES = "doubtful", "boxes that seem to be shares of the pictures' sides, where pixels are due"
     CLASS_WITHOUT_BOX = "doubtful", "a class without any box"
     ALIKE_CLASSES = "doubtful", "class names that differ in case, spaces, signs and a plural s alone"
