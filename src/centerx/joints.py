@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from centerx.errors import InputError
 
@@ -114,6 +114,17 @@ class Joints(NamedTuple):
         if sigmas and (len(sigmas) != len(names) or not all(0 < each < LARGEST_SIGMA for each in sigmas)):
             raise ValueError(f"sigmas must be a number of each joint, above 0 and below {LARGEST_SIGMA:g}")
         return cls(names, flip, skeleton, sigmas, classes, bool(tree.get("named", True)))
+
+
+def describe_joints(joints: Joints, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return joints by their names: `names`, `pairs` of a mirror image, `skeleton`, and `classes`, those of each."""
+    names = joints.names
+    return {
+        "names": list(names),
+        "pairs": [[names[place], names[other]] for place, other in enumerate(joints.flip) if place < other],
+        "skeleton": [[names[first], names[second]] for first, second in joints.skeleton],
+        "classes": {name: [names[place] for place in joints.of_class(label)] for label, name in enumerate(class_names)},
+    }
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import yaml
 from PIL import Image
 
 import centerx as package
+from centerx.api.inspect import ANGLE, Inspection, _own_rows
 from centerx.draw import class_colour
+from centerx.joints import Joints
+from centerx.runtime.info import ModelInfo
 from tests.cli.conftest import CommandLine
 from tests.runtime.foreign import graphs
 
@@ -61,6 +66,50 @@ def test_a_model_of_this_project(centerx: CommandLine, onnx_file: Path, picture:
     assert "model centerX, task boxes" in told
     assert "input images 96x128, bytes, channels R G B" in told
     assert "instead" not in told
+
+
+@pytest.mark.parametrize(
+    ("facts", "rows", "key"),
+    [
+        (
+            {"task": "pose", "joints": Joints(("nose", "left_ear", "right_ear"), (0, 2, 1), ((0, 1), (0, 2)))},
+            {
+                "joints": "3: nose, left_ear, right_ear",
+                "skeleton": "nose - left_ear, nose - right_ear",
+                "mirror image": "left_ear for right_ear",
+            },
+            "joints",
+        ),
+        (
+            {"task": "pose", "joints": Joints(("nose", "tail"), classes=((0,), (0, 1)))},
+            {"skeleton": "none", "joints of cat": "nose", "joints of dog": "nose, tail"},
+            "joints",
+        ),
+        (
+            {"task": "quads", "corner_order": "labelled"},
+            {"corners": "four, in the order of the labels"},
+            "corner_order",
+        ),
+        ({"task": "rotated"}, {"angle": ANGLE}, None),
+    ],
+)
+def test_what_objects_have_beside_boxes_is_shown(
+    facts: dict[str, Any], rows: dict[str, str], key: str | None, tmp_path: Path
+) -> None:
+    info = ModelInfo(("cat", "dog"), (64, 64), 4, **facts)
+    detector = SimpleNamespace(session=SimpleNamespace(info=info, any_size=False), input_hw=(64, 64))
+    told = _own_rows(detector)  # type: ignore[arg-type]
+    assert rows.items() <= told.items()
+    tree = Inspection(tmp_path, detector, None, told).to_json()  # type: ignore[arg-type]
+    if key is not None:
+        assert key in tree
+    if info.joints.flip:
+        assert tree["joints"] == {
+            "names": ["nose", "left_ear", "right_ear"],
+            "pairs": [["left_ear", "right_ear"]],
+            "skeleton": [["nose", "left_ear"], ["nose", "right_ear"]],
+            "classes": {name: ["nose", "left_ear", "right_ear"] for name in ("cat", "dog")},
+        }
 
 
 def test_the_adapter_is_written_once_and_reads_the_file(centerx: CommandLine, tmp_path: Path) -> None:

@@ -404,11 +404,11 @@ def test_a_category_without_a_name_is_no_class(tmp_path: Path, name: object) -> 
 
 
 def test_images_named_by_another_key_are_one_error(tmp_path: Path) -> None:
-    images = [{"id": number, "filename": f"{number}.png"} for number in range(3)]
+    images = [{"id": number, "picture": f"{number}.png"} for number in range(3)]
     (problem,) = scan_dataset(write_coco(tmp_path / "a.json", images=images)).problems
     assert problem.kind is Kind.UNREADABLE_LABELS
     assert "file_name" in problem.what
-    assert "filename" in problem.what
+    assert "id, picture" in problem.what
 
 
 def test_lists_of_lvis_that_are_none_are_left_out(tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_boxes_of_the_stored_picture_are_clipped_to_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["0", "false", "no", [0], 2, {}, 0.5])
-@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+@pytest.mark.parametrize("key", ["iscrowd", "ignore", "difficult"])
 def test_flags_that_are_none_are_told(tmp_path: Path, key: str, flag: object) -> None:
     write_picture(tmp_path / "a.png")
     annotations = [coco_annotation(1, **{key: flag}), coco_annotation(2, **{key: True}), coco_annotation(3, **{key: 0})]

@@ -11,7 +11,7 @@ from PIL import Image
 from centerx.build import build_datasets
 from centerx.config.schema import DataEntry
 from centerx.data.check import log_dataset_problems
-from centerx.data.dataset import Dataset, span
+from centerx.data.dataset import Dataset, corners_or_boxes, span
 from centerx.data.read import read_dataset, scan_dataset
 from centerx.fields import CORNERS
 from centerx.images import read_image
@@ -89,6 +89,42 @@ def test_a_mask_of_four_points_and_a_turned_box_of_coco(tmp_path: Path) -> None:
     assert objects.known["corners"].tolist() == [True, True, False, True]
     assert objects.values["corners"][[0, 3]].tolist() == [TILTED, TILTED]
     np.testing.assert_allclose(objects.values["corners"][1], [17, 7, 17, 17, 13, 17, 13, 7], atol=1e-9)
+
+
+def test_five_numbers_are_centre_sides_and_radians(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    images = [{"id": 1, "filename": "a.png", "width": 40, "height": 30}]
+    annotations = [coco_annotation(1, bbox=[15, 12, 10, 4, math.pi / 2]), coco_annotation(2, bbox=[15, 12, 10, 4, 0])]
+    dataset = read_dataset(write_coco(tmp_path / "a.json", images=images, annotations=annotations))
+    objects = dataset.records[0].objects
+    np.testing.assert_allclose(objects.boxes, [[13, 7, 17, 17], [10, 10, 20, 14]], atol=1e-9)
+    np.testing.assert_allclose(objects.values["corners"][0], [17, 7, 17, 17, 13, 17, 13, 7], atol=1e-9)
+    assert [problem.kind for problem in dataset.problems] == [Kind.ROTATED_BOX, Kind.FIVE_NUMBER_BOX]
+
+
+@pytest.mark.parametrize("angle", [-0.5, 90])
+def test_five_numbers_of_another_meaning_are_one_error(tmp_path: Path, angle: float) -> None:
+    write_picture(tmp_path / "a.png")
+    file = write_coco(tmp_path / "a.json", annotations=[coco_annotation(1, bbox=[15, 12, 10, 4, angle])])
+    (problem,) = scan_dataset(file).problems
+    assert (problem.kind, "write the four corners" in problem.what) == (Kind.UNREADABLE_LABELS, True)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_json_and_the_xml_of_real_rotated_boxes_say_the_same(shared_data: Path, split: str) -> None:
+    home = shared_data / "hit_uav"
+    told = read_dataset(home / "annotations" / f"{split}.json", images=home / "images" / split)
+    other = read_dataset(home / "xml" / split, images=home / "images" / split)
+    of_picture = {record.image: record.objects for record in other.records}
+    assert {record.image for record in told.records} == set(of_picture)
+    for record in told.records:
+        ours, theirs = record.objects, of_picture[record.image]
+        names = [told.class_names[label] for label in ours.labels]
+        assert names == [other.class_names[label] for label in theirs.labels]
+        np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-9)
+        assert ours.ignore.tolist() == theirs.ignore.tolist()
+        assert ours.outlined.tolist() == theirs.outlined.tolist()
+        np.testing.assert_allclose(corners_or_boxes(ours), corners_or_boxes(theirs), atol=1e-9)
 
 
 def test_yolo_obb(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from centerx.progress import track
 if TYPE_CHECKING:
     import numpy as np
 
+    from centerx.data.attributes import AttributeCounts
     from centerx.data.check import ClassCount
     from centerx.data.dataset import Dataset, Record
     from centerx.joints import Joints
@@ -46,6 +47,12 @@ class DataCheck(NamedTuple):
 
         return count_classes(self.dataset)
 
+    def attributes(self) -> AttributeCounts:
+        """Return how many objects have joints, corners and angles."""
+        from centerx.data.attributes import count_attributes
+
+        return count_attributes(self.dataset)
+
     def kinds(self) -> list[Summary]:
         """Return how many problems there are of each kind, most first."""
         from centerx.problems import summarise
@@ -71,6 +78,7 @@ class DataCheck(NamedTuple):
             "format": self.dataset.format,
             "pictures": len(self.dataset.records),
             "classes": [count._asdict() for count in self.counts()],
+            "attributes": self.attributes().to_json() if self.dataset.records else None,
             "kinds": {summary.kind.code: summary.times for summary in summarise(self.problems)},
             "problems": [problem.to_dict() for problem in self.problems],
         }
@@ -144,6 +152,7 @@ def check_data(
         InputError: the path leads nowhere, or a word is unknown. What is wrong with the data itself is returned, see
             `DataCheck.require_usable`.
     """
+    from centerx.data.attributes import attribute_problems
     from centerx.data.check import TOP_K, alike_classes, box_problems, crowded_pictures, picture_problems
     from centerx.data.read import scan_dataset, select_classes
 
@@ -162,6 +171,7 @@ def check_data(
     if dataset.records:
         tell(picture_problems(dataset, track=partial(track, what="reading pictures")))
         tell(box_problems(dataset))
+        tell(attribute_problems(dataset))
         tell([*alike_classes(dataset.class_names), *crowded_pictures(dataset.records, TOP_K)])
     return DataCheck(dataset, problems, split)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError
+from centerx.joints import describe_joints
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from centerx.runtime.foreign.adapter import Adapter, Section
     from centerx.runtime.foreign.recognise import AdapterSource
     from centerx.runtime.foreign.session import ForeignSession
+    from centerx.runtime.info import ModelInfo
     from centerx.runtime.picture import Picture
     from centerx.types import Detections
 
@@ -25,6 +27,11 @@ FRAMES = {
     "shortest": "the shortest side as that of the input",
 }
 SHOWN_NAMES = 5  # of the classes
+CORNER_ORDERS = {
+    "canonical": "four, clockwise from the one nearest to the top left of the picture",
+    "labelled": "four, in the order of the labels",
+}
+ANGLE = "of the longer side, in degrees above -90 and up to 90, clockwise; of a square that of either side"
 
 
 class View(NamedTuple):
@@ -104,6 +111,10 @@ class Inspection(NamedTuple):
             "input_size": list(self.detector.input_hw),
             "rows": dict(self.rows),
         }
+        if info.task == "pose":
+            tree["joints"] = describe_joints(info.joints, info.class_names)
+        if info.task == "quads":
+            tree["corner_order"] = info.corner_order
         if view is not None:
             hw = view.image.shape[:2]
             found = {"as read": view.detections, **view.others}
@@ -174,6 +185,7 @@ def _own_rows(detector: Predictor) -> dict[str, str]:
         "input": f"images {_sides(detector)}, bytes, channels R G B",
         "resize": _resize_text(info.resize),
         "classes": _classes_text(info.class_names),
+        **_task_rows(info),
         "suppression": f"peaks of the heatmap, {info.top_k} at most",
     }
 
@@ -192,9 +204,33 @@ def _foreign_rows(detector: Predictor, session: ForeignSession) -> dict[str, str
         "scores": _section_text(adapter.scores),
         "labels": f"column {adapter.labels.column} of {adapter.labels.output}" if adapter.labels else "",
         "classes": _classes_text(adapter.class_names),
+        **(_joint_rows(session.info) if session.info.task == "pose" else {}),
         "suppression": f"IoU {adapter.nms} within a class" if adapter.nms is not None else "none here",
     }
     return {what: text for what, text in rows.items() if text}
+
+
+def _task_rows(info: ModelInfo) -> dict[str, str]:
+    """What a model of this project says of objects beside boxes."""
+    if info.task == "pose":
+        return _joint_rows(info)
+    if info.task == "quads":
+        return {"corners": CORNER_ORDERS[info.corner_order]}
+    if info.task == "rotated":
+        return {"corners": "four, clockwise; the first two lie along the longer side", "angle": ANGLE}
+    return {}
+
+
+def _joint_rows(info: ModelInfo) -> dict[str, str]:
+    joints = describe_joints(info.joints, info.class_names)
+    rows = {
+        "joints": f"{len(joints['names'])}: {', '.join(joints['names'])}",
+        "skeleton": ", ".join(map(" - ".join, joints["skeleton"])) or "none",
+        "mirror image": ", ".join(map(" for ".join, joints["pairs"])) or "no joints change places",
+    }
+    if info.joints.classes:
+        rows |= {f"joints of {name}": ", ".join(own) or "none" for name, own in joints["classes"].items()}
+    return rows
 
 
 def _section_text(section: Section) -> str:

@@ -146,6 +146,19 @@ def summarise(found: DataCheck) -> None:
         for count in counts:
             table.add_row(Text(quoted(count.name)), str(count.boxes), str(count.ignored), str(count.images))
         show(table)
+    carried = found.attributes()
+    if carried.joints:
+        with_joints, without = plural(carried.with_joints, "object"), carried.without_joints
+        say(f"joints: {with_joints} with some, {without} of their classes without")
+        table = Table()
+        for column in ("joint", "labelled", "visible"):
+            table.add_column(column, justify="left" if column == "joint" else "right")
+        for joint in carried.joints:
+            table.add_row(Text(quoted(joint.name)), str(joint.labelled), str(joint.visible))
+        show(table)
+    if carried.with_corners:
+        with_corners, without = plural(carried.with_corners, "object"), carried.without_corners
+        say(f"corners: {with_corners} with four, {carried.turned} of them turned, {without} without")
 
 
 def tell(problem: Problem) -> None:

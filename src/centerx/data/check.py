@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from centerx.data.attributes import attribute_problems
 from centerx.data.dataset import Dataset, Record, Track, readable_hw
 from centerx.errors import InputError
 from centerx.fields import CORNERS, KEYPOINTS
@@ -75,7 +76,8 @@ def log_dataset_problems(
         idle = (Kind.ROTATED_BOX,) if CORNERS.name in task.needed else (Kind.CROSSED_CORNERS, Kind.UNUSABLE_CORNERS)
         idle += () if KEYPOINTS.name in task.needed else (Kind.UNUSABLE_JOINT,)
     own = [problem for problem in dataset.problems if problem.kind not in idle]
-    problems = [*own, *(box_problems(dataset) if labels else ()), *pictures]
+    carried = attribute_problems(dataset, task) if labels and task is not None else ()
+    problems = [*own, *(box_problems(dataset) if labels else ()), *carried, *pictures]
     log_problems(problems, str(dataset.path), policies, silent)
     return problems
 

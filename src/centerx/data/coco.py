@@ -27,7 +27,8 @@ from centerx.problems import Kind, Problem
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
 FLOATS = {float}
-FLAGS = ("iscrowd", "ignore")
+FLAGS = ("iscrowd", "ignore", "difficult")
+HALF_TURN = 3.1416  # radians, rounded up as files write it
 PER_IMAGE = (
     "neg_category_ids",
     "not_exhaustive_category_ids",
@@ -42,8 +43,10 @@ def recognises(path: Path) -> bool:
 def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """Read a file, or the file of `split` in a folder.
 
-    Crowds and annotations with `ignore` become ignored objects; the object's own area is kept. Boxes without area are
-    skipped. An image without annotations is a picture without objects. Images that name one picture become one record.
+    Crowds and annotations with `ignore` or `difficult` become ignored objects; the object's own area is kept. Boxes
+    without area are skipped. A bbox of five numbers is one of roLabelImg: centre, width, height and an angle in radians
+    from 0 to pi, clockwise on a screen; a file with other angles is not read. An image without annotations is a picture
+    without objects. Images that name one picture become one record.
 
     LVIS: an image without a file_name is named by its coco_url. Where images have `neg_category_ids` or
     `not_exhaustive_category_ids`, each labels only the classes that are annotated on it or are its negative ones, but
@@ -53,7 +56,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     problems: list[Problem] = []
     try:
         tree = parse_json(file)
-        unlike = _unlike_coco(tree)
+        unlike = _unlike_coco(tree) or _unlike_radians(_angles(tree))
     except ValueError as error:
         unlike = f"malformed JSON ({error})"
     if unlike:
@@ -77,6 +80,10 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
                 repeated.append(own_id)
             seen.add(own_id)
         _add(annotation, where, builders, label_of, problems, place_of, len(joints.names))
+    angles = _angles(tree)
+    if angles:
+        what = f"{len(angles)} boxes of five numbers are read as centre, sides, and radians clockwise on a screen"
+        problems.append(Problem(Kind.FIVE_NUMBER_BOX, str(file), what, len(angles)))
     if repeated:
         what = f"{len(repeated)} annotations repeat the id of another (the first is {repeated[0]!r}), all are used"
         problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what, len(repeated)))
@@ -96,9 +103,26 @@ def _unlike_coco(tree: Any) -> str:
     if isinstance(tree, dict) and all(isinstance(tree.get(key), list) for key in ("images", "categories")):
         if tree["images"] and not any(map(_file_name, tree["images"])):
             keys = ", ".join(map(str, tree["images"][0])) if isinstance(tree["images"][0], dict) else "no keys"
-            return f"none of its images has a file_name, which names the picture, the first has {keys}"
+            return f"none of its images has a file_name (or filename), which names the picture, the first has {keys}"
         return "" if isinstance(tree.get("annotations", []), list) else "its annotations are not a list"
     return "not a COCO data set: a mapping with lists of images, annotations and categories is needed"
+
+
+def _angles(tree: dict[str, Any]) -> list[float]:
+    """The fifth number of every bbox that has five."""
+    boxes = [each.get("bbox") for each in tree.get("annotations", []) if isinstance(each, dict)]
+    return [box[4] for box in boxes if isinstance(box, list) and len(box) == 5 and all(map(is_number, box))]
+
+
+def _unlike_radians(angles: list[float]) -> str:
+    """What makes these other angles than those of roLabelImg, or nothing."""
+    other = next((angle for angle in angles if not 0 <= angle <= HALF_TURN), None)
+    if other is None:
+        return ""
+    return (
+        f"a bbox of five numbers has the angle {other:g}; those read are radians from 0 to pi, clockwise on a screen: "
+        "write the four corners of each object as segmentation instead"
+    )
 
 
 def _categories(
@@ -146,10 +170,10 @@ def _pictures(images: list[Any], file: Path, folder: Path, problems: list[Proble
 
 
 def _file_name(image: Any) -> str:
-    """An image's file_name, or the end of its coco_url; nothing where it has neither."""
+    """An image's file_name or filename, or the end of its coco_url; nothing where it has none of them."""
     if not isinstance(image, dict):
         return ""
-    name, url = image.get("file_name"), image.get("coco_url")
+    name, url = image.get("file_name", image.get("filename")), image.get("coco_url")
     if _is_name(name):
         return str(name)
     return "/".join(str(url).split("/")[-2:]) if _is_name(url) else ""
@@ -165,6 +189,10 @@ def _add(
     num_joints: int,
 ) -> None:
     image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
+    radians: float | None = None
+    if isinstance(box, list) and len(box) == 5 and all(map(is_number, box)):
+        x, y, width, height, radians = box
+        box = [x - width / 2, y - height / 2, width, height]
     point = None if _has_area(box) else _point(annotation)
     flags = {name: to_flag(annotation.get(name), words=False) for name in FLAGS}
     if not _is_id(image) or image not in builders:
@@ -185,6 +213,12 @@ def _add(
             corners = turned_corners((x + width / 2, y + height / 2), (width, height), math.radians(turn))
             xyxy = span(corners)
             what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
+            problems.append(Problem(Kind.ROTATED_BOX, where, what))
+        if radians is not None and width > 0 and height > 0:
+            corners = turned_corners((x + width / 2, y + height / 2), (width, height), radians)
+            xyxy = span(corners)
+        if radians:
+            what = f"is turned by {radians:g} radians, the upright box around it is used"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None
