@@ -88,6 +88,7 @@ def read_rows(path: Path, problems: list[Problem]) -> tuple[dict[str, list[Row]]
     rows: dict[str, list[Row]] = {}
     labels: dict[str, int] = {}
     for line, cells in read_cells(text, delimiter, path, problems):
+        tell_length(cells, header, f"{path}:{line}", problems)
         if len(cells) < needed:
             cells += [""] * (needed - len(cells))
         name, place = cells[image].strip(), (cells[x].strip(), cells[y].strip())
@@ -121,6 +122,21 @@ def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -
         except csv.Error as error:
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{begin}", f"no row of a csv file ({error})"))
             start = begin
+
+
+def tell_length(cells: list[str], header: list[str], where: str, problems: list[Problem]) -> None:
+    """Report a row that is cut, or has more cells than the header; a name alone is a picture without objects.
+
+    Args:
+        cells: of the row.
+        header: names of the columns.
+        where: file and line.
+        problems: list to which a problem is appended.
+    """
+    few = 1 < len(cells) < len(header)
+    if few or any(cell.strip() for cell in cells[len(header) :]):
+        what = f"has {len(cells)} values for {len(header)} columns"
+        problems.append(Problem(Kind.EXTRA_VALUES, where, f"{what}; what is there is used"))
 
 
 def header_of(text: str) -> tuple[list[str], str]:

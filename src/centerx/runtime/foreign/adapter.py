@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from centerx.contents import read_plain
 from centerx.errors import InputError, nearest
 from centerx.files import write_atomic
 from centerx.joints import Joints, default_sigmas, flip_by_pairs, twice_paired
@@ -363,7 +364,7 @@ def read_tree(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > LARGEST_SIDECAR:
             raise InputError(f"{path}: {size} bytes, an adapter has {LARGEST_SIDECAR} at most")
-        tree = parse_yaml(path.read_bytes())
+        tree = parse_yaml(read_plain(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}, give the YAML file of an adapter") from None
     except ValueError as error:
