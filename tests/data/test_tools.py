@@ -247,7 +247,7 @@ def test_labelme(tmp_path: Path) -> None:
     assert (dataset.format, dataset.class_names) == ("labelme", ("cat", "dog"))
     assert dataset.records[0].boxes.tolist() == [[4, 6, 14, 21.5], [5, 6, 15, 16], [15, 10, 25, 20], [1, 2, 3, 4]]
     assert ignored(dataset) == [[False, False, False, True]]
-    expected = [Kind.POLYGON] * 2 + [Kind.OTHER_SHAPE] * 2 + [Kind.MALFORMED_ENTRY] * 2 + [Kind.FILE_LEFT_OUT]
+    expected = [Kind.POLYGON] * 2 + [Kind.OTHER_SHAPE] * 2 + [Kind.MALFORMED_ENTRY] * 2 + [Kind.PICTURE_WITHOUT_LABELS]
     assert kinds(dataset) == expected
     assert "1 pictures have no json file" in dataset.problems[-1].what
 

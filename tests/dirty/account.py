@@ -27,6 +27,8 @@ from centerx.yaml_text import parse_yaml
 
 SECONDS = 10  # a case may take
 CELLS = r"([,;\t])"
+SHORT = {"points": ["W"], "dota": ["N N N N N N N N W"]}  # a name alone; no difficulty
+OPTIONAL = ("ignore", "difficult", "iscrowd", "attribute")
 SEPARATORS = {
     "csv": (CELLS, 0),
     "points": (CELLS, 0),
@@ -131,6 +133,8 @@ def account(kind: str, home: Path, path: Path, file: str, clean: Path, before: R
         return Fate("same")
     if kind in ("adapter", "config"):
         return Fate("valid")  # by their schema, whose keys are all known and have ranges
+    if file == "labelmap.txt":
+        return Fate("valid")  # it may be missing, and classes without boxes are there alone
     if kind.startswith("yolo") and file.endswith(".txt") and not (home / file).exists():
         return Fate("valid")  # a picture without a file of labels has no objects
     if kind == "store":
@@ -182,10 +186,11 @@ def is_valid(changed: Path, clean: Path, kind: str) -> bool:
 def rows(text: str, kind: str) -> set[str]:
     """The pattern of each row: N for a number, W for a word, and what separates them."""
     separator, most = SEPARATORS.get(kind, (r"([\s,;:]+)", 0))
-    found = {"W"} if kind == "points" else set()  # a name alone is a picture without objects
+    found = set(SHORT.get(kind, ()))
     for row in filter(None, map(str.strip, text.splitlines())):
         parts = re.split(separator, row, maxsplit=most)
         parts[::2] = [kind_of(to_value(part)) for part in parts[::2]]
+        parts[1::2] = [part.strip() or " " for part in parts[1::2]]
         found.add(re.sub(r"(;W;N;N;N;N)+", r"\1", "".join(parts)))  # of pseudo labels, as many objects as there are
     return found
 
@@ -197,12 +202,16 @@ def to_value(word: str) -> Any:
 
 def shapes(tree: Any, where: str = "") -> set[tuple[str, Any]]:
     """Each mapping by its keys and kinds, by where it is; numbers of lists do not count."""
+    if isinstance(tree, dict) and tree and all(isinstance(value, dict) for value in tree.values()):
+        return {part for value in tree.values() for part in shapes(value, f"{where}.*")}  # by names of pictures
     if isinstance(tree, dict):
         inside = {part for key, value in tree.items() for part in shapes(value, f"{where}.{key}")}
-        return inside | {(where, tuple(sorted((key, kind_of(value)) for key, value in tree.items())))}
+        parts = {key: "W" if key == "label" else kind_of(value) for key, value in tree.items() if key not in OPTIONAL}
+        return inside | {(where, tuple(sorted(parts.items())))}
     if isinstance(tree, list):
         plain = not any(isinstance(each, dict | list) for each in tree)
-        row = {(where, tuple(map(kind_of, tree)))} if plain else set()
+        kinds = tuple(map(kind_of, tree))
+        row = {(where, "words" if set(kinds) == {"W"} else kinds)} if plain else set()
         return row.union(*(shapes(each, f"{where}[]") for each in tree))
     return set()
 

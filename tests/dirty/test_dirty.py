@@ -12,7 +12,7 @@ import pytest
 from centerx.data.read import scan_dataset
 from centerx.errors import InputError
 from centerx.problems import Kind
-from centerx.runtime.foreign.adapter import read_tree
+from centerx.runtime.foreign.adapter import parse_adapter, read_tree
 from tests.data.handmade import write_picture, write_text
 from tests.dirty.account import FAULTS
 from tests.dirty.bases import BASES
@@ -22,7 +22,7 @@ SEED = 24
 REAL: dict[str, tuple[str | None, tuple[str, ...]]] = {  # shared data -> its split, and the kinds that are made of it
     "bccd": ("train", ("voc", "coco", "yolo", "csv", "pictures")),
     "facemask": ("train", ("coco", "odgt", "wider", "pictures")),
-    "plates": (None, ("dota", "icdar", "yolo-obb", "wpod")),
+    "plates/train_dir": (None, ("dota", "icdar", "yolo-obb", "wpod")),
     "kitti_mini": (None, ("kitti", "cvat", "via", "labelme")),
     "coco_people": (None, ("yolo", "openimages", "createml", "labelstudio", "huggingface", "fiftyone", "points")),
 }
@@ -130,3 +130,38 @@ def test_an_adapter_that_is_a_device_is_not_read_without_end(tmp_path: Path) -> 
     (tmp_path / "m.adapter.yaml").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="no ordinary file"):
         read_tree(tmp_path / "m.adapter.yaml")
+
+
+def test_a_key_that_quotes_break_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown key 'boxe\"s'"):
+        parse_adapter({'boxe"s': {"outputs": "a"}}, "m")
+
+
+def test_a_key_that_stands_twice_is_told(tmp_path: Path) -> None:
+    text = '{"images": [], "categories": [], "annotations": [{"bbox": [1, 2, 3, 4], "id": 1, "bbox": [5, 6, 7, 8]}]}'
+    (problem,) = scan_dataset(write_text(tmp_path / "a.json", text)).problems
+    assert "the key 'bbox' twice in one mapping" in problem.what
+
+
+def test_a_point_without_a_label_is_none_of_a_class_of_its_own(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    dataset = scan_dataset(write_text(tmp_path / "p.csv", "image,x,y,label\na.png,1,2,\na.png,3,4,cat\na.png,5,6,dog"))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.records[0].labels.tolist() == [0, 1]
+    assert [(each.kind, each.where[-2:]) for each in dataset.problems] == [(Kind.MALFORMED_ENTRY, ":2")]
+
+
+def test_an_endless_head_is_told(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.jpg")
+    person = {"tag": "person", "fbox": [1, 2, 5, 6], "vbox": [1, 2, 5, 6], "hbox": [1, 2, 1e39, 6]}
+    file = write_text(tmp_path / "a.odgt", json.dumps({"ID": "a", "gtboxes": [person]}))
+    assert [each.kind for each in scan_dataset(file).problems] == [Kind.BOX_NOT_FINITE]
+
+
+def test_a_row_of_dota_in_a_line_of_its_head_is_told(tmp_path: Path) -> None:
+    write_picture(tmp_path / "images" / "a.png")
+    row = "1 2 9 2 9 8 1 8 cat 0\n"
+    write_text(
+        tmp_path / "labelTxt" / "a.txt", f"imagesource:Google Earth\ngsd:null\n{row}imagesource:unknown{row[2:]}"
+    )
+    assert [each.kind for each in scan_dataset(tmp_path).problems] == [Kind.ROTATED_BOX, Kind.MALFORMED_ENTRY]

@@ -95,11 +95,29 @@ def read_rows(path: Path, problems: list[Problem]) -> tuple[dict[str, list[Row]]
         if name:
             row = rows.setdefault(name, [])
             if any(place):
-                of_class = CLASS if label is None else cells[label].strip() or CLASS
+                of_class = CLASS if label is None else cells[label].strip()
                 row.append((line, *place, labels.setdefault(of_class, len(labels))))
         elif any(cells):
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{line}", "names no picture"))
-    return rows, tuple(labels)
+    if "" not in labels or len(labels) == 1:
+        return rows, tuple(name or CLASS for name in labels)
+    return _without_nameless(rows, list(labels), path, problems)
+
+
+def _without_nameless(
+    rows: dict[str, list[Row]], names: list[str], path: Path, problems: list[Problem]
+) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Leave out, and report, the objects without a label where others have one."""
+    nameless = names.index("")
+    kept: dict[str, list[Row]] = {}
+    for picture, some in rows.items():
+        kept[picture] = []
+        for line, x, y, label in some:
+            if label == nameless:
+                problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{line}", "has no label, where others have one"))
+            else:
+                kept[picture].append((line, x, y, label - (label > nameless)))
+    return kept, tuple(filter(None, names))
 
 
 def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:

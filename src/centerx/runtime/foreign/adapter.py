@@ -405,7 +405,9 @@ def explain(error: ValidationError) -> str:
     keys = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]  # others are names of types
     where = ".".join(keys) or "the adapter"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{nearest(keys[-1], _keys(keys[:-1]))}"
+        name = str(first["loc"][-1])
+        shown = where if keys[-1:] == [name] else name[:80]
+        return f"unknown key {shown!r}{nearest(name, _keys([key for key in keys if key != name]))}"
     if first["type"] == "missing":
         return f"{where} is missing"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
