@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from centerx.contents import read_plain
 from centerx.errors import InputError, nearest
 from centerx.files import write_atomic
 from centerx.joints import Joints, default_sigmas, flip_by_pairs, twice_paired
@@ -365,7 +366,7 @@ def read_tree(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > LARGEST_SIDECAR:
             raise InputError(f"{path}: {size} bytes, an adapter has {LARGEST_SIDECAR} at most")
-        tree = parse_yaml(path.read_bytes())
+        tree = parse_yaml(read_plain(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}, give the YAML file of an adapter") from None
     except ValueError as error:
@@ -406,7 +407,9 @@ def explain(error: ValidationError) -> str:
     keys = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]  # others are names of types
     where = ".".join(keys) or "the adapter"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{nearest(keys[-1], _keys(keys[:-1]))}"
+        name = str(first["loc"][-1])
+        shown = where if keys[-1:] == [name] else name[:80]
+        return f"unknown key {shown!r}{nearest(name, _keys([key for key in keys if key != name]))}"
     if first["type"] == "missing":
         return f"{where} is missing"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
