@@ -190,6 +190,13 @@ def can_be_mirrored(names: Sequence[str], named: bool) -> bool:
     return named and all(mirrored_name(name) in (None, *names) for name in names)
 
 
+def mirror_of(joints: Joints) -> tuple[int, ...]:
+    """Return of each joint the one in its place in a mirror image, by the data or by names; else empty."""
+    if joints.flip:
+        return joints.flip
+    return flip_by_names(joints.names, "") if can_be_mirrored(joints.names, joints.named) else ()
+
+
 def flip_by_pairs(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[int, ...]:
     """Return the same by pairs of names; a joint in no pair keeps its place."""
     flip = list(range(len(names)))

@@ -146,8 +146,25 @@ def test_joints_come_back_from_yolo(tmp_path: Path) -> None:
         WRITERS["yolo-pose"](dataset._replace(joints=Joints()), tmp_path / "c", "train", iter, bool)
     with pytest.raises(InputError, match="its joints"):
         WRITERS["yolo-pose"](
-            dataset._replace(joints=dataset.joints._replace(flip=())), tmp_path / "b", "val", iter, bool
+            dataset._replace(joints=dataset.joints._replace(flip=(0, 1, 2))), tmp_path / "b", "val", iter, bool
         )
+
+
+def test_classes_with_different_joints_come_back_from_yolo(tmp_path: Path) -> None:
+    own = [{"category_id": 3, "keypoints": PERSON}, {"category_id": 7, "keypoints": DOG}, {"category_id": 9}]
+    dataset = read_dataset(write(tmp_path / "a", own))
+    written = WRITERS["yolo-pose"](dataset, tmp_path / "b", "train", iter, bool)
+    assert [problem.what for problem in written.problems] == [
+        "all classes get the 4 joints of all, those that a class lacks are not labelled",
+        "the 3 lines of the skeleton are left out",
+    ]
+    back = read_dataset(tmp_path / "b", split="train")
+    assert back.problems == []
+    assert back.joints == Joints(dataset.joints.names, flip=(0, 2, 1, 3))
+    ours, theirs = dataset.records[0].objects, back.records[0].objects
+    assert theirs.known[KEYPOINTS.name].tolist() == ours.known[KEYPOINTS.name].tolist()
+    assert theirs.values["visibility"].tolist() == ours.values["visibility"].tolist()
+    np.testing.assert_allclose(theirs.values[KEYPOINTS.name], ours.values[KEYPOINTS.name], atol=1e-5)
 
 
 def yolo(folder: Path, row: str, facts: dict[str, Any]) -> Dataset:

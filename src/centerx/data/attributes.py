@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from centerx.data.dataset import OVERHANG, VISIBILITY, Dataset
 from centerx.fields import CORNERS, KEYPOINTS
-from centerx.joints import Joints, can_be_mirrored, flip_by_names
+from centerx.joints import mirror_of
 from centerx.problems import Kind, Problem
 from centerx.tasks import Task
 from centerx.tasks.rotated import angle_of
@@ -120,13 +120,6 @@ def attribute_problems(dataset: Dataset, task: Task | None = None) -> Iterator[P
         yield from _swapped_joints(dataset, objects)
     if orders:
         yield from _turned_orders(dataset, objects)
-
-
-def mirror_of(joints: Joints) -> Sequence[int]:
-    """Return of each joint the one in its place in a mirror image, by the data or by names; else empty."""
-    if joints.flip:
-        return joints.flip
-    return flip_by_names(joints.names, "") if can_be_mirrored(joints.names, joints.named) else ()
 
 
 def _carried(dataset: Dataset) -> _Carried:

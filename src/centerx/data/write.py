@@ -41,7 +41,7 @@ from centerx.errors import InputError
 from centerx.fields import KEYPOINTS
 from centerx.files import many_files, write_atomic, write_json
 from centerx.geometry import box_area, clip_boxes, xyxy_to_xywh
-from centerx.joints import Joints
+from centerx.joints import Joints, mirror_of
 from centerx.objects import Objects
 from centerx.problems import Kind, Problem
 
@@ -134,6 +134,8 @@ def write_yolo_pose(
 ) -> Written:
     """Write the same as `write_yolo` with the joints of each object behind its box.
 
+    Every class has all joints there, those of other classes being not labelled. The skeleton is not written.
+
     Args:
         dataset: as for `write_coco`.
         folder: as for `write_coco`.
@@ -148,14 +150,28 @@ def write_yolo_pose(
     if not joints.names:
         raise InputError(f"{dataset.path}: has no joints, which yolo-pose is for, choose yolo")
     facts: dict[str, Any] = {"kpt_shape": [len(joints.names), 3]}
-    facts |= {"flip_idx": list(joints.flip)} if joints.flip else {}
+    flip = mirror_of(joints)
+    facts |= {"flip_idx": list(flip)} if flip else {}
     facts |= (
         {"kpt_names": {label: list(joints.names) for label, _ in enumerate(dataset.class_names)}}
         if joints.named
         else {}
     )
     lines = partial(_pose_lines, count=len(joints.names))
-    return _write_yolo(dataset, folder, split, track, begin, "pose", lines, facts)
+    written = _write_yolo(dataset, folder, split, track, begin, "pose", lines, facts)
+    return written._replace(problems=[*_unwritten_joints(dataset), *written.problems])
+
+
+def _unwritten_joints(dataset: Dataset) -> list[Problem]:
+    """What YOLO has no word for about the joints of a data set."""
+    joints, whats = dataset.joints, []
+    if joints.classes:
+        whats.append(
+            f"all classes get the {len(joints.names)} joints of all, those that a class lacks are not labelled"
+        )
+    if joints.skeleton:
+        whats.append(f"the {len(joints.skeleton)} lines of the skeleton are left out")
+    return [Problem(Kind.NOT_WRITTEN, str(dataset.path), what) for what in whats]
 
 
 def _write_yolo(
