@@ -7,10 +7,11 @@ a program, and nothing of it is imported. `--peers` names its networks; ours is 
 epochs and longer side of the input are those of the preset; what else it does is its default, as what we do is the
 preset's. The last model is judged, never the best, which is chosen on the pictures that judge.
 
-Both are judged by `centerx eval` on exported ONNX files of one input size, and timed from pixels to boxes: the peer's
-file is exported with its own suppression of overlaps inside, where its networks need one. Milliseconds are medians of
-calls in turn, in ONNX Runtime and OpenVINO. Finished trainings are kept under `--out`. Writes results/peers.csv, and
-results/peers.png with AP over milliseconds.
+Both are judged by `centerx eval` on exported ONNX files of one input size. Of the peer it is the file that its program
+exports by default: its suppression inside a file keeps the best class of a place alone, which costs AP. Timed is the
+file with that inside, where its networks need it, so from pixels to boxes. Milliseconds are medians of calls in turn,
+in ONNX Runtime and OpenVINO. Finished trainings are kept under `--out`. Writes results/peers.csv, and results/peers.png
+with AP over milliseconds.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from centerx.yaml_text import parse_yaml
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = 25
+FLOOR = 0.001  # score below which a peer's boxes are left out, as in its own validation
 WITHOUT_SUPPRESSION = "yolo26", "yolov10"  # networks whose boxes do not overlap
 BACKENDS = "onnxruntime", "openvino"
 
@@ -78,6 +80,18 @@ class Row(NamedTuple):
     machine: str
 
 
+class Files(NamedTuple):
+    """ONNX files of one trained detector.
+
+    Attributes:
+        judged: by which it is evaluated.
+        timed: from pixels to boxes.
+    """
+
+    judged: Path
+    timed: Path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="+", help="configurations with data of their own")
@@ -95,7 +109,7 @@ def main() -> None:
     for preset in args.presets:
         config = load_config(preset, [f"train.epochs={args.epochs}"] if args.epochs else [])
         out = args.out / preset
-        files: dict[tuple[str, int], Path] = {}
+        files: dict[tuple[str, int], Files] = {}
         for seed in args.seeds:
             files[preset, seed] = train_ours(config, seed, out / f"ours_{seed}")
             for name in args.peers:
@@ -106,8 +120,8 @@ def main() -> None:
     draw(rows).savefig(args.csv.with_suffix(".png"), dpi=100)
 
 
-def train_ours(config: Config, seed: int, folder: Path) -> Path:
-    """Train, unless that is done, and return the exported ONNX file."""
+def train_ours(config: Config, seed: int, folder: Path) -> Files:
+    """Train, unless that is done, and return the exported ONNX file, which does both."""
     file = folder / "last.onnx"
     if not file.exists():
         seeded = load_config(config, [f"train.seed={seed}", "train.report=false"])
@@ -115,7 +129,7 @@ def train_ours(config: Config, seed: int, folder: Path) -> Path:
         checkpoint = folder / "last.ckpt"
         fit(run, checkpoint if checkpoint.is_file() else None)
         centerx.export(folder / "last.safetensors", "onnx", out=folder)
-    return file
+    return Files(file, file)
 
 
 class Peer:
@@ -132,12 +146,13 @@ class Peer:
         self.program = program.absolute()
         self.version = self._run(["version"]).split()[-1]
 
-    def train(self, name: str, config: Config, seed: int, out: Path) -> Path:
-        """Train a network, unless that is done, and return the exported ONNX file."""
+    def train(self, name: str, config: Config, seed: int, out: Path) -> Files:
+        """Train a network, unless that is done, and return the exported ONNX files."""
         folder = (out / f"{name}_{seed}").absolute()
-        file = folder / "weights" / "last.onnx"
-        if not file.exists():
-            height, width = config.data.input_size
+        weights = folder / "weights" / "last.pt"
+        files = Files(weights.with_name("judged.onnx"), weights.with_name("timed.onnx"))
+        height, width = config.data.input_size
+        if lines(folder / "results.csv") <= config.train.epochs:  # one is the head
             words = {
                 "model": f"{name}.yaml",
                 "data": yolo_data(config, out / "data"),
@@ -154,14 +169,13 @@ class Peer:
                 "exist_ok": True,
             }
             self._run(["detect", "train", *(f"{key}={value}" for key, value in words.items())])
-            export = {
-                "model": folder / "weights" / "last.pt",
-                "format": "onnx",
-                "imgsz": f"{height},{width}",
-                "nms": not name.startswith(WITHOUT_SUPPRESSION),
-            }
-            self._run(["export", *(f"{key}={value}" for key, value in export.items())])
-        return file
+        inside: dict[str, Any] = {"nms": not name.startswith(WITHOUT_SUPPRESSION)}
+        for file, words in ((files.judged, {}), (files.timed, inside)):
+            if not file.exists():
+                export = {"model": weights, "format": "onnx", "imgsz": f"{height},{width}", **words}
+                self._run(["export", *(f"{key}={value}" for key, value in export.items())])
+                weights.with_suffix(".onnx").rename(file)
+        return files
 
     def _run(self, words: list[str]) -> str:
         offline = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
@@ -175,6 +189,11 @@ class Peer:
         if done.returncode:
             raise InputError(f"{self.program} {' '.join(words)}: {done.stdout.strip().splitlines()[-1]}")
         return done.stdout
+
+
+def lines(path: Path) -> int:
+    """Count the lines of a file, which may be missing."""
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
 
 
 def yolo_data(config: Config, folder: Path) -> Path:
@@ -192,18 +211,19 @@ def yolo_data(config: Config, folder: Path) -> Path:
     return file.absolute()
 
 
-def measure(data: str, config: Config, files: dict[tuple[str, int], Path], version: str, threads: int) -> list[Row]:
+def measure(data: str, config: Config, files: dict[tuple[str, int], Files], version: str, threads: int) -> list[Row]:
     """Judge files, and time those of the first seed in turn."""
     first = min(seed for _, seed in files)
     ms: dict[str, dict[str, float]] = {}
     for backend in BACKENDS:
-        calls = {name: call(file, backend, threads) for (name, seed), file in files.items() if seed == first}
+        calls = {name: call(file.timed, backend, threads) for (name, seed), file in files.items() if seed == first}
         for name, seconds in median_seconds(calls, RUNS).items():
             ms.setdefault(name, {})[backend] = round(seconds * 1e3, 2)
     rows = []
     for (name, seed), file in files.items():
         (entry,) = config.data.val
-        found = centerx.evaluate(file, {"path": entry.path, "split": entry.split})
+        model = file.judged if name == data else centerx.load(file.judged, adapter={"score_floor": FLOOR})
+        found = centerx.evaluate(model, {"path": entry.path, "split": entry.split})
         figures = {key: round(getattr(found, key) or 0.0, 4) for key in ("AP", "AP50", "AP75", "APs", "APm", "APl")}
         height, width = config.data.input_size
         rows.append(
