@@ -1,7 +1,9 @@
 """The exported file against the model it came from; and that the comparison can fail."""
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from centerx.images import read_image
 from centerx.resize import Letterboxed
 from centerx.runtime import Predictor, Session, load, open_session
 from centerx.runtime.info import ModelInfo
-from centerx.tasks import BOXES
+from centerx.tasks import BOXES, TASKS
 from centerx.types import Detections, RawDetections
 
 PICTURES = 200
@@ -259,3 +261,35 @@ def test_corners_are_compared_wherever_their_order_begins() -> None:
     assert difference(found, begun).small
     assert difference(found, moved).box == pytest.approx(0.3)
     assert not difference(found, moved).small
+
+
+FOUND = np.array([[10.0, 10, 30, 20], [40, 10, 60, 40]])
+
+
+@pytest.mark.parametrize(
+    ("values", "change", "box", "score"),
+    [
+        ({"angles": np.array([[89.9], [10]])}, lambda each: np.array([[-89.9], [10]]), 0.039, 0.0),  # half a turn: 0.2
+        ({"angles": np.array([[80.0], [10]])}, lambda each: np.add(each, [[0], [90]]), 28.3, 0.0),
+        ({"keypoints": np.zeros((2, 3, 2))}, lambda each: each + 0.5, 0.5, 0.0),
+        ({"keypoint_scores": np.full((2, 3), 0.5)}, lambda each: np.add(each, [[0, 0, 0.1], [0, 0, 0]]), 0.0, 0.1),
+        ({"keypoint_scores": np.array([[0.1, 0.2, 0.3, 0.4]] * 2)}, lambda each: np.roll(each, 2, axis=1), 0.0, 0.2),
+        ({"corners": FOUND[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(2, 4, 2)}, lambda each: each[:, [1, 2, 3, 0]],
+         0.0, 0.0),
+    ],
+)  # fmt: skip
+def test_every_output_is_compared(
+    values: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray], box: float, score: float
+) -> None:
+    first = Detections(FOUND, np.array([0.9, 0.8]), np.array([0, 0]), values=values)
+    second = replace(first, values={name: change(each) for name, each in values.items()})
+    found = difference(first, second)
+    assert (found.box, found.score) == (pytest.approx(box, rel=0.02), pytest.approx(score))
+    assert difference(first, first).small
+
+
+def test_all_outputs_of_a_task_are_among_those_compared() -> None:
+    for task in TASKS.values():
+        values = {each.name: np.zeros((1, 1, math.prod(each.shape or (4,)))) for each in task.outputs}
+        batch = RawDetections(values, np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64))
+        assert {*one(batch, 0, task).values} == {each.name for each in task.outputs[1:]}

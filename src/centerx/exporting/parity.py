@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +11,11 @@ import numpy as np
 import torch
 
 from centerx.detector import Detector, to_numpy
-from centerx.fields import KEYPOINTS, Points
+from centerx.fields import KEYPOINTS
 from centerx.runtime import open_session
 from centerx.runtime.outputs import SMALLEST_SCORE
-from centerx.tasks import Task
+from centerx.tasks import KEYPOINT_SCORES, Task
+from centerx.tasks.rotated import ANGLES
 from centerx.types import Detections, RawDetections
 
 BATCHES = (1, 3, 8)
@@ -29,8 +31,9 @@ class Difference(NamedTuple):
     """Difference between two sets of detections.
 
     Attributes:
-        box: largest difference of a coordinate of matched detections, of boxes, corners and joints, in pixels.
-        score: largest difference of their scores.
+        box: largest difference of a coordinate of matched detections, of boxes, corners and joints, in pixels; and by
+            how much their ends move where angles differ.
+        score: largest difference of their scores, and of those of joints.
         unmatched: number of detections of either set without a partner.
         matched: number of pairs.
     """
@@ -77,23 +80,44 @@ def difference(
     rows, partner = np.arange(len(cost)), cost.argmin(axis=1)
     paired = fitting[rows, partner] & (cost.argmin(axis=0)[partner] == rows)
     left, right = rows[paired], partner[paired]
-    pairs = [(name, first.values[name][left], second.values[name][right]) for name in first.values]
-    further = [(apart_joints if name == KEYPOINTS.name else apart_in_any_order)(*both) for name, *both in pairs]
+    positions, scores = [apart[left, right]], [score[left, right]]
+    for name in first.values:
+        ours, theirs = flat(first.values[name])[left], flat(second.values[name])[right]
+        if name == KEYPOINT_SCORES:
+            scores.append(apart_joints(ours, theirs))
+        elif name == KEYPOINTS.name:
+            positions.append(apart_joints(ours, theirs))
+        elif name == ANGLES:
+            positions.append(apart_turned(ours, theirs, first.boxes[left]))
+        else:
+            positions.append(apart_in_any_order(ours, theirs))
     return Difference(
-        box=max(float(each.max(initial=0.0)) for each in (apart[left, right], *further)),
-        score=float(score[left, right].max(initial=0.0)),
+        box=max(float(each.max(initial=0.0)) for each in positions),
+        score=max(float(each.max(initial=0.0)) for each in scores),
         unmatched=_alone(first.scores, left, last[1]) + _alone(second.scores, right, last[0]),
         matched=len(left),
     )
 
 
+def flat(values: np.ndarray) -> np.ndarray:
+    """(K, ...) -> (K, D)."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
+
+
 def apart_joints(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the differences of coordinates of joints (K, 2 J), without the share that rounding may move elsewhere.
+    """Return the differences of coordinates or scores of joints (K, D), without the share that rounding may move.
 
     A joint moves to the nearest peak, and which one that is may be decided by rounding.
     """
     apart = np.sort(np.abs(first - second), axis=None)
     return np.asarray(apart[: len(apart) - int(FLIPS * len(apart))])
+
+
+def apart_turned(first: np.ndarray, second: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return by how many pixels the ends of lines across boxes (K, 4) move where angles (K, 1), in degrees, differ."""
+    turn = (first - second + 90) % 180 - 90
+    half = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
+    return np.asarray(np.abs(np.radians(turn[:, 0])) * half)
 
 
 def apart_in_any_order(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -162,8 +186,8 @@ def run(detector: Detector, images: np.ndarray) -> RawDetections:
 def one(batch: RawDetections, row: int, task: Task) -> Detections:
     """The detections of one picture of a batch, in input pixels."""
     values = {name: each[row] for name, each in batch.values.items()}
-    positions = {each.name: values[each.name] for each in task.outputs[1:] if each.kind is Points}
-    return Detections(task.boxes(values), batch.scores[row], batch.labels[row], values=positions)
+    further = {each.name: values[each.name] for each in task.outputs[1:]}
+    return Detections(task.boxes(values), batch.scores[row], batch.labels[row], values=further)
 
 
 def synthetic_images(batch: int, input_hw: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from centerx.types import Detections
 
 TINY = 1e-12
+ANGLES = "angles"  # of the outputs
 
 
 def longer_and_shorter(corners: Array) -> tuple[Array, Array, Array]:
@@ -70,12 +71,12 @@ def assemble(center: Array, values: Arrays, functions: ArrayFunctions) -> dict[s
         [center - along - aside, center + along - aside, center + along + aside, center - along + aside]
     )
     angles = functions.arctan(y / (1 + x)) * (360 / math.pi)
-    return {"boxes": spanned(corners, functions), "corners": corners, "angles": angles}
+    return {"boxes": spanned(corners, functions), "corners": corners, ANGLES: angles}
 
 
 def to_dict(detections: Detections) -> list[dict[str, Any]]:
     """Return `box` of each detection, xyxy, and its `corners`, both in pixels, and its `angle` in degrees."""
-    values = (detections.values[name].tolist() for name in ("corners", "angles"))
+    values = (detections.values[name].tolist() for name in ("corners", ANGLES))
     rows = zip(detections.boxes.tolist(), *values, strict=True)
     return [{"box": box, "corners": corners, "angle": angle} for box, corners, angle in rows]
 
@@ -83,7 +84,7 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
 ROTATED = QUADS._replace(
     name="rotated",
     fields=(SIDES, ANGLE),
-    outputs=(*QUADS.outputs, Output("angles", Scalar, clipped=False, shape=())),
+    outputs=(*QUADS.outputs, Output(ANGLES, Scalar, clipped=False, shape=())),
     assemble=assemble,
     to_dict=to_dict,
 )
