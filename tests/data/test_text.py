@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from centerx.data.dataset import UnusableData
-from centerx.data.text import read_text
+from centerx.data.text import parse_json, read_text
 from centerx.problems import Kind, Problem
 from tests.data.handmade import write_text
 
@@ -49,3 +49,11 @@ def test_encodings(tmp_path: Path, text: str, encoding: str, told: str) -> None:
 def test_what_cannot_be_told_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UnusableData, match=r"classes\.txt: not a text file"):
         read_text(write_text(tmp_path / "classes.txt", content), [])
+
+
+def test_a_key_twice_is_found_among_many() -> None:
+    """As fast as they are read: in steps for each pair of keys it would take hours."""
+    keys = ", ".join(f'"{number}": 0' for number in range(200_000))
+    assert len(parse_json(f"{{{keys}}}")) == 200_000
+    with pytest.raises(ValueError, match="the key '77777' twice"):
+        parse_json(f'{{{keys}, "77777": 1}}')
