@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test soak quick caffe lint bench parity docs site hour experiments clean
+.PHONY: help setup demo test soak fuzz quick caffe lint bench parity docs site hour experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,11 @@ soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out
 
 quick: $(VENV)/dev.stamp  ## run the tests that train, export and install nothing (two minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not soak"
+
+fuzz: $(VENV)/dev.stamp   ## feed readers made-up inputs, guided by coverage and by hypothesis (half an hour)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'atheris==3.0.0'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.dirty.fuzz --seconds 120 --out runs/fuzz
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/dirty/test_made_up.py --hypothesis-profile soak
 
 caffe: $(OPENCV4)/stamp   ## run the tests of Caffe networks, which need OpenCV 4
 	$(OPENCV4)/bin/python -m pytest tests/interop/test_caffe.py tests/runtime/test_opencv.py
@@ -82,6 +87,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw
 	$(BIN)/python experiments/recipes.py
 	$(BIN)/python experiments/deformable.py
+	$(BIN)/python experiments/dirty.py
 
 clean:          ## remove .venv, the demo, the practice and the site, not runs
 	rm -rf $(VENV) $(OPENCV4) demo practice site build

@@ -15,12 +15,17 @@ root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "experiments/*.md"]
 exclude_patterns = [".*", "build", "demo", "practice", "runs", "site", "src", "tests"]
 myst_heading_anchors = 4
+default_role = "code"  # of docstrings, whose words in single backquotes are code
+maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True
 html_theme = "furo"
 html_title = "centerX"
 html_show_copyright = False
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_favicon = "static/icon.svg"
 html_extra_path = ["root"]  # index.html, which leads to docs/
 
 

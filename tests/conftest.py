@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from centerx.detector import Detector
+
+settings.register_profile("quick", deadline=None, derandomize=True)
+settings.register_profile("soak", max_examples=2000, deadline=None)
+settings.load_profile("quick")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -72,6 +77,21 @@ def small_overrides(scenes: Path) -> list[str]:
     ]
 
 
+# Mean and standard deviation of maps: logits; sides of 3 to 9 cells; centres and joints all over their cell; corners
+# and joints around the centre; any angle.
+SPREAD = {
+    "heatmap": (-3.0, 3.0),
+    "size": (6.0, 3.0),
+    "sides": (6.0, 3.0),
+    "offset": (0.5, 0.3),
+    "corners": (0.5, 5.0),
+    "angle": (0.0, 1.0),
+    "keypoints": (0.5, 4.0),
+    "joint_heatmap": (-2.0, 3.0),
+    "joint_offset": (0.5, 0.3),
+}
+
+
 def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
     """Make an untrained detector's maps vary over painted pictures: scores from 0 to 1, boxes of many sizes."""
     import torch
@@ -83,14 +103,10 @@ def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
             norm.momentum = None  # the statistics become those of what it sees now
     with torch.no_grad():
         out = detector.train().model(torch.from_numpy(synthetic_images(8, input_hw)))
-        # heatmap logits around -3 and apart by 3, sides of about 6 and 3 cells, centres all over the cell
         head = detector.model.head
-        for maps, branch, mean, std in (
-            (out.heatmap, head.heatmap, -3.0, 3.0),
-            (out.fields["size"], head.branches["size"], 6.0, 3.0),
-            (out.fields["offset"], head.branches["offset"], 0.5, 0.3),
-        ):
-            last = branch[-1]
+        for name, maps in {"heatmap": out.heatmap, **out.fields}.items():
+            mean, std = SPREAD[name]
+            last = (head.heatmap if name == "heatmap" else head.branches[name])[-1]
             scale = std / maps.std((0, 2, 3))
             last.bias.copy_(mean + (last.bias - maps.mean((0, 2, 3))) * scale)
             last.weight.mul_(scale[:, None, None, None])

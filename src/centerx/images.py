@@ -216,7 +216,7 @@ def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> li
     """List the files in a folder by suffix, sorted.
 
     Hidden files and the content of hidden folders are left out, such as thumbnails, temporary folders of a killed
-    command, and `._` files of macOS.
+    command, and `._` files of macOS. Pipes and links to nothing are listed, and cannot be read.
 
     Args:
         folder: the folder.
@@ -226,7 +226,7 @@ def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> li
     return sorted(
         path
         for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in suffixes and not _is_hidden(path, folder) and path.is_file()
+        if path.suffix.lower() in suffixes and not _is_hidden(path, folder) and not path.is_dir()
     )
 
 

@@ -36,6 +36,7 @@ class Kind(Enum):
     REPEATED_ID = "skipped", "an id or name that an earlier entry has"
     UNREADABLE_PICTURE = "skipped", "a picture that is missing or broken"
     LABELS_WITHOUT_PICTURE = "skipped", "a file of labels to which no picture belongs"
+    PICTURE_WITHOUT_LABELS = "skipped", "a picture among others that each have a file of labels, of which it has none"
     FILE_LEFT_OUT = "skipped", "files of other kinds in a folder"
     PICTURE_WITHOUT_OBJECTS = "skipped", "a picture without objects, with `only_with_objects`"
     EMPTY_ROOT_CATEGORY = "skipped", "a class without boxes that others name as their supercategory"

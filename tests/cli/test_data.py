@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from centerx.data.read import read_dataset
+from centerx.data.write import WRITERS
 from centerx.images import read_image
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_voc, write_yolo
 
@@ -322,3 +323,10 @@ def test_convert_renames_and_unpacks(centerx, tmp_path: Path) -> None:
     assert (status, err) == (0, "")
     assert out == f"1 picture as voc in {tmp_path / 'voc'}, split train\n"
     assert read_dataset(tmp_path / "voc").records[0].boxes.tolist() == [[1, 2, 11, 22]]
+
+
+def test_the_help_of_convert_names_every_format(centerx) -> None:
+    _, out, _ = centerx("data", "convert", "--help")
+    told = re.search(r"--to <str>(.*?)\[required\]", out, re.DOTALL)
+    assert told
+    assert re.split(r"[\s,]+(?:or\s+)?", told[1].strip()) == list(WRITERS)

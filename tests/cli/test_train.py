@@ -33,7 +33,8 @@ def heeds_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, former)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_stopped_in_an_epoch_can_be_resumed(
     centerx: CommandLine, small_overrides: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:

@@ -58,9 +58,10 @@ def test_points_without_labels_are_of_one_class(tmp_path: Path) -> None:
 def test_what_is_wrong_with_points_is_told(tmp_path: Path) -> None:
     lines = "image,x,y", "a.png,3,4", "a.png,41,4", "a.png,nan,4", "a.png,3", "a.png,x,4", ",1,1"
     problems = scan_dataset(write_points(tmp_path, *lines)).problems
-    assert sorted((problem.where[-2:], problem.kind) for problem in problems) == [
+    assert sorted(((each.where[-2:], each.kind) for each in problems), key=lambda pair: (pair[0], pair[1].code)) == [
         (":3", Kind.BOX_OUTSIDE),
         (":4", Kind.BOX_NOT_FINITE),
+        (":5", Kind.EXTRA_VALUES),
         (":5", Kind.MALFORMED_ENTRY),
         (":6", Kind.MALFORMED_ENTRY),
         (":7", Kind.MALFORMED_ENTRY),
@@ -191,7 +192,7 @@ def test_a_cell_too_long_for_csv_costs_its_own_row(tmp_path: Path) -> None:
 def test_problems_name_the_line_where_a_row_begins(tmp_path: Path) -> None:
     lines = "image,x,y,note", "", 'a.png,1,2,"two', 'lines"', 'a.png,1,a,"two', 'lines"', "a.png,1,b"
     dataset = scan_dataset(write_points(tmp_path, *lines))
-    assert [problem.where[-2:] for problem in dataset.problems] == [":5", ":7"]
+    assert [problem.where[-2:] for problem in dataset.problems] == [":7", ":5", ":7"]
 
 
 def test_names_of_one_picture_become_one_record(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_labelme(tmp_path: Path) -> None:
     assert (dataset.format, dataset.class_names) == ("labelme", ("cat", "dog"))
     assert dataset.records[0].boxes.tolist() == [[4, 6, 14, 21.5], [5, 6, 15, 16], [15, 10, 25, 20], [1, 2, 3, 4]]
     assert ignored(dataset) == [[False, False, False, True]]
-    expected = [Kind.POLYGON] * 2 + [Kind.OTHER_SHAPE] * 2 + [Kind.MALFORMED_ENTRY] * 2 + [Kind.FILE_LEFT_OUT]
+    expected = [Kind.POLYGON] * 2 + [Kind.OTHER_SHAPE] * 2 + [Kind.MALFORMED_ENTRY] * 2 + [Kind.PICTURE_WITHOUT_LABELS]
     assert kinds(dataset) == expected
     assert "1 pictures have no json file" in dataset.problems[-1].what
 
@@ -339,7 +339,7 @@ def test_csv_of_roboflow_and_tensorflow(tmp_path: Path) -> None:
             "csv",
             {"a.png": [("cat", (4, 6, 14, 21.5))], "b.png": []},
         )
-        assert kinds(dataset) == [Kind.MALFORMED_ENTRY] * 2 + [Kind.BOX_NOT_FINITE]
+        assert kinds(dataset) == [Kind.MALFORMED_ENTRY] * 2 + [Kind.EXTRA_VALUES, Kind.BOX_NOT_FINITE]
         assert dataset.records[0].declared_hw == (30, 40)
 
 
@@ -371,7 +371,12 @@ def test_kitti(tmp_path: Path) -> None:
         assert dataset.records[0].boxes.tolist() == [[4, 6, 14, 21.5], [20, 6, 24, 12], [30, 1, 39, 9], [30, 1, 39, 9]]
         assert dataset.records[0].labels.tolist() == [0, 1, 0, 1]
         assert ignored(dataset) == [[False, False, True, True], []]
-        assert kinds(dataset) == [Kind.MALFORMED_ENTRY, Kind.LABELS_WITHOUT_PICTURE]
+        assert kinds(dataset) == [
+            Kind.MALFORMED_ENTRY,
+            Kind.EXTRA_VALUES,  # the row with a score
+            Kind.LABELS_WITHOUT_PICTURE,
+            Kind.PICTURE_WITHOUT_LABELS,
+        ]
 
 
 def test_hugging_face(tmp_path: Path) -> None:

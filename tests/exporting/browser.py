@@ -41,16 +41,21 @@ class Tab:
 
     Args:
         commands: file descriptor to write to the browser. answers: to read from it.
+
+    Attributes:
+        errors: what the console has told as errors, exceptions and files that failed to load among them.
     """
 
     def __init__(self, commands: int, answers: int) -> None:
         self.commands, self.answers = os.fdopen(commands, "wb", buffering=0), os.fdopen(answers, "rb", buffering=0)
         self.rest = b""
         self.number = 0
+        self.errors: list[str] = []
         self.session: str | None = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.call("Page.enable")
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Send a command of the DevTools protocol and wait for its result."""
@@ -64,6 +69,7 @@ class Tab:
             if answer.get("id") == self.number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
+            self._note(answer)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited."""
@@ -84,6 +90,23 @@ class Tab:
     def screenshot(self, path: Path) -> None:
         """Write what is seen as PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+    def look(self, width: int, height: int, scheme: str) -> None:
+        """Give the window a size in pixels, below 500 that of a phone, and the reader a scheme, light or dark."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def _note(self, event: dict[str, Any]) -> None:
+        told = event.get("params", {})
+        match event.get("method"):
+            case "Runtime.exceptionThrown":
+                self.errors.append(json.dumps(told["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if told["type"] in ("error", "assert"):
+                self.errors.append(json.dumps(told["args"]))
+            case "Log.entryAdded" if told["entry"]["level"] == "error":
+                self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self.rest:

@@ -30,7 +30,8 @@ def give_statistics(detector: Detector) -> None:
             torch.nn.init.normal_(module.bias, std=0.1)
 
 
-@pytest.mark.parametrize("conv", ["deformable", pytest.param("modulated", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("conv", ["deformable", "modulated"])
 def test_the_operator_is_the_standard_one_and_agrees(conv: str, tmp_path: Path) -> None:
     neck = f"model.neck={{type: deconv, conv: {conv}, channels: [32, 24, 16]}}"
     config = load_config("nano", ["classes=[x,y]", "data.input_size=[64,96]", neck])

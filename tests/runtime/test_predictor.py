@@ -93,7 +93,7 @@ def test_what_has_no_area_on_the_picture_is_no_detection() -> None:
     assert len(found.labels) == 1
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", "-maps.onnx", ".onnx"])
+@pytest.mark.parametrize("suffix", [pytest.param(".safetensors", marks=pytest.mark.soak), "-maps.onnx", ".onnx"])
 def test_pictures_that_do_not_fill_the_input(suffix: str, model_file: Path, onnx_file: Path, maps_file: Path) -> None:
     """What knows where the picture ends fills all places with what is on it; the rest leaves places empty."""
     predictor = centerx.load(model_file.with_name(f"model{suffix}"))

@@ -131,7 +131,7 @@ def test_rangerlars_looks_ahead_and_finds_a_minimum() -> None:
     assert (model.weight - goal).square().sum().item() < first / 100
 
 
-@pytest.mark.parametrize("name", ["rangerlars", "lookahead_radam", "lion"])
+@pytest.mark.parametrize("name", [pytest.param("rangerlars", marks=pytest.mark.soak), "lookahead_radam", "lion"])
 def test_it_trains_and_resumes(name: str, small_overrides: list[str], tmp_path: Path) -> None:
     def run(folder: str, epochs: int, resume: bool = False) -> dict[str, torch.Tensor]:
         run = build_run(load_config("nano", overrides), tmp_path / folder)

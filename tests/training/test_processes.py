@@ -14,9 +14,8 @@ from centerx.bench import machine
 from centerx.training.processes import Processes
 
 
-@pytest.mark.parametrize(
-    "taught", [None, *(pytest.param(suffix, marks=pytest.mark.soak) for suffix in (".safetensors", ".onnx"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("taught", [None, ".safetensors", ".onnx"])
 def test_two_processes_give_what_one_gives(
     taught: str | None, small_overrides: list[str], onnx_file: Path, tmp_path: Path
 ) -> None:

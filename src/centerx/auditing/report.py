@@ -56,9 +56,9 @@ def draw_suspicion(image: np.ndarray, suspicion: Suspicion, boxes: np.ndarray) -
     """
     shown = np.stack([each for each in (suspicion.box, suspicion.found_box) if each is not None])
     low, high = shown[:, :2].min(axis=0), shown[:, 2:].max(axis=0)
-    side = max(float((high - low).max()) * CONTEXT, LEAST_VIEW)
-    corner = np.floor((low + high) / 2 - side / 2)
-    size = int(np.ceil(side))
+    source_wh = np.array(image.shape[1::-1])
+    size = int(np.ceil(min(max(float((high - low).max()) * CONTEXT, LEAST_VIEW), source_wh.max())))
+    corner = np.floor((low + high - size) / 2).clip(0, np.maximum(source_wh - size, 0))  # inside the picture
     view = Image.fromarray(image).crop((int(corner[0]), int(corner[1]), int(corner[0]) + size, int(corner[1]) + size))
     canvas = view.resize((CROP, CROP), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)

@@ -80,8 +80,8 @@ def convert(
     to: Annotated[
         str,
         typer.Option(
-            help="coco, yolo, voc, cvat, labelstudio, createml, labelme, via, csv, kitti, openimages, huggingface or "
-            "fiftyone"
+            help="coco, yolo, yolo-obb, yolo-pose, dota, voc, cvat, labelstudio, createml, labelme, via, csv, kitti, "
+            "openimages, huggingface or fiftyone"
         ),
     ],
     split: Split = None,

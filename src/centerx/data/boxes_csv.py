@@ -26,7 +26,7 @@ from centerx.data.copies import (
 )
 from centerx.data.dataset import Dataset, Track, UnusableData
 from centerx.data.places import choose_file
-from centerx.data.points import COLUMNS, header_of, read_cells
+from centerx.data.points import COLUMNS, header_of, read_cells, tell_length
 from centerx.data.shapes import IGNORE, Labelled, Shape, Source, is_ignored, make_dataset
 from centerx.data.signs import Text, label_files
 from centerx.data.text import read_text
@@ -68,8 +68,10 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     shapes: dict[str, list[Shape]] = {}
     sizes: dict[str, tuple[int, int] | None] = {}
     for line, cells in read_cells(text, delimiter, file, source.problems):
+        where = f"{file}:{line}"
+        tell_length(cells, header, where, source.problems)
         cells = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
-        name, where = cells[image], f"{file}:{line}"
+        name = cells[image]
         if not name:
             if any(cells):
                 source.report(Kind.MALFORMED_ENTRY, where, "names no picture")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from centerx.data.dataset import Dataset, span
-from centerx.data.places import index_pictures
+from centerx.data.places import index_pictures, without_labels
 from centerx.data.row_folders import choose_row_folder, picture_folder, row_folders
 from centerx.data.shapes import Labelled, Shape, Source, make_dataset
 from centerx.data.text import read_text
@@ -70,7 +70,7 @@ def read(path: Path, split: str | None, images: Path | None, form: Form) -> Data
     root = images or picture_folder(folder)
     index = index_pictures(root)
     pictures, places = [], []
-    for file in sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt" and file.is_file()):
+    for file in sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt" and not file.is_dir()):
         shapes = list(_shapes(file, source, form))
         stem = file.stem.removeprefix(form.prefix)
         if stem not in index and not shapes:  # such as a list of names
@@ -78,6 +78,7 @@ def read(path: Path, split: str | None, images: Path | None, form: Form) -> Data
             continue
         places.append(index.get(stem, root / f"{stem}.jpg"))
         pictures.append(Labelled(places[-1].name, shapes))
+    source.problems.extend(filter(None, [without_labels(index.values(), places)]))
     return make_dataset(source, pictures, relative=form.relative, places=places)
 
 

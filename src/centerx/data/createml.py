@@ -59,8 +59,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     for place, entry in enumerate(tree):
         image, annotations = (_first(entry, names) for names in KEYS)
         where = f"{file}: entry {place}"
-        if not isinstance(image, str) or not image or not isinstance(annotations, list | None):
-            source.report(Kind.MALFORMED_ENTRY, where, "has no image, or its annotations are not a list")
+        told = isinstance(entry, dict) and any(name in entry for name in KEYS[1])
+        if not isinstance(image, str) or not image or not told or not isinstance(annotations, list | None):
+            source.report(Kind.MALFORMED_ENTRY, where, "has no image, or its annotations are missing or not a list")
             continue
         pictures.append(Labelled(image, list(_shapes(annotations or [], f"{file}: {image}", source))))
     return make_dataset(source, pictures)

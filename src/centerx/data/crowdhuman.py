@@ -5,13 +5,12 @@ Full boxes include hidden parts and may leave the picture. They are clipped with
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
+from centerx.data.dataset import FARTHEST, Dataset, RecordBuilder, readable_hw
 from centerx.data.places import PROBE, choose_file, find_pictures, text_lines
 from centerx.data.text import parse_json
 from centerx.data.values import is_number, to_flag
@@ -109,7 +108,7 @@ def _add(builder: RecordBuilder, where: str, each: Any) -> None:
 
 def _inside(xyxy: list[float], hw: tuple[int, int] | None) -> list[float]:
     """Clip a box to its picture. A box that is entirely outside is returned as it is, and reported later."""
-    if hw is None or not all(map(math.isfinite, xyxy)):
+    if hw is None or not all(abs(value) < FARTHEST for value in xyxy):
         return xyxy
     x0, y0, x1, y1 = xyxy
     inside = [max(x0, 0.0), max(y0, 0.0), min(x1, float(hw[1])), min(y1, float(hw[0]))]

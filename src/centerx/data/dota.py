@@ -22,7 +22,7 @@ from centerx.files import many_files
 
 ROW = re.compile(rf"((?:{NUMBER}\s+){{8}})([^\d\s]\S*)(?:\s+([0-2]))?\s*")
 TOP = "imagesource:unknown\ngsd:null\n"  # of each file that is written
-HEADER = re.compile(r"(?:imagesource|gsd)\s*:.*", re.IGNORECASE)
+HEADER = re.compile(r"(?:imagesource|gsd)\s*:\s*\S*(?:\s+\S+){0,2}", re.IGNORECASE)  # no row that lost its beginning
 
 
 def parse(match: re.Match[str]) -> Row:

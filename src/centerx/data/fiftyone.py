@@ -55,6 +55,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     tree = read_json(file)
     classes = tree.get("classes") if isinstance(tree, dict) else None
     names = list(map(class_name, classes)) if isinstance(classes, list) else []
+    for place, name in enumerate(names):
+        if not name:
+            source.report(Kind.MALFORMED_ENTRY, f"{file}: class {place}", "has no name")
     if isinstance(tree, dict) and isinstance(tree.get("labels"), dict):
         entries: list[tuple[str, Any, Any]] = [(own_id, some, None) for own_id, some in tree["labels"].items()]
         places = _by_stem([own_id for own_id, _, _ in entries], source)

@@ -9,8 +9,10 @@ Type, truncation, occlusion, angle, the box in pixels, and seven numbers in spac
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from centerx.data.copies import (
     Copy,
@@ -23,7 +25,7 @@ from centerx.data.copies import (
     rows_of,
 )
 from centerx.data.dataset import Dataset, Track
-from centerx.data.places import index_pictures
+from centerx.data.places import index_pictures, without_labels
 from centerx.data.row_folders import choose_row_folder, picture_folder, row_folders
 from centerx.data.shapes import Labelled, Shape, Source, make_dataset
 from centerx.data.text import read_text
@@ -58,8 +60,10 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     source = Source(path, folder, "kitti", images, [])
     root = images or picture_folder(folder)
     index = index_pictures(root)
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt" and file.is_file())
-    parsed = {file: list(_rows(file, source)) for file in files}
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt" and not file.is_dir())
+    rows = {file: list(_rows(file, source)) for file in files}
+    _tell_lengths([row for some in rows.values() for row in some], source)
+    parsed = {file: [row.shape for row in some] for file, some in rows.items()}
     names = sorted({shape.name for shapes in parsed.values() for shape in shapes} - {DONT_CARE})
     pictures, places = [], []
     for file, shapes in parsed.items():
@@ -73,6 +77,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         ]
         places.append(index.get(file.stem, root / f"{file.stem}.png"))
         pictures.append(Labelled(places[-1].name, spread))
+    source.problems.extend(filter(None, [without_labels(index.values(), places)]))
     return make_dataset(source, pictures, declared=names, places=places)
 
 
@@ -124,7 +129,22 @@ def _lines(copy: Copy, class_names: Sequence[str], problems: list[Problem]) -> I
         problems.append(Problem(Kind.NOT_WRITTEN, str(copy.record.image), what, widened))
 
 
-def _rows(file: Path, source: Source) -> Iterator[Shape]:
+class _Row(NamedTuple):
+    shape: Shape
+    length: int  # numbers behind the type
+
+
+def _tell_lengths(rows: Sequence[_Row], source: Source) -> None:
+    """Report rows with another number of values than most have, of which one may be lost or too many."""
+    lengths = Counter(row.length for row in rows)
+    usual = max(lengths, key=lengths.__getitem__, default=VALUES)
+    for row in rows:
+        if row.length != usual:
+            what = f"{row.length} numbers behind the type, where most rows have {usual}; its box is used"
+            source.report(Kind.EXTRA_VALUES, row.shape.where, what)
+
+
+def _rows(file: Path, source: Source) -> Iterator[_Row]:
     """Yield the objects of a label file."""
     for line, text in enumerate(read_text(file, source.problems).splitlines(), start=1):
         words, where = text.split(), f"{file}:{line}"
@@ -135,4 +155,4 @@ def _rows(file: Path, source: Source) -> Iterator[Shape]:
             if words:
                 source.report(Kind.MALFORMED_ENTRY, where, f"not a type and {VALUES} numbers, or {VALUES + 1}")
             continue
-        yield Shape(where, " ".join(words[:first]), numbers[BOX])
+        yield _Row(Shape(where, " ".join(words[:first]), numbers[BOX]), len(numbers))

@@ -188,7 +188,7 @@ def _picture(file: Path, named: Any, index: dict[str, Path], source: Source) -> 
 def _tell_unlabelled(root: Path, pictures: set[Path], source: Source) -> None:
     if pictures:
         what = f"{len(pictures)} pictures have no json file and are left out, the first is {min(pictures)}"
-        source.report(Kind.FILE_LEFT_OUT, str(root), what, len(pictures))
+        source.report(Kind.PICTURE_WITHOUT_LABELS, str(root), what, len(pictures))
 
 
 def _folder(path: Path, split: str | None) -> Path:

@@ -144,6 +144,8 @@ def _tasks(tree: list[Any], source: Source) -> Iterator[_Task]:
         picture = _picture(data) if isinstance(data, dict) else None
         if picture is None:
             source.report(Kind.MALFORMED_ENTRY, where, "names no picture")
+        elif "data" in entry and not isinstance(entry.get("annotations", entry.get("completions")), list):
+            source.report(Kind.MALFORMED_ENTRY, where, "has no list of annotations, and is left out")
         elif "data" in entry:
             yield _Task(where, _path(picture), _annotation(entry, where, source))
         else:
@@ -166,9 +168,12 @@ def _path(picture: str) -> str:
 
 def _annotation(entry: dict[str, Any], where: str, source: Source) -> list[Any]:
     """Return the regions of the annotation that counts."""
-    given = entry.get("annotations", entry.get("completions")) or []
-    some = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
-    some = [each for each in some if not each.get("was_cancelled") and isinstance(each.get("result"), list)]
+    given: list[Any] = entry.get("annotations", entry.get("completions")) or []
+    some = [each for each in given if isinstance(each, dict) and isinstance(each.get("result"), list)]
+    if len(some) < len(given):
+        what = f"{len(given) - len(some)} of its annotations have no list result"
+        source.report(Kind.MALFORMED_ENTRY, where, what, len(given) - len(some))
+    some = [each for each in some if not each.get("was_cancelled")]
     if len(some) > 1:
         what = f"has {len(some)} annotations, of which the ground truth or the first is read"
         source.report(Kind.OTHER_ANNOTATION, where, what, len(some) - 1)

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_pictures, require_trimmed_names
 from centerx.data.dataset import Dataset, RecordBuilder, Track, UnusableData, parent_folder
 from centerx.data.places import PROBE, choose_file, index_pictures, is_picture, picture_folders
+from centerx.data.points import tell_length
 from centerx.data.text import read_text
 from centerx.data.values import to_flag, to_number, to_numbers
 from centerx.errors import InputError
@@ -282,6 +283,7 @@ def _rows(file: Path, needed: Sequence[str], optional: str, problems: list[Probl
     for where, row in lines:
         try:
             yield _Row(where, pick(row), row[extra] if extra is not None else "")
+            tell_length(row, header, where, problems)
         except IndexError:
             problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"has {len(row)} values for {len(header)} columns"))
 

@@ -19,6 +19,7 @@ from centerx.problems import Kind, Problem
 LABEL_FOLDER = re.compile("ann|label|json|coco|gt|split", re.IGNORECASE)  # in names of folders that contain labels only
 ODD = re.compile(r"[/\\%?]")  # in names that can be read as other paths
 FEW = 5  # names tried in other forms if none exists as it is, since most near folders are unrelated
+DEEPEST = 64  # folders above a picture whose names are tried
 PROBE = 50  # number of names that are looked up to find the folder of the pictures
 INNER = ("images", "Images", "JPEGImages")  # subfolders of a split's folder, such as `WIDER_train/images`
 
@@ -144,7 +145,7 @@ def path_tails(name: str) -> list[str]:
         parts = [
             part for part in form.split("/") if part not in ("", ".", "..") and not re.fullmatch("[A-Za-z]:", part)
         ]
-        tails += ["/".join(parts[start:]) for start in range(len(parts))]
+        tails += ["/".join(parts[start:]) for start in range(max(0, len(parts) - DEEPEST), len(parts))]
     return list(dict.fromkeys(tails))
 
 
@@ -158,6 +159,23 @@ def index_pictures(folder: Path) -> dict[str, Path]:
             found.setdefault(name, picture)
             found.setdefault(name.rpartition(".")[0], picture)
     return found
+
+
+def without_labels(pictures: Iterable[Path], used: Iterable[Path]) -> Problem | None:
+    """Report the pictures without a file of labels that lie beside others with one.
+
+    Args:
+        pictures: all that were found.
+        used: those with a file of labels.
+
+    Returns:
+        One problem for all of them, or None.
+    """
+    known = {picture.with_suffix("") for picture in used}
+    folders = {picture.parent for picture in known}
+    left = sorted({each for each in pictures if each.parent in folders and each.with_suffix("") not in known})
+    what = "has no file of labels and is not read"
+    return Problem(Kind.PICTURE_WITHOUT_LABELS, str(left[0]), what, len(left)) if left else None
 
 
 def is_picture(name: str) -> bool:

@@ -88,17 +88,36 @@ def read_rows(path: Path, problems: list[Problem]) -> tuple[dict[str, list[Row]]
     rows: dict[str, list[Row]] = {}
     labels: dict[str, int] = {}
     for line, cells in read_cells(text, delimiter, path, problems):
+        tell_length(cells, header, f"{path}:{line}", problems)
         if len(cells) < needed:
             cells += [""] * (needed - len(cells))
         name, place = cells[image].strip(), (cells[x].strip(), cells[y].strip())
         if name:
             row = rows.setdefault(name, [])
             if any(place):
-                of_class = CLASS if label is None else cells[label].strip() or CLASS
+                of_class = CLASS if label is None else cells[label].strip()
                 row.append((line, *place, labels.setdefault(of_class, len(labels))))
         elif any(cells):
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{line}", "names no picture"))
-    return rows, tuple(labels)
+    if "" not in labels or len(labels) == 1:
+        return rows, tuple(name or CLASS for name in labels)
+    return _without_nameless(rows, list(labels), path, problems)
+
+
+def _without_nameless(
+    rows: dict[str, list[Row]], names: list[str], path: Path, problems: list[Problem]
+) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Leave out, and report, the objects without a label where others have one."""
+    nameless = names.index("")
+    kept: dict[str, list[Row]] = {}
+    for picture, some in rows.items():
+        kept[picture] = []
+        for line, x, y, label in some:
+            if label == nameless:
+                problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{line}", "has no label, where others have one"))
+            else:
+                kept[picture].append((line, x, y, label - (label > nameless)))
+    return kept, tuple(filter(None, names))
 
 
 def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
@@ -121,6 +140,21 @@ def read_cells(text: str, delimiter: str, path: Path, problems: list[Problem]) -
         except csv.Error as error:
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{path}:{begin}", f"no row of a csv file ({error})"))
             start = begin
+
+
+def tell_length(cells: list[str], header: list[str], where: str, problems: list[Problem]) -> None:
+    """Report a row that is cut, or has more cells than the header; a name alone is a picture without objects.
+
+    Args:
+        cells: of the row.
+        header: names of the columns.
+        where: file and line.
+        problems: list to which a problem is appended.
+    """
+    few = 1 < len(cells) < len(header)
+    if few or any(cell.strip() for cell in cells[len(header) :]):
+        what = f"has {len(cells)} values for {len(header)} columns"
+        problems.append(Problem(Kind.EXTRA_VALUES, where, f"{what}; what is there is used"))
 
 
 def header_of(text: str) -> tuple[list[str], str]:

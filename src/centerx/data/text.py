@@ -49,13 +49,21 @@ def parse_json(content: Path | str) -> Any:
     """Parse a JSON file, or a text in JSON.
 
     Raises:
-        ValueError: it is malformed, or nested too deep.
+        ValueError: it is malformed, nested too deep, or has a key twice in one mapping.
         OSError: the file cannot be read, or is no ordinary file.
     """
     try:
-        return json.loads(read_plain(content) if isinstance(content, Path) else content)
+        return json.loads(read_plain(content) if isinstance(content, Path) else content, object_pairs_hook=_mapping)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise ValueError(f"the key {twice[:80]!r} twice in one mapping")
+    return tree
 
 
 def decode(file: Path) -> tuple[str, str]:

@@ -126,7 +126,7 @@ def _json_entries(file: Path, source: Source) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for key, entry in entries.items():
         name = entry.get("filename") if isinstance(entry, dict) else None
-        regions = entry.get("regions", []) if isinstance(entry, dict) else None
+        regions = entry.get("regions") if isinstance(entry, dict) else None
         regions = list(regions.values()) if isinstance(regions, dict) else regions  # a mapping in version 1
         if not isinstance(name, str) or not name or not isinstance(regions, list):
             source.report(Kind.MALFORMED_ENTRY, f"{file}: {key!r}", "has no filename, or no list of regions")

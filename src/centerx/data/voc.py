@@ -16,7 +16,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, span, turned_corners
-from centerx.data.places import letters_of
+from centerx.data.places import letters_of, without_labels
 from centerx.data.text import read_text
 from centerx.data.values import to_flag, to_hw, to_number
 from centerx.errors import InputError, nearest
@@ -97,6 +97,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
                     what = "is turned (robndbox), the upright box around it is used"
                     problems.append(Problem(Kind.ROTATED_BOX, where, what))
         records.append(builder.build())
+    if split is None and images is None:
+        found = without_labels(pictures.index.values(), [record.image for record in records])
+        problems.extend(filter(None, [found]))
     ids = tuple(range(1, len(names) + 1))
     return Dataset(path, "voc", names, ids, join_records(records, problems), problems)
 

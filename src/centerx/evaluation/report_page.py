@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAGE, NUMBERS = "index.html", "report.json"
 TRUTH, FOUND, OTHERS = (0, 200, 80), (255, 140, 0), (120, 180, 255)  # colours of labels, the mistake, other detections
 NAMED = 12  # classes that a chart can tell apart
+LETTERS = 24  # of a class in a chart
 NUMBERED = 25  # classes up to which the cells of a confusion matrix have room for numbers
 CROP = 240  # pixels of the longer side of a picture of a mistake
 LEAST_CROP = 48  # pixels of the source that it shows at least
@@ -51,10 +52,11 @@ def write_report(folder: Path, report: Report, first: Sequence[Section] = ()) ->
 def report_page(report: Report, first: Sequence[Section] = ()) -> Page:
     """Return the page of a report; arguments as for `write_report`."""
     objects = sum(each.objects for each in report.classes)
+    classes = f"{len(report.classes)} class{'es' if len(report.classes) != 1 else ''}"
     lead = [
         f"model: {report.model}",
         f"data: {report.data}",
-        f"{len(report.entries)} pictures with {objects} objects of {len(report.classes)} classes",
+        f"{len(report.entries)} pictures with {objects} objects of {classes}",
     ]
     sections = [
         *first,
@@ -117,9 +119,14 @@ def class_blocks(report: Report) -> list[Table | Text]:
     ]
 
 
+def chart_name(name: str) -> str:
+    """Return the name of a class as a chart shows it, of at most LETTERS characters."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
 def curve_chart(report: Report) -> Picture:
     """Return precision over recall, a panel a figure and a line a class."""
-    names = [each.name for each in report.classes]
+    names = [chart_name(each.name) for each in report.classes]
     some = [index for index, each in enumerate(report.classes) if each.objects]
     named = len(some) <= NAMED
 
@@ -163,17 +170,19 @@ def confusion_blocks(report: Report) -> list[Picture | Table | Text]:
     """Return the confusion matrix, and the classes that are confused most."""
     matrix = report.mistakes.confusion
     names = [*(each.name for each in report.classes), "background"]
+    ticks = [chart_name(name) for name in names]
     few = len(names) <= NUMBERED + 1
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(2.5 + 0.55 * len(names), 11.0)
+    upright = len(names) > 5 or max(map(len, ticks)) > len("background")
 
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axis.set(xlabel="found as", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
         size = 9 if few else max(2.5, 9 * NUMBERED / len(names))
-        axis.set_xticklabels(names, rotation=90 if len(names) > 5 else 0, fontsize=size)
-        axis.set_yticklabels(names, fontsize=size)
+        axis.set_xticklabels(ticks, rotation=90 if upright else 0, fontsize=size)
+        axis.set_yticklabels(ticks, fontsize=size)
         for (row, column), count in list(np.ndenumerate(matrix))[:-1] if few else ():
             colour = "white" if shares[row, column] > 0.5 else "black"
             axis.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
@@ -209,7 +218,7 @@ def calibration_blocks(report: Report) -> list[Picture | Text]:
         rates.bar(middle, calibration.rates, 0.9 * width, color=[part / 255 for part in class_colour(0)], alpha=0.8)
         rates.plot(calibration.scores, calibration.rates, "o", color=INK, ms=4, label="mean score of a bin")
         _unit_square(rates, "", "", "share that is right")
-        rates.legend(loc="upper left")
+        figure.legend(*rates.get_legend_handles_labels(), loc="outside upper left", ncols=2)
         counts.bar(middle, calibration.counts, 0.9 * width, color=INK, alpha=0.5)
         counts.set(xlabel="score", ylabel="detections")
 

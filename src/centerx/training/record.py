@@ -144,7 +144,7 @@ def draw_curves(path: Path, rows: list[Row]) -> None:
 
 def plot_curves(figure: Figure, rows: list[Row]) -> None:
     """Plot curves of loss terms, learning rate and AP over epochs into an empty figure."""
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogFormatter, MaxNLocator
 
     panels = {"loss terms": "train/", "learning rate": "lr", "AP": "val/AP"}
     for axis, (title, prefix) in zip(figure.subplots(1, 3), panels.items(), strict=True):
@@ -153,6 +153,7 @@ def plot_curves(figure: Figure, rows: list[Row]) -> None:
             points = [(row["epoch"], row[name]) for row in rows if name in row]
             axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else None)
         axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
         if len(names) > 1:
             axis.legend(fontsize=8)

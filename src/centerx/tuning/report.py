@@ -159,7 +159,7 @@ def plot_trials(figure: Figure, trials: Sequence[Trial]) -> None:
     for trial in trials:
         if trial.state == FAILED:
             axes.plot(trial.number, 0, "x", color=OTHER, transform=axes.get_xaxis_transform(), clip_on=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="trial", ylabel="AP")
     axes.grid(alpha=0.2)
     if axes.get_legend_handles_labels()[0]:
@@ -186,7 +186,7 @@ def curves_chart(trials: Sequence[Trial]) -> Picture:
                 linewidth=2 if trial == best else 1,
                 label=f"trial {trial.number}, the best" if trial == best else None,
             )
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set(xlabel="epoch", ylabel="AP")
         axes.grid(alpha=0.2)
         if best is not None:

@@ -41,6 +41,29 @@ def test_formats_and_units(row: list[float], boxes: dict[str, Any]) -> None:
         np.testing.assert_allclose(found.values["corners"][0], row)
 
 
+@pytest.mark.parametrize("row", [(50, 30, 40, 10, 30), (50, 30, 10, 40, -60), (50, 30, 40, 10, 210)])
+def test_rotated_boxes(row: tuple[float, ...]) -> None:
+    """Half of the longer side is (17.3205, 10), of the shorter one (-2.5, 4.3301)."""
+    values = [*row[:4], np.radians(row[4])]
+    found = read({"boxes": [[values]], "scores": [[[0.2, 0.9]]]}, boxes={"outputs": "boxes", "format": "rotated"})
+    due = [35.1795, 15.6699, 69.8205, 35.6699, 64.8205, 44.3301, 30.1795, 24.3301]
+    np.testing.assert_allclose(found.values["corners"][0], due, atol=1e-3)
+    np.testing.assert_allclose(found.values["angles"], [[30], [30]], atol=1e-3)
+    np.testing.assert_allclose(found.boxes[0], [30.1795, 15.6699, 69.8205, 44.3301], atol=1e-3)
+
+
+def test_rotated_boxes_overlap_as_they_lie() -> None:
+    """Crossed bars have one extent and little in common."""
+    bar = [48, 32, 40, 4]
+    rows = [[*bar, np.pi / 4], [*bar, -np.pi / 4], [48, 32, 40, 5, np.pi / 4]]
+    scores = [[0.9, 0.0], [0.8, 0.0], [0.7, 0.6]]
+    boxes = {"outputs": "boxes", "format": "rotated"}
+    found = read({"boxes": rows, "scores": scores}, boxes=boxes, nms=0.5)
+    assert found.labels.tolist() == [0, 0, 1]
+    np.testing.assert_allclose(found.scores, [0.9, 0.8, 0.6])
+    np.testing.assert_allclose(found.boxes[0], found.boxes[1], atol=1e-4)
+
+
 def test_cells_of_levels() -> None:
     """Level 32 of a 64 x 96 input has 2 x 3 cells; the fifth is column 1, row 1."""
     values, scores = np.zeros((1, 6, 4)), np.zeros((1, 6, 2))

@@ -327,8 +327,19 @@ def test_names_in_metadata_are_never_run(names: str, tmp_path: Path) -> None:
     assert set(found(path).class_names) == set(COCO_NAMES)
 
 
-@pytest.mark.parametrize(("task", "why"), [("obb", "a detector of turned boxes"), ("classify", "a classifier")])
-def test_tasks_without_upright_boxes_are_refused(task: str, why: str, tmp_path: Path) -> None:
+def test_a_file_of_rotated_boxes_gives_corners_and_angles(tmp_path: Path) -> None:
+    """The last column is the angle, in radians."""
+    path = graphs.yolo_v8(tmp_path / "model.onnx", metadata=ultralytics_metadata(task="obb"), extra=1)
+    seen = found(path)
+    assert (seen.task, len(seen)) == ("rotated", 2)
+    flat = seen.values["corners"].reshape(2, 4, 2)
+    across = np.linalg.norm(flat[:, 1] - flat[:, 0], axis=1)
+    assert (across >= np.linalg.norm(flat[:, 2] - flat[:, 1], axis=1) - 1e-3).all()
+    np.testing.assert_allclose(flat.mean(axis=1), (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2, atol=0.1)
+
+
+@pytest.mark.parametrize(("task", "why"), [("semantic", "a map of classes"), ("classify", "a classifier")])
+def test_tasks_without_boxes_are_refused(task: str, why: str, tmp_path: Path) -> None:
     told = refusal(graphs.yolo_v8(tmp_path / "model.onnx", metadata=ultralytics_metadata(task=task), extra=1))
     assert f"task {task}: {why}" in told
 

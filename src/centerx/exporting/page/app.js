@@ -166,32 +166,22 @@ function draw() {
 /** `unit`: how many of the picture's pixels a pixel of the page is. */
 function drawBoxes(found, unit) {
   const bestLast = [...found].reverse();
-  pen.lineWidth = 2 * unit;
+  for (const { label, box, point, corners } of bestLast) {
+    const path = new Path2D();
+    if (point) dot(path, point, 4 * unit);
+    else polygon(path, corners ?? [[box[0], box[1]], [box[2], box[1]], [box[2], box[3]], [box[0], box[3]]]);
+    ink(path, label, unit, Boolean(point));
+  }
+  for (const { label, keypoints } of bestLast.filter((each) => each.keypoints)) drawJoints(label, keypoints, unit);
   pen.font = `600 ${11 * unit}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
-  for (const { label, box, point, corners } of bestLast) {
-    pen.strokeStyle = pen.fillStyle = colour(label);
-    if (point) {
-      pen.beginPath();
-      pen.arc(...point, 4 * unit, 0, 2 * Math.PI);
-      pen.fill();
-    } else if (corners) {
-      pen.beginPath();
-      corners.forEach(([x, y]) => pen.lineTo(x, y));
-      pen.closePath();
-      pen.stroke();
-    } else {
-      const [left, top, right, bottom] = box;
-      pen.strokeRect(left, top, right - left, bottom - top);
-    }
-  }
-  bestLast.filter((each) => each.keypoints).forEach((each) => drawJoints(each, unit));
-  for (const { label, score, box } of bestLast.filter((each) => each.box)) {
+  for (const { label, score, box, corners } of bestLast.filter((each) => each.box)) {
+    const [x, y] = corners ? corners.reduce((top, each) => (each[1] < top[1] ? each : top)) : box;
     const text = `${label} ${score.toFixed(2)}`;
     const width = pen.measureText(text).width + 6 * unit;
     const height = 16 * unit;
-    const left = Math.max(0, Math.min(box[0] - unit, shown.picture.width - width));
-    const top = box[1] >= height ? box[1] - height : Math.max(0, box[1]);
+    const left = Math.max(0, Math.min(x - unit, shown.picture.width - width));
+    const top = y >= height ? y - height : Math.max(0, y);
     pen.fillStyle = colour(label);
     pen.fillRect(left, top, width, height);
     pen.fillStyle = "#fff";
@@ -200,20 +190,37 @@ function drawBoxes(found, unit) {
 }
 
 /** Lines between joints, and a dot at each, of those that score enough. */
-function drawJoints({ label, keypoints }, unit) {
+function drawJoints(label, keypoints, unit) {
   const seen = (at) => keypoints[at][2] >= JOINT_SHOWN;
+  const [limbs, joints] = [new Path2D(), new Path2D()];
+  for (const pair of detector.joints.skeleton.filter((pair) => pair.every(seen))) {
+    pair.forEach((at, end) => limbs[end ? "lineTo" : "moveTo"](keypoints[at][0], keypoints[at][1]));
+  }
+  for (const [x, y] of keypoints.filter((_, at) => seen(at))) dot(joints, [x, y], 3 * unit);
+  ink(limbs, label, unit);
+  ink(joints, label, unit, true);
+}
+
+function polygon(path, corners) {
+  corners.forEach(([x, y]) => path.lineTo(x, y));
+  path.closePath();
+}
+
+function dot(path, [x, y], radius) {
+  path.moveTo(x + radius, y);
+  path.arc(x, y, radius, 0, 2 * Math.PI);
+}
+
+/** Lines, or areas, in the colour of a class; with a pale rim, so that they are seen on dark pictures. */
+function ink(path, label, unit, filled = false) {
+  pen.lineJoin = pen.lineCap = "round";
+  pen.lineWidth = (filled ? 2 : 4) * unit;
+  pen.strokeStyle = "rgb(255 255 255 / 0.75)";
+  pen.stroke(path);
+  pen.lineWidth = 2 * unit;
   pen.strokeStyle = pen.fillStyle = colour(label);
-  for (const [first, second] of detector.joints.skeleton.filter((pair) => pair.every(seen))) {
-    pen.beginPath();
-    pen.moveTo(...keypoints[first].slice(0, 2));
-    pen.lineTo(...keypoints[second].slice(0, 2));
-    pen.stroke();
-  }
-  for (const [x, y] of keypoints.filter((_, at) => seen(at))) {
-    pen.beginPath();
-    pen.arc(x, y, 3 * unit, 0, 2 * Math.PI);
-    pen.fill();
-  }
+  if (filled) pen.fill(path);
+  else pen.stroke(path);
 }
 
 function counts() {

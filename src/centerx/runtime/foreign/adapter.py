@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from centerx.contents import read_plain
 from centerx.errors import InputError, nearest
 from centerx.files import write_atomic
 from centerx.joints import Joints, default_sigmas, flip_by_pairs, twice_paired
@@ -23,7 +24,7 @@ LARGEST_SIDE = 1 << 14  # pixels
 LARGEST_PICTURE = 1 << 26  # pixels
 LARGEST_CLASS = (1 << 16) - 1
 MOST_LEVELS, MOST_PER_CELL, MOST_BINS = 64, 64, 1024  # a YAML of others may not fill the memory
-BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8}
+BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8, "rotated": 5}
 
 Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -172,8 +173,10 @@ class Boxes(Section):
         None, description="which columns of the outputs, in the order of `format`; the first ones without it"
     )
     transposed: bool = Field(False, description="columns come before rows: (1, C, N) or (1, C, h, w)")
-    format: Literal["xyxy", "xywh", "cxcywh", "yxyx", "ltrb", "corners"] = Field(
-        "xyxy", description="ltrb: distances from a point; corners: four points, of which the box is the extent"
+    format: Literal["xyxy", "xywh", "cxcywh", "yxyx", "ltrb", "corners", "rotated"] = Field(
+        "xyxy",
+        description="ltrb: distances from a point; corners: four points, of which the box is the extent; rotated: "
+        "centre, width, height and the angle of the width in radians, clockwise on a screen",
     )
     unit: Literal["pixels", "normalized", "cells", "anchors"] = Field(
         "pixels",
@@ -363,7 +366,7 @@ def read_tree(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > LARGEST_SIDECAR:
             raise InputError(f"{path}: {size} bytes, an adapter has {LARGEST_SIDECAR} at most")
-        tree = parse_yaml(path.read_bytes())
+        tree = parse_yaml(read_plain(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}, give the YAML file of an adapter") from None
     except ValueError as error:
@@ -404,7 +407,9 @@ def explain(error: ValidationError) -> str:
     keys = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]  # others are names of types
     where = ".".join(keys) or "the adapter"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{nearest(keys[-1], _keys(keys[:-1]))}"
+        name = str(first["loc"][-1])
+        shown = where if keys[-1:] == [name] else name[:80]
+        return f"unknown key {shown!r}{nearest(name, _keys([key for key in keys if key != name]))}"
     if first["type"] == "missing":
         return f"{where} is missing"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"

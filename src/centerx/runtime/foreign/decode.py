@@ -15,6 +15,8 @@ import numpy as np
 from centerx.errors import InputError
 from centerx.geometry import clip_boxes, spanned_boxes, xyxy_to_xywh
 from centerx.runtime.foreign.adapter import BOX_COLUMNS, Adapter, Anchors, Boxes, Keypoints, Labels, Scores
+from centerx.runtime.outputs import NUMPY
+from centerx.tasks.rotated import ANGLE, ROTATED, SIDES
 
 MOST_ROWS = 1 << 22  # of anchors
 CANDIDATES = 4  # of suppression, for each box that is wanted; then so many times more
@@ -28,8 +30,8 @@ class Found(NamedTuple):
         boxes: (K, 4) float32 xyxy, in pixels of the input.
         scores: (K,) float32 in [0, 1].
         labels: (K,) int64 class indices.
-        values: by name, (K, ...) what else the file says: `corners` (K, 8), where its boxes are of this format;
-            `keypoints` (K, 2 J) and `keypoint_scores` (K, J).
+        values: by name, (K, ...) what else the file says: `corners` (K, 8), where its boxes are corners or rotated;
+            `angles` (K, 1) in degrees, where they are rotated; `keypoints` (K, 2 J) and `keypoint_scores` (K, J).
     """
 
     boxes: np.ndarray
@@ -77,10 +79,11 @@ def decode(outputs: Mapping[str, np.ndarray], adapter: Adapter, input_hw: tuple[
     else:
         numbers = _numbers(outputs, adapter.labels, sum(counts))[: len(values)]
         rows, labels, scores = _classes_of_numbers(scores[:, 0], numbers, adapter)
-    boxes, corners = decode_boxes(values[rows], adapter.boxes, grid, rows, input_hw)
-    chosen = _suppress(boxes, scores, labels, adapter)
+    places = decode_boxes(values[rows], adapter.boxes, grid, rows, input_hw)
+    boxes = places.pop("boxes")
+    chosen = _suppress(boxes, scores, labels, adapter, places)
     boxes = clip_boxes(boxes[chosen].astype(np.float32), input_hw)
-    others = {} if corners is None else {"corners": corners[chosen].astype(np.float32)}
+    others = {name: each[chosen].astype(np.float32) for name, each in places.items()}
     if adapter.keypoints is not None:
         others |= _keypoints(outputs, adapter.keypoints, sum(counts), rows[chosen])
     return Found(boxes, scores[chosen].astype(np.float32), labels[chosen], others)
@@ -128,7 +131,7 @@ def make_grid(anchors: Anchors, input_hw: tuple[int, int]) -> Grid:
 
 def decode_boxes(
     values: np.ndarray, boxes: Boxes, grid: Grid | None, rows: np.ndarray, input_hw: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> dict[str, np.ndarray]:
     """Turn the columns of boxes into pixels of the input.
 
     Args:
@@ -139,7 +142,8 @@ def decode_boxes(
         input_hw: height and width of the input in pixels.
 
     Returns:
-        (K, 4) xyxy and, of the format `corners`, (K, 8) x and y of four points.
+        `boxes` (K, 4) xyxy; of the formats `corners` and `rotated` also `corners` (K, 8), x and y of four points; of
+        the latter also `angles` (K, 1), as the task `rotated` has them.
     """
     count, form = len(values), boxes.format
     if boxes.bins:
@@ -147,7 +151,9 @@ def decode_boxes(
         values = shares @ np.arange(boxes.bins, dtype=np.float32)
     if form == "yxyx":
         values = values[:, [1, 0, 3, 2]]
-    split = {"ltrb": 0, "xywh": 2, "cxcywh": 2}.get(form, BOX_COLUMNS[form])
+    if form == "rotated":
+        values, angles = values[:, :4], values[:, 4:]
+    split = {"ltrb": 0, "xywh": 2, "cxcywh": 2, "rotated": 2}.get(form, BOX_COLUMNS[form])
     units = {"pixels": np.ones(2, np.float32), "normalized": np.array(input_hw[::-1], np.float32)}
     origin = np.zeros((1, 1, 2), np.float32)
     if grid is not None:
@@ -167,11 +173,34 @@ def decode_boxes(
         places = np.concatenate([places, places + lengths], axis=1)
     elif form == "cxcywh":
         places = np.concatenate([places - lengths / 2, places + lengths / 2], axis=1)
+    elif form == "rotated":
+        return turned(places[:, 0], lengths[:, 0], angles)
     flat = places.reshape(count, BOX_COLUMNS[form])
-    return spanned_boxes(flat), flat if form == "corners" else None
+    return {"boxes": spanned_boxes(flat)} | ({"corners": flat} if form == "corners" else {})
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float, most: int) -> np.ndarray:
+def turned(centres: np.ndarray, sizes: np.ndarray, angles: np.ndarray) -> dict[str, np.ndarray]:
+    """Return rotated boxes as the task `rotated` has them.
+
+    Args:
+        centres: (K, 2) x and y.
+        sizes: (K, 2) width and height.
+        angles: (K, 1) of the width, in radians, clockwise on a screen.
+    """
+    upright = np.where(sizes[:, :1] >= sizes[:, 1:], 1, -1)  # of a higher box, the longer side is a right angle further
+    double = upright * np.concatenate([np.cos(2 * angles), np.sin(2 * angles)], axis=1)
+    sides = np.sort(sizes, axis=1)[:, ::-1]
+    return ROTATED.assemble(centres, {SIDES.name: sides, ANGLE.name: double}, NUMPY)
+
+
+def suppress(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    iou: float,
+    most: int,
+    corners: np.ndarray | None = None,
+) -> np.ndarray:
     """Greedy non-maximum suppression within each class.
 
     Whether a box stays depends on those that score higher alone. So the best candidates are tried first, and more only
@@ -183,24 +212,45 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: flo
         labels: (K,).
         iou: overlap above which the lower one of two boxes is left out.
         most: how many boxes are wanted at most.
+        corners: (K, 8) of rotated boxes, whose own overlap counts.
 
     Returns:
         Indices of the boxes that stay, best first.
     """
     order = np.argsort(-scores, kind="stable")
-    shifted = boxes.astype(np.float64) - boxes.min(initial=0)  # OpenCV moves classes apart, past the largest position
-    find: Any = cv2.dnn.NMSBoxesBatched  # its stubs know lists alone
     kept, tried = order[:0], CANDIDATES * most
     while len(kept) < most and len(order):
         some = order[:tried]
-        found = find(
-            xyxy_to_xywh(shifted[some]), scores[some].astype(np.float32), labels[some].astype(np.int32), 0.0, iou
-        )
+        if corners is None:
+            found = _apart(boxes[some], scores[some], labels[some], iou)
+        else:
+            found = _apart_rotated(corners[some], scores[some], labels[some], iou)
         kept = some[np.sort(np.asarray(found, dtype=np.int64).reshape(-1))]
         if tried >= len(order):
             break
         tried *= CANDIDATES
     return kept[:most]
+
+
+def _apart(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float) -> Sequence[int]:
+    """Indices of upright boxes that stay."""
+    shifted = boxes.astype(np.float64) - boxes.min(initial=0)  # OpenCV moves classes apart, past the largest position
+    find: Any = cv2.dnn.NMSBoxesBatched  # its stubs know lists alone
+    kept: Sequence[int] = find(xyxy_to_xywh(shifted), scores.astype(np.float32), labels.astype(np.int32), 0.0, iou)
+    return kept
+
+
+def _apart_rotated(corners: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float) -> Sequence[int]:
+    """Indices of rotated boxes that stay."""
+    points = corners.reshape(-1, 4, 2).astype(np.float64)
+    span = points.max(initial=0) - points.min(initial=0) + 1
+    centres = points.mean(axis=1) + np.stack([labels * span, 0 * labels], axis=1)  # classes apart
+    along, aside = points[:, 1] - points[:, 0], points[:, 2] - points[:, 1]
+    sizes = np.stack([np.hypot(*along.T), np.hypot(*aside.T)], axis=1)
+    angles = np.degrees(np.arctan2(along[:, 1], along[:, 0]))
+    rotated = list(zip(centres.tolist(), sizes.tolist(), angles.tolist(), strict=True))
+    kept: Sequence[int] = cv2.dnn.NMSBoxesRotated(rotated, scores.astype(np.float32).tolist(), 0.0, iou)
+    return kept
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -394,7 +444,9 @@ def _classes_of_numbers(
     return rows[named], labels[named], scores[rows][named]
 
 
-def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, adapter: Adapter) -> np.ndarray:
+def _suppress(
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, adapter: Adapter, places: Mapping[str, np.ndarray]
+) -> np.ndarray:
     """Indices of the boxes that have an area and stay, best first."""
     if not np.isfinite(boxes).all():
         raise InputError(f"{_named(adapter.boxes.outputs[0])} makes boxes that are not finite, correct boxes")
@@ -402,7 +454,8 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, adapter
     if adapter.nms is None:
         chosen = there[np.argsort(-scores[there], kind="stable")]
     else:
-        chosen = there[suppress(boxes[there], scores[there], labels[there], adapter.nms, adapter.top_k)]
+        corners = places["corners"][there] if adapter.boxes.format == "rotated" else None
+        chosen = there[suppress(boxes[there], scores[there], labels[there], adapter.nms, adapter.top_k, corners)]
     return chosen[: adapter.top_k]
 
 

@@ -128,7 +128,7 @@ def metadata_size(metadata: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def yolo_v8(file: ModelFile) -> Facts:
-    """4 columns of boxes, one for each class, and more of masks or key points."""
+    """4 columns of boxes, one for each class, and more of masks, key points or an angle."""
     names = _ultralytics_names(file)
     columns = file.letters.get("C", 0) + 4
     if names is None:
@@ -138,7 +138,7 @@ def yolo_v8(file: ModelFile) -> Facts:
 
 
 def yolo_end_to_end(file: ModelFile) -> Facts:
-    """Rows of box, score and class, and more of masks or key points; only metadata tells them from other rows."""
+    """Rows of box, score, class, and more of masks, key points or an angle; only metadata tells them from others."""
     names = _ultralytics_names(file)
     if names is None:
         raise NotOfFamily("rows of a box and two numbers, and no metadata that says which")
@@ -326,9 +326,9 @@ def _ultralytics_names(file: ModelFile) -> dict[int, str] | None:
     """
     metadata = file.declared.metadata
     task, names = metadata.get("task"), metadata_names(metadata)
-    if task in ("classify", "obb", "semantic"):
-        told = {"classify": "a classifier", "obb": "a detector of turned boxes", "semantic": "a map of classes"}[task]
-        raise NotOfFamily(f"its metadata says task {task}: {told}, export a detector of upright boxes")
+    if task in ("classify", "semantic"):
+        told = {"classify": "a classifier", "semantic": "a map of classes"}[task]
+        raise NotOfFamily(f"its metadata says task {task}: {told}, export a detector")
     return names if task else None
 
 
@@ -336,7 +336,7 @@ def _with_columns(file: ModelFile, names: dict[int, str], columns: int, first: i
     """Check the columns of a file of Ultralytics and say which are scores."""
     metadata = file.declared.metadata
     task = metadata["task"]
-    more = {"segment": MASKS, "pose": prod(_numbers(metadata.get("kpt_shape", "[17, 3]")))}.get(task, 0)
+    more = {"segment": MASKS, "pose": prod(_numbers(metadata.get("kpt_shape", "[17, 3]"))), "obb": 1}.get(task, 0)
     due = first + (0 if end_to_end else len(names)) + more
     if columns != due:
         raise NotOfFamily(
@@ -346,7 +346,9 @@ def _with_columns(file: ModelFile, names: dict[int, str], columns: int, first: i
     if not end_to_end:
         keys["scores"] = {"stop": first + len(names)}
     keys |= {"input": {"size": list(file.input_hw)}}
-    assumed = {"boxes": f"a file of task {task}, of which the boxes alone are read"} if more else {}
+    assumed = {"boxes": f"a file of task {task}, of which the boxes alone are read"} if task == "segment" else {}
+    if task == "obb":
+        keys["boxes"] = {"format": "rotated", "columns": [0, 1, 2, 3, due - 1]}
     if task == "pose" and more:
         keys["keypoints"], assumed = _joints_of(file, metadata, due - more, not end_to_end)
     return Facts(keys, f"metadata: task {task}, {len(names)} names", assumed)

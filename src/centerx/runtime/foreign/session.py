@@ -17,7 +17,7 @@ from centerx.runtime.foreign.recognise import AdapterSource, recognise
 from centerx.runtime.foreign.runner import Declared, Runner, Tensor, require_arrays
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import stack_rows
-from centerx.tasks import POSE
+from centerx.tasks import LABELLED, POSE, QUADS, ROTATED
 from centerx.types import RawDetections
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,10 @@ class ForeignSession:
         )
         if adapter.keypoints is not None:
             self.info = self.info._replace(task=POSE.name, joints=adapter.keypoints.joints)
+        elif adapter.boxes.format == "rotated":
+            self.info = self.info._replace(task=ROTATED.name)
+        elif adapter.boxes.format == "corners":
+            self.info = self.info._replace(task=QUADS.name, corner_order=LABELLED)
         named(path, require_size, input_hw)
         self.used = self._outputs()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))

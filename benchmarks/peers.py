@@ -1,0 +1,309 @@
+"""A peer's small detectors beside ours: the same pictures, epochs, size and batch, from scratch, timed in one run.
+
+    python benchmarks/peers.py bccd_nano facemask_nano --peer ../peer/bin/yolo
+
+`--peer` is the `yolo` program of an environment in which Ultralytics is installed, with onnx and onnxslim. It is run as
+a program, and nothing of it is imported. `--peers` names its networks; ours is that of the preset. The peer's batch,
+epochs and longer side of the input are those of the preset; what else it does is its default, as what we do is the
+preset's. The last model is judged, never the best, which is chosen on the pictures that judge.
+
+Both are judged by `centerx eval` on exported ONNX files of one input size. Of the peer it is the file that its program
+exports by default: its suppression inside a file keeps the best class of a place alone, which costs AP. Timed is the
+file with that inside, where its networks need it, so from pixels to boxes. Milliseconds are medians of calls in turn,
+in ONNX Runtime and OpenVINO. Finished trainings are kept under `--out`. Writes results/peers.csv, and results/peers.png
+with AP over milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+import centerx
+from centerx.api.train import fit
+from centerx.bench import machine, median_seconds
+from centerx.build import build_run
+from centerx.cli.main import run_and_exit
+from centerx.config import Config, load_config
+from centerx.errors import InputError
+from centerx.files import new_files, write_json
+from centerx.yaml_text import parse_yaml
+
+RESULTS = Path(__file__).parent / "results"
+RUNS = 25
+FLOOR = 0.001  # score below which a peer's boxes are left out, as in its own validation
+WITHOUT_SUPPRESSION = "yolo26", "yolov10"  # networks whose boxes do not overlap
+BACKENDS = "onnxruntime", "openvino"
+
+
+class Row(NamedTuple):
+    """A detector on a data set.
+
+    Attributes:
+        data: preset that names it.
+        detector: ours or the peer's.
+        seed: of the training.
+        AP, AP50, AP75: of the last model.
+        APs, APm, APl: of small, medium and large objects.
+        epochs: of the training.
+        input_hw: size of the exported file.
+        onnxruntime: milliseconds of a call.
+        openvino: milliseconds of a call.
+        peer: version of the program.
+        machine: processor and cores.
+    """
+
+    data: str
+    detector: str
+    seed: int
+    AP: float
+    AP50: float
+    AP75: float
+    APs: float
+    APm: float
+    APl: float
+    epochs: int
+    input_hw: str
+    onnxruntime: float
+    openvino: float
+    peer: str
+    machine: str
+
+
+class Files(NamedTuple):
+    """ONNX files of one trained detector.
+
+    Attributes:
+        judged: by which it is evaluated.
+        timed: from pixels to boxes.
+    """
+
+    judged: Path
+    timed: Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="+", help="configurations with data of their own")
+    parser.add_argument("--peer", type=Path, required=True, help="the yolo program of another environment")
+    parser.add_argument("--peers", nargs="+", default=["yolo11n", "yolo26n"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="of all; the preset's by default")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a timed call")
+    parser.add_argument("--out", type=Path, default=Path("runs/peers"))
+    parser.add_argument("--csv", type=Path, default=RESULTS / "peers.csv")
+    args = parser.parse_args()
+
+    peer = Peer(args.peer)
+    rows: list[Row] = []
+    for preset in args.presets:
+        config = load_config(preset, [f"train.epochs={args.epochs}"] if args.epochs else [])
+        out = args.out / preset
+        files: dict[tuple[str, int], Files] = {}
+        for seed in args.seeds:
+            files[preset, seed] = train_ours(config, seed, out / f"ours_{seed}")
+            for name in args.peers:
+                files[name, seed] = peer.train(name, config, seed, out)
+        rows += measure(preset, config, files, peer.version, args.threads)
+        write(args.csv, rows)
+    show(rows)
+    draw(rows).savefig(args.csv.with_suffix(".png"), dpi=100)
+
+
+def train_ours(config: Config, seed: int, folder: Path) -> Files:
+    """Train, unless that is done, and return the exported ONNX file, which does both."""
+    file = folder / "last.onnx"
+    if not file.exists():
+        seeded = load_config(config, [f"train.seed={seed}", "train.report=false"])
+        run = build_run(seeded, folder)
+        checkpoint = folder / "last.ckpt"
+        fit(run, checkpoint if checkpoint.is_file() else None)
+        centerx.export(folder / "last.safetensors", "onnx", out=folder)
+    return Files(file, file)
+
+
+class Peer:
+    """A program that trains, validates and exports detectors.
+
+    Args:
+        program: its path.
+
+    Raises:
+        InputError: it does not run.
+    """
+
+    def __init__(self, program: Path) -> None:
+        self.program = program.absolute()
+        self.version = self._run(["version"]).split()[-1]
+
+    def train(self, name: str, config: Config, seed: int, out: Path) -> Files:
+        """Train a network, unless that is done, and return the exported ONNX files."""
+        folder = (out / f"{name}_{seed}").absolute()
+        weights = folder / "weights" / "last.pt"
+        files = Files(weights.with_name("judged.onnx"), weights.with_name("timed.onnx"))
+        height, width = config.data.input_size
+        if lines(folder / "results.csv") <= config.train.epochs:  # one is the head
+            words = {
+                "model": f"{name}.yaml",
+                "data": yolo_data(config, out / "data"),
+                "pretrained": False,
+                "epochs": config.train.epochs,
+                "batch": config.train.batch_size,
+                "imgsz": max(height, width),
+                "seed": seed,
+                "device": "cpu",
+                "workers": 1,
+                "plots": False,
+                "project": folder.parent,
+                "name": folder.name,
+                "exist_ok": True,
+            }
+            self._run(["detect", "train", *(f"{key}={value}" for key, value in words.items())])
+        inside: dict[str, Any] = {"nms": not name.startswith(WITHOUT_SUPPRESSION)}
+        for file, words in ((files.judged, {}), (files.timed, inside)):
+            if not file.exists():
+                export = {"model": weights, "format": "onnx", "imgsz": f"{height},{width}", **words}
+                self._run(["export", *(f"{key}={value}" for key, value in export.items())])
+                weights.with_suffix(".onnx").rename(file)
+        return files
+
+    def _run(self, words: list[str]) -> str:
+        offline = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
+        done = subprocess.run(
+            [self.program, *words],
+            env=os.environ | offline,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if done.returncode:
+            raise InputError(f"{self.program} {' '.join(words)}: {done.stdout.strip().splitlines()[-1]}")
+        return done.stdout
+
+
+def lines(path: Path) -> int:
+    """Count the lines of a file, which may be missing."""
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
+def yolo_data(config: Config, folder: Path) -> Path:
+    """Write the preset's data as the peer reads it, unless that is done, and return its yaml."""
+    file = folder / "data.yaml"
+    if not file.exists():
+        told: dict[str, Any] = {}
+        for part, entries in (("train", config.data.train), ("val", config.data.val)):
+            (entry,) = entries
+            centerx.convert_data(entry.path, folder / part, "yolo", split=entry.split, classes=config.classes)
+            written = parse_yaml(next((folder / part).glob("*.yaml")).read_bytes())
+            (images,) = (value for key, value in written.items() if key != "names")
+            told |= {part: str((folder / part / images).absolute()), "names": written["names"]}
+        write_json(file, told)  # JSON is YAML
+    return file.absolute()
+
+
+def measure(data: str, config: Config, files: dict[tuple[str, int], Files], version: str, threads: int) -> list[Row]:
+    """Judge files, and time those of the first seed in turn."""
+    first = min(seed for _, seed in files)
+    ms: dict[str, dict[str, float]] = {}
+    for backend in BACKENDS:
+        calls = {name: call(file.timed, backend, threads) for (name, seed), file in files.items() if seed == first}
+        for name, seconds in median_seconds(calls, RUNS).items():
+            ms.setdefault(name, {})[backend] = round(seconds * 1e3, 2)
+    rows = []
+    for (name, seed), file in files.items():
+        (entry,) = config.data.val
+        model = file.judged if name == data else centerx.load(file.judged, adapter={"score_floor": FLOOR})
+        found = centerx.evaluate(model, {"path": entry.path, "split": entry.split})
+        figures = {key: round(getattr(found, key) or 0.0, 4) for key in ("AP", "AP50", "AP75", "APs", "APm", "APl")}
+        height, width = config.data.input_size
+        rows.append(
+            Row(
+                data, name, seed, **figures, epochs=config.train.epochs, input_hw=f"{height}x{width}", **ms[name],
+                peer=version, machine=machine(),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def call(file: Path, backend: str, threads: int) -> Callable[[], object]:
+    """A call of a file with one picture of noise, with nothing around it."""
+    rng = np.random.default_rng(0)
+    if backend == "openvino":
+        import openvino as ov
+
+        model = ov.Core().compile_model(file, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+        shape = [side.get_length() if side.is_static else 1 for side in model.input(0).partial_shape]
+        picture = noise(rng, shape, model.input(0).element_type.to_dtype())
+        request = model.create_infer_request()
+        return lambda: request.infer([picture])
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    put = session.get_inputs()[0]
+    shape = [side if isinstance(side, int) else 1 for side in put.shape]
+    inputs = {put.name: noise(rng, shape, np.uint8 if "uint8" in put.type else np.float32)}
+    return lambda: session.run(None, inputs)
+
+
+def noise(rng: np.random.Generator, shape: list[int], kind: Any) -> np.ndarray:
+    """A picture in which nothing is."""
+    values = rng.integers(0, 256, shape, dtype=np.uint8)
+    return values if kind == np.uint8 else (values / 255).astype(kind)
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write the table."""
+    with new_files(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([Row._fields, *rows])
+
+
+def show(rows: list[Row]) -> None:
+    """Print means over the seeds."""
+    table = Table(title=rows[0].machine)
+    for column in ("data", "detector", "seeds", "AP", "AP50", "AP75", "ONNX Runtime ms", "OpenVINO ms"):
+        table.add_column(column, justify="left" if column in ("data", "detector") else "right")
+    for (data, name), runs in grouped(rows).items():
+        means = [f"{np.mean([getattr(run, key) for run in runs]):.3f}" for key in ("AP", "AP50", "AP75")]
+        table.add_row(data, name, str(len(runs)), *means, f"{runs[0].onnxruntime:.1f}", f"{runs[0].openvino:.1f}")
+    Console().print(table)
+
+
+def grouped(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Rows of each detector on each data set."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.data, row.detector), []).append(row)
+    return found
+
+
+def draw(rows: list[Row]) -> Figure:
+    """AP over milliseconds in OpenVINO, a panel for each data set."""
+    names = list(dict.fromkeys(row.data for row in rows))
+    figure = Figure(figsize=(4.5 * len(names), 3.6), layout="constrained")
+    for panel, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        for (data, detector), runs in grouped(rows).items():
+            if data == name:
+                ap = [run.AP for run in runs]
+                x = runs[0].openvino
+                panel.errorbar(x, np.mean(ap), np.std(ap), fmt="o" if detector == data else "s", capsize=3)
+                panel.annotate("ours" if detector == data else detector, (x, float(np.mean(ap))), (6, 4),
+                               textcoords="offset points")  # fmt: skip
+        panel.set(title=name, xlabel="milliseconds a picture, OpenVINO", ylabel="AP")
+        panel.margins(0.25)
+    return figure
+
+
+if __name__ == "__main__":
+    run_and_exit(main)
