@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,13 +19,17 @@ from centerx.errors import InputError
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
-from centerx.models.centernet import CLASS_PARAMETERS
+from centerx.models.centernet import CLASS_PARAMETERS, JOINT_PARAMETERS
 from centerx.models.neck import Neck
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.info import ModelInfo
 from centerx.types import RawDetections
 
 WEIGHTLESS = {"model.pretrained", "model.top_k"}  # keys that change no shape
+BRANCHES_ALONE = {"task", "model.corner_order"}  # keys that change nothing of a network but its branches
+MOST_NAMED = 5  # classes or joints in a message
+
+logger = logging.getLogger(__name__)
 
 
 def build_model(config: Config) -> CenterNet:
@@ -178,32 +183,86 @@ def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path
 
 
 def start_from(detector: Detector, path: Path, config: Config) -> None:
-    """Load the weights of an earlier model, which may know other classes: those it shares are carried over by name.
+    """Load the weights of an earlier model: branches, classes and joints that both have are carried over by name.
+
+    Its task may be another one. What it lacks stays fresh, and what it has beyond is left out; both are logged.
 
     Args:
-        detector: of `config`, whose weights to replace. path: of the earlier model. config: of the run.
+        detector: of `config`, whose weights to replace.
+        path: of the earlier model.
+        config: of the run.
 
     Raises:
         InputError: the file is no model of this project, or of another network.
     """
     assert config.classes is not None
     state, info, former = read_with_config(path)
-    shared = [name for name in config.classes if name in info.class_names]
-    here, there = (torch.tensor([names.index(name) for name in shared], dtype=torch.int64)
-                   for names in (config.classes, info.class_names))  # fmt: skip
-    fresh = detector.model.state_dict()
-    for key in (f"head.{name}" for name in CLASS_PARAMETERS):
-        if key in state and fresh[key].shape[1:] == state[key].shape[1:]:
-            state[key] = fresh[key].index_copy(0, here, state[key][there])
+    fresh, task, former_task = detector.model.state_dict(), detector.model.task, info.made_task
+    for names, former_names, parameters in (
+        (config.classes, info.class_names, CLASS_PARAMETERS),
+        (task.joints.names, info.joints.names, JOINT_PARAMETERS),
+    ):
+        for key in (f"head.{name}" for name in parameters):
+            if key in state and key in fresh and fresh[key].shape[1:] == state[key].shape[1:]:
+                state[key] = rows_by_name(fresh[key], names, state[key], former_names)
+    branches, former_branches = ([field.name for field in each.branches] for each in (task, former_task))
+    new, gone = (
+        [name for name in these if name not in others]
+        for these, others in ((branches, former_branches), (former_branches, branches))
+    )
+    state = {key: value for key, value in state.items() if not key.startswith(heads(gone))}
+    state |= {key: value for key, value in fresh.items() if key.startswith(heads(new))}
     try:
         load_weights(detector, state, path)
     except InputError:
-        differing = network_differences(config, former)
+        differing = [
+            each for each in network_differences(config, former) if each.partition("=")[0] not in BRANCHES_ALONE
+        ]
         if not differing:
             raise
         raise InputError(
             f"train.init: {path} is of another network, choose another or set {shlex.join(differing)}"
         ) from None
+    shared = ["heatmap", *(name for name in branches if name not in new)]
+    unlike = {
+        "fresh": [*new, *news("class", config.classes, info.class_names)]
+        + ([] if new or not task.joints.names else news("joint", task.joints.names, info.joints.names)),
+        "left out": gone,
+    }
+    if any(unlike.values()):
+        told = [f"{what}: {', '.join(names)}" for what, names in unlike.items() if names]
+        logger.info(f"train.init: {path}: taken: backbone, neck, {', '.join(shared)}; {'; '.join(told)}")
+
+
+def rows_by_name(
+    fresh: torch.Tensor, names: Sequence[str], former: torch.Tensor, former_names: Sequence[str]
+) -> torch.Tensor:
+    """Return `fresh`, whose rows are those of some names in order, with the rows of `former` for the names it shares.
+
+    Args:
+        fresh: (N R, ...), R rows for each of N names.
+        names: of its rows.
+        former: (M R, ...) of other names.
+        former_names: of its rows.
+    """
+    shared = [name for name in names if name in former_names]
+    here, there = (
+        torch.tensor([each.index(name) for name in shared], dtype=torch.int64)
+        for each in (list(names), list(former_names))
+    )
+    own, other = fresh.unflatten(0, (len(names), -1)), former.unflatten(0, (len(former_names), -1))
+    return own.index_copy(0, here, other[there]).flatten(0, 1)
+
+
+def heads(branches: Sequence[str]) -> tuple[str, ...]:
+    """Return how the keys of the parameters of branches begin."""
+    return tuple(f"head.{name}." for name in branches)
+
+
+def news(what: str, names: Sequence[str], former_names: Sequence[str]) -> list[str]:
+    """Return the names that were not there before, as words."""
+    fresh = [name for name in names if name not in former_names]
+    return [f"{what} {name}" for name in fresh[:MOST_NAMED]] + (["..."] if len(fresh) > MOST_NAMED else [])
 
 
 def network_differences(config: Config, other: Config) -> list[str]:

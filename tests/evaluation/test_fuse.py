@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from centerx.data.dataset import turned_corners
 from centerx.evaluation.fuse import fuse
+from centerx.geometry import spanned_boxes
 from centerx.types import Detections
 
 
@@ -61,3 +63,38 @@ def test_a_part_counts_by_its_weight():
 def test_a_part_of_no_weight_says_nothing():
     first = found((0, 0, 10, 10, 0.8, 0))
     same(fuse([first, found((50, 50, 60, 60, 0.4, 0))], [1, 0]), first)
+
+
+def quads(*rows: tuple[list[float], float], angles: bool = False) -> Detections:
+    """Rows of four corners and a score."""
+    corners = np.array([row for row, _ in rows], dtype=np.float32).reshape(-1, 8)
+    values = {"corners": corners.reshape(-1, 4, 2)} | ({"angles": np.zeros(len(rows))} if angles else {})
+    scores, labels = np.array([score for _, score in rows]), np.zeros(len(rows), dtype=np.int64)
+    return Detections(spanned_boxes(corners), scores, labels, values=values, task="rotated" if angles else "quads")
+
+
+def test_corners_are_joined_wherever_they_begin():
+    first = [0.0, 2, 10, 0, 12, 10, 2, 12]
+    other = [14.0, 10, 4, 12, 2, 2, 12, 0]  # 2 to the right, beginning with the third
+    joined = fuse([quads((first, 0.6)), quads((other, 0.2), ([50, 50, 60, 50, 60, 60, 50, 60], 0.4))])
+    # 0.6 of the first and 0.2 of one 2 to the right: 0.5 to the right
+    due = [[0.5, 2, 10.5, 0, 12.5, 10, 2.5, 12], [50, 50, 60, 50, 60, 60, 50, 60]]
+    np.testing.assert_allclose(joined.values["corners"].reshape(-1, 8), due, rtol=1e-6)
+    np.testing.assert_allclose(joined.scores, [0.4, 0.2])
+    np.testing.assert_allclose(joined.boxes[0], [0.5, 0, 12.5, 12], rtol=1e-6)
+    assert joined.task == "quads"
+
+
+def test_an_angle_is_that_of_the_joined_corners():
+    """A bar that points to 89 and one to -89 degrees, which begins at the other end."""
+    up, down = (turned_corners((20, 20), (20, 4), np.radians(degrees)) for degrees in (89, -89))
+    joined = fuse([quads((up, 0.5), angles=True), quads((down, 0.5), angles=True)])
+    assert abs(joined.values["angles"][0]) == pytest.approx(90, abs=1e-3)
+    assert joined.boxes[0, 3] - joined.boxes[0, 1] == pytest.approx(20, abs=0.2)
+    assert joined.values["corners"][0].min(axis=0)[1] < 11  # the bar has not shrunk to its middle
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_corners_without_a_peak_are_nothing(parts: int):
+    joined = fuse([quads(([0.0] * 8, 0.0))] * parts)
+    assert joined.values["corners"].shape == (0, 4, 2)

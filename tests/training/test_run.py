@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from centerx.api.train import fit
 from centerx.build import Run, build_run
-from centerx.build_model import build_detector, load_detector, save_named
+from centerx.build_model import build_detector, load_detector, save_named, start_from
 from centerx.cli.habits import speaking
 from centerx.config import load_config, preset_names
 from centerx.data.batch import EvalPictures, TrainPictures, empty_batch
@@ -426,6 +426,66 @@ def test_starting_from_a_model_of_other_classes_keeps_the_shared_ones(
         expected = torch.stack([first[key][1], fresh.module.detector.model.state_dict()[key][1], first[key][0]])
         torch.testing.assert_close(state[key], expected, rtol=0, atol=0)
     torch.testing.assert_close(state["head.size.2.weight"], first["head.size.2.weight"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "taken", "fresh", "gone"),
+    [
+        ("pose", ["size", "offset"], ["keypoints", "joint_heatmap", "joint_offset"], []),
+        ("quads", ["offset"], ["corners"], ["size"]),
+        ("rotated", ["offset"], ["sides", "angle"], ["size"]),
+    ],
+)
+def test_starting_from_a_model_of_boxes(
+    task: str,
+    taken: list[str],
+    fresh: list[str],
+    gone: list[str],
+    small_overrides: list[str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = load_config("nano", [*small_overrides, "classes=['1','2']"])
+    torch.manual_seed(1)
+    save_named(tmp_path, config, build_detector(config), "boxes")
+    former = load_file(tmp_path / "boxes.safetensors")
+    words = [f"task={task}", "classes=['2','1','3']"]
+    words += ["joints.names=[nose,tail]", "joints.pairs=[]"] if task == "pose" else []
+    config = load_config("nano", [*small_overrides, *words])
+    detector = build_detector(config)
+    before = {key: value.clone() for key, value in detector.model.state_dict().items()}
+    with caplog.at_level("INFO"):
+        start_from(detector, tmp_path / "boxes.safetensors", config)
+    for key, value in detector.model.state_dict().items():
+        branch = key.split(".")[1] if key.startswith("head.") else ""
+        if key.startswith("head.heatmap.2."):
+            expected = torch.stack([former[key][1], former[key][0], before[key][2]])
+        else:
+            expected = before[key] if branch in fresh else former[key]
+        assert torch.equal(value, expected), key
+    told = f"taken: backbone, neck, heatmap, {', '.join(taken)}; fresh: {', '.join(fresh)}, class 3"
+    assert caplog.messages[-1].endswith(told + (f"; left out: {', '.join(gone)}" if gone else ""))
+
+
+def test_starting_from_a_model_of_other_joints_keeps_the_shared_ones(
+    small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [*small_overrides, "task=pose", "classes=['1']", "joints.pairs=[]"]
+    config = load_config("nano", [*words, "joints.names=[nose,tail]"])
+    torch.manual_seed(1)
+    save_named(tmp_path, config, build_detector(config), "first")
+    former = load_file(tmp_path / "first.safetensors")
+    config = load_config("nano", [*words, "joints.names=[tail,ear,nose]"])
+    detector = build_detector(config)
+    before = {key: value.clone() for key, value in detector.model.state_dict().items()}
+    with caplog.at_level("INFO"):
+        start_from(detector, tmp_path / "first.safetensors", config)
+    state = detector.model.state_dict()
+    for key, width in (("head.keypoints.2.weight", 2), ("head.joint_heatmap.2.weight", 1)):
+        nose, tail = former[key].split(width)
+        assert torch.equal(state[key], torch.cat([tail, before[key][width : 2 * width], nose]))
+    assert torch.equal(state["head.keypoints.0.weight"], former["head.keypoints.0.weight"])
+    assert caplog.messages[-1].endswith("joint_heatmap, joint_offset, offset; fresh: joint ear")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -524,7 +524,8 @@ class TrainConfig(Section):
     )
     init: str | None = Field(
         None,
-        description="model file whose weights to start from; of other classes, those of the same name are carried over",
+        description="model file whose weights to start from; of other classes, joints or another task, what both have "
+        "is carried over by name",
     )
 
 

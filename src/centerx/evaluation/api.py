@@ -15,7 +15,7 @@ from centerx.data.source import SampleSource, require_judging, union_of_classes
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError
 from centerx.evaluation.coco import Metrics, best_thresholds
-from centerx.evaluation.fuse import fuse
+from centerx.evaluation.fuse import FUSED, fuse
 from centerx.evaluation.report import make_report
 from centerx.evaluation.report_page import write_report
 from centerx.evaluation.results import read_results
@@ -151,8 +151,8 @@ def run_model(
         )
     source = SampleSource(datasets, names, session.info.value_range, task)
     require_judging(source, task, where)
-    if len(scales) > 1 and not task.is_box:
-        raise InputError("--scales: joins boxes alone, leave it out")
+    if len(scales) > 1 and not {each.name for each in task.outputs} <= FUSED:
+        raise InputError(f"--scales: joins boxes and corners alone, not what task {task.name} finds; leave it out")
     if tiles is None:
         log_problems(crowded_pictures([entry.record for entry in source.entries], session.info.top_k), where)
 

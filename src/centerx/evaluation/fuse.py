@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from centerx.data.stored import StoredDetections, store_detections
+from centerx.fields import CORNERS
 from centerx.geometry import box_iou
 from centerx.objects import Objects
 from centerx.runtime.outputs import SMALLEST_SCORE
+from centerx.tasks.rotated import ANGLES, angle_of
 from centerx.types import Detections
 
 OVERLAP = 0.5  # IoU from which on boxes of two parts are of one object
+FUSED = {"boxes", CORNERS.name, ANGLES}  # outputs that can be joined
 
 
 def fuse(parts: Sequence[Detections], weights: Sequence[float] | None = None) -> Detections:
@@ -22,25 +25,50 @@ def fuse(parts: Sequence[Detections], weights: Sequence[float] | None = None) ->
     that did not find the object counts as 0 (weighted boxes fusion, Solovyev et al., 2021). Boxes of one part are of
     different objects and never suppress each other.
 
+    Corners are joined as boxes are, from whichever of them on they are nearest to those of earlier parts; an angle is
+    that of the joined corners.
+
     Args:
-        parts: detections of the same picture.
+        parts: detections of the same picture, with corners all of them or none.
         weights: of the parts; equal ones without it.
     """
     shares = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=float)
     shares = shares / shares.sum()
-    score, weighted, labels = np.zeros(0), np.zeros((0, 4)), np.zeros(0, dtype=np.int64)
+    has_corners = all(CORNERS.name in part.values for part in parts)
+    width = 4 + CORNERS.channels * has_corners
+    score, weighted, labels = np.zeros(0), np.zeros((0, width)), np.zeros(0, dtype=np.int64)
     for part, share in zip(parts, shares, strict=True):
         found = part.above(SMALLEST_SCORE if share else np.inf)
-        place = same_objects(found, Detections(weighted / score[:, None], score, labels))
+        place = same_objects(found, Detections(weighted[:, :4] / score[:, None], score, labels))
         fresh = place < 0
         place[fresh] = len(score) + np.arange(fresh.sum())
         score = np.append(score, np.zeros(fresh.sum()))
-        weighted = np.append(weighted, np.zeros((fresh.sum(), 4)), axis=0)
+        weighted = np.append(weighted, np.zeros((fresh.sum(), width)), axis=0)
         labels = np.append(labels, found.labels[fresh])
+        told = found.boxes
+        if has_corners:
+            corners = found.values[CORNERS.name].reshape(len(place), CORNERS.channels)
+            earlier = weighted[place, 4:] / np.where(fresh, 1, score[place])[:, None]
+            told = np.concatenate([told, np.where(fresh[:, None], corners, begun_alike(corners, earlier))], axis=1)
         score[place] += share * found.scores
-        weighted[place] += share * found.scores[:, None] * found.boxes
+        weighted[place] += share * found.scores[:, None] * told
     order = np.argsort(-score, kind="stable")
-    return Detections((weighted / score[:, None])[order], score[order], labels[order])
+    joined = (weighted / score[:, None])[order]
+    values: dict[str, np.ndarray] = {}
+    if has_corners:
+        values = {CORNERS.name: joined[:, 4:].reshape(-1, 4, 2)}
+        if all(ANGLES in part.values for part in parts):
+            double = angle_of(joined[:, 4:])
+            values[ANGLES] = np.degrees(np.arctan2(double[:, 1], double[:, 0])) / 2
+    task = parts[0].task if values else "boxes"
+    return Detections(joined[:, :4], score[order], labels[order], values=values, task=task)
+
+
+def begun_alike(corners: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return corners (N, 8), from the one on with which they are nearest to others (N, 8), one by one."""
+    turns = np.stack([np.roll(corners, 2 * turn, axis=1) for turn in range(4)])
+    best = np.square(turns - others).sum(axis=2).argmin(axis=0)
+    return np.asarray(turns[best, np.arange(len(corners))])
 
 
 def fuse_stored(parts: Sequence[StoredDetections]) -> StoredDetections:

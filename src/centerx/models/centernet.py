@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from centerx.fields import Field, Lengths, Peaks
+from centerx.fields import JOINT_HEATMAP, KEYPOINTS, Field, Lengths, Peaks
 from centerx.models.backbone import Backbone
 from centerx.models.neck import Neck
 from centerx.tasks import Task
@@ -15,6 +15,9 @@ from centerx.types import Maps
 
 PRIOR = 0.1  # probability of an object at a cell before training: sigmoid(-2.19)
 CLASS_PARAMETERS = ("heatmap.2.weight", "heatmap.2.bias")  # of CenterHead: those with a row for each class
+JOINT_PARAMETERS = tuple(
+    f"{field.name}.2.{kind}" for field in (KEYPOINTS, JOINT_HEATMAP) for kind in ("weight", "bias")
+)  # those with rows for each joint
 
 
 class CenterNet(nn.Module):
