@@ -164,14 +164,14 @@ def write_yolo_pose(
 
 def _unwritten_joints(dataset: Dataset) -> list[Problem]:
     """What YOLO has no word for about the joints of a data set."""
-    joints, whats = dataset.joints, []
+    joints, texts = dataset.joints, []
     if joints.classes:
-        whats.append(
+        texts.append(
             f"all classes get the {len(joints.names)} joints of all, those that a class lacks are not labelled"
         )
     if joints.skeleton:
-        whats.append(f"the {len(joints.skeleton)} lines of the skeleton are left out")
-    return [Problem(Kind.NOT_WRITTEN, str(dataset.path), what) for what in whats]
+        texts.append(f"the {len(joints.skeleton)} lines of the skeleton are left out")
+    return [Problem(Kind.NOT_WRITTEN, str(dataset.path), what) for what in texts]
 
 
 def _write_yolo(
