@@ -39,7 +39,7 @@ def build_model(config: Config) -> CenterNet:
     backbone = Backbone(model.backbone, model.pretrained, model.last_stride)
     neck = build_neck(model.neck, backbone)
     task = config.made_task
-    head = CenterHead(neck.out_channels, len(config.classes), model.head_channels, task.branches)
+    head = CenterHead(neck.out_channels, len(config.classes), model.head_channels, task.branches, model.head)
     return CenterNet(backbone, neck, head, task)
 
 

@@ -174,6 +174,18 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         Backbone("resnet18", str(path))
 
 
+def test_a_depthwise_head_sees_five_cells_and_keeps_the_names_of_its_last_layer() -> None:
+    plain, light = (CenterHead(16, 3, 8, BOXES.branches, conv).eval() for conv in ("plain", "depthwise"))
+    last = {key: value.shape for key, value in plain.state_dict().items() if ".2." in key}
+    assert last == {key: value.shape for key, value in light.state_dict().items() if key.count(".") == 2}
+    torch.nn.init.constant_(light.branches["size"][-1].weight, 1.0)
+    features = torch.randn(1, 16, 9, 9, requires_grad=True)
+    light(features).fields["size"][0, :, 4, 4].sum().backward()
+    assert features.grad is not None
+    rows, columns = features.grad[0].abs().sum(dim=0).nonzero(as_tuple=True)
+    assert (int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())) == (2, 6, 2, 6)
+
+
 @pytest.mark.parametrize("factor", [2, 4])
 def test_depthwise_enlarging_starts_bilinear_too(factor: int) -> None:
     ramp = torch.arange(8.0).expand(1, 6, 8, 8)

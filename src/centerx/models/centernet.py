@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from centerx.fields import JOINT_HEATMAP, KEYPOINTS, Field, Lengths, Peaks
 from centerx.models.backbone import Backbone
-from centerx.models.neck import Neck
+from centerx.models.neck import Neck, conv_norm
 from centerx.tasks import Task
 from centerx.types import Maps
 
@@ -56,14 +56,17 @@ class CenterHead(nn.Module):
         num_classes: heatmap channels, one independent binary classifier each.
         channels: width of the hidden layer of each branch.
         fields: of the branches.
+        conv: kind of the hidden layer: `plain` or `depthwise`, see `hidden_layer`.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, channels: int, fields: tuple[Field, ...]) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, channels: int, fields: tuple[Field, ...], conv: str = "plain"
+    ) -> None:
         super().__init__()
-        self.heatmap = nn.Sequential(*branch_layers(in_channels, channels, num_classes))
+        self.heatmap = nn.Sequential(*branch_layers(in_channels, channels, num_classes, conv))
         self.names = tuple(field.name for field in fields)
         for field in fields:
-            self.add_module(field.name, Branch(in_channels, channels, field))
+            self.add_module(field.name, Branch(in_channels, channels, field, conv))
         for heatmap in (self.heatmap, *(each for each in self.branches.values() if each.field.kind is Peaks)):
             bias = heatmap[-1].bias
             assert isinstance(bias, Tensor)
@@ -86,10 +89,11 @@ class Branch(nn.Sequential):
         in_channels: of the map that it sees.
         channels: width of the hidden layer.
         field: what it answers for.
+        conv: kind of the hidden layer.
     """
 
-    def __init__(self, in_channels: int, channels: int, field: Field) -> None:
-        super().__init__(*branch_layers(in_channels, channels, field.channels))
+    def __init__(self, in_channels: int, channels: int, field: Field, conv: str = "plain") -> None:
+        super().__init__(*branch_layers(in_channels, channels, field.channels, conv))
         self.field = field
 
     def loss(self, said: Tensor, goal: Tensor, relative: bool = False) -> Tensor:
@@ -114,9 +118,18 @@ class Branch(nn.Sequential):
         return error
 
 
-def branch_layers(in_channels: int, channels: int, out_channels: int) -> tuple[nn.Module, ...]:
-    """A 3x3 convolution and a 1x1 one that starts near its bias."""
+def branch_layers(in_channels: int, channels: int, out_channels: int, conv: str) -> tuple[nn.Module, ...]:
+    """A hidden layer and a 1x1 convolution that starts near its bias."""
     last = nn.Conv2d(channels, out_channels, 1)
     nn.init.normal_(last.weight, std=0.001)
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-    return nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(inplace=True), last
+    return hidden_layer(in_channels, channels, conv), nn.ReLU(inplace=True), last
+
+
+def hidden_layer(in_channels: int, channels: int, conv: str) -> nn.Module:
+    """A `plain` 3x3 convolution, or a `depthwise` 5x5 one with a 1x1 one, which computes a tenth of it."""
+    if conv == "plain":
+        return nn.Conv2d(in_channels, channels, 3, padding=1)
+    return nn.Sequential(
+        conv_norm(in_channels, in_channels, 5, groups=in_channels), nn.Conv2d(in_channels, channels, 1)
+    )
