@@ -43,7 +43,7 @@ from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.evaluation.api import run_source
 from centerx.fields import SIZE
-from centerx.files import require_utf8
+from centerx.files import remove_scratch, require_utf8
 from centerx.images import allow_megapixels
 from centerx.joints import can_be_mirrored, default_sigmas, flip_by_names, join_joints
 from centerx.losses.balance import Uncertainty
@@ -766,7 +766,7 @@ def build_trainer(
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the run folder.
+    """Make the run folder, and remove what a killed run was writing there.
 
     Raises:
         InputError: it cannot be written, or no library could open its files.
@@ -780,3 +780,4 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(
             f"{folder}: cannot write the run folder ({error.strerror}), choose another with --out"
         ) from None
+    remove_scratch(folder)

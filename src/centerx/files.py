@@ -9,11 +9,16 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from centerx.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SCRATCH = ".centerx-"  # prefix of the temporary folders in which files are written
 # Surrogates that stand for bytes that are not UTF-8, ends of lines, and control characters.
@@ -44,8 +49,8 @@ def new_files(path: Path) -> Iterator[Path]:
         if home is not None:
             home.mkdir(parents=True, exist_ok=True)
             _require_not_protected(path)
-        with tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
-            new, former = Path(scratch) / "new", Path(scratch) / "former"
+        with _scratch(home) as scratch:
+            new, former = scratch / "new", scratch / "former"
             new.mkdir()
             made = new / path.name
             yield made
@@ -78,8 +83,8 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
     """
     with _naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
-            made = Path(scratch) / "new"
+        with _scratch(folder) as scratch:
+            made = scratch / "new"
 
             @contextmanager
             def new_file(name: str) -> Iterator[Path]:
@@ -89,6 +94,13 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
                     made.replace(folder / name)
 
             yield new_file
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove the temporary folders that killed processes left in a folder. Those in use stay."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        with suppress(OSError), _locked(scratch):
+            shutil.rmtree(scratch)
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
@@ -240,6 +252,32 @@ def _bytes(character: str) -> bytes:
         return character.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # the surrogate does not stand for a byte
         return character.encode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def _scratch(home: Path | None) -> Iterator[Path]:
+    """Make a temporary folder that is locked as long as it is in use, which a process that was killed no longer does."""
+    with tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True) as name, ExitStack() as stack:
+        with suppress(OSError):  # some file systems have no locks
+            stack.enter_context(_locked(Path(name)))
+        yield Path(name)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder.
+
+    Raises:
+        OSError: it cannot be locked, or another process has done so.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(folder))
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
