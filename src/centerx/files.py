@@ -256,11 +256,13 @@ def _bytes(character: str) -> bytes:
 
 @contextmanager
 def _scratch(home: Path | None) -> Iterator[Path]:
-    """Make a temporary folder that is locked as long as it is in use, which a process that was killed no longer does."""
-    with tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True) as name, ExitStack() as stack:
+    """Make a temporary folder that is locked as long as the process is there that uses it."""
+    with ExitStack() as stack:
+        made = tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True)
+        scratch = Path(stack.enter_context(made))
         with suppress(OSError):  # some file systems have no locks
-            stack.enter_context(_locked(Path(name)))
-        yield Path(name)
+            stack.enter_context(_locked(scratch))
+        yield scratch
 
 
 @contextmanager
