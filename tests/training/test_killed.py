@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ import pytest
 import torch
 
 import centerx
+from centerx.cli.main import run_and_exit
 from tests.conftest import give_structure
 from tests.equality.cases import SMALL
 
@@ -54,9 +56,12 @@ def train(words: list[str], folder: Path, scratch: Path, resume: bool, steps: An
     """Train as the first process of a session, with its own folder for temporary files."""
     os.setsid()
     multiprocessing.set_start_method("fork", force=True)  # of data workers; it would be that of this process
+    with (scratch.parent / "errors").open("wb") as errors:
+        os.dup2(errors.fileno(), 2)
     tempfile.tempdir = str(scratch)
     multiprocessing.current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]  # of the parent
-    centerx.train("nano", out=folder, overrides=words, resume=resume, callbacks=[Tell(steps, epochs)])
+    callbacks = [Tell(steps, epochs)]
+    run_and_exit(partial(centerx.train, "nano", out=folder, overrides=words, resume=resume, callbacks=callbacks))
 
 
 class Training:
@@ -215,10 +220,9 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file, untrained, that knows the classes of the scenes; the same as ONNX lies beside it."""
-    from centerx.build_model import build_detector, load_detector, save_named
+    """A model file, untrained, that knows the classes of the scenes."""
+    from centerx.build_model import build_detector, save_named
     from centerx.config import load_config
-    from centerx.exporting import export_model
 
     config = load_config("nano", ["classes=['0','1','2','3','4','5','6','7','8','9']", "data.input_size=96", *SMALL])
     torch.manual_seed(0)
@@ -226,9 +230,18 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     give_structure(detector, (96, 96))
     folder = tmp_path_factory.mktemp("teacher")
     save_named(folder, config, detector, "last")
-    file = folder / "last.safetensors"
-    export_model(*load_detector(file), file.with_suffix(".onnx"), "onnx")
-    return file
+    return folder / "last.safetensors"
+
+
+@pytest.fixture(scope="module")
+def teacher_onnx(teacher: Path) -> Path:
+    """The same as ONNX."""
+    from centerx.build_model import load_detector
+    from centerx.exporting import export_model
+
+    path = teacher.with_suffix(".onnx")
+    export_model(*load_detector(teacher), path, "onnx")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -249,35 +262,74 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], Pat
     return run
 
 
-TEACHERS = {"labels": [], "network": [".safetensors"], "asked once": [".onnx"]}
+TAUGHT = "labels", "network", "asked once"
 
 
-def words_of(small_overrides: list[str], teacher: Path, suffixes: list[str], workers: int) -> list[str]:
-    files = ",".join(str(teacher.with_suffix(suffix)) for suffix in suffixes)
+def words_of(small_overrides: list[str], workers: int, *teachers: Path) -> list[str]:
+    files = ",".join(map(str, teachers))
     more = [f"train.epochs={EPOCHS}", "train.val_every=1", f"data.workers={workers}", f"distill.teachers=[{files}]"]
     return [*small_overrides, *SMALL, *more]
 
 
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A folder for temporary files."""
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch"
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("taught", TEACHERS)
+@pytest.mark.parametrize("taught", TAUGHT)
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
-    taught: str, workers: int, small_overrides: list[str], teacher: Path, tmp_path: Path, whole: Callable[..., Path]
+    taught: str,
+    workers: int,
+    small_overrides: list[str],
+    tmp_path: Path,
+    scratch: Path,
+    whole: Callable[..., Path],
+    request: pytest.FixtureRequest,
 ) -> None:
-    words = words_of(small_overrides, teacher, TEACHERS[taught], workers)
-    (tmp_path / "scratch").mkdir()
-    seed = list(TEACHERS).index(taught) * 2 + workers // 2
+    fixtures = {"labels": [], "network": ["teacher"], "asked once": ["teacher_onnx"]}[taught]
+    words = words_of(small_overrides, workers, *map(request.getfixturevalue, fixtures))
+    seed = TAUGHT.index(taught) * 2 + workers // 2
     planned = [moment for moment, _ in zip(moments(seed), range(KILLS), strict=False)]
-    done = kill_and_resume(words, tmp_path / "run", tmp_path / "scratch", planned)
+    done = kill_and_resume(words, tmp_path / "run", scratch, planned)
     assert len(done) == KILLS
     assert_same_run(tmp_path / "run", whole(words))
 
 
 def test_a_run_that_is_killed_ends_as_if_nothing_had_happened(
-    small_overrides: list[str], teacher: Path, tmp_path: Path, whole: Callable[..., Path]
+    small_overrides: list[str], teacher: Path, tmp_path: Path, scratch: Path, whole: Callable[..., Path]
 ) -> None:
-    words = words_of(small_overrides, teacher, TEACHERS["network"], 2)
-    (tmp_path / "scratch").mkdir()
+    words = words_of(small_overrides, 2, teacher)
     planned = [Moment("last.ckpt", 1, 0, False), Moment("step", 3, 0, True)]
-    assert kill_and_resume(words, tmp_path / "run", tmp_path / "scratch", planned) == planned
+    assert kill_and_resume(words, tmp_path / "run", scratch, planned) == planned
     assert_same_run(tmp_path / "run", whole(words))
+
+
+@pytest.mark.parametrize(
+    ("number", "of_worker", "status", "says"),
+    [
+        (signal.SIGKILL, True, 2, "error: data.workers: one of them was killed, perhaps as memory ran out"),
+        (signal.SIGTERM, False, 143, "error: interrupted; what was already written is kept"),
+        pytest.param(signal.SIGHUP, False, 129, "error: interrupted; what was", marks=pytest.mark.soak),
+    ],
+)
+def test_the_end_by_a_signal_is_one_line_and_leaves_nothing(
+    number: int, of_worker: bool, status: int, says: str, small_overrides: list[str], tmp_path: Path, scratch: Path
+) -> None:
+    training = Training(words_of(small_overrides, 2), tmp_path / "run", scratch)
+    assert training.wait_for(lambda: training.steps.value > STEPS)
+    process = training.process.pid
+    assert process is not None
+    os.kill(max(session(process)) if of_worker else process, number)
+    training.process.join(PATIENCE)
+    assert training.process.exitcode == status
+    errors = (tmp_path / "errors").read_text()
+    assert errors.startswith(says)
+    assert errors.count("\n") == 1
+    assert session(process) == []
+    assert not list(scratch.iterdir())
+    assert (tmp_path / "run" / "last.ckpt").exists()
+    assert not list((tmp_path / "run").glob(".centerx-*"))

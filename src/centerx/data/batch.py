@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
+from multiprocessing.util import Finalize, get_temp_dir
 from typing import Any
 
 import cv2
@@ -253,11 +256,13 @@ def collate(batches: Sequence[Batch]) -> Batch:
 def init_worker(_: int, megapixels: float | None = None) -> None:
     """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many.
 
-    Signals that end a whole group of processes are left to the first, which ends its workers. They end without it too.
+    Signals that end a whole group of processes are left to the first, which ends its workers. They end without it too,
+    and then remove the folder that they share.
 
     Args:
         megapixels: the most of a picture; what is usual without it.
     """
+    Finalize(None, remove_orphaned, (get_temp_dir(), os.getppid()), exitpriority=-200)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -266,9 +271,17 @@ def init_worker(_: int, megapixels: float | None = None) -> None:
         allow_megapixels(megapixels)
 
 
+def remove_orphaned(folder: str, parent: int) -> None:
+    """Remove the temporary folder of a parent process that was killed."""
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
     """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
+    if workers:
+        get_temp_dir()  # made here, so that this process removes it with the sockets of workers that were killed
     start = partial(init_worker, megapixels=allowed_megapixels())
     return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=start, **options)
 

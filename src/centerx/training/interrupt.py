@@ -70,12 +70,16 @@ def fit_heeding_ctrl_c(
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
-        InputError: the checkpoint is not one of such a run.
+        InputError: the checkpoint is not one of such a run, or a data worker was killed.
     """
     interrupt = next((each for each in trainer.callbacks if isinstance(each, Interrupt)), None)  # type: ignore[attr-defined]
     try:
         trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        if str(error).startswith("DataLoader worker"):  # of torch, which has no class for it
+            raise InputError(
+                "data.workers: one of them was killed, perhaps as memory ran out: set fewer, and go on with --resume"
+            ) from error
         if checkpoint is None or interrupt is None or interrupt.started:
             raise
         reason = " ".join(str(error).split())[:200]
