@@ -67,6 +67,9 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path: Path
     with pytest.raises(InputError, match=r"begin it anew by --resume, or remove .*last\.safetensors"):
         checkpoint_of(tmp_path, resume=False)
     assert checkpoint_of(tmp_path, resume=True) is None
+    (tmp_path / "last.safetensors").rename(tmp_path / "gone")
+    assert checkpoint_of(tmp_path, resume=True) is checkpoint_of(tmp_path, resume=False) is None
+    (tmp_path / "gone").rename(tmp_path / "last.safetensors")
     (tmp_path / "metrics.csv").write_text("epoch,step\n1,4\n2,8\n")  # its last.ckpt was removed
     for resume, says in ((True, "nothing to resume"), (False, "would be overwritten")):
         with pytest.raises(InputError, match=says):

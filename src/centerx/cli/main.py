@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,7 @@ data.app.command("stats")(command(sets.show_stats))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
 INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
+CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
 
 
 def main() -> NoReturn:
@@ -173,13 +175,15 @@ def interrupted_by_signals() -> Iterator[list[int]]:
         The numbers of those that came, to be read after the `with`.
     """
     heard: list[int] = []
-    owner = os.getpid()
+    owner, due = os.getpid(), 0.0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal due
         if os.getpid() != owner:  # a fork, before it has its own handlers
             os._exit(128 + number)
         heard.append(number)
-        if len(heard) == 1:  # a second exception would interrupt the clean-up
+        if time.monotonic() >= due:
+            due = time.monotonic() + CLEAN_UP
             raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
