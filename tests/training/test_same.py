@@ -50,11 +50,11 @@ def test_batches_are_the_same_for_any_number_of_workers(
         assert all(torch.equal(one, other) for one, other in zip(seen[0], others, strict=True))
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+@pytest.mark.parametrize("teacher", ["model_file", pytest.param("onnx_file", marks=pytest.mark.soak)])
 def test_a_taught_run_is_the_same_for_any_number_of_workers(
-    suffix: str, small_overrides: list[str], onnx_file: Path, tmp_path: Path
+    teacher: str, small_overrides: list[str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    taught = [f"distill.teachers={onnx_file.with_suffix(suffix)}", 'classes=["0","1",red,green,blue]']
+    taught = [f"distill.teachers={request.getfixturevalue(teacher)}", 'classes=["0","1",red,green,blue]']
     words = [*small_overrides, *SMALL, *taught, "data.val=[]", "train.epochs=2"]
     words += ["augment.mosaic=0.5", "augment.rotate=10"]
     for workers in (0, 2, 4):
