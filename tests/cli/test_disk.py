@@ -95,5 +95,5 @@ def test_nothing_is_begun_that_a_read_only_disk_cannot_take(
     ):
         status, out, err = centerx(*words)
         assert (status, out, err.count("\n")) == (2, "", 1), (words, err)
-        assert err.startswith(f"error: {disk}/"), err
+        assert err.startswith(f"error: {disk}"), err
         assert "Read-only file system" in err
