@@ -1,5 +1,8 @@
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request
 
 import pytest
 import timm
@@ -110,8 +113,36 @@ def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> N
         return create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("centerx.models.backbone.urlopen", lambda *_, **__: BytesIO())
     with pytest.raises(InputError, match=r"^model.pretrained: no weights for 'resnet18' .*check the connection"):
         Backbone("resnet18", pretrained=True)
+
+
+def test_without_a_network_the_hub_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unreachable(request: Request, timeout: float) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("centerx.models.backbone.urlopen", unreachable)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: pytest.fail("the hub was asked again"))
+    with pytest.raises(InputError, match=r"'resnet18' \(not in .*does not answer: Name or service not known\)"):
+        Backbone("resnet18", pretrained=True)
+
+
+def test_cached_weights_need_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("abc")
+    donor = timm.create_model("resnet18")
+    save_file(donor.state_dict(), snapshot / "model.safetensors")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("centerx.models.backbone.urlopen", lambda *_, **__: pytest.fail("the network was asked"))
+    own = Backbone("resnet18", pretrained=True).net.state_dict()
+    torch.testing.assert_close(own["conv1.weight"], donor.conv1.weight.detach(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -297,7 +297,9 @@ class ModelConfig(Section):
         "resnet18", description="any timm model that gives feature maps, by its timm name; or hourglass"
     )
     pretrained: bool | str = Field(
-        False, description="true: timm's own weights (downloads); a path: a local checkpoint of the backbone"
+        False,
+        description="true: timm's own weights, from its cache or else downloaded; a path: a local checkpoint of the "
+        "backbone",
     )
     last_stride: Literal[1, 2] = Field(
         2, description="of the backbone's last stage; 1: its map has stride 16, and a deconv neck two stages"

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import timm
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
@@ -18,6 +21,8 @@ from centerx.errors import InputError, nearest
 from centerx.models.hourglass import Hourglass
 
 OWN = {"hourglass": Hourglass}
+HUB_FILES = "model.safetensors", "pytorch_model.bin"  # of a model on the hub, in the order in which timm looks
+HUB_SECONDS = 5.0  # to wait for an answer of the hub, before timm tries for a minute
 PROBE = 64  # side in pixels of the picture that is used to find the strides of layers
 
 
@@ -28,7 +33,8 @@ class Backbone(nn.Module):
 
     Args:
         name: name of a timm model, or `hourglass`.
-        pretrained: True to download timm's weights, a path to load a local checkpoint, False for random weights.
+        pretrained: True for timm's weights, from the hub's cache or else its server; a path to load a local checkpoint;
+            False for random weights.
         last_stride: 2, or 1 to remove the last downsampling, so that the last map has stride 16; no dilation is added.
 
     Attributes:
@@ -142,13 +148,46 @@ def _create(name: str, pretrained: bool | str) -> Any:
         return build(pretrained=False)
     if pretrained is True:
         try:
-            return build(pretrained=True)
+            cached = _cached(probe.pretrained_cfg)
+            if cached is None:
+                _require_hub(probe.pretrained_cfg)
+            return build(pretrained=True, **({} if cached is None else _from_file(cached)))
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"model.pretrained: no weights for {name!r} ({error}); check the connection, or give a local file"
             ) from None
     _check_weights(name, pretrained)
-    return build(pretrained=True, pretrained_cfg_overlay={"file": pretrained, "hf_hub_id": None, "url": ""})
+    return build(pretrained=True, **_from_file(pretrained))
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    """Arguments of timm to load weights from a file."""
+    return {"pretrained_cfg_overlay": {"file": path, "hf_hub_id": None, "url": ""}}
+
+
+def _cached(origin: Mapping[str, Any]) -> str | None:
+    """The file of timm's weights in the hub's cache, for which no server is asked; None where it is not there."""
+    hub, _, revision = (origin.get("hf_hub_id") or "").partition("@")
+    if not hub:
+        return None
+    named = origin.get("hf_hub_filename")
+    found = (try_to_load_from_cache(hub, name, revision=revision or None) for name in ([named] if named else HUB_FILES))
+    return next((path for path in found if isinstance(path, str)), None)
+
+
+def _require_hub(origin: Mapping[str, Any]) -> None:
+    """Raise OSError unless the server that has timm's weights answers."""
+    if not origin.get("hf_hub_id"):
+        return
+    if constants.HF_HUB_OFFLINE:
+        raise OSError(f"not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set")
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=HUB_SECONDS).close()
+    except HTTPError:
+        return  # an answer
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise OSError(f"not in {constants.HF_HUB_CACHE}, and {constants.ENDPOINT} does not answer: {reason}") from None
 
 
 def _check_weights(name: str, path: str) -> None:
