@@ -23,10 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from serving import ask, export, picture, serving
+
 from centerx.cli.main import app
 from centerx.data.digits import write_digit_scenes
-
-from serving import ask, export, picture, serving
 
 RESULTS = Path(__file__).parent / "results" / "long_run.csv"
 PICTURES, REQUESTS = 24, 20
@@ -90,7 +90,8 @@ def rounds(minutes: float) -> Iterator[Held]:
 def play(here: Path, scenes: Path, model: Path, address: str) -> None:
     """One round: train, check, predict, label, and ask the server."""
     run, drawn = here / "run", here / "drawn"
-    settings = "train.epochs=2 train.batch_size=8 data.workers=2 data.input_size=96 model.pretrained=false".split()
+    settings = ["train.epochs=2", "train.batch_size=8", "data.workers=2"]
+    settings += ["data.input_size=96", "model.pretrained=false"]
     words = (
         ["train", "nano", f"data.train=[{scenes}]", f"data.val=[{scenes}]", *settings, "--out", run],
         ["data", "check", scenes],

@@ -1,4 +1,4 @@
-"""Every task: what is encoded is decoded; what moves or changes places does so in the answers, and nothing else does."""
+"""Every task: what is encoded is decoded; what moves or changes places does so in the answers, nothing else does."""
 
 from __future__ import annotations
 
