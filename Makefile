@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test soak fuzz quick caffe lint bench parity docs site hour experiments clean
+.PHONY: help setup demo test soak fuzz long quick caffe lint bench parity docs site hour experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ fuzz: $(VENV)/dev.stamp   ## feed readers made-up inputs, guided by coverage and
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'atheris==3.0.0'
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.dirty.fuzz --seconds 120 --out runs/fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/dirty/test_made_up.py --hypothesis-profile soak
+
+long: $(VENV)/dev.stamp   ## train, predict and serve in a loop and watch what is held (two hours)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/long_run.py --minutes 120
 
 caffe: $(OPENCV4)/stamp   ## run the tests of Caffe networks, which need OpenCV 4
 	$(OPENCV4)/bin/python -m pytest tests/interop/test_caffe.py tests/runtime/test_opencv.py

@@ -59,7 +59,7 @@ from centerx.tiles import Tiles
 from centerx.training.ask import Asked, ask_teachers
 from centerx.training.average import equal_average, moving_average
 from centerx.training.evaluation import Evaluation
-from centerx.training.guard import FiniteLoss, FiniteWeights, LossSpikeGuard
+from centerx.training.guard import FiniteWeights, LossGuard
 from centerx.training.interrupt import Interrupt
 from centerx.training.module import CenterNetModule
 from centerx.training.optim import build_optimizer, build_schedule
@@ -705,15 +705,13 @@ def build_class_weights(config: Config) -> tuple[float, ...]:
 def build_guard(config: Config) -> Callback:
     """Return what watches the loss."""
     ratio = config.train.skip_jumps
-    if not ratio:
-        return FiniteLoss()
-    if ratio <= 1:
+    if 0 < ratio <= 1:
         raise InputError(f"train.skip_jumps: {ratio} would leave out ordinary steps, set it above 1, or 0 for none")
-    if config.loss.balance != "fixed":
+    if ratio and config.loss.balance != "fixed":
         raise InputError(
             "train.skip_jumps: goes with loss.balance=fixed only, as another balance hides how large the loss is"
         )
-    return LossSpikeGuard(ratio)
+    return LossGuard(config.train.max_not_finite, ratio)
 
 
 def build_evaluation(config: Config, val_data: list[Dataset], folder: Path, processes: Processes) -> Evaluation:

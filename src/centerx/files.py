@@ -184,7 +184,8 @@ def require_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
             path.lstat()  # raises if the name is too long
         if path.is_dir():
             raise InputError(f"{path}: is a folder, name a file in it")
-        if any(_real(path) == _real(each) for each in inputs):
+        own = os.path.realpath(path)
+        if any(own == os.path.realpath(each) for each in inputs):
             raise InputError(f"{path}: is read by this command and would be overwritten, name another file")
         if _is_stream(path):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from math import inf, isfinite
@@ -223,11 +224,12 @@ def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> li
         suffixes: suffixes in lower case; those of files may be in any case.
         deep: whether to include subfolders.
     """
-    return sorted(
-        path
-        for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in suffixes and not _is_hidden(path, folder) and not path.is_dir()
-    )
+    return [folder / name for name in list_names(folder, suffixes, deep)]
+
+
+def list_names(folder: Path, suffixes: Collection[str], deep: bool = True) -> list[str]:
+    """List the files in a folder as `list_files` does, as texts relative to it, which take a tenth of the memory."""
+    return [name for name in _walk(folder, deep) if splitext(name)[1].lower() in suffixes]
 
 
 def left_out(folder: Path, used: Collection[str] = SUFFIXES) -> Problem | None:
@@ -240,7 +242,7 @@ def left_out(folder: Path, used: Collection[str] = SUFFIXES) -> Problem | None:
     Returns:
         One problem for all of them, or None.
     """
-    return other_files((path for path in folder.rglob("*") if not _is_hidden(path, folder)), used)
+    return other_files((folder / name for name in _walk(folder)), used)
 
 
 def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Problem | None:
@@ -254,9 +256,36 @@ def other_files(paths: Iterable[Path], used: Collection[str] = SUFFIXES) -> Prob
     return Problem(Kind.FILE_LEFT_OUT, str(others[0]), what, len(others))
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
-    """Return whether a path is hidden relative to a folder that contains it."""
-    return any(part.startswith((".", "__MACOSX")) for part in path.parts[len(folder.parts) :])
+def _walk(folder: str | Path, deep: bool = True, before: str = "") -> Iterator[str]:
+    """Yield the files in a folder that are not hidden, sorted by the parts of their names, as texts relative to it."""
+    names: list[str] = []
+    folders: set[str] = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith((".", "__MACOSX")):
+                    continue
+                if _is_folder(entry):
+                    if not deep or entry.is_symlink():
+                        continue
+                    folders.add(entry.name)
+                names.append(entry.name)
+    except (PermissionError, FileNotFoundError, NotADirectoryError):
+        if not deep:
+            raise
+    names.sort()
+    for name in names:
+        if name in folders:
+            yield from _walk(os.path.join(folder, name), before=f"{before}{name}/")
+        else:
+            yield before + name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_other(path: Path, used: Collection[str]) -> bool:
@@ -395,7 +424,9 @@ def _colour_values(file: Path | io.BytesIO, largest: int) -> np.ndarray | None:
     if values is None or values.dtype != np.uint16:
         return None
     values = values[:, :, ::-1]
-    return values if largest == 65535 else np.rint(values * (65535 / largest)).astype(np.uint16)
+    for rows in _strips(*values.shape[:2]) if largest != 65535 else ():
+        values[rows] = np.rint(values[rows] * (65535 / largest))
+    return values
 
 
 def _one_line(error: Exception) -> str:

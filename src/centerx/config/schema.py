@@ -489,6 +489,11 @@ class TrainConfig(Section):
         description="rates, relative to the peak, between which a cosine falls in each epoch that `swa` averages; "
         "without it the rate stays at `schedule.final`",
     )
+    max_not_finite: Count = Field(
+        10,
+        description="a step whose loss or gradient is not finite is left out, and its pictures are named; after so "
+        "many in a row the run ends",
+    )
     skip_jumps: Annotated[float, Field(ge=0)] = Field(
         0.0, description="leave out steps whose loss is more than so many times its running mean; 0: none"
     )

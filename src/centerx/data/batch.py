@@ -71,26 +71,31 @@ class TrainPictures(TorchDataset[Batch]):
         rng = np.random.default_rng((self.seed, epoch, number))
         index = number % len(self.source)
         skipped: list[str] = []
+        names: list[str] = []
         try:
-            sample = self._warped(index, rng, skipped)
+            sample = self._warped(index, rng, skipped, names)
             if rng.random() < self.mosaic_probability:
                 others = rng.integers(len(self.source), size=3)
-                parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
+                parts = [sample, *(self._warped(int(other), rng, skipped, names) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
         except NothingReadable:
             return empty_batch((INPUT_MULTIPLE, INPUT_MULTIPLE), self.source)._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))
-        return to_batch(sample, None, skipped)
+        return to_batch(sample, None, skipped)._replace(names=tuple(names))
 
-    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str]) -> Sample:
-        return self.affine(self._read(index, skipped), rng)
+    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str], names: list[str]) -> Sample:
+        return self.affine(self._read(index, skipped, names), rng)
 
-    def _read(self, index: int, skipped: list[str]) -> Sample:
+    def _read(self, index: int, skipped: list[str], names: list[str]) -> Sample:
         for attempt in range(len(self.source)):
+            place = (index + attempt) % len(self.source)
             try:
-                return self.source.sample((index + attempt) % len(self.source))
+                sample = self.source.sample(place)
             except InputError as error:
                 skipped.append(str(error))
+                continue
+            names.append(str(self.source.entries[place].record.image))
+            return sample
         raise NothingReadable("not one picture can be read")
 
 
@@ -250,6 +255,7 @@ def collate(batches: Sequence[Batch]) -> Batch:
         skipped=[message for batch in batches for message in batch.skipped],
         detections=tuple(map(join, zip(*(batch.detections for batch in batches), strict=True))),
         answered=tuple(map(torch.cat, zip(*(batch.answered for batch in batches), strict=True))),
+        names=tuple(name for batch in batches for name in batch.names),
     )
 
 
