@@ -82,6 +82,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/any_teacher.py --teachers runs/teachers_60/bccd
 	$(BIN)/python experiments/street.py
 	$(BIN)/python experiments/carried.py
+	$(BIN)/python experiments/joints_and_boxes.py --rows mice
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw

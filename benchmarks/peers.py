@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", default=["yolo11n", "yolo26n"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of all; the preset's by default")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of every configuration")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a timed call")
     parser.add_argument("--out", type=Path, default=Path("runs/peers"))
     parser.add_argument("--csv", type=Path, default=RESULTS / "peers.csv")
@@ -118,7 +119,7 @@ def main() -> None:
     peer = Peer(args.peer)
     rows: list[Row] = []
     for preset in args.presets:
-        config = load_config(preset, [f"train.epochs={args.epochs}"] if args.epochs else [])
+        config = load_config(preset, [*args.set, *([f"train.epochs={args.epochs}"] if args.epochs else [])])
         data = Path(preset).stem
         files: dict[tuple[str, int], Files] = {}
         for seed in args.seeds:

@@ -53,7 +53,7 @@ def train(words: list[str], seen: int, folder: Path) -> Figures:
     """Train with the same number of pictures, and judge joints and boxes."""
     config = load_config("nano", words)
     pictures = sum(len(each.records) for each in build_datasets(config.data.train))
-    figures = train_once("nano", [*words, f"train.epochs={round(seen / pictures)}"], folder)
+    figures = train_once("nano", [*words, f"train.epochs={max(round(seen / pictures), 1)}"], folder)
     (judge,) = config.data.val
     metrics = centerx.evaluate(folder / "last.safetensors", judge.model_dump(exclude_defaults=True))
     poses = config.task == "pose"
