@@ -43,7 +43,7 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (ten minutes)
+parity: $(OPENCV4)/stamp  ## compare every export format with torch, for every task (an hour)
 	$(OPENCV4)/bin/python benchmarks/parity.py
 
 docs: $(VENV)/dev.stamp   ## write docs/config.md and all generated tables anew, check the links of all pages
