@@ -44,12 +44,12 @@ from centerx.yaml_text import parse_yaml
 RESULTS = Path(__file__).parent / "results"
 RUNS = 25
 FLOOR = 0.001  # score below which a peer's boxes are left out, as in its own validation
+# Of a task: format of its data, the peer's word for it, and the end of the names of its networks
 FORMS = {
     "boxes": ("yolo", "detect", ""),
     "pose": ("yolo-pose", "pose", "-pose"),
     "rotated": ("yolo-obb", "obb", "-obb"),
 }
-# of a task: format of its data, the peer's word for it, and the end of the names of its networks
 FIGURES = "AP", "AP50", "AP75", "APs", "APm", "APl", "AP_boxes"
 WITHOUT_SUPPRESSION = "yolo26", "yolov10"  # networks whose boxes do not overlap
 BACKENDS = "onnxruntime", "openvino"
