@@ -46,7 +46,7 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (ten minutes)
+parity: $(OPENCV4)/stamp  ## compare every export format with torch, for every task (an hour)
 	$(OPENCV4)/bin/python benchmarks/parity.py
 
 docs: $(VENV)/dev.stamp   ## write docs/config.md and all generated tables anew, check the links of all pages
@@ -85,6 +85,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/any_teacher.py --teachers runs/teachers_60/bccd
 	$(BIN)/python experiments/street.py
 	$(BIN)/python experiments/carried.py
+	$(BIN)/python experiments/joints_and_boxes.py --rows mice
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw

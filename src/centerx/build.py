@@ -42,7 +42,7 @@ from centerx.data.tiled import TiledSource
 from centerx.detector import Detector
 from centerx.errors import InputError, nearest
 from centerx.evaluation.api import run_source
-from centerx.fields import SIZE
+from centerx.fields import SIZE, Field
 from centerx.files import remove_scratch, require_utf8
 from centerx.images import allow_megapixels
 from centerx.joints import can_be_mirrored, default_sigmas, flip_by_names, join_joints
@@ -261,6 +261,7 @@ def require_fields(data: RunData) -> None:
             due &= np.array([bool(task.joints.of_class(row)) for row in range(len(data.classes))])
         untaught = [data.classes[row] for row in np.flatnonzero(due)]
         if untaught:
+            require_one_task(data, field, [name for name in untaught if not by_labels[data.classes.index(name), 0]])
             after = f" after {distill.until:g} of the run" if taught.any() and distill.until < 1 else ""
             told = f"data.train: nobody teaches the {name} of {', '.join(untaught)}{after}, of which only"
             if field.carried == SIZE:
@@ -273,6 +274,28 @@ def require_fields(data: RunData) -> None:
             raise InputError(
                 f"{told} centres or boxes are labelled; add data or a teacher with {name}, or set {name}_from_boxes "
                 "beside a path of data whose boxes are to count as such"
+            )
+
+
+def require_one_task(data: RunData, field: Field, classes: Sequence[str]) -> None:
+    """Check that no class lacks a field because its teacher is of another task than the student.
+
+    Args:
+        data: of the run.
+        field: of the student's task, which nobody teaches.
+        classes: that teachers alone know.
+
+    Raises:
+        InputError: names the teacher and its classes.
+    """
+    own = data.config.task
+    for teacher in data.teachers:
+        theirs = [name for name in classes if name in teacher.student_classes]
+        if theirs and teacher.task.name != own:
+            raise InputError(
+                f"distill.teachers: {teacher.name} is of task {teacher.task.name}, which does not teach the "
+                f"{field.name} of {', '.join(theirs)} that task {own} needs; a student has one task: leave the teacher "
+                f"out, add data or a teacher with {field.carried.name}, or set task=center"
             )
 
 

@@ -384,7 +384,7 @@ def supervision(run: Run) -> list[Supervised]:
                 zip(distiller.teachers, distiller.channel_maps, strict=True) if distiller else ()
             ):
                 if field in channel_map.weights and row in channel_map.student_channels:
-                    weight = float(channel_map.weights[field][channel_map.student_channels.index(row)])
+                    weight = float(channel_map.weights[field][channel_map.student_channels.index(row)].max())
                     taught |= {teacher.name: weight} if weight else {}
             labels_of = {name: round(float(share[row, column]), 6) for name, share in shares.items()}
             rows.append(Supervised(class_name, field, labels_of, taught))
