@@ -19,7 +19,8 @@ from starlette.testclient import TestClient
 import centerx as package
 from centerx.runtime import Predictor
 from centerx.runtime.info import ModelInfo
-from centerx.serve import Limits, create_app
+from centerx.serve import Access, Limits, create_app
+from centerx.serve.access import EVERYONE
 from centerx.types import RawDetections
 from tests.cli.test_predict import picture
 
@@ -48,9 +49,13 @@ class Slow:
 
 @contextmanager
 def serving(
-    predictor: Predictor, limits: Limits = LIMITS, max_batch: int = 4, origins: Sequence[str] = ()
+    predictor: Predictor,
+    limits: Limits = LIMITS,
+    max_batch: int = 4,
+    origins: Sequence[str] = (),
+    access: Access = EVERYONE,
 ) -> Iterator[TestClient]:
-    app = create_app(predictor, "m.onnx", "onnxruntime", limits, max_batch, origins)
+    app = create_app(predictor, "m.onnx", "onnxruntime", limits, max_batch, origins, access)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -378,6 +383,29 @@ def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json", "/redoc", "/", "/none"])
+def test_no_page_loads_anything(client: TestClient, path: str) -> None:
+    text = client.get(path).text
+    assert not re.search(r"https?:|//[a-z]|<script|<link|<img|@import|url\(", text, re.IGNORECASE)
+
+
+def test_the_page_for_people_says_what_the_openapi_page_says(client: TestClient) -> None:
+    answer, openapi = client.get("/docs"), client.get("/openapi.json").json()
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            assert f"<h2>{method.upper()} {path}</h2>" in answer.text
+            for status in operation["responses"]:
+                assert f"<td>{status}</td>" in answer.text
+    assert "<td>score</td><td>query</td><td>0.3</td>" in answer.text
+
+
+def test_the_page_for_people_runs_no_name(slow: Slow) -> None:
+    app = create_app(Predictor(slow), "<script>alert(1)</script>.onnx", "onnxruntime", LIMITS, 1)
+    with TestClient(app) as client:
+        assert "<script" not in client.get("/docs").text
+
+
 def test_names_of_any_kind_are_answered(slow: Slow) -> None:
     slow.info = ModelInfo(("caf\udce9 猫",), (32, 64), 4)
     app = create_app(Predictor(slow), "m\udce9.onnx", "onnxruntime", LIMITS, 1)
@@ -410,7 +438,6 @@ def test_every_answer_is_counted_by_its_status(client: TestClient) -> None:
 
 
 def test_the_openapi_page_says_what_goes_in_and_what_comes_out(client: TestClient) -> None:
-    assert "/openapi.json" in client.get("/docs").text
     page = client.get("/openapi.json").json()
     predict = page["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
@@ -418,7 +445,7 @@ def test_the_openapi_page_says_what_goes_in_and_what_comes_out(client: TestClien
     assert set(form["properties"]) == {"image", "score"}
     [score] = predict["parameters"]
     assert (score["name"], score["schema"]["default"]) == ("score", 0.3)
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "503", "504"}
+    assert set(predict["responses"]) == {*("200", "400", "401", "408", "413", "415", "422", "429", "503", "504")}
     assert predict["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Entry")
     assert set(page["components"]["schemas"]["Entry"]["properties"]) == {"image", "width", "height", "detections"}
     assert set(page["paths"]) == {"/predict", "/health", "/metrics"}
