@@ -1,6 +1,7 @@
 """`centerx serve`, as a process that is started, asked and ended."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -11,13 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -258,3 +261,50 @@ def test_a_server_that_all_may_ask_says_so(onnx_file: Path) -> None:
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(10) == 0
         assert process.stderr.read().startswith("warning: everyone who reaches this machine may ask")
+
+
+# Memory of a started server
+
+
+def peak_megabytes(process: Any) -> float:
+    """The most memory that a process has held."""
+    [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    return int(kilobytes) / 1000
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the memory of a process is not told here")
+def test_a_flood_of_large_bodies_takes_bounded_memory(onnx_file: Path, tmp_path: Path) -> None:
+    """60 clients hold 19 MB each, 1.1 GB together, then vanish; others are answered."""
+    content = save(tmp_path / "a.jpg").read_bytes()
+    with started(onnx_file) as (process, port):
+        earlier = peak_megabytes(process)
+        clients = []
+        for _ in range(60):
+            client = socket.create_connection(("127.0.0.1", port), timeout=10)
+            client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 19500000\r\n\r\n")
+            with suppress(OSError):  # it is told to come again before it has sent all
+                client.sendall(bytes(19_000_000))
+            clients.append(client)
+        assert peak_megabytes(process) - earlier < 700
+        for client in clients:
+            client.close()
+        assert httpx2.post(f"http://127.0.0.1:{port}/predict", content=content, timeout=30).status_code == 200
+        print(f"held {peak_megabytes(process) - earlier:.0f} MB more")
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the memory of a process is not told here")
+def test_a_picture_of_49_megapixels_takes_bounded_memory(onnx_file: Path, tmp_path: Path) -> None:
+    values = np.zeros((7000, 7000, 3), np.uint16)
+    values[::100] = 40000
+    _, colours = cv2.imencode(".png", values)
+    _, greys = cv2.imencode(".png", values[:, :, 0])
+    lossless = io.BytesIO()
+    Image.fromarray((values >> 8).astype(np.uint8)).save(lossless, "WEBP", lossless=True)
+    for content in (colours.tobytes(), greys.tobytes(), lossless.getvalue()):
+        with started(onnx_file) as (process, port):
+            earlier = peak_megabytes(process)
+            assert httpx2.post(f"http://127.0.0.1:{port}/predict", content=content, timeout=60).status_code == 200
+            assert peak_megabytes(process) - earlier < 900
+            print(f"took {peak_megabytes(process) - earlier:.0f} MB more")

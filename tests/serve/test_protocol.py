@@ -48,7 +48,7 @@ def served(most: int = 20, pem: Path | None = None) -> Iterator[tuple[uvicorn.Se
         with asyncio.Runner(loop_factory=Loop) as runner:
             runner.run(server.serve([listener]))
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)

@@ -135,7 +135,7 @@ def create_app(
     def preprocess(content: bytes, name: str) -> Letterboxed:
         """Decode and resize a picture before it waits for a batch, so that it needs little memory."""
         value_range = predictor.session.info.value_range
-        return predictor.preprocess(decode_image(content, name or "upload", limits.pixels, value_range))
+        return predictor.preprocess(decode_image(content, quoted(name) or "upload", limits.pixels, value_range))
 
     async def find(content: bytes, name: str) -> tuple[Letterboxed, Detections]:
         letterboxed = await asyncio.get_running_loop().run_in_executor(decoding, preprocess, content, name)
