@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from centerx.contents import read_plain
 from centerx.errors import InputError
 from centerx.serve.access import warn_of_readers
 from centerx.serve.protocol import GRACE_SECONDS, HEAD_SECONDS
@@ -26,7 +27,7 @@ def require_certificate(certificate: Path, key: Path) -> None:
     """
     try:
         for path in (certificate, key):
-            path.read_bytes()
+            read_plain(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}), check the path") from None
     try:
