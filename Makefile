@@ -5,9 +5,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
+AUDIT := .venv-audit
 NEEDS := pyproject.toml constraints.txt
+WEAKNESSES = $(AUDIT)/bin/pip-audit --no-deps --disable-pip --progress-spinner off -r
+RUNTIME := train export openvino litert ncnn demo parquet notebook supervision tune serve
+LOCK = $(AUDIT)/bin/uv pip compile -q pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --custom-compile-command 'make locks'
 
-.PHONY: help setup demo test soak fuzz long quick caffe lint bench parity docs site hour experiments clean
+.PHONY: help setup demo test soak fuzz long quick caffe lint audit locks bench parity docs site hour experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +47,18 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell src tests docs experiments benchmarks *.md
+
+audit: $(VENV)/dev.stamp $(AUDIT)/stamp  ## list what is installed in build/sbom.json, look for known weaknesses of what is pinned
+	@mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom.json $(BIN)/python
+	@echo 'pillow==9.0.0' > build/known.txt; $(WEAKNESSES) build/known.txt 2>/dev/null | grep -qE '(PYSEC|GHSA|CVE)-' || \
+		{ echo "error: nothing was audited: of pillow 9.0.0 no weakness is told, so the service of advisories is not reached" >&2; \
+		exit 1; }
+	$(WEAKNESSES) constraints.txt --strict
+
+locks: $(AUDIT)/stamp     ## write locks/ anew, with hashes, by constraints.txt
+	$(LOCK) --extra serve -o locks/serve.txt
+	$(LOCK) $(RUNTIME:%=--extra %) -o locks/all.txt
 
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
@@ -94,7 +111,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/dirty.py
 
 clean:          ## remove .venv, the demo, the practice and the site, not runs
-	rm -rf $(VENV) $(OPENCV4) demo practice site build
+	rm -rf $(VENV) $(OPENCV4) $(AUDIT) demo practice site build
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(CHECK)' || \
@@ -117,4 +134,11 @@ $(OPENCV4)/stamp: $(VENV)/dev.stamp
 	@$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" > \
 		$$(echo $(OPENCV4)/lib/python3*/site-packages)/beside.pth
 	@$(OPENCV4)/bin/python -m pip install -q --disable-pip-version-check --no-deps 'opencv-python-headless==4.14.0.94'
+	@touch $@
+
+# Tools that are no part of what they look at.
+$(AUDIT)/stamp: constraints.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip install -q --disable-pip-version-check -c constraints.txt \
+		'cyclonedx-bom==7.5.0' 'pip-audit==2.10.1' 'uv==0.13.9'
 	@touch $@
