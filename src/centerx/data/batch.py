@@ -80,12 +80,11 @@ class TrainPictures(TorchDataset[Batch]):
         return to_batch(sample, None, skipped)
 
     def _warped(self, index: int, rng: np.random.Generator, skipped: list[str]) -> Sample:
-        return self.affine(self._read(index, skipped), rng)
-
-    def _read(self, index: int, skipped: list[str]) -> Sample:
         for attempt in range(len(self.source)):
+            number = (index + attempt) % len(self.source)
             try:
-                return self.source.sample((index + attempt) % len(self.source))
+                warp = self.affine.draw(self.source.hw(number), self.source.entries[number].record.objects, rng)
+                return warp(self.source.sample(number, warp.reduction))
             except InputError as error:
                 skipped.append(str(error))
         raise NothingReadable("not one picture can be read")

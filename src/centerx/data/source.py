@@ -12,7 +12,7 @@ from centerx.data.dataset import Dataset, Record, arrange_joints, relabel
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
 from centerx.fields import SIZE
-from centerx.images import read_image
+from centerx.images import image_hw, read_image
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem
 from centerx.tasks import BOXES, Task
@@ -60,6 +60,7 @@ class SampleSource:
         self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names, task)]
         if not self.entries:
             raise InputError(f"{', '.join(str(d.path) for d in datasets) or 'data'}: no pictures")
+        self.sizes: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -70,14 +71,29 @@ class SampleSource:
         taught.detections = tuple(detections)
         return taught
 
-    def sample(self, index: int) -> Sample:
+    def hw(self, index: int) -> tuple[int, int]:
+        """Return height and width of a sample in pixels, when asked first from the header of its file.
+
+        Raises:
+            InputError: its file has no readable header.
+        """
+        if index not in self.sizes:
+            self.sizes[index] = image_hw(self.entries[index].record.image)
+        return self.sizes[index]
+
+    def sample(self, index: int, reduction: int = 1) -> Sample:
         """Read one picture.
+
+        Args:
+            index: of the sample.
+            reduction: the image may be read with so many times fewer rows and columns, see `images.read_image`; the
+                objects stay in pixels of the whole picture.
 
         Raises:
             InputError: its file cannot be read.
         """
         record, supervised = self.entries[index]
-        image = read_image(record.image, self.value_range)
+        image = read_image(record.image, self.value_range, reduction)
         return Sample(
             image,
             record.objects.with_fields(self.task.fields),

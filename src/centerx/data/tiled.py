@@ -77,8 +77,13 @@ class TiledSource(SampleSource):
         """Return how many objects that are ignored anyway a tile shows."""
         return len(cut_objects(record.objects.where(record.ignore), window, 0.0, self.task.carried).labels)
 
-    def sample(self, index: int) -> Sample:
-        """Read one tile.
+    def hw(self, index: int) -> tuple[int, int]:
+        """Return height and width of a tile in pixels."""
+        left, top, right, bottom = self.places[index][1]
+        return bottom - top, right - left
+
+    def sample(self, index: int, reduction: int = 1) -> Sample:
+        """Read one tile, always whole.
 
         Raises:
             InputError: its picture cannot be read.
