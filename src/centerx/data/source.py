@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from centerx.data.cache import Read
 from centerx.data.dataset import Dataset, Record, arrange_joints, relabel
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
@@ -42,12 +43,14 @@ class SampleSource:
 
     Attributes:
         detections: of each stored teacher, what it found on the pictures.
+        read: what reads a picture, `images.read_image` or a cache.
 
     Raises:
         InputError: there are no pictures.
     """
 
     detections: tuple[StoredDetections, ...] = ()
+    read: Read = staticmethod(read_image)
 
     def __init__(
         self,
@@ -71,6 +74,12 @@ class SampleSource:
         taught.detections = tuple(detections)
         return taught
 
+    def with_reader(self, read: Read) -> SampleSource:
+        """Return the source with something else that reads its pictures."""
+        cached = copy(self)
+        cached.read = read
+        return cached
+
     def hw(self, index: int) -> tuple[int, int]:
         """Return height and width of a sample in pixels, when asked first from the header of its file.
 
@@ -93,7 +102,7 @@ class SampleSource:
             InputError: its file cannot be read.
         """
         record, supervised = self.entries[index]
-        image = read_image(record.image, self.value_range, reduction)
+        image = self.read(record.image, self.value_range, reduction)
         return Sample(
             image,
             record.objects.with_fields(self.task.fields),
