@@ -35,7 +35,7 @@ def measure(steps: int, rounds: int, threads: int, alone: bool) -> list[Row]:
     spent: dict[str, list[float]] = {}
     with ExitStack() as stack:
         runs = {case: stack.enter_context(training(knobs, threads)) for case, knobs in CASES.items()}
-        for case, run in runs.items():
+        for run in runs.values():
             burst(run, 2)
         for _ in range(rounds):
             for busy in (True, False) if alone else (True,):
