@@ -1,4 +1,4 @@
-"""Growth: time and memory against pixels, boxes a picture, classes and pictures; a fresh process for each case.
+"""Growth: time and memory against pixels, boxes a picture, classes and pictures.
 
 Milliseconds are of the processor in one thread, so that other programs change them little.
 """
@@ -22,7 +22,7 @@ from PIL import Image
 
 from centerx.build import build_train_pictures
 from centerx.config import load_config
-from centerx.data.batch import collate
+from centerx.data.batch import TrainPictures, collate
 from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
 from centerx.data.source import SampleSource
@@ -64,7 +64,7 @@ def measure(most_pictures: int = PICTURES[-1]) -> list[Row]:
         }
         measured: list[Row] = []
         for (figure, unit), cases in figures.items():
-            values = {case: in_new_process(function, *words) for case, function, words in cases}
+            values = {case: function(*words) for case, function, words in cases}
             measured += rows(figure, values, unit, RUNS)
         for count in PICTURES:
             if count <= most_pictures:
@@ -74,9 +74,11 @@ def measure(most_pictures: int = PICTURES[-1]) -> list[Row]:
     return measured
 
 
-def in_new_process(function: Callable, *words: object):
-    """Return what a function returns in a process that has done nothing else."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+def in_new_process(
+    function: Callable[..., dict[str, tuple[float, str]]], *words: object
+) -> dict[str, tuple[float, str]]:
+    """Return what a function returns in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         return pool.submit(function, *words).result()
 
 
@@ -99,7 +101,7 @@ def random_boxes(count: int, side: float) -> np.ndarray:
     return np.concatenate([low, low + rng.uniform(0.02 * side, 0.1 * side, (count, 2))], axis=1)
 
 
-def some_batch(folder: str, side: int, boxes: int, classes: int):
+def one_picture(folder: str, side: int, boxes: int, classes: int) -> TrainPictures:
     """Training pictures of one file."""
     file = Path(folder) / f"{side}.jpg"
     if not file.exists():
@@ -113,7 +115,7 @@ def some_batch(folder: str, side: int, boxes: int, classes: int):
 
 def sample_ms(folder: str, side: int, boxes: int) -> float:
     """Reading and augmenting a picture."""
-    pictures = some_batch(folder, side, boxes, 80)
+    pictures = one_picture(folder, side, boxes, 80)
     epochs = iter(range(RUNS + 3))
     return processor_ms(lambda: pictures[next(epochs), 0])
 
@@ -121,7 +123,7 @@ def sample_ms(folder: str, side: int, boxes: int) -> float:
 def targets_ms(batch_size: int, boxes: int, classes: int) -> float:
     """Targets of a batch."""
     with tempfile.TemporaryDirectory() as folder:
-        pictures = some_batch(folder, 256, boxes, classes)
+        pictures = one_picture(folder, 256, boxes, classes)
         batch: Batch = collate([pictures[epoch, 0] for epoch in range(batch_size)])
     return processor_ms(lambda: center_targets(batch, classes, 4, 0.7, 1, BOXES_TASK, 1.0))
 
