@@ -27,7 +27,7 @@ from rows import Row, rows, show, write
 
 RESULTS = Path(__file__).parent / "results" / "mapper.csv"
 DATA = "../shared/data"
-PICTURES, EPOCHS = 40, 8
+PICTURES, EPOCHS = 20, 5
 CASES = {
     "bccd 640 x 480 at 192 x 256": ("bccd_nano", []),
     "bccd 640 x 480 at 256 x 256": ("bccd_nano", ["data.input_size=256"]),
