@@ -302,10 +302,10 @@ class ColourTransform:
 class ColorJitter(v2.ColorJitter):
     """torchvision's, to the last bit, on (3, H, W) uint8: brightness and contrast by a look-up table of 256 levels."""
 
-    def transform(self, inpt: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
+    def transform(self, picture: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
         """Return the picture recoloured by the factors of `params`, in their random order."""
         factors = [params[f"{name}_factor"] for name in ("brightness", "contrast", "saturation", "hue")]
-        image = inpt
+        image = picture
         for step in params["fn_idx"].tolist():
             if factors[step] is None:
                 continue
