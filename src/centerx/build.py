@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,7 @@ from centerx.config import Config, dump_config
 from centerx.config.schema import DataEntry, JointsConfig
 from centerx.data.augment import ColourTransform, Frame, RandomAffine, RandomCrop, ShortestEdge
 from centerx.data.batch import EpochBatches, EvalPictures, TrainPictures, epoch_size, load_batches
+from centerx.data.cache import DiskCache, RamCache
 from centerx.data.check import alike_classes, crowded_pictures, log_dataset_problems, small_boxes
 from centerx.data.dataset import Dataset, corners_from_boxes
 from centerx.data.function import Function
@@ -639,7 +641,25 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
         min_visible=augment.min_visible,
         crop=crop,
     )
-    return TrainPictures(source, affine, ColourTransform(augment.colour), augment.mosaic, config.train.seed)
+    cached = build_cached(config, source)
+    return TrainPictures(cached, affine, ColourTransform(augment.colour), augment.mosaic, config.train.seed)
+
+
+def build_cached(config: Config, source: SampleSource) -> SampleSource:
+    """Return the source with the cache of the configuration.
+
+    Raises:
+        InputError: the memory is not there or not shared, or the folder cannot be written.
+    """
+    data = config.data
+    most_bytes = int(data.cache_gigabytes * 1e9)
+    if data.cache == "disk":
+        return source.with_reader(DiskCache(Path(data.cache_folder).expanduser(), most_bytes))
+    if data.cache == "ram":
+        if data.workers and multiprocessing.get_start_method() != "fork":
+            raise InputError("data.cache: ram is shared by forked workers alone, set it to disk or data.workers to 0")
+        return source.with_reader(RamCache((entry.record.image for entry in source.entries), most_bytes))
+    return source
 
 
 def build_module(

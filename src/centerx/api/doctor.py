@@ -103,4 +103,13 @@ def _training() -> Ability:
         return Ability(False, str(error))
     processes = Processes.detect("auto")
     precision = "bf16" if processes.use_bf16("auto") else "fp32"
-    return Ability(True, f"on {processes.gpu or 'the CPU'} in {precision}, {torch.get_num_threads()} threads")
+    return Ability(
+        True, f"on {processes.gpu or 'the CPU'} in {precision}, {torch.get_num_threads()} threads, {waiting()}"
+    )
+
+
+def waiting() -> str:
+    """Return how the threads of OpenMP wait for each other."""
+    if os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive":
+        return "which sleep while they wait (OMP_WAIT_POLICY=passive)"
+    return "which spin while they wait, slow beside other busy processes unless OMP_WAIT_POLICY=passive is set before"

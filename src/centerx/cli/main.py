@@ -121,12 +121,19 @@ data.app.command("merge")(command(sets.merge_data))
 data.app.command("stats")(command(sets.show_stats))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
+WAITING = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"  # how threads of OpenMP wait
 INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
 CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
 
 
 def main() -> NoReturn:
-    """Run the command line."""
+    """Run the command line.
+
+    Threads of OpenMP sleep while they wait for each other, unless the user says otherwise: by default they spin, which
+    beside another busy process takes the cores from the thread that they wait for. libgomp reads this when torch loads.
+    """
+    if not any(name in os.environ for name in WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "passive"
     completion_init()
     run_and_exit(lambda: app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False))
 

@@ -84,17 +84,16 @@ class TrainPictures(TorchDataset[Batch]):
         return to_batch(sample, None, skipped)._replace(names=tuple(names))
 
     def _warped(self, index: int, rng: np.random.Generator, skipped: list[str], names: list[str]) -> Sample:
-        return self.affine(self._read(index, skipped, names), rng)
-
-    def _read(self, index: int, skipped: list[str], names: list[str]) -> Sample:
         for attempt in range(len(self.source)):
-            place = (index + attempt) % len(self.source)
+            number = (index + attempt) % len(self.source)
+            record = self.source.entries[number].record
             try:
-                sample = self.source.sample(place)
+                warp = self.affine.draw(self.source.hw(number), record.objects, rng)
+                sample = warp(self.source.sample(number, warp.reduction))
             except InputError as error:
                 skipped.append(str(error))
                 continue
-            names.append(str(self.source.entries[place].record.image))
+            names.append(str(record.image))
             return sample
         raise NothingReadable("not one picture can be read")
 
