@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from centerx.build import build_train_pictures
+from centerx.build_data import build_train_pictures
 from centerx.config import load_config
 from centerx.data.batch import TrainPictures, collate
 from centerx.data.dataset import Dataset

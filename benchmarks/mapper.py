@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from centerx.build import build_datasets, build_source, build_train_pictures, resolve_classes
+from centerx.build_data import build_datasets, build_source, build_train_pictures, resolve_classes
 from centerx.config import load_config
 from centerx.data.augment import ColorJitter, Lighting
 from centerx.data.batch import TrainPictures

@@ -18,7 +18,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.build_model import load_detector
 from centerx.cli.demo import CARRIED, CARRIED_EPOCHS, demo_carried
 from centerx.cli.main import run_and_exit

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import centerx
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.config.load import override_words

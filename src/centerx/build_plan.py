@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from centerx.build import Run, RunData, build_run, build_trainer
+from centerx.build import Run, build_run, build_trainer
+from centerx.build_data import RunData
 from centerx.build_teachers import STORED, open_teachers, teacher_names
 from centerx.config import Config
 from centerx.config.schema import DataEntry

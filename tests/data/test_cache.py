@@ -9,7 +9,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from centerx.build import build_datasets, build_source, build_train_pictures  # noqa: E402
+from centerx.build_data import build_datasets, build_source, build_train_pictures  # noqa: E402
 from centerx.config import load_config  # noqa: E402
 from centerx.data import cache  # noqa: E402
 from centerx.data.batch import EpochBatches, load_batches  # noqa: E402

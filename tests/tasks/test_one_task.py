@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import centerx
-from centerx.build import check_supervision, load_data
+from centerx.build_data import check_supervision, load_data
 from centerx.build_model import build_detector, save_named
 from centerx.config import load_config
 from centerx.errors import InputError
