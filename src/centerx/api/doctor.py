@@ -109,7 +109,7 @@ def _training() -> Ability:
 
 
 def waiting() -> str:
-    """Return how the threads of OpenMP wait for each other."""
-    if os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive":
-        return "which sleep while they wait (OMP_WAIT_POLICY=passive)"
-    return "which spin while they wait, slow beside other busy processes unless OMP_WAIT_POLICY=passive is set before"
+    """Return how the threads of OpenMP wait for each other, as the environment says."""
+    told = [f"{name}={os.environ[name]}" for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ]
+    how = f"which wait by {', '.join(told)}" if told else "which wait as their library has it"
+    return f"{how}; where other programs keep cores busy, fewer are faster (OMP_NUM_THREADS)"

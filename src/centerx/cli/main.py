@@ -122,6 +122,7 @@ data.app.command("stats")(command(sets.show_stats))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
 WAITING = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"  # how threads of OpenMP wait
+SPINS = "10000"  # costs a training that is alone 1 %; sleeping at once costs it a sixth, docs/results/speed.md
 INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
 CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
 
@@ -129,11 +130,12 @@ CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrup
 def main() -> NoReturn:
     """Run the command line.
 
-    Threads of OpenMP sleep while they wait for each other, unless the user says otherwise: by default they spin, which
-    beside another busy process takes the cores from the thread that they wait for. libgomp reads this when torch loads.
+    Threads of OpenMP that wait for each other soon sleep, unless the user says otherwise: by default they spin for
+    long, which beside busy processes takes the cores from the thread that they wait for. libgomp reads this as torch
+    loads.
     """
     if not any(name in os.environ for name in WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ["GOMP_SPINCOUNT"] = SPINS
     completion_init()
     run_and_exit(lambda: app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False))
 
