@@ -5,9 +5,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 OPENCV4 := .venv-opencv4
+AUDIT := .venv-audit
 NEEDS := pyproject.toml constraints.txt
+WEAKNESSES = $(AUDIT)/bin/pip-audit --no-deps --disable-pip --progress-spinner off -r
+RUNTIME := train export openvino litert ncnn demo parquet notebook supervision tune serve
+LOCK = $(AUDIT)/bin/uv pip compile -q pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --custom-compile-command 'make locks'
 
-.PHONY: help setup demo test soak fuzz quick caffe lint bench parity docs site hour experiments clean
+.PHONY: help setup demo test soak fuzz long quick caffe lint audit locks bench parity docs site hour experiments clean
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +36,9 @@ fuzz: $(VENV)/dev.stamp   ## feed readers made-up inputs, guided by coverage and
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.dirty.fuzz --seconds 120 --out runs/fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/dirty/test_made_up.py --hypothesis-profile soak
 
+long: $(VENV)/dev.stamp   ## train, predict and serve in a loop and watch what is held (two hours)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/long_run.py --minutes 120
+
 caffe: $(OPENCV4)/stamp   ## run the tests of Caffe networks, which need OpenCV 4
 	$(OPENCV4)/bin/python -m pytest tests/interop/test_caffe.py tests/runtime/test_opencv.py
 
@@ -40,10 +48,22 @@ lint: $(VENV)/dev.stamp   ## check style, types and spelling
 	$(BIN)/mypy
 	$(BIN)/codespell src tests docs experiments benchmarks *.md
 
+audit: $(VENV)/dev.stamp $(AUDIT)/stamp  ## list what is installed in build/sbom.json, look for known weaknesses of what is pinned
+	@mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom.json $(BIN)/python
+	@echo 'pillow==9.0.0' > build/known.txt; $(WEAKNESSES) build/known.txt 2>/dev/null | grep -qE '(PYSEC|GHSA|CVE)-' || \
+		{ echo "error: nothing was audited: of pillow 9.0.0 no weakness is told, so the service of advisories is not reached" >&2; \
+		exit 1; }
+	$(WEAKNESSES) constraints.txt --strict
+
+locks: $(AUDIT)/stamp     ## write locks/ anew, with hashes, by constraints.txt
+	$(LOCK) --extra serve -o locks/serve.txt
+	$(LOCK) $(RUNTIME:%=--extra %) -o locks/all.txt
+
 bench: $(VENV)/dev.stamp  ## measure speed, rows into benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-parity: $(OPENCV4)/stamp  ## compare every export format with torch on real pictures (ten minutes)
+parity: $(OPENCV4)/stamp  ## compare every export format with torch, for every task (an hour)
 	$(OPENCV4)/bin/python benchmarks/parity.py
 
 docs: $(VENV)/dev.stamp   ## write docs/config.md and all generated tables anew, check the links of all pages
@@ -82,6 +102,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/any_teacher.py --teachers runs/teachers_60/bccd
 	$(BIN)/python experiments/street.py
 	$(BIN)/python experiments/carried.py
+	$(BIN)/python experiments/joints_and_boxes.py --rows mice
 	$(BIN)/python experiments/three_teachers.py --scenes 800 --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12
 	$(BIN)/python experiments/learning_rates.py --epochs 12 --optimizer adamw --rates 0.004 0.064 --out runs/adamw
@@ -90,7 +111,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/dirty.py
 
 clean:          ## remove .venv, the demo, the practice and the site, not runs
-	rm -rf $(VENV) $(OPENCV4) demo practice site build
+	rm -rf $(VENV) $(OPENCV4) $(AUDIT) demo practice site build
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(CHECK)' || \
@@ -113,4 +134,11 @@ $(OPENCV4)/stamp: $(VENV)/dev.stamp
 	@$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" > \
 		$$(echo $(OPENCV4)/lib/python3*/site-packages)/beside.pth
 	@$(OPENCV4)/bin/python -m pip install -q --disable-pip-version-check --no-deps 'opencv-python-headless==4.14.0.94'
+	@touch $@
+
+# Tools that are no part of what they look at.
+$(AUDIT)/stamp: constraints.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip install -q --disable-pip-version-check -c constraints.txt \
+		'cyclonedx-bom==7.5.0' 'pip-audit==2.10.1' 'uv==0.13.9'
 	@touch $@

@@ -1,17 +1,19 @@
 """A peer's small detectors beside ours: the same pictures, epochs, size and batch, from scratch, timed in one run.
 
     python benchmarks/peers.py bccd_nano facemask_nano --peer ../peer/bin/yolo
+    python benchmarks/peers.py experiments/mouse.yaml experiments/thermal.yaml --peer ../peer/bin/yolo
 
 `--peer` is the `yolo` program of an environment in which Ultralytics is installed, with onnx and onnxslim. It is run as
-a program, and nothing of it is imported. `--peers` names its networks; ours is that of the preset. The peer's batch,
-epochs and longer side of the input are those of the preset; what else it does is its default, as what we do is the
-preset's. The last model is judged, never the best, which is chosen on the pictures that judge.
+a program, and nothing of it is imported. `--peers` names its networks, of which those of the task are taken, such as
+yolo11n-pose; ours is that of the configuration. The peer's batch, epochs and longer side of the input are those of the
+configuration; what else it does is its default, as what we do is the configuration's. The last model is judged, never
+the best, which is chosen on the pictures that judge.
 
 Both are judged by `centerx eval` on exported ONNX files of one input size. Of the peer it is the file that its program
 exports by default: its suppression inside a file keeps the best class of a place alone, which costs AP. Timed is the
 file with that inside, where its networks need it, so from pixels to boxes. Milliseconds are medians of calls in turn,
-in ONNX Runtime and OpenVINO. Finished trainings are kept under `--out`. Writes results/peers.csv, and results/peers.png
-with AP over milliseconds.
+in ONNX Runtime and OpenVINO. Finished trainings are kept under `--out`, and an interrupted one goes on. Writes
+results/peers.csv, and a chart of AP over milliseconds beside it.
 """
 
 from __future__ import annotations
@@ -42,6 +44,13 @@ from centerx.yaml_text import parse_yaml
 RESULTS = Path(__file__).parent / "results"
 RUNS = 25
 FLOOR = 0.001  # score below which a peer's boxes are left out, as in its own validation
+# Of a task: format of its data, the peer's word for it, and the end of the names of its networks
+FORMS = {
+    "boxes": ("yolo", "detect", ""),
+    "pose": ("yolo-pose", "pose", "-pose"),
+    "rotated": ("yolo-obb", "obb", "-obb"),
+}
+FIGURES = "AP", "AP50", "AP75", "APs", "APm", "APl", "AP_boxes"
 WITHOUT_SUPPRESSION = "yolo26", "yolov10"  # networks whose boxes do not overlap
 BACKENDS = "onnxruntime", "openvino"
 
@@ -50,11 +59,12 @@ class Row(NamedTuple):
     """A detector on a data set.
 
     Attributes:
-        data: preset that names it.
+        data: configuration that names it.
         detector: ours or the peer's.
         seed: of the training.
-        AP, AP50, AP75: of the last model.
-        APs, APm, APl: of small, medium and large objects.
+        AP, AP50, AP75: of the last model, by what its task is judged by.
+        APs, APm, APl: of small, medium and large objects; None where the task has no such figure.
+        AP_boxes: of the boxes, of objects with joints.
         epochs: of the training.
         input_hw: size of the exported file.
         onnxruntime: milliseconds of a call.
@@ -69,9 +79,10 @@ class Row(NamedTuple):
     AP: float
     AP50: float
     AP75: float
-    APs: float
-    APm: float
-    APl: float
+    APs: float | None
+    APm: float | None
+    APl: float | None
+    AP_boxes: float | None
     epochs: int
     input_hw: str
     onnxruntime: float
@@ -99,6 +110,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", default=["yolo11n", "yolo26n"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of all; the preset's by default")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of every configuration")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a timed call")
     parser.add_argument("--out", type=Path, default=Path("runs/peers"))
     parser.add_argument("--csv", type=Path, default=RESULTS / "peers.csv")
@@ -107,14 +119,15 @@ def main() -> None:
     peer = Peer(args.peer)
     rows: list[Row] = []
     for preset in args.presets:
-        config = load_config(preset, [f"train.epochs={args.epochs}"] if args.epochs else [])
-        out = args.out / preset
+        config = load_config(preset, [*args.set, *([f"train.epochs={args.epochs}"] if args.epochs else [])])
+        data = Path(preset).stem
         files: dict[tuple[str, int], Files] = {}
         for seed in args.seeds:
-            files[preset, seed] = train_ours(config, seed, out / f"ours_{seed}")
+            files[data, seed] = train_ours(config, seed, args.out / data / f"ours_{seed}")
             for name in args.peers:
-                files[name, seed] = peer.train(name, config, seed, out)
-        rows += measure(preset, config, files, peer.version, args.threads)
+                network = name + FORMS[config.task][2]
+                files[network, seed] = peer.train(network, config, seed, args.out / data)
+        rows += measure(data, config, files, peer.version, args.threads)
         write(args.csv, rows)
     show(rows)
     draw(rows).savefig(args.csv.with_suffix(".png"), dpi=100)
@@ -168,7 +181,9 @@ class Peer:
                 "name": folder.name,
                 "exist_ok": True,
             }
-            self._run(["detect", "train", *(f"{key}={value}" for key, value in words.items())])
+            last = {"resume": weights} if weights.exists() else {}
+            task = FORMS[config.task][1]
+            self._run([task, "train", *(f"{key}={value}" for key, value in (words | last).items())])
         inside: dict[str, Any] = {"nms": not name.startswith(WITHOUT_SUPPRESSION)}
         for file, words in ((files.judged, {}), (files.timed, inside)):
             if not file.exists():
@@ -203,10 +218,14 @@ def yolo_data(config: Config, folder: Path) -> Path:
         told: dict[str, Any] = {}
         for part, entries in (("train", config.data.train), ("val", config.data.val)):
             (entry,) = entries
-            centerx.convert_data(entry.path, folder / part, "yolo", split=entry.split, classes=config.classes)
-            written = parse_yaml(next((folder / part).glob("*.yaml")).read_bytes())
-            (images,) = (value for key, value in written.items() if key != "names")
-            told |= {part: str((folder / part / images).absolute()), "names": written["names"]}
+            split = entry.split or "train"
+            centerx.convert_data(
+                entry.path, folder / part, FORMS[config.task][0], split=entry.split, classes=config.classes,
+                images=entry.images,
+            )  # fmt: skip
+            written = parse_yaml((folder / part / "data.yaml").read_bytes())
+            images = folder / part / written.pop(split)
+            told |= written | {part: str(images.absolute())}
         write_json(file, told)  # JSON is YAML
     return file.absolute()
 
@@ -223,8 +242,8 @@ def measure(data: str, config: Config, files: dict[tuple[str, int], Files], vers
     for (name, seed), file in files.items():
         (entry,) = config.data.val
         model = file.judged if name == data else centerx.load(file.judged, adapter={"score_floor": FLOOR})
-        found = centerx.evaluate(model, {"path": entry.path, "split": entry.split})
-        figures = {key: round(getattr(found, key) or 0.0, 4) for key in ("AP", "AP50", "AP75", "APs", "APm", "APl")}
+        found = centerx.evaluate(model, entry.model_dump(exclude_defaults=True))
+        figures = {key: ap if (ap := getattr(found, key)) is None else round(ap, 4) for key in FIGURES}
         height, width = config.data.input_size
         rows.append(
             Row(

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from centerx.bench import median_seconds
-from centerx.build import build_datasets, build_train_pictures, resolve_classes
+from centerx.build_data import build_datasets, build_train_pictures, resolve_classes
 from centerx.config import Config, load_config
 from centerx.data.batch import EpochBatches, EvalPictures, load_batches
 from centerx.data.digits import write_digit_scenes

@@ -27,7 +27,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import centerx
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.evaluation.api import thresholds_of

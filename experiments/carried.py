@@ -1,12 +1,13 @@
 """What centres carry, on real pictures: joints of a mouse, corners of plates, rotated boxes of a thermal camera.
 
     python experiments/carried.py
-    python experiments/carried.py --rows mouse --seeds 0 1 2
+    python experiments/carried.py --rows mouse "mouse taught" --seeds 0 1 2
 
 Rows: `mouse`, four joints; `mouse taught`, the same pictures, whose labels are boxes alone, with the network of `mouse`
-of the same seed as teacher; `mouse boxes`, boxes alone, without joints; `plates`, corners as they are labelled;
-`plates from boxes`, the upright boxes around them as corners, with rotated pictures, judged by the labelled corners;
-`thermal`, rotated boxes. Every fourth picture of plates is held out. All from scratch unless --set says otherwise.
+of the same seed, trained before, as teacher; `mouse boxes`, boxes alone, without joints; `plates`, corners as they are
+labelled; `plates from boxes`, the upright boxes around them as corners, with rotated pictures, judged by the labelled
+corners; `thermal`, rotated boxes. Every fourth picture of plates is held out. All from scratch unless --set says
+otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from centerx.cli.main import run_and_exit
+from centerx.config import load_config
 from centerx.data.read import read_dataset
 from centerx.files import write_json
 
@@ -24,13 +26,11 @@ from merging import train_with
 from repeat import Figures, summarise, write_table
 
 HELD_OUT = 4  # every so many pictures of plates
-KIND = ["Car", "Person", "Bicycle", "OtherVehicle"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--model", default="nano")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where the plates are")
     parser.add_argument("--rows", nargs="+", default=["mouse", "plates", "plates from boxes", "thermal", "mouse boxes"])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of every row")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -42,29 +42,20 @@ def main() -> None:
     found: dict[str, list[Figures]] = {}
     for seed in args.seeds:
         for row in args.rows:
-            common = [f"train.seed={seed}", "train.ema=0.99", "train.val_every=20", "train.report=false", *args.set]
+            common = [f"train.seed={seed}", "train.report=false", *args.set]
             folder = args.out / f"{row.replace(' ', '_')}_seed{seed}"
-            changes = settings[row]
+            config, changes = settings[row]
             if row == "mouse taught":
                 changes = changes | {"distill.teachers": [str(args.out / f"mouse_seed{seed}" / "last.safetensors")]}
-            found.setdefault(row, []).append(train_with(args.model, changes, common, folder))
+            found.setdefault(row, []).append(train_with(config, changes, common, folder))
             write_table(args.out / "summary.csv", {each: summarise(runs) for each, runs in found.items()}, args.seeds)
 
 
-def rows_of(data: Path, out: Path) -> dict[str, dict[str, Any]]:
-    """Return the changes of the preset of each row."""
-    mouse = data / "mouse_pose" / "annotations"
-    thermal = {
-        split: {"path": str(data / "hit_uav" / "xml" / split), "images": str(data / "hit_uav" / "images" / split)}
-        for split in ("train", "val")
-    }
+def rows_of(data: Path, out: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the configuration of each row, and its changes."""
+    mouse, thermal = (str(Path(__file__).with_name(f"{name}.yaml")) for name in ("mouse", "thermal"))
+    (labelled,) = load_config(mouse).data.train
     learned, judged = split_plates(data / "plates", out)
-    of_mouse = {
-        "data.train": [str(mouse / "person_keypoints_train.json")],
-        "data.val": [str(mouse / "person_keypoints_val.json")],
-        "data.input_size": [192, 256],
-        "train.epochs": 100,
-    }
     of_plates = {
         "task": "quads",
         "model.corner_order": "labelled",
@@ -75,23 +66,17 @@ def rows_of(data: Path, out: Path) -> dict[str, dict[str, Any]]:
         "augment.perspective": 0.05,
         "loss.corners": 0.3,
         "train.epochs": 80,
+        "train.ema": 0.99,
+        "train.val_every": 20,
     }
     unlabelled = {"corners_from_boxes": True, "path": boxes_alone(learned, out)}
     return {
-        "mouse": of_mouse | {"task": "pose"},
-        "mouse taught": of_mouse
-        | {"task": "pose", "data.train": [{"path": of_mouse["data.train"][0], "fields": ["size"]}]},
-        "mouse boxes": of_mouse,
-        "plates": of_plates | {"data.train": [{"path": learned}]},
-        "plates from boxes": of_plates | {"data.train": [unlabelled], "augment.rotate": 30},
-        "thermal": {
-            "task": "rotated",
-            "classes": KIND,
-            "data.train": [thermal["train"] | {"classes": KIND}],
-            "data.val": [thermal["val"] | {"classes": KIND}],
-            "data.input_size": [384, 480],
-            "train.epochs": 40,
-        },
+        "mouse": (mouse, {}),
+        "mouse taught": (mouse, {"data.train": [{"path": labelled.path, "fields": ["size"]}]}),
+        "mouse boxes": (mouse, {"task": "boxes"}),
+        "plates": ("nano", of_plates | {"data.train": [{"path": learned}]}),
+        "plates from boxes": ("nano", of_plates | {"data.train": [unlabelled], "augment.rotate": 30}),
+        "thermal": (thermal, {}),
     }
 
 

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import centerx
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.config.schema import DataEntry

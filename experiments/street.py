@@ -16,7 +16,7 @@ from typing import Any
 
 import centerx
 from centerx.bench import bench_models
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.evaluation.api import evaluate_model

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config.schema import DataEntry
 from centerx.data.digits import CLASS_NAMES, write_digit_scenes

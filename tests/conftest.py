@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,24 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data is absent: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate, its key, the key with a password, and the key of another."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is absent")
+    folder = tmp_path_factory.mktemp("pem")
+
+    def run(words: str) -> None:
+        subprocess.run([openssl, *words.split()], cwd=folder, check=True, capture_output=True)
+
+    new = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    run(f"{new} -keyout key.pem -out cert.pem")
+    run(f"{new} -keyout other.pem -out cert2.pem")
+    run("rsa -aes128 -passout pass:secret -in key.pem -out locked.pem")
+    return folder
 
 
 @pytest.fixture(scope="session")

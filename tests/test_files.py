@@ -17,6 +17,7 @@ from centerx.files import (
     many_files,
     new_files,
     quoted,
+    remove_scratch,
     require_folder,
     require_writable,
     write_json,
@@ -31,13 +32,13 @@ def names(folder: Path) -> list[str]:
 
 
 @contextmanager
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def full_disk(monkeypatch: pytest.MonkeyPatch, number: int = errno.ENOSPC) -> Iterator[None]:
     """A disk that takes half of what is written."""
 
     def fill(path: Path, content: bytes) -> None:
         with path.open("wb") as file:
             file.write(content[: len(content) // 2])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write(2): without a name
+        raise OSError(number, os.strerror(number))  # as write(2): without a name
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill)
@@ -51,10 +52,13 @@ def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
     assert names(tmp_path / "new") == ["a.bin"]
 
 
-def test_a_full_disk_leaves_the_former_file_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
+def test_a_full_disk_leaves_the_former_file_and_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"former")
-    with full_disk(monkeypatch), pytest.raises(OSError, match="No space left") as caught:
+    with full_disk(monkeypatch, number), pytest.raises(OSError, match=os.strerror(number)) as caught:
         write(path, b"much longer")
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"former"
@@ -238,6 +242,15 @@ def test_many_files_appear_one_by_one_and_none_waits_for_the_disk(
                 assert made.parent.parent == folder, "on the disk of the folder, which a link may lead to"
             assert (folder / name).read_text() == name
     assert names(folder) == ["a.txt", long]
+
+
+def test_what_killed_processes_left_is_removed_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    (tmp_path / ".centerx-left" / "new").mkdir(parents=True)
+    with new_files(tmp_path / "a") as made:
+        made.write_text("whole")
+        remove_scratch(tmp_path)
+        assert names(tmp_path) == [made.parent.parent.name]
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError(errno.ENOSPC, "full")])

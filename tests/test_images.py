@@ -14,6 +14,7 @@ from centerx import images
 from centerx.errors import InputError
 from centerx.images import (
     EXIF_ORIENTATION,
+    UPRIGHT,
     TooManyPixelsError,
     allow_megapixels,
     allowed_megapixels,
@@ -548,3 +549,35 @@ def test_strips_are_the_whole(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(images, "STRIP", 60)
     assert np.array_equal(read_image(file), whole)
     assert whole.shape == (23, 37, 3)
+
+
+@pytest.mark.parametrize("orientation", [1, *UPRIGHT])
+def test_reduced_jpegs_keep_their_blocks(orientation, tmp_path):
+    """Every pixel is the mean of a block that begins at the left and top of the upright picture; others are whole."""
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    ramp = np.add.outer(2 * np.arange(48), np.arange(64))[..., None].repeat(3, axis=2).astype(np.uint8)
+    Image.fromarray(ramp).save(tmp_path / "even.jpg", quality=100, exif=exif)
+    Image.fromarray(ramp[:47, :63]).save(tmp_path / "odd.jpg", quality=100, exif=exif)
+    for times in (2, 4, 8):
+        whole = read_image(tmp_path / "even.jpg").astype(int)
+        height, width = (side // times for side in whole.shape[:2])
+        reduced = read_image(tmp_path / "even.jpg", reduction=times)
+        assert reduced.shape == (height, width, 3)
+        blocks = whole.reshape(height, times, width, times, 3).mean(axis=(1, 3))
+        assert np.abs(reduced - blocks).max() < 2
+        odd = read_image(tmp_path / "odd.jpg", reduction=times)
+        hw = image_hw(tmp_path / "odd.jpg")
+        assert odd.shape[:2] == (hw if orientation > 1 else tuple(-(-side // times) for side in hw))
+
+
+def test_reduced_reading_refuses_what_reading_refuses(tmp_path):
+    file = tmp_path / "a.jpg"
+    Image.effect_noise((640, 480), 50).convert("RGB").save(file)
+    file.write_bytes(file.read_bytes()[:-2000])
+    for times in (1, 2, 4, 8):
+        with pytest.raises(InputError, match="truncated"):
+            read_image(file, reduction=times)
+    cmyk_image().save(tmp_path / "cmyk.jpg")
+    height, width = image_hw(tmp_path / "cmyk.jpg")
+    assert read_image(tmp_path / "cmyk.jpg", reduction=2).shape == (-(-height // 2), -(-width // 2), 3)

@@ -65,10 +65,13 @@ MAY_IMPORT = {
     "build_teachers": SHARED
     | {"config", "progress", "data", "models", "losses", "evaluation", "training", "runtime", "build_model"}
     | {"build_teaching"},
+    "build_data": SHARED | {"config", "data", "training", "build_teachers"},
     "build": SHARED
     | {"config", "data", "targets", "models", "losses", "detector", "model_file", "evaluation", "training", "runtime"}
-    | {"build_model", "build_teachers", "build_teaching"},
-    "build_plan": SHARED | {"config", "progress", "data", "evaluation", "training", "build", "build_teachers"},
+    | {"build_data", "build_model", "build_teaching"},
+    "build_plan": SHARED
+    | {"config", "progress", "data", "evaluation", "training", "build", "build_data"}
+    | {"build_teachers"},
     "api": SHARED
     | {"config", "data", "draw", "overlay", "page", "show", "progress", "runtime", "bench", "detector", "evaluation"}
     | {
@@ -78,6 +81,7 @@ MAY_IMPORT = {
         "tuning",
         "interop",
         "build",
+        "build_data",
         "build_model",
         "build_teachers",
         "build_plan",
@@ -91,7 +95,7 @@ MAY_IMPORT = {
 
 # Everything else must import where torch is absent.
 NEEDS_TORCH = {"checkpoint_file", "data.augment", "data.batch", "targets", "models", "decode", "losses", "detector",
-               "model_file", "evaluation", "auditing", "exporting", "training", "build", "build_model",
+               "model_file", "evaluation", "auditing", "exporting", "training", "build", "build_data", "build_model",
                "build_teachers", "build_teaching", "build_plan",
                "interop.backbones", "interop.centernet", "interop.centerx", "interop.checkpoint",
                "interop.convert", "interop.caffe", "interop.caffe_schema"}  # fmt: skip

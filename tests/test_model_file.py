@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 
 from centerx.build_model import build_detector, load_detector, save_named
 from centerx.config import load_config
 from centerx.errors import InputError
+from centerx.model_file import with_sorted_metadata
 from centerx.runtime.header import read_metadata
 
 
@@ -34,3 +38,18 @@ def test_a_network_that_is_not_that_of_the_weights_takes_no_memory(change: tuple
     with pytest.raises(InputError, match=r"a\.safetensors"):
         load_detector(tmp_path / "a.safetensors")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+def test_metadata_are_in_a_fixed_order(tmp_path: Path) -> None:
+    facts = {f"name {number}": "é猫\n" * number for number in range(20)}
+    weights = {"b": torch.arange(3.0), "a": torch.tensor([7])}
+    content = with_sorted_metadata(save(weights, facts))
+    length = int.from_bytes(content[:8], "little")
+    assert length % 8 == 0
+    header = json.loads(content[8 : 8 + length])
+    assert list(header) == ["__metadata__", "a", "b"]
+    assert list(header["__metadata__"]) == sorted(facts)
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert file.metadata() == facts
+    assert all(torch.equal(value, weights[name]) for name, value in load_file(tmp_path / "a.safetensors").items())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from centerx.build import build_datasets, build_run
+from centerx.build import build_run
+from centerx.build_data import build_datasets
 from centerx.config import load_config
 from centerx.config.schema import DataEntry
 from centerx.data.dataset import Dataset

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from centerx.build import Run, RunData, build_run, build_trainer
+from centerx.build import Run, build_run, build_trainer
+from centerx.build_data import RunData
 from centerx.build_teachers import STORED, open_teachers, teacher_names
 from centerx.config import Config
 from centerx.config.schema import DataEntry
@@ -384,7 +385,7 @@ def supervision(run: Run) -> list[Supervised]:
                 zip(distiller.teachers, distiller.channel_maps, strict=True) if distiller else ()
             ):
                 if field in channel_map.weights and row in channel_map.student_channels:
-                    weight = float(channel_map.weights[field][channel_map.student_channels.index(row)])
+                    weight = float(channel_map.weights[field][channel_map.student_channels.index(row)].max())
                     taught |= {teacher.name: weight} if weight else {}
             labels_of = {name: round(float(share[row, column]), 6) for name, share in shares.items()}
             rows.append(Supervised(class_name, field, labels_of, taught))

@@ -9,11 +9,16 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from centerx.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SCRATCH = ".centerx-"  # prefix of the temporary folders in which files are written
 # Surrogates that stand for bytes that are not UTF-8, ends of lines, and control characters.
@@ -44,8 +49,8 @@ def new_files(path: Path) -> Iterator[Path]:
         if home is not None:
             home.mkdir(parents=True, exist_ok=True)
             _require_not_protected(path)
-        with tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
-            new, former = Path(scratch) / "new", Path(scratch) / "former"
+        with _scratch(home) as scratch:
+            new, former = scratch / "new", scratch / "former"
             new.mkdir()
             made = new / path.name
             yield made
@@ -78,8 +83,8 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
     """
     with _naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
-            made = Path(scratch) / "new"
+        with _scratch(folder) as scratch:
+            made = scratch / "new"
 
             @contextmanager
             def new_file(name: str) -> Iterator[Path]:
@@ -89,6 +94,13 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
                     made.replace(folder / name)
 
             yield new_file
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove the temporary folders that killed processes left in a folder. Those in use stay."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        with suppress(OSError), _locked(scratch):
+            shutil.rmtree(scratch)
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
@@ -172,7 +184,8 @@ def require_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
             path.lstat()  # raises if the name is too long
         if path.is_dir():
             raise InputError(f"{path}: is a folder, name a file in it")
-        if any(_real(path) == _real(each) for each in inputs):
+        own = os.path.realpath(path)
+        if any(own == os.path.realpath(each) for each in inputs):
             raise InputError(f"{path}: is read by this command and would be overwritten, name another file")
         if _is_stream(path):
             return
@@ -240,6 +253,34 @@ def _bytes(character: str) -> bytes:
         return character.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # the surrogate does not stand for a byte
         return character.encode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def _scratch(home: Path | None) -> Iterator[Path]:
+    """Make a temporary folder that is locked as long as the process is there that uses it."""
+    with ExitStack() as stack:
+        made = tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True)
+        scratch = Path(stack.enter_context(made))
+        with suppress(OSError):  # some file systems have no locks
+            stack.enter_context(_locked(scratch))
+        yield scratch
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder.
+
+    Raises:
+        OSError: it cannot be locked, or another process has done so.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(folder))
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from centerx.detector import Detector, first_not_finite
 from centerx.errors import InputError
-from centerx.files import write_atomic
+from centerx.files import json_text, write_atomic
 from centerx.runtime.info import ModelInfo, require_file
 
 CONFIG_KEY = "config"
@@ -31,7 +32,20 @@ def save_model(path: Path, detector: Detector, info: ModelInfo, config: str) -> 
     state = {name: value.detach().cpu().contiguous() for name, value in detector.model.state_dict().items()}
     if (broken := first_not_finite(state)) is not None:
         raise InputError(f"{path}: not written, as the weight {broken} is not finite")
-    write_atomic(path, save(state, metadata=info.to_metadata() | {CONFIG_KEY: config}))
+    write_atomic(path, with_sorted_metadata(save(state, metadata=info.to_metadata() | {CONFIG_KEY: config})))
+
+
+def with_sorted_metadata(content: bytes) -> bytes:
+    """Return a safetensors file whose metadata are in the order of their names.
+
+    The library writes them in an order that differs from process to process, so that equal models are unequal files.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json_text(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:

@@ -67,6 +67,7 @@ class Batch(NamedTuple):
         skipped: what was wrong with pictures that could not be read and were replaced.
         detections: of each stored teacher what it found on all pictures, as tensors in input pixels, see `Sample`.
         answered: of each stored teacher (B,) bool, whether it has seen the pictures.
+        names: the files of the pictures; of a mosaic those of all its parts.
     """
 
     images: Tensor
@@ -77,6 +78,7 @@ class Batch(NamedTuple):
     skipped: list[str]
     detections: tuple[Objects, ...] = ()
     answered: tuple[Tensor, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class Places(NamedTuple):

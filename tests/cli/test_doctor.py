@@ -1,6 +1,10 @@
 """`centerx doctor`: what it tells is what is there."""
 
+import os
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,17 @@ def test_what_is_installed(centerx: CommandLine) -> None:
     assert f"torch {version('torch')}" in lines["train"]
     assert "CPU" in lines["prediction"]
     assert "threads" in lines["training"]
+
+
+@pytest.mark.slow
+def test_how_threads_wait(tmp_path: Path) -> None:
+    """The command line lets them sleep soon, unless the user said something."""
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    for knobs, told in (({}, "GOMP_SPINCOUNT=10000"), ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY=active")):
+        command = [sys.executable, "-m", "centerx", "doctor"]
+        done = subprocess.run(command, env=path | knobs, cwd=tmp_path, capture_output=True, text=True, check=True)
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith("training: "))
+        assert f"which wait by {told};" in line
 
 
 def test_what_is_missing_and_how_to_get_it(centerx: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,22 +186,29 @@ def test_a_full_disk_leaves_the_former_file(centerx: CommandLine, onnx_file: Pat
     assert sorted(path.name for path in out.parent.iterdir()) in (["a.json", "a.png"], ["a.png"])
 
 
-def test_ctrl_c_leaves_the_former_file(onnx_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.soak)],
+    ids=lambda it: it.name,
+)
+def test_an_interruption_leaves_the_former_file(onnx_file: Path, tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "a.png"
     Image.effect_noise((2000, 2000), 50).save(file)
     (tmp_path / "a.json").write_text("former")
     command = [sys.executable, "-m", "centerx", "predict", onnx_file, *[file] * 2000, "--json", tmp_path / "a.json"]
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    former = signal.signal(number, usual)  # a suite in the background ignores some
     try:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.signal(number, former)
     with process:
         while process.poll() is None and not list(tmp_path.glob(".centerx-*")):
             time.sleep(0.02)
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 2
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (128 + number, "error: interrupted; what was already written is kept\n")
     assert (tmp_path / "a.json").read_text() == "former"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png"]
 

@@ -53,7 +53,7 @@ def test_a_run_stopped_in_an_epoch_can_be_resumed(
         os.killpg(process.pid, stop)  # as a terminal does: to the workers too
         _, err = process.communicate(timeout=60)
     if stop is signal.SIGINT:
-        assert process.returncode == 2
+        assert process.returncode == 130
         assert err.startswith("error: interrupted")
         assert err.count("\n") == 1
     assert (cut / "last.ckpt").is_file()
@@ -85,7 +85,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(small_overrides: list[str], tmp_pa
         except OSError:  # how Linux says that nobody writes any more
             pass
     os.close(terminal)
-    assert process.returncode == 2
+    assert process.returncode == 130
     assert shown.endswith(b"error: interrupted; what was already written is kept\r\n")
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1  # the cursor, hidden and shown again
 

@@ -1,16 +1,33 @@
 """Augmentation: pixels and boxes move together, cut objects are kept or dropped, the key decides what is random."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from centerx.data.augment import ColourTransform, RandomAffine, RandomCrop, ShortestEdge, mosaic, warp_sample  # noqa: E402
+from torchvision.transforms import v2  # noqa: E402
+
+from centerx.data.augment import (  # noqa: E402
+    ColorJitter,
+    ColourTransform,
+    RandomAffine,
+    RandomCrop,
+    ShortestEdge,
+    mosaic,
+    warp_sample,
+)
 from centerx.data.batch import TrainPictures, collate, to_batch  # noqa: E402
+from centerx.data.dataset import Record  # noqa: E402
+from centerx.data.source import Entry  # noqa: E402
 from centerx.errors import InputError  # noqa: E402
 from centerx.geometry import PAD_VALUE, perspective_matrix, shift_matrix, transform_boxes  # noqa: E402
+from centerx.images import read_image  # noqa: E402
 from centerx.objects import make_objects  # noqa: E402
 from centerx.types import Sample  # noqa: E402
 
@@ -55,6 +72,34 @@ def same(first: Sample, second: Sample) -> bool:
     pairs = zip(first.objects[:4], second.objects[:4], strict=True)
     others = (first.image, second.image), (first.supervised, second.supervised)
     return first.image_id == second.image_id and all(np.array_equal(a, b) for a, b in (*pairs, *others))
+
+
+# Reduced decoding
+@pytest.mark.parametrize("crop", [None, RandomCrop((0.5, 0.5), more=True)])
+def test_a_reduced_picture_shows_the_same(crop, tmp_path):
+    small = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    file = tmp_path / "a.jpg"
+    Image.fromarray(cv2.resize(small, (640, 478), interpolation=cv2.INTER_CUBIC)).save(file, quality=95)
+    whole = make_sample([(100, 50, 300, 250)], image=read_image(file))
+    affine = RandomAffine((96, 128), 0.5, 0.5, (0.3, 5.0), 0.3, 0.2, 30.0, crop=crop)
+    seen = set()
+    for seed in range(40):
+        warp = affine.draw((478, 640), whole.objects, np.random.default_rng(seed))
+        shrinks = 1 / np.linalg.norm(warp.matrix[:2, :2], 2)
+        assert warp.reduction == max(times for times in (1, 2, 4, 8) if times <= max(shrinks, 1))
+        reduced = warp(whole._replace(image=read_image(file, reduction=warp.reduction)))
+        expected = affine(whole, np.random.default_rng(seed))
+        assert np.array_equal(reduced.objects.boxes, expected.objects.boxes)
+        inner = cv2.erode((expected.image != PAD_VALUE).any(axis=2).astype(np.uint8), np.ones((7, 7))) > 0
+        difference = np.abs(reduced.image.astype(int) - expected.image)[inner]
+        assert difference.mean() < 2.5, (seed, warp.reduction)
+        seen.add(warp.reduction)
+    assert seen >= {1, 2, 4}
+
+
+def test_bent_pictures_are_read_whole():
+    affine = RandomAffine((32, 32), perspective=0.2)
+    assert affine.draw((400, 400), make_sample().objects, np.random.default_rng(0)).reduction == 1
 
 
 # Geometry
@@ -434,7 +479,14 @@ class Source:
     def __len__(self) -> int:
         return 5
 
-    def sample(self, index: int) -> Sample:
+    @property
+    def entries(self) -> list[Entry]:
+        return [Entry(Record(Path(), k, self.sample(k).objects), self.sample(k).supervised) for k in range(5)]
+
+    def hw(self, _: int) -> tuple[int, int]:
+        return 80, 120
+
+    def sample(self, index: int, _: int = 1) -> Sample:
         shown = index % self.different
         image = np.random.default_rng(shown).integers(0, 256, (80, 120, 3), dtype=np.uint8)
         return make_sample([(10 * shown, 10, 10 * shown + 40, 60)], image=image)
@@ -475,3 +527,17 @@ def test_another_epoch_index_or_seed_gives_another_sample():
     images = [train_pictures(seed, different=1)[epoch, 0].images for seed in range(3) for epoch in range(3)]
     images += [train_pictures(different=1)[0, index].images for index in range(1, 5)]
     assert len({image.numpy().tobytes() for image in images}) == len(images)
+
+
+@pytest.mark.parametrize(
+    "amounts", [{"brightness": 0.9, "contrast": 0.9, "saturation": 0.9, "hue": 0.5}, {"contrast": 0.3}]
+)
+def test_colour_jitter_is_that_of_torchvision_to_the_last_bit(amounts):
+    theirs, ours = v2.ColorJitter(**amounts), ColorJitter(**amounts)
+    for seed in range(20):
+        image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (3, 40, 50), dtype=np.uint8))
+        results = []
+        for jitter in (theirs, ours):
+            torch.manual_seed(seed)
+            results.append(jitter(image))
+        assert torch.equal(*results)

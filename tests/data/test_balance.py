@@ -82,7 +82,7 @@ def test_processes_share_an_epoch() -> None:
 
 
 def test_repeats_are_augmented_apart(scenes: Path) -> None:
-    from centerx.build import build_source, build_train_pictures
+    from centerx.build_data import build_source, build_train_pictures
     from centerx.config import load_config
     from centerx.data.read import read_dataset
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.config.schema import DataEntry
 from centerx.data.check import log_dataset_problems
 from centerx.data.dataset import Dataset, corners_or_boxes, span

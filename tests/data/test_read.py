@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.config.schema import DataEntry
 from centerx.data.read import read_dataset, select_classes
 from centerx.data.source import SampleSource

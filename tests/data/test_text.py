@@ -1,5 +1,7 @@
 """Texts that are not UTF-8: decoded and told, or refused; never two different ones made alike."""
 
+import contextlib
+import gc
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,16 @@ def test_a_key_twice_is_found_among_many() -> None:
     assert len(parse_json(f"{{{keys}}}")) == 200_000
     with pytest.raises(ValueError, match="the key '77777' twice"):
         parse_json(f'{{{keys}, "77777": 1}}')
+
+
+def test_garbage_is_collected_again_after_parsing():
+    for text in ("{}", '{"a": 1, "a": 2}'):
+        with contextlib.suppress(ValueError):
+            parse_json(text)
+        assert gc.isenabled()
+    gc.disable()
+    try:
+        parse_json("[]")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

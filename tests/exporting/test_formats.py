@@ -331,3 +331,17 @@ def test_aotinductor(model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
     assert open_session(path).info == info
     found = compare(detector, path, synthetic_images(3, info.input_hw))
     assert found.small, found
+
+
+@pytest.mark.parametrize("name", ["onnx", *(pytest.param(name, marks=pytest.mark.soak) for name in ("openvino",))])
+def test_two_exports_are_equal_files(name: str, model: tuple[Detector, ModelInfo], tmp_path: Path) -> None:
+    entry = FORMATS[name]
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / f"model{entry.suffix}"
+        export_model(*model, path, name, ExportOptions(entry.outputs[0]))
+    first, second = (
+        {file.name: file.read_bytes() for file in sorted((tmp_path / folder).rglob("*")) if file.is_file()}
+        for folder in ("a", "b")
+    )
+    assert first == second

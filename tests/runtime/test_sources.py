@@ -3,6 +3,7 @@
 import os
 import resource
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from centerx.errors import InputError
+from centerx.images import list_images
 from centerx.problems import Kind, Problem
 from centerx.runtime.mp4 import shown_share
 from centerx.runtime.sources import Source, find_sources, frames_due, output_files, video_file
@@ -283,3 +285,42 @@ def test_a_video_whose_name_is_not_utf8(tmp_path: Path) -> None:
         for frame in Source(odd, Path(odd.name)).frames():
             add(frame)
     assert len(list(Source(tmp_path / os.fsdecode(b"\xdf.mp4"), Path("a.mp4")).frames())) == 3
+
+
+def test_of_the_pictures_of_a_folder_only_names_are_kept(tmp_path: Path) -> None:
+    """At most 600 bytes a picture, with the file to write; two paths of each would be 2,000 and more."""
+    folder, count = tmp_path / "many", 10_000
+    folder.mkdir()
+    (tmp_path / "one.png").write_bytes(b"")
+    for number in range(count):
+        (folder / f"{number:06d}.png").symlink_to(tmp_path / "one.png")
+    tracemalloc.start()
+    try:
+        sources = find_sources([str(folder)])
+        files = output_files(sources, tmp_path / "out")
+        for source, file in zip(sources, files, strict=True):
+            assert source.name.name == file.name
+        assert tracemalloc.get_traced_memory()[1] < 600 * count
+    finally:
+        tracemalloc.stop()
+    assert [len(sources), len(sources[-2:]), sources[count - 1].path] == [count, 2, folder / "009999.png"]
+
+
+def test_folders_are_listed_in_the_order_of_their_parts(tmp_path: Path) -> None:
+    for name in (
+        "b.png",
+        "a-c/x.png",
+        "a/z.png",
+        "a/.hidden/y.png",
+        ".b/y.png",
+        "__MACOSX/y.png",
+        "a.png",
+        "a/b/y.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    assert listed == ["a/b/y.png", "a/z.png", "a-c/x.png", "a.png", "b.png", "loop.png"]
+    assert listed == [path.relative_to(tmp_path).as_posix() for path in sorted(list_images(tmp_path))]

@@ -17,9 +17,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import centerx as package
+from centerx.files import is_line
 from centerx.runtime import Predictor
 from centerx.runtime.info import ModelInfo
-from centerx.serve import Limits, create_app
+from centerx.serve import Access, Limits, create_app
+from centerx.serve import app as module
+from centerx.serve.access import EVERYONE
 from centerx.types import RawDetections
 from tests.cli.test_predict import picture
 
@@ -48,9 +51,13 @@ class Slow:
 
 @contextmanager
 def serving(
-    predictor: Predictor, limits: Limits = LIMITS, max_batch: int = 4, origins: Sequence[str] = ()
+    predictor: Predictor,
+    limits: Limits = LIMITS,
+    max_batch: int = 4,
+    origins: Sequence[str] = (),
+    access: Access = EVERYONE,
 ) -> Iterator[TestClient]:
-    app = create_app(predictor, "m.onnx", "onnxruntime", limits, max_batch, origins)
+    app = create_app(predictor, "m.onnx", "onnxruntime", limits, max_batch, origins, access)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -285,7 +292,105 @@ def test_a_fault_of_ours_is_one_line_and_the_next_request_is_answered(slow: Slow
         assert client.post("/predict?score=1.0", content=b"hello").status_code == 415
 
 
+def named(name: bytes, content: bytes) -> dict[str, Any]:
+    """A form whose file has a name of any bytes."""
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="' + name + b'"\r\n\r\n'
+    return {
+        "content": head + content + b"\r\n--x--\r\n",
+        "headers": {"Content-Type": "multipart/form-data; boundary=x"},
+    }
+
+
+NAMES = {
+    "a terminal's commands": b"\x1b[2J\x07\x08.png",
+    "C1": "\x9b2J\u2028\u202e.png".encode(),
+    "a path": b"../../../../etc/passwd",
+    "another's path": b"C:\\\\a\\\\b.png",
+    "no text": b"\xff\xfe\xc3.png",
+    "a zero": b"a\x00.png",
+    "long": b"a" * 20_000 + b".png",
+    "raw": b"a.cr2",
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_names_of_files_are_text_and_no_more(
+    client: TestClient, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good, bad = (
+        client.post("/predict", **named(NAMES[case], level(7))),
+        client.post("/predict", **named(NAMES[case], b"no")),
+    )
+    assert good.status_code in (200, 400, 415)
+    assert bad.status_code in (400, 415)
+    for answer in (good, bad):
+        assert not re.search(rb"[\x00-\x1f\x7f]", answer.content)
+    assert is_line(bad.json()["detail"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_answer_tells_a_path_of_the_server(slow: Slow) -> None:
+    """Nor do faults of it, whose errors name files."""
+
+    def fault(images: np.ndarray) -> RawDetections:
+        raise OSError(28, "No space left on device", str(Path(__file__)))
+
+    predictor = Predictor(slow)
+    with serving(predictor) as client:
+        answers = [
+            client.get(path) for path in ("/health", "/metrics", "/docs", "/openapi.json", "/..%2f..%2fetc", "/x")
+        ]
+        for content, *_ in BAD.values():
+            answers += [client.post("/predict", content=content), client.post("/predict", **named(b"a", content))]
+        predictor.detect = fault  # type: ignore[assignment,method-assign]
+    with serving(predictor) as client:
+        answers.append(client.post("/predict", content=level(1)))
+    assert answers[-1].json() == {"detail": "a fault of the server (OSError), see its log"}
+    for answer in answers:
+        for path in (Path(__file__).parents[2], Path(package.__file__).parent, Path.cwd(), Path(np.__file__).parent):
+            assert str(path) not in answer.text
+        assert "Traceback" not in answer.text
+
+
 # Many at once
+
+
+def test_bodies_that_are_held_together_have_a_sum_and_give_it_back(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hold 180 kB of 200; a third is told to come again until one of them vanishes."""
+    monkeypatch.setattr(module, "BODIES", 0)  # so twice the largest body
+    application = create_app(Predictor(slow), "m.onnx", "onnxruntime", LIMITS, 1)
+
+    async def post(arrived: asyncio.Event, vanish: asyncio.Event) -> int:
+        sent: list[Any] = []
+        bodies = iter([bytes(90_000)])
+
+        async def receive() -> dict[str, Any]:
+            if (body := next(bodies, None)) is not None:
+                return {"type": "http.request", "body": body, "more_body": True}
+            arrived.set()
+            await vanish.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": []}
+        await application(scope, receive, send)
+        return int(sent[0]["status"])
+
+    async def run() -> list[int]:
+        arrived, vanish = [asyncio.Event(), asyncio.Event()], asyncio.Event()
+        held = [asyncio.create_task(post(each, vanish)) for each in arrived]
+        for each in arrived:
+            await asyncio.wait_for(each.wait(), 10)
+        gone = asyncio.Event()
+        gone.set()
+        refused = await post(asyncio.Event(), gone)
+        vanish.set()
+        return [refused, *(await asyncio.gather(*held)), await post(asyncio.Event(), gone)]
+
+    assert asyncio.run(run()) == [503, 400, 400, 400]
 
 
 def test_what_waits_goes_into_the_network_together(client: TestClient, slow: Slow) -> None:
@@ -378,6 +483,29 @@ def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json", "/redoc", "/", "/none"])
+def test_no_page_loads_anything(client: TestClient, path: str) -> None:
+    text = client.get(path).text
+    assert not re.search(r"https?:|//[a-z]|<script|<link|<img|@import|url\(", text, re.IGNORECASE)
+
+
+def test_the_page_for_people_says_what_the_openapi_page_says(client: TestClient) -> None:
+    answer, openapi = client.get("/docs"), client.get("/openapi.json").json()
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            assert f"<h2>{method.upper()} {path}</h2>" in answer.text
+            for status in operation["responses"]:
+                assert f"<td>{status}</td>" in answer.text
+    assert "<td>score</td><td>query</td><td>0.3</td>" in answer.text
+
+
+def test_the_page_for_people_runs_no_name(slow: Slow) -> None:
+    app = create_app(Predictor(slow), "<script>alert(1)</script>.onnx", "onnxruntime", LIMITS, 1)
+    with TestClient(app) as client:
+        assert "<script" not in client.get("/docs").text
+
+
 def test_names_of_any_kind_are_answered(slow: Slow) -> None:
     slow.info = ModelInfo(("caf\udce9 猫",), (32, 64), 4)
     app = create_app(Predictor(slow), "m\udce9.onnx", "onnxruntime", LIMITS, 1)
@@ -410,7 +538,6 @@ def test_every_answer_is_counted_by_its_status(client: TestClient) -> None:
 
 
 def test_the_openapi_page_says_what_goes_in_and_what_comes_out(client: TestClient) -> None:
-    assert "/openapi.json" in client.get("/docs").text
     page = client.get("/openapi.json").json()
     predict = page["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
@@ -418,7 +545,7 @@ def test_the_openapi_page_says_what_goes_in_and_what_comes_out(client: TestClien
     assert set(form["properties"]) == {"image", "score"}
     [score] = predict["parameters"]
     assert (score["name"], score["schema"]["default"]) == ("score", 0.3)
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "503", "504"}
+    assert set(predict["responses"]) == {*("200", "400", "401", "408", "413", "415", "422", "429", "503", "504")}
     assert predict["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Entry")
     assert set(page["components"]["schemas"]["Entry"]["properties"]) == {"image", "width", "height", "detections"}
     assert set(page["paths"]) == {"/predict", "/health", "/metrics"}

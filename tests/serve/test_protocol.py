@@ -6,18 +6,21 @@ import asyncio
 import errno
 import resource
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 from fastapi import HTTPException
 
-from centerx.serve import protocol
+from centerx.serve import protocol, tls
 from centerx.serve.protocol import Connection, LoopErrors, most_connections
+from centerx.serve.tls import CIPHERS, Loop
 from centerx.serve.upload import Budget
 
 ANSWER = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -33,14 +36,19 @@ async def read_all(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextmanager
-def served(most: int = 20) -> Iterator[tuple[uvicorn.Server, int]]:
+def served(most: int = 20, pem: Path | None = None) -> Iterator[tuple[uvicorn.Server, int]]:
     config = uvicorn.Config(
-        read_all, port=0, http=Connection.limited(most), ws="none", log_level="error", lifespan="off"
-    )
+        read_all, port=0, http=Connection.limited(most), ws="none", log_level="error", lifespan="off",
+        ssl_certfile=pem and pem / "cert.pem", ssl_keyfile=pem and pem / "key.pem", ssl_ciphers=CIPHERS,
+    )  # fmt: skip
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(server.serve([listener]))
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
@@ -111,6 +119,36 @@ def test_a_dripping_body_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch) 
         server.should_exit = True
         started = time.perf_counter()
         assert ended(slow)
+        assert time.perf_counter() - started < 3
+
+
+def encrypt(connection: socket.socket, pem: Path) -> ssl.SSLSocket:
+    return ssl.create_default_context(cafile=pem / "cert.pem").wrap_socket(connection, server_hostname="127.0.0.1")
+
+
+def test_a_handshake_must_end_in_time(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "HEAD_SECONDS", 0.5)
+    with served(pem=pem) as (_, port):
+        with connect(port) as silent, connect(port) as begun, connect(port) as nonsense:
+            begun.sendall(b"\x16\x03\x01\x02\x00\x01")  # the first bytes of a handshake
+            nonsense.sendall(ANSWER)
+            started = time.perf_counter()
+            assert all(map(ended, (silent, begun, nonsense)))
+            assert time.perf_counter() - started < 2
+        with encrypt(connect(port), pem) as client:
+            client.sendall(ANSWER)
+            assert b"200 OK" in client.recv(1000)
+
+
+def test_who_vanishes_from_tls_does_not_hold_the_end(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "GRACE_SECONDS", 0.5)
+    with served(pem=pem) as (server, port), encrypt(connect(port), pem) as client:
+        client.sendall(ANSWER)
+        assert b"200 OK" in client.recv(1000)
+        started = time.perf_counter()
+        server.should_exit = True
+        while server.server_state.connections and time.perf_counter() - started < 5:
+            time.sleep(0.05)  # it reads nothing, and does not confirm the end
         assert time.perf_counter() - started < 3
 
 

@@ -14,7 +14,8 @@ import torch
 from typer.testing import CliRunner
 
 import centerx
-from centerx.build import build_run, load_data
+from centerx.build import build_run
+from centerx.build_data import load_data
 from centerx.build_model import load_detector
 from centerx.cli.main import app
 from centerx.config import load_config

@@ -84,4 +84,5 @@ def test_a_whole_group_of_processes_ends_in_one_line(
         _, errors = process.communicate(timeout=60)
     assert errors.splitlines()[-1:] == ["error: interrupted; what was already written is kept"]
     assert "Traceback" not in errors
+    assert process.returncode == 128 + number
     assert (tmp_path / "run" / "last.ckpt").is_file()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from centerx.build import build_run
 from centerx.build_model import build_detector, save_named
 from centerx.config import load_config
 from centerx.errors import InputError
+from tests.scripts import load_script
 
 
 class Spoil(L.Callback):
@@ -67,6 +71,9 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path: Path
     with pytest.raises(InputError, match=r"begin it anew by --resume, or remove .*last\.safetensors"):
         checkpoint_of(tmp_path, resume=False)
     assert checkpoint_of(tmp_path, resume=True) is None
+    (tmp_path / "last.safetensors").rename(tmp_path / "gone")
+    assert checkpoint_of(tmp_path, resume=True) is checkpoint_of(tmp_path, resume=False) is None
+    (tmp_path / "gone").rename(tmp_path / "last.safetensors")
     (tmp_path / "metrics.csv").write_text("epoch,step\n1,4\n2,8\n")  # its last.ckpt was removed
     for resume, says in ((True, "nothing to resume"), (False, "would be overwritten")):
         with pytest.raises(InputError, match=says):
@@ -88,3 +95,41 @@ def test_a_crafted_checkpoint_is_one_line(small_overrides: list[str], tmp_path: 
         torch.save(content | change, file)
         with pytest.raises(InputError, match=r"last\.ckpt"):
             fit(build_run(load_config("nano", [*overrides, "train.epochs=2"]), tmp_path), file)
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in /proc")
+
+
+@linux
+def test_a_training_leaves_no_handle_process_thread_or_temporary_file(
+    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descendants = load_script("benchmarks/long_run.py").descendants
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+
+    def held() -> tuple[int, int, list[int]]:
+        return len(os.listdir("/proc/self/fd")), threading.active_count(), descendants(os.getpid())
+
+    def train(name: str) -> None:
+        fit(build_run(load_config("nano", [*small_overrides, "data.workers=2"]), tmp_path / name))
+
+    train("first")  # torch and its libraries keep some for good
+    before = held()
+    train("second")
+    assert held() == before
+    assert not any(temporary.iterdir())
+    assert not [path for path in (tmp_path / "second").rglob("*") if path.name.startswith(".")]
+
+
+@linux
+@pytest.mark.soak
+def test_rounds_of_everything_leave_nothing() -> None:
+    """A short one of `benchmarks/long_run.py`: the second half of six minutes needs no more than the first."""
+    long_run = load_script("benchmarks/long_run.py")
+    held = list(long_run.rounds(6.0))
+    assert len(held) > 2
+    assert {each.children for each in held} == {1}  # the server
+    assert not [line for line in long_run.growth(held) if not line.startswith("memory")]

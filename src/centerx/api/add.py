@@ -157,7 +157,7 @@ def add(
         InputError: anything in the arguments, the configuration, the data or the folder is wrong.
     """
     from centerx.api.datasets import DatasetFiles
-    from centerx.build import build_datasets
+    from centerx.build_data import build_datasets
 
     folder = Path(out)
     config = add_run(
@@ -321,7 +321,7 @@ def with_labels(config: Config) -> Config:
     Raises:
         InputError: labels bring no new class, no box of one, or one whose name is almost that of an old class.
     """
-    from centerx.build import build_datasets
+    from centerx.build_data import build_datasets
     from centerx.build_teachers import open_teachers
 
     everything = build_datasets(config.data.train)

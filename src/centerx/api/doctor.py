@@ -103,4 +103,13 @@ def _training() -> Ability:
         return Ability(False, str(error))
     processes = Processes.detect("auto")
     precision = "bf16" if processes.use_bf16("auto") else "fp32"
-    return Ability(True, f"on {processes.gpu or 'the CPU'} in {precision}, {torch.get_num_threads()} threads")
+    return Ability(
+        True, f"on {processes.gpu or 'the CPU'} in {precision}, {torch.get_num_threads()} threads, {waiting()}"
+    )
+
+
+def waiting() -> str:
+    """Return how the threads of OpenMP wait for each other, as the environment says."""
+    told = [f"{name}={os.environ[name]}" for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ]
+    how = f"which wait by {', '.join(told)}" if told else "which wait as their library has it"
+    return f"{how}; where other programs keep cores busy, fewer are faster (OMP_NUM_THREADS)"

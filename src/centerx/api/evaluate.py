@@ -127,7 +127,7 @@ def open_data(data: str | Path | Mapping[str, Any] | Dataset, options: Mapping[s
     if options:
         raise InputError(f"{', '.join(options)}: goes with the path of a data set, leave it out")
     if isinstance(data, Mapping):
-        from centerx.build import read_entry
+        from centerx.build_data import read_entry
         from centerx.config import load_config
 
         (entry,) = load_config({"data": {"val": [data]}}).data.val

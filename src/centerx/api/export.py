@@ -243,7 +243,7 @@ def find_data(config: Config, data: str | Path | None, split: str | None, part: 
         split: of it.
         part: `train` or `val` of the configuration.
     """
-    from centerx.build import build_datasets
+    from centerx.build_data import build_datasets
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_pictures
 

@@ -160,7 +160,7 @@ def merge(
         InputError: anything in the arguments, the configuration, the data or the folder is wrong.
     """
     from centerx.api.datasets import DatasetFiles
-    from centerx.build import build_datasets
+    from centerx.build_data import build_datasets
 
     folder = Path(out)
     files = DatasetFiles(folder)
@@ -373,7 +373,7 @@ def judge_stored(
         task: of the student.
         trained_on: as for `judge`.
     """
-    from centerx.build import build_datasets
+    from centerx.build_data import build_datasets
     from centerx.build_teachers import find_stored
     from centerx.data.source import union_of_classes
     from centerx.evaluation.api import evaluate_stored, taught_names

@@ -177,7 +177,7 @@ def predict(
 
 def resolve_sources(
     sources: Given | Iterable[Given], reconnect: int = RECONNECT, bgr: bool = False
-) -> list[Source | Live]:
+) -> Sequence[Source | Live]:
     """Return the files and pictures, or the camera or stream, that are meant, in the order given.
 
     Args:
@@ -190,20 +190,23 @@ def resolve_sources(
     """
     from centerx.runtime.live import Live
     from centerx.runtime.picture import is_one, to_list
-    from centerx.runtime.sources import Source, find_sources
+    from centerx.runtime.sources import Source, Sources, find_sources
 
+    if isinstance(sources, Sources):
+        return sources
     several: list[Any] = [sources] if isinstance(sources, (int, Source, Live)) or is_one(sources) else to_list(sources)
-    found: list[Source | Live] = []
+    parts: list[Sequence[Source | Live]] = []
     for number, each in enumerate(several):
         if isinstance(each, (Source, Live)):
-            found.append(each)
+            parts.append([each])
         elif isinstance(each, (str, int, os.PathLike)):
-            found += find_sources([str(each) if isinstance(each, int) else os.fsdecode(each)], reconnect)
+            parts += find_sources([str(each) if isinstance(each, int) else os.fsdecode(each)], reconnect).parts
         elif each is None:
             raise InputError(f"sources[{number}]: no picture, give a path or pixels")
         else:
             name = Path(f"sources[{number}]")
-            found.append(Source(name, name, each, bgr))
+            parts.append([Source(name, name, each, bgr)])
+    found = Sources(parts)
     endless = [each for each in found if isinstance(each, Live)]
     if endless and len(found) > 1:
         raise InputError(f"{endless[0].label}: goes on until it is stopped, run another command for other sources")

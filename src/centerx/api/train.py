@@ -201,8 +201,8 @@ def checkpoint_of(folder: Path, resume: bool) -> Path | None:
 
     checkpoint = folder / "last.ckpt"
     model = next((path for path in map(folder.joinpath, RUN_MODELS) if path.exists()), None)
-    if model and not checkpoint.exists() and (folder / "config.yaml").is_file() and epochs_of(folder) <= 1:
-        # It ended between the first model and the first checkpoint.
+    begun = not checkpoint.exists() and (folder / "config.yaml").is_file() and epochs_of(folder) <= 1
+    if begun and (resume or model):  # it ended before the first checkpoint
         if not resume:
             raise InputError(f"{folder}: ended in its first epoch, begin it anew by --resume, or remove {model}")
         logger.warning(f"{folder}: ended in its first epoch, before last.ckpt was written; it begins anew")

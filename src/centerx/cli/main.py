@@ -7,10 +7,15 @@ torch-free install can run every command that needs no torch.
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -116,23 +121,37 @@ data.app.command("merge")(command(sets.merge_data))
 data.app.command("stats")(command(sets.show_stats))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
-INTERRUPTED = 130  # what typer returns for Ctrl-C
+WAITING = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"  # how threads of OpenMP wait
+SPINS = "10000"  # costs a training that is alone 1 %; sleeping at once costs it a sixth, docs/results/speed.md
+INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
+CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
 
 
 def main() -> NoReturn:
-    """Run the command line."""
+    """Run the command line.
+
+    Threads of OpenMP that wait for each other soon sleep, unless the user says otherwise: by default they spin for
+    long, which beside busy processes takes the cores from the thread that they wait for. libgomp reads this as torch
+    loads.
+    """
+    if not any(name in os.environ for name in WAITING):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
     completion_init()
     run_and_exit(lambda: app(sys.argv[1:] or ["--help"], prog_name="centerx", standalone_mode=False))
 
 
 def run_and_exit(program: Callable[[], object]) -> NoReturn:
-    """Run a program; exit 0 done, 2 the input is wrong (one `error:` line), 1 our own fault."""
+    """Run a program.
+
+    Its exit status is 0 done, 2 the input is wrong (one `error:` line), 1 our own fault, 128 and the number of the
+    signal that interrupted it: 130 Ctrl-C, 143 SIGTERM, 129 the end of the terminal.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of names that the terminal cannot show
     warnings.filterwarnings("ignore", module="PIL")  # whoever gave a picture is told what is wrong with it
     try:
-        with speaking():
+        with interrupted_by_signals() as heard, speaking():
             status = program()
     except InputError as error:
         _fail(str(error))
@@ -152,8 +171,40 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
         _fail(usage_error(error))
     if status == INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses twice need not see where the end was interrupted
-        _fail("interrupted; what was already written is kept")
+        number = heard[0] if heard else signal.SIGINT
+        _fail("interrupted; what was already written is kept", 128 + number)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[list[int]]:
+    """Let SIGTERM and the end of the terminal interrupt as Ctrl-C does, unless they are ignored.
+
+    Yields:
+        The numbers of those that came, to be read after the `with`.
+    """
+    heard: list[int] = []
+    owner, due = os.getpid(), 0.0
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal due
+        if os.getpid() != owner:  # a fork, before it has its own handlers
+            os._exit(128 + number)
+        heard.append(number)
+        if time.monotonic() >= due:
+            due = time.monotonic() + CLEAN_UP
+            raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in numbers if taken and signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield heard
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def usage_error(error: Exception) -> str:
@@ -171,9 +222,9 @@ def usage_error(error: Exception) -> str:
     return f"{message.rstrip('.?')}, {place}"
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 2) -> NoReturn:
     print(f"error: {one_line(message)}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

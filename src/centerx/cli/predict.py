@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,7 @@ def predict(
 
     found = resolve_sources(sources, reconnect)
     targets = output_files(found, out) if out is not None else []
-    require_json(json_file, [model, *(source.path for source in found)])
+    require_json(json_file, chain([model], (source.path for source in found)))
     if heatmap and tiles is not None:
         raise InputError("--heatmap: shows what a network finds on a whole picture, leave it or --tiles out")
     open_model = partial(centerx.load, threads=threads, providers=parse_names(providers))
@@ -94,7 +95,7 @@ def predict(
         raise InputError("--beside: goes with --heatmap, add it")
     cut_out = output_files(found, crops, "--crops") if crops is not None else []
     bases = base_names(cut_out)
-    for target in (*targets, *cut_out):
+    for target in chain(targets, cut_out):
         require_writable(target)
     pictures = objects = 0
     skipped: list[str] = []

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
 import re
 import signal
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +20,7 @@ from centerx.cli.output import say
 from centerx.errors import InputError
 
 USUAL_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
+logger = logging.getLogger(__name__)
 
 
 def serve(
@@ -32,6 +37,15 @@ def serve(
         typer.Option(help="of a web page that may ask from a browser, such as http://localhost:3000, or * for all; "
                           "repeat the option for several"),
     ] = None,
+    api_keys: Annotated[
+        Path | None, typer.Option(help="file with a key a line, of which requests must bear one")
+    ] = None,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="requests a second of one client; more are told to come again"),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="certificate in PEM, to serve https; with --tls-key")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="its private key in PEM, without a password")] = None,
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:  # fmt: skip
@@ -39,26 +53,47 @@ def serve(
     import uvicorn
 
     from centerx.runtime import backends_of, load
-    from centerx.serve import Limits, create_app
+    from centerx.serve import Access, Limits, create_app
+    from centerx.serve.access import read_keys
     from centerx.serve.protocol import BACKLOG, Connection, most_connections
+    from centerx.serve.tls import CIPHERS, Loop, require_certificate
 
+    access = Access(read_keys(api_keys) if api_keys else (), max_rate or math.inf)
+    if tls_cert and tls_key:
+        require_certificate(tls_cert, tls_key)
+    elif tls_cert or tls_key:
+        raise InputError("--tls-cert and --tls-key belong together, give both")
     backend = next(iter(backends_of(model)), "")
     limits = Limits(int(max_megabytes * 1e6), int(max_megapixels * 1e6), timeout, max_requests)
     origins = [read_origin(text) for text in allow_origin or []]
     predictor = load(model, threads=threads, providers=parse_names(providers))
-    app = create_app(predictor, model.name, backend, limits, max_batch, origins)
+    app = create_app(predictor, model.name, backend, limits, max_batch, origins, access)
     with listen(host, port) as listener:
         http = Connection.limited(most_connections(max_requests))
         config = uvicorn.Config(
-            app, http=http, ws="none", backlog=BACKLOG, log_level="warning", access_log=False, server_header=False
-        )
+            app, http=http, ws="none", backlog=BACKLOG, log_level="warning", access_log=False,
+            server_header=False, ssl_certfile=tls_cert, ssl_keyfile=tls_key, ssl_ciphers=CIPHERS,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         shown = f"[{host}]" if ":" in host else host
+        scheme = "https" if tls_cert else "http"
+        warn_of_strangers(listener.getsockname()[0], keys=bool(api_keys), tls=bool(tls_cert))
         with suppress(KeyboardInterrupt):
-            say(f"serving {model.name} on http://{shown}:{listener.getsockname()[1]}, docs at /docs")
-            server.run(sockets=[listener])
+            say(f"serving {model.name} on {scheme}://{shown}:{listener.getsockname()[1]}, docs at /docs")
+            with asyncio.Runner(loop_factory=Loop) as runner:
+                runner.run(server.serve(sockets=[listener]))
+
+
+def warn_of_strangers(address: str, keys: bool, tls: bool) -> None:
+    """Log a warning if other machines can reach an address, and may all ask or are sent what nobody encrypts."""
+    if ip_address(address).is_loopback:
+        return
+    if not keys:
+        logger.warning("everyone who reaches this machine may ask, use --api-keys, or a proxy that knows its users")
+    elif not tls:
+        logger.warning("keys and pictures cross the network unencrypted, use --tls-cert, or a proxy with TLS")
 
 
 def read_origin(text: str) -> str:

@@ -211,6 +211,18 @@ class DataConfig(Section):
         "share) times an epoch, by its rarest class, and epochs grow by what is repeated; 0: each picture comes once",
     )
     workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
+    cache: Literal["none", "ram", "disk"] = Field(
+        "none",
+        description="keep training pictures decoded: ram, in memory that the workers share; disk, in `cache_folder`, "
+        "which runs may share. It pays where pictures are much larger than the input, and for tiles; what is read "
+        "stays the same to the bit",
+    )
+    cache_gigabytes: Positive = Field(
+        4.0, description="the most that is kept; further pictures are decoded each time, which is told once"
+    )
+    cache_folder: str = Field(
+        "~/.cache/centerx/pictures", description="of `cache: disk`; it may be removed at any time between runs"
+    )
     broken_images: Literal["skip", "fail"] = Field(
         "skip",
         description="an unreadable picture is counted, named and replaced by another (skip), or ends the run (fail)",
@@ -493,6 +505,11 @@ class TrainConfig(Section):
         None,
         description="rates, relative to the peak, between which a cosine falls in each epoch that `swa` averages; "
         "without it the rate stays at `schedule.final`",
+    )
+    max_not_finite: Count = Field(
+        10,
+        description="a step whose loss or gradient is not finite is left out, and its pictures are named; after so "
+        "many in a row the run ends",
     )
     skip_jumps: Annotated[float, Field(ge=0)] = Field(
         0.0, description="leave out steps whose loss is more than so many times its running mean; 0: none"

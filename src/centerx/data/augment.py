@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
-from typing import Any
+from math import sqrt
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from centerx.errors import InputError, nearest
 from centerx.geometry import (
@@ -25,6 +28,9 @@ from centerx.objects import Objects, join_objects
 from centerx.types import Sample
 
 Hw = tuple[int, int]
+LEVELS = torch.arange(256, dtype=torch.uint8)
+REDUCTIONS = 8, 4, 2  # of rows and columns, in which a JPEG can be decoded
+ROUNDING = 1e-6  # must not make 8 into 4
 Frame = Hw | Callable[[Hw, np.random.Generator], Hw]
 
 
@@ -51,6 +57,52 @@ class ShortestEdge:
         return max(round(source_hw[0] * scale), 1), max(round(source_hw[1] * scale), 1)
 
 
+class Warp(NamedTuple):
+    """A change of geometry that is decided before its picture is read.
+
+    Attributes:
+        source_hw: height and width of the picture in pixels.
+        window: the part of it that is used, xyxy in whole pixels.
+        matrix: (3, 3) pixels of the window -> those of the result.
+        output_hw: height and width of the result in pixels.
+        min_visible: that of `RandomAffine`.
+        multiple: the sides of the result are padded to multiples of it.
+    """
+
+    source_hw: Hw
+    window: tuple[int, int, int, int]
+    matrix: np.ndarray
+    output_hw: Hw
+    min_visible: float
+    multiple: int = 1
+
+    @property
+    def reduction(self) -> int:
+        """How many times fewer rows and columns of the picture still hold all that the result shows: 1, 2, 4 or 8."""
+        if self.matrix[2, 0] or self.matrix[2, 1]:
+            return 1  # a bent picture is not shrunk alike everywhere
+        (a, b), (c, d) = self.matrix[:2, :2].tolist()
+        squares = a * a + b * b + c * c + d * d
+        longest = sqrt((squares + sqrt(max(squares**2 - 4 * (a * d - b * c) ** 2, 0.0))) / 2)  # singular value
+        return next((times for times in REDUCTIONS if times * longest <= 1 + ROUNDING), 1)
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return the changed picture with its objects moved, clipped, and ignored where cut away.
+
+        Args:
+            sample: whole, or its image read with `reduction`.
+        """
+        left, top, right, bottom = self.window
+        if self.window != (0, 0, *self.source_hw[::-1]):
+            sample = move_objects(sample, shift_matrix(-left, -top), (bottom - top, right - left), self.min_visible)
+        times = 1 if sample.image.shape[:2] == self.source_hw else self.reduction
+        image = sample.image[top // times : -(-bottom // times), left // times : -(-right // times)]
+        onto_window = shift_matrix(-(left % times), -(top % times)) @ scale_matrix(times, times)
+        warped = sample._replace(image=warp_image(image, self.matrix @ onto_window, self.output_hw))
+        placed = move_objects(warped, self.matrix, self.output_hw, self.min_visible)
+        return placed._replace(image=pad_image(placed.image, self.multiple))
+
+
 class RandomCrop:
     """Cut a window out of a picture that holds the centre of a random object, where there is one.
 
@@ -66,19 +118,30 @@ class RandomCrop:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Return the window with its boxes moved, clipped, and ignored where cut away."""
-        whole = np.array(sample.image.shape[:2])
+        left, top, right, bottom = self.window(sample.image.shape[:2], sample.objects, rng)
+        window = sample._replace(image=sample.image[top:bottom, left:right])
+        return move_objects(window, shift_matrix(-left, -top), (bottom - top, right - left), self.min_visible)
+
+    def window(self, source_hw: Hw, objects: Objects, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Return the window of a picture, xyxy in whole pixels.
+
+        Args:
+            source_hw: height and width of the picture in pixels.
+            objects: on it.
+            rng: decides.
+        """
+        whole = np.array(source_hw)
         share = rng.uniform(self.size, 1) if self.more else self.size
         height, width = np.maximum(np.rint(whole * share), 1).astype(int)
         least, most = np.zeros(2), whole - (height, width)
-        boxes = sample.objects.boxes[~sample.objects.ignore]
+        boxes = objects.boxes[~objects.ignore]
         if len(boxes):
             box = boxes[rng.integers(len(boxes))]
             centre = np.clip((box[1::-1] + box[:1:-1]) / 2, 0, whole)
             least = np.clip(np.ceil(centre - (height, width)), 0, most)
             most = np.clip(np.floor(centre), least, most)
         top, left = (int(value) for value in rng.integers(least.astype(int), most.astype(int), endpoint=True))
-        window = sample._replace(image=sample.image[top : top + height, left : left + width])
-        return move_objects(window, shift_matrix(-left, -top), (int(height), int(width)), self.min_visible)
+        return left, top, left + int(width), top + int(height)
 
 
 class RandomAffine:
@@ -119,12 +182,24 @@ class RandomAffine:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Return the picture warped to its frame with its boxes moved, clipped, and ignored where cut away."""
-        if self.crop is not None:
-            sample = self.crop(sample, rng)
         height, width = sample.image.shape[:2]
-        frame_hw = self.frame((height, width), rng) if callable(self.frame) else self.frame
-        warped = warp_sample(sample, self.matrix((height, width), frame_hw, rng), frame_hw, self.min_visible)
-        return warped._replace(image=pad_image(warped.image, INPUT_MULTIPLE)) if callable(self.frame) else warped
+        return self.draw((height, width), sample.objects, rng)(sample)
+
+    def draw(self, source_hw: Hw, objects: Objects, rng: np.random.Generator) -> Warp:
+        """Return a random change of a picture.
+
+        Args:
+            source_hw: height and width of the picture in pixels.
+            objects: on it.
+            rng: decides.
+        """
+        height, width = source_hw
+        window = (0, 0, width, height) if self.crop is None else self.crop.window(source_hw, objects, rng)
+        window_hw = window[3] - window[1], window[2] - window[0]
+        varies = callable(self.frame)
+        frame_hw = self.frame(window_hw, rng) if callable(self.frame) else self.frame
+        matrix = self.matrix(window_hw, frame_hw, rng)
+        return Warp(source_hw, window, matrix, frame_hw, self.min_visible, INPUT_MULTIPLE if varies else 1)
 
     def matrix(self, source_hw: Hw, frame_hw: Hw, rng: np.random.Generator) -> np.ndarray:
         """(3, 3) random map of source pixels to those of the frame."""
@@ -163,6 +238,8 @@ def move_objects(sample: Sample, matrix: np.ndarray, output_hw: tuple[int, int],
 def pad_image(image: np.ndarray, multiple: int) -> np.ndarray:
     """(H, W, 3) -> the same with sides of multiples, padded with PAD_VALUE at right and bottom."""
     below, right = (-side % multiple for side in image.shape[:2])
+    if not below and not right:
+        return image
     return np.pad(image, ((0, below), (0, right), (0, 0)), constant_values=PAD_VALUE)
 
 
@@ -216,10 +293,47 @@ class ColourTransform:
             return image
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(rng.integers(2**63)))
-            tensor = torch.from_numpy(image).permute(2, 0, 1)
+            tensor = torch.from_numpy(np.stack(cv2.split(image)))  # torch is twice as fast on whole planes
             for step in self.steps:
                 tensor = step(tensor)
-        return np.ascontiguousarray(tensor.permute(1, 2, 0).numpy())
+        return cv2.merge(tuple(tensor.numpy()))
+
+
+class ColorJitter(v2.ColorJitter):
+    """torchvision's, to the last bit, on (3, H, W) uint8: brightness and contrast by a look-up table of 256 levels."""
+
+    def transform(self, picture: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
+        """Return the picture recoloured by the factors of `params`, in their random order."""
+        factors = [params[f"{name}_factor"] for name in ("brightness", "contrast", "saturation", "hue")]
+        image = picture
+        for step in params["fn_idx"].tolist():
+            if factors[step] is None:
+                continue
+            if step == 0:
+                image = _look_up(image, _blend(LEVELS, torch.zeros(()), factors[step]))
+            elif step == 1:
+                image = _look_up(image, _blend(LEVELS, _grey(image).mean(), factors[step]))
+            elif step == 2:
+                image = _blend(image, _grey(image), factors[step])
+            else:
+                image = functional.adjust_hue(image, factors[step])
+        return image
+
+
+def _grey(image: torch.Tensor) -> torch.Tensor:
+    """(3, H, W) uint8 -> (H, W) float32 of whole levels, by torchvision's weights."""
+    red, green, blue = image
+    return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_()
+
+
+def _blend(image: torch.Tensor, other: torch.Tensor, factor: float) -> torch.Tensor:
+    """Return a picture between another one, at factor 0, and itself, at 1, or beyond; uint8."""
+    return image.mul(factor).add_(other, alpha=1 - factor).clamp_(0, 255).to(torch.uint8)
+
+
+def _look_up(image: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    rows = image.numpy().reshape(-1, image.shape[-1])  # OpenCV's pictures have no more than two sides here
+    return torch.from_numpy(cv2.LUT(rows, table.numpy()).reshape(image.shape))
 
 
 class Lighting:
@@ -239,7 +353,8 @@ class Lighting:
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """(3, H, W) uint8 -> the same, by torch's random state."""
         shift = 255 * self.VECTORS @ (self.VALUES * torch.randn(3) * self.scale)
-        return (image + shift[:, None, None]).round().clamp(0, 255).to(torch.uint8)
+        tables = (LEVELS + shift[:, None]).round().clamp(0, 255).to(torch.uint8)
+        return torch.stack([_look_up(plane, table) for plane, table in zip(image, tables, strict=True)])
 
 
 # Transforms that recolour and never move or drop a pixel: those would leave the boxes behind.
@@ -257,7 +372,7 @@ def _transform(name: str, options: dict[str, Any]) -> Callable[[torch.Tensor], t
             f"augment.colour: {name!r} is no colour transform of torchvision v2{nearest(name, known)}, "
             f"known: {', '.join(sorted(known))}"
         )
-    kind = Lighting if name == "Lighting" else getattr(v2, name)
+    kind = {"Lighting": Lighting, "ColorJitter": ColorJitter}.get(name) or getattr(v2, name)
     own_p = "p" in signature(kind).parameters
     try:
         transform = kind(**{key: value for key, value in options.items() if key != "p" or own_p})

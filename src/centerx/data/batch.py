@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
+from multiprocessing.util import Finalize, get_temp_dir
 from typing import Any
 
 import cv2
@@ -68,26 +71,30 @@ class TrainPictures(TorchDataset[Batch]):
         rng = np.random.default_rng((self.seed, epoch, number))
         index = number % len(self.source)
         skipped: list[str] = []
+        names: list[str] = []
         try:
-            sample = self._warped(index, rng, skipped)
+            sample = self._warped(index, rng, skipped, names)
             if rng.random() < self.mosaic_probability:
                 others = rng.integers(len(self.source), size=3)
-                parts = [sample, *(self._warped(int(other), rng, skipped) for other in others)]
+                parts = [sample, *(self._warped(int(other), rng, skipped, names) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
         except NothingReadable:
             return empty_batch((INPUT_MULTIPLE, INPUT_MULTIPLE), self.source)._replace(skipped=skipped)
         sample = sample._replace(image=self.colour(sample.image, rng))
-        return to_batch(sample, None, skipped)
+        return to_batch(sample, None, skipped)._replace(names=tuple(names))
 
-    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str]) -> Sample:
-        return self.affine(self._read(index, skipped), rng)
-
-    def _read(self, index: int, skipped: list[str]) -> Sample:
+    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str], names: list[str]) -> Sample:
         for attempt in range(len(self.source)):
+            number = (index + attempt) % len(self.source)
+            record = self.source.entries[number].record
             try:
-                return self.source.sample((index + attempt) % len(self.source))
+                warp = self.affine.draw(self.source.hw(number), record.objects, rng)
+                sample = warp(self.source.sample(number, warp.reduction))
             except InputError as error:
                 skipped.append(str(error))
+                continue
+            names.append(str(record.image))
+            return sample
         raise NothingReadable("not one picture can be read")
 
 
@@ -247,17 +254,20 @@ def collate(batches: Sequence[Batch]) -> Batch:
         skipped=[message for batch in batches for message in batch.skipped],
         detections=tuple(map(join, zip(*(batch.detections for batch in batches), strict=True))),
         answered=tuple(map(torch.cat, zip(*(batch.answered for batch in batches), strict=True))),
+        names=tuple(name for batch in batches for name in batch.names),
     )
 
 
 def init_worker(_: int, megapixels: float | None = None) -> None:
     """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many.
 
-    Signals that end a whole group of processes are left to the first, which ends its workers. They end without it too.
+    Signals that end a whole group of processes are left to the first, which ends its workers. They end without it too,
+    and then remove the folder that they share.
 
     Args:
         megapixels: the most of a picture; what is usual without it.
     """
+    Finalize(None, remove_orphaned, (get_temp_dir(), os.getppid()), exitpriority=-200)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -266,9 +276,17 @@ def init_worker(_: int, megapixels: float | None = None) -> None:
         allow_megapixels(megapixels)
 
 
+def remove_orphaned(folder: str, parent: int) -> None:
+    """Remove the temporary folder of a parent process that was killed."""
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
     """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
+    if workers:
+        get_temp_dir()  # made here, so that this process removes it with the sockets of workers that were killed
     start = partial(init_worker, megapixels=allowed_megapixels())
     return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=start, **options)
 

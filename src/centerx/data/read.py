@@ -13,6 +13,7 @@ import numpy as np
 from centerx.data.dataset import Dataset, UnusableData, keep_classes, relabel
 from centerx.data.foreign import foreign_labels
 from centerx.data.frame import drop_turned_points, turn_boxes
+from centerx.data.text import uncollected
 from centerx.errors import InputError, nearest
 from centerx.files import is_line
 from centerx.images import left_out
@@ -127,7 +128,8 @@ def scan_dataset(
             raise InputError(f"{images}: no such folder of images")
         chosen = _choose_format(path, format)
         reader = import_module(FORMATS[chosen])
-        dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
+        with uncollected():
+            dataset: Dataset = reader.read(path, split, Path(images) if images is not None else None)
         if chosen == "folder":
             root = Path(images or path) / (split or "")
             found = [left_out(root)]

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from centerx.data.cache import Read
 from centerx.data.dataset import Dataset, Record, arrange_joints, relabel
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
 from centerx.fields import SIZE
-from centerx.images import read_image
+from centerx.images import image_hw, read_image
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem
 from centerx.tasks import BOXES, Task
@@ -42,12 +43,14 @@ class SampleSource:
 
     Attributes:
         detections: of each stored teacher, what it found on the pictures.
+        read: what reads a picture, `images.read_image` or a cache.
 
     Raises:
         InputError: there are no pictures.
     """
 
     detections: tuple[StoredDetections, ...] = ()
+    read: Read = staticmethod(read_image)
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class SampleSource:
         self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names, task)]
         if not self.entries:
             raise InputError(f"{', '.join(str(d.path) for d in datasets) or 'data'}: no pictures")
+        self.sizes: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -70,14 +74,35 @@ class SampleSource:
         taught.detections = tuple(detections)
         return taught
 
-    def sample(self, index: int) -> Sample:
+    def with_reader(self, read: Read) -> SampleSource:
+        """Return the source with something else that reads its pictures."""
+        cached = copy(self)
+        cached.read = read
+        return cached
+
+    def hw(self, index: int) -> tuple[int, int]:
+        """Return height and width of a sample in pixels, when asked first from the header of its file.
+
+        Raises:
+            InputError: its file has no readable header.
+        """
+        if index not in self.sizes:
+            self.sizes[index] = image_hw(self.entries[index].record.image)
+        return self.sizes[index]
+
+    def sample(self, index: int, reduction: int = 1) -> Sample:
         """Read one picture.
+
+        Args:
+            index: of the sample.
+            reduction: the image may be read with so many times fewer rows and columns, see `images.read_image`; the
+                objects stay in pixels of the whole picture.
 
         Raises:
             InputError: its file cannot be read.
         """
         record, supervised = self.entries[index]
-        image = read_image(record.image, self.value_range)
+        image = self.read(record.image, self.value_range, reduction)
         return Sample(
             image,
             record.objects.with_fields(self.task.fields),

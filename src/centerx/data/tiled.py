@@ -10,7 +10,6 @@ from centerx.data.dataset import Dataset, Record, readable_hw
 from centerx.data.source import Entry, SampleSource
 from centerx.fields import Field
 from centerx.geometry import shift_matrix
-from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange
 from centerx.objects import Objects
 from centerx.problems import Kind, Problem
@@ -23,7 +22,7 @@ class TiledSource(SampleSource):
     """Tiles of the pictures of several data sets by index, picture by picture.
 
     A tile has the objects of which it shows a part, in its own pixels and clipped to it. Of a picture that is no larger
-    than a tile, the sample is the picture. A picture is decoded for each of its tiles.
+    than a tile, the sample is the picture. A picture is decoded for each of its tiles, unless a cache keeps it.
 
     Args:
         datasets: as for `SampleSource`.
@@ -77,15 +76,20 @@ class TiledSource(SampleSource):
         """Return how many objects that are ignored anyway a tile shows."""
         return len(cut_objects(record.objects.where(record.ignore), window, 0.0, self.task.carried).labels)
 
-    def sample(self, index: int) -> Sample:
-        """Read one tile.
+    def hw(self, index: int) -> tuple[int, int]:
+        """Return height and width of a tile in pixels."""
+        left, top, right, bottom = self.places[index][1]
+        return bottom - top, right - left
+
+    def sample(self, index: int, reduction: int = 1) -> Sample:
+        """Read one tile, always whole.
 
         Raises:
             InputError: its picture cannot be read.
         """
         picture, (left, top, right, bottom) = self.places[index]
         record, supervised = self.entries[index]
-        image = read_image(record.image, self.value_range)[top:bottom, left:right].copy()  # frees the picture
+        image = self.read(record.image, self.value_range, 1)[top:bottom, left:right].copy()  # frees the picture
         found = [
             cut_objects(each.of(picture), (left, top, right, bottom), self.min_visible, ()) for each in self.detections
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import openvino as ov
@@ -39,6 +40,9 @@ def export_openvino(detector: Detector, info: ModelInfo, path: Path, options: Ex
     facts = info.to_metadata() | {"outputs": options.outputs, "precision": options.precision}
     for key, value in facts.items():
         model.set_rt_info(value, ["centerx", key])
+    for number, node in enumerate(model.get_ordered_ops()):  # OpenVINO counts through all models of a process
+        if re.fullmatch(rf"{node.get_type_name()}_\d+", node.get_friendly_name()):
+            node.set_friendly_name(f"{node.get_type_name()}_{number}")
     with new_files(path) as made:
         try:
             ov.save_model(model, made, compress_to_fp16=halved)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import glob
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import accumulate, chain
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ import numpy as np
 from centerx.contents import RAW_SUFFIXES, VIDEO, explain, identify, read_head
 from centerx.errors import InputError
 from centerx.files import new_files
-from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_files, list_images, other_files
+from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_names, other_files
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem, log_problems
 from centerx.runtime.live import Live, live_address, silent_opencv
@@ -96,7 +98,91 @@ class Source(NamedTuple):
         yield picture
 
 
-def find_sources(arguments: Iterable[str], reconnect: int = 0) -> list[Source | Live]:
+class Files(Sequence[Source]):
+    """Files of which only the names are kept, as there may be very many.
+
+    Args:
+        names: relative to the folder; the whole paths where there is none.
+        folder: that was given.
+    """
+
+    def __init__(self, names: Sequence[str], folder: Path | None = None) -> None:
+        self.names, self.folder = names, folder
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Source]: ...
+
+    def __getitem__(self, index: int | slice) -> Source | Sequence[Source]:
+        if isinstance(index, slice):
+            return Files(self.names[index], self.folder)
+        name = Path(self.names[index])
+        return Source(name, Path(name.name)) if self.folder is None else Source(self.folder / name, name)
+
+
+class Sources(Sequence["Source | Live"]):
+    """Sources one after another.
+
+    Args:
+        parts: some each.
+    """
+
+    def __init__(self, parts: Iterable[Sequence[Source | Live]]) -> None:
+        self.parts = list(parts)
+        self.ends = list(accumulate(map(len, self.parts)))
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __iter__(self) -> Iterator[Source | Live]:
+        return chain.from_iterable(self.parts)
+
+    @overload
+    def __getitem__(self, index: int) -> Source | Live: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Source | Live]: ...
+
+    def __getitem__(self, index: int | slice) -> Source | Live | Sequence[Source | Live]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        part = bisect_right(self.ends, place)
+        return self.parts[part][place - self.ends[part]]
+
+
+class Outputs(Sequence[Path]):
+    """Files in a folder, of which only the names are kept.
+
+    Args:
+        folder: where they are.
+        names: relative to it.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Path]: ...
+
+    def __getitem__(self, index: int | slice) -> Path | Sequence[Path]:
+        if isinstance(index, slice):
+            return Outputs(self.folder, self.names[index])
+        return self.folder / self.names[index]
+
+
+def find_sources(arguments: Iterable[str], reconnect: int = 0) -> Sources:
     """Resolve files, folders, glob patterns, cameras and streams, in their order. Other files in folders are logged.
 
     Args:
@@ -106,15 +192,15 @@ def find_sources(arguments: Iterable[str], reconnect: int = 0) -> list[Source | 
     Raises:
         InputError: an argument leads to no picture and no video.
     """
-    found: list[Source | Live] = []
+    found: list[Sequence[Source | Live]] = []
     for argument in arguments:
         path, address = Path(argument), live_address(argument)
         some: Sequence[Source | Live]
         if address is not None and not path.exists():
             some, others = [Live(address, reconnect)], None
         elif path.is_dir():
-            files = list_images(path) + list_files(path, VIDEO_SUFFIXES)
-            some, others = [Source(each, each.relative_to(path)) for each in files], left_out(path, KNOWN)
+            names = list_names(path, SUFFIXES) + list_names(path, VIDEO_SUFFIXES)
+            some, others = Files(names, path), left_out(path, KNOWN)
             if not some:
                 raise InputError(
                     f"{path}: no images in this folder{_beside(others)}, give a folder, file or pattern with some"
@@ -122,20 +208,18 @@ def find_sources(arguments: Iterable[str], reconnect: int = 0) -> list[Source | 
         elif path.is_file():
             some, others = [Source(path, Path(path.name))], None
         else:
-            matches = [Path(each) for each in sorted(glob.glob(argument, recursive=True))]
-            some = [
-                Source(each, Path(each.name)) for each in matches if each.suffix.lower() in KNOWN and not each.is_dir()
-            ]
-            others = other_files(matches, KNOWN)
+            matches = sorted(glob.glob(argument, recursive=True))
+            some = Files([each for each in matches if Path(each).suffix.lower() in KNOWN and not os.path.isdir(each)])
+            others = other_files(map(Path, matches), KNOWN)
             if not some:
                 raise InputError(f"{argument}: no such image, folder, pattern or video{_beside(others)}")
         if others:
             log_problems([others], argument)
-        found += some
-    return found
+        found.append(some)
+    return Sources(found)
 
 
-def output_files(sources: Sequence[Source | Live], folder: Path, option: str = "--out") -> list[Path]:
+def output_files(sources: Sequence[Source | Live], folder: Path, option: str = "--out") -> Sequence[Path]:
     """Return a path below `folder` for the drawing of each source; equal names get a number.
 
     Args:
@@ -146,19 +230,25 @@ def output_files(sources: Sequence[Source | Live], folder: Path, option: str = "
     Raises:
         InputError: an output file is one of the sources.
     """
-    originals = {source.path.resolve() for source in sources if isinstance(source, Source)}
-    files: dict[Path, None] = {}  # a set in order
+    originals: set[str] | None = None
+    names: dict[str, None] = {}  # a set in order
     for source in sources:
         suffix = source.name.suffix if source.name.suffix.lower() in DRAWN else ".png"
-        name = source.name.with_suffix(".mp4" if source.is_video else suffix)
-        file, number = folder / name, 1
-        while file in files:
+        name = plain = source.name.with_suffix(".mp4" if source.is_video else suffix)
+        number = 1
+        while str(name) in names:
             number += 1
-            file = folder / name.with_stem(f"{name.stem}-{number}")
-        if file.resolve() in originals:
-            raise InputError(f"{option}: {file} is one of the sources and would be overwritten, choose another folder")
-        files[file] = None
-    return list(files)
+            name = plain.with_stem(f"{plain.stem}-{number}")
+        file = folder / name
+        if os.path.lexists(file):  # what is not there is no source
+            if originals is None:
+                originals = {os.path.realpath(each.path) for each in sources if isinstance(each, Source)}
+            if os.path.realpath(file) in originals:
+                raise InputError(
+                    f"{option}: {file} is one of the sources and would be overwritten, choose another folder"
+                )
+        names[str(name)] = None
+    return Outputs(folder, list(names))
 
 
 @contextmanager

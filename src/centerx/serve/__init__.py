@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from centerx.serve.access import Access
 from centerx.serve.app import Limits, create_app
 
-__all__ = ["Limits", "create_app"]
+__all__ = ["Access", "Limits", "create_app"]

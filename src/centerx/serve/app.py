@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
@@ -23,13 +23,15 @@ from centerx.images import TooManyPixelsError, decode_image
 from centerx.resize import Letterboxed
 from centerx.runtime import Predictor
 from centerx.runtime.entry import to_dict
+from centerx.serve.access import EVERYONE, Access, Guard
 from centerx.serve.batcher import Batcher
 from centerx.serve.metrics import Measure, Metrics
 from centerx.serve.protocol import LoopErrors
+from centerx.serve.reference import HEADERS, reference_page
 from centerx.serve.upload import REQUEST_BODY, SCORE, USUAL_SCORE, Budget, chosen_score, read_upload, refuse_unknown
 from centerx.types import Detections
 
-PATH = "/predict"
+PATH, HEALTH = "/predict", "/health"
 BODIES = 512_000_000  # bytes of all bodies that are under way
 
 
@@ -86,17 +88,25 @@ class Problem(BaseModel):
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "the body is empty, cut off or not the form expected"},
+    401: {"model": Problem, "description": "a key is needed, `Authorization: Bearer KEY` or `X-API-Key: KEY`"},
     408: {"model": Problem, "description": "the body did not arrive in time"},
     413: {"model": Problem, "description": "too many bytes or pixels"},
     415: {"model": Problem, "description": "not an image, or a damaged one"},
     422: {"model": Problem, "description": "a wrong or unknown parameter or field"},
+    429: {"model": Problem, "description": "too many requests of one client, `Retry-After` says when to come again"},
     503: {"model": Problem, "description": "too many requests are under way"},
     504: {"model": Problem, "description": "the answer was not ready in time"},
 }
 
 
 def create_app(
-    predictor: Predictor, model: str, backend: str, limits: Limits, max_batch: int, origins: Sequence[str] = ()
+    predictor: Predictor,
+    model: str,
+    backend: str,
+    limits: Limits,
+    max_batch: int,
+    origins: Sequence[str] = (),
+    access: Access = EVERYONE,
 ) -> FastAPI:
     """Make the application that serves one model.
 
@@ -107,6 +117,7 @@ def create_app(
         limits: limits of requests.
         max_batch: largest number of pictures in one call of the network.
         origins: origins of web pages whose scripts may send requests, such as `http://localhost:3000`; `*` for all.
+        access: who may ask, and how often.
     """
     metrics = Metrics()
     decoding = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
@@ -124,16 +135,18 @@ def create_app(
     def preprocess(content: bytes, name: str) -> Letterboxed:
         """Decode and resize a picture before it waits for a batch, so that it needs little memory."""
         value_range = predictor.session.info.value_range
-        return predictor.preprocess(decode_image(content, name or "upload", limits.pixels, value_range))
+        return predictor.preprocess(decode_image(content, quoted(name) or "upload", limits.pixels, value_range))
 
     async def find(content: bytes, name: str) -> tuple[Letterboxed, Detections]:
         letterboxed = await asyncio.get_running_loop().run_in_executor(decoding, preprocess, content, name)
         return letterboxed, await asyncio.wrap_future(batcher.submit(letterboxed))
 
     app = FastAPI(
-        title=f"centerX: {quoted(model)}", version=__version__, redoc_url=None, lifespan=lifespan,
+        title=f"centerX: {quoted(model)}", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
         exception_handlers={RequestValidationError: _invalid_parameter, Exception: _server_error},
     )  # fmt: skip
+    # The last one that is added is the first to see a request.
+    app.add_middleware(Guard, access=access, open_path=HEALTH)
     app.add_middleware(Measure, metrics=metrics, path=PATH)
     if origins:
         app.add_middleware(
@@ -166,8 +179,8 @@ def create_app(
                     placed, found = await find(content, name)
         return answer(to_dict(name, placed.letterbox.source_hw, found.above(score)))
 
-    @app.get("/health", response_model=Health)
-    @app.head("/health", include_in_schema=False)
+    @app.get(HEALTH, response_model=Health)
+    @app.head(HEALTH, include_in_schema=False)
     async def health() -> Response:
         """Tell that the server runs, and what."""
         height, width = predictor.session.info.input_hw
@@ -179,6 +192,12 @@ def create_app(
     async def read_metrics() -> Response:
         """Tell Prometheus requests by status, their seconds, sizes of batches and the length of the queue."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    @app.head("/docs", include_in_schema=False)
+    async def read_reference() -> Response:
+        """Describe the server to people."""
+        return HTMLResponse(reference_page(app.openapi()), headers=HEADERS)
 
     return app
 

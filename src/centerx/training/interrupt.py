@@ -6,6 +6,7 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import lightning as L
 from torch.utils.data import DataLoader
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 from centerx.errors import InputError
 from centerx.types import Batch
 
-# Ctrl-C, and the end of a terminal; of SIGTERM Lightning makes the same.
+# Ctrl-C, and the end of a terminal; after SIGTERM Lightning ends the run itself.
 ENDS = (signal.SIGINT, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 
 
@@ -26,6 +27,7 @@ class Interrupt(L.Callback):
 
     def __init__(self) -> None:
         self._pressed = False
+        self._former: dict[int, Any] = {}
         self.started = False
 
     def on_train_start(self, *_: object) -> None:
@@ -36,11 +38,13 @@ class Interrupt(L.Callback):
         self.started = True
         for number in ENDS if threading.current_thread() is threading.main_thread() else ():
             if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._press)
+                self._former[number] = signal.signal(number, self._press)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
         if not self._pressed:  # a second exception would interrupt the clean-up
             self._pressed = True
+            if callable(former := self._former[number]):
+                former(number, frame)
             raise KeyboardInterrupt
 
     def on_train_batch_start(self, *_: object) -> None:
@@ -66,12 +70,16 @@ def fit_heeding_ctrl_c(
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
-        InputError: the checkpoint is not one of such a run.
+        InputError: the checkpoint is not one of such a run, or a data worker was killed.
     """
     interrupt = next((each for each in trainer.callbacks if isinstance(each, Interrupt)), None)  # type: ignore[attr-defined]
     try:
         trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        if str(error).startswith("DataLoader worker"):  # of torch, which has no class for it
+            raise InputError(
+                "data.workers: one of them was killed, perhaps as memory ran out: set fewer, and go on with --resume"
+            ) from error
         if checkpoint is None or interrupt is None or interrupt.started:
             raise
         reason = " ".join(str(error).split())[:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
@@ -37,6 +38,7 @@ class CenterNetModule(L.LightningModule):
 
     Attributes:
         terms: raw loss terms of the latest step, without gradient.
+        skipped: whether the latest step is left out, as a callback decides.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class CenterNetModule(L.LightningModule):
         self.distiller = distiller
         self.clip_value, self.clip_each = clip_value, clip_each
         self.terms: dict[Term, Tensor] = {}
+        self.skipped = False
+        self._figures: dict[str, Tensor] = {}
         self.averaging = averaging
         self.average: AveragedModel | None = None
         if averaging is not None:
@@ -84,9 +88,10 @@ class CenterNetModule(L.LightningModule):
             terms |= distiller.terms(maps, features, batch)
         loss, weights = self.balance(terms, distiller.decay(terms, self.global_step) if distiller else {})
         self.terms = {term: value.detach() for term, value in terms.items()}
-        figures = {"train/loss": loss.detach()} | {f"train/{term.label}": value for term, value in self.terms.items()}
-        figures |= {f"weight/{term.label}": weight for term, weight in weights.items()}
-        self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=len(batch.images))
+        self.skipped = False
+        self._figures = {"train/loss": loss.detach()}
+        self._figures |= {f"train/{term.label}": value for term, value in self.terms.items()}
+        self._figures |= {f"weight/{term.label}": weight for term, weight in weights.items()}
         return loss
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *limits: object, **named: object) -> None:
@@ -105,9 +110,13 @@ class CenterNetModule(L.LightningModule):
         if norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), norm)
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Move the average where it is due."""
-        if self.average is None or self.averaging is None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the figures and move the average where it is due; a skipped step is counted alone."""
+        self.log("skipped_steps", float(self.skipped), on_step=False, on_epoch=True, reduce_fx="sum", logger=False)
+        if not self.skipped:
+            size = len(batch.images)
+            self.log_dict(self._figures, on_step=False, on_epoch=True, sync_dist=True, logger=False, batch_size=size)
+        if self.average is None or self.averaging is None or (self.skipped and self.averaging.every == 1):
             return
         if self.global_step > self.averaging.start and self.global_step % self.averaging.every == 0:
             self.average.update_parameters(self.detector)

@@ -1,0 +1,98 @@
+"""A student has one task: which teachers of other tasks can teach it, and what is said of those that cannot."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import centerx
+from centerx.build_data import check_supervision, load_data
+from centerx.build_model import build_detector, save_named
+from centerx.config import load_config
+from centerx.errors import InputError
+
+JOINTS = {"person": ["head", "left_hand", "right_hand"], "dog": ["head", "tail"]}
+CLASS = {
+    "boxes": "car",
+    "center": "cell",
+    "quads": "plate",
+    "rotated": "ship",
+    "pose": "person",
+    "pose of others": "dog",
+}
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Detectors with their first weights, by task, each of a class of its own."""
+    folder = tmp_path_factory.mktemp("teachers")
+    for name, label in CLASS.items():
+        task = name.partition(" ")[0]
+        joints = [f"joints.names={json.dumps(JOINTS[label])}", "joints.pairs=[]"] if task == "pose" else []
+        words = [f"task={task}", f"classes=[{label}]", "data.input_size=96", "model.pretrained=false", *joints]
+        config = load_config("nano", words)
+        save_named(folder, config, build_detector(config), name)
+    return {name: folder / f"{name}.safetensors" for name in CLASS}
+
+
+def words_of(teachers: dict[str, Path], names: tuple[str, str], task: str, scenes: Path) -> list[str]:
+    images = json.dumps([{"path": str(scenes.with_name("train")), "format": "folder"}])
+    files = json.dumps([str(teachers[name]) for name in names])
+    return [f"task={task}", f"distill.teachers={files}", f"data.train={images}", "data.val=[]", "augment.flip=0"]
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "teacher", "field"),
+    [
+        (("pose", "quads"), "pose", "quads", "size"),
+        (("pose", "quads"), "quads", "pose", "corners"),
+        (("boxes", "quads"), "boxes", "quads", "size"),
+        (("boxes", "quads"), "quads", "boxes", "corners"),
+        (("rotated", "quads"), "quads", "rotated", "corners"),
+        (("rotated", "quads"), "rotated", "quads", "sides"),
+        (("boxes", "rotated"), "boxes", "rotated", "size"),
+        (("boxes", "center"), "boxes", "center", "size"),
+        (("pose", "center"), "pose", "center", "size"),
+    ],
+)
+def test_a_teacher_of_another_task_is_named_before_training(
+    names: tuple[str, str], task: str, teacher: str, field: str, teachers: dict[str, Path], scenes: Path,
+    small_overrides: list[str], tmp_path: Path,
+) -> None:  # fmt: skip
+    config = load_config("nano", [*small_overrides, *words_of(teachers, names, task, scenes)])
+    said = (
+        rf"{teacher} is of task {teacher}, which does not teach the {field} of {CLASS[teacher]} that task {task} needs"
+    )
+    with pytest.raises(InputError, match=re.escape(said)):
+        check_supervision(load_data(config, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "task"),
+    [
+        (("boxes", "pose"), "pose"),
+        (("pose", "pose of others"), "pose"),
+        (("boxes", "pose"), "boxes"),
+        (("pose", "quads"), "center"),
+    ],
+)
+def test_what_tasks_share_is_taught(
+    names: tuple[str, str], task: str, teachers: dict[str, Path], scenes: Path, small_overrides: list[str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Joints have those of their own class alone, and the plan says who teaches them."""
+    words = [*small_overrides, *words_of(teachers, names, task, scenes)]
+    plan = centerx.plan("nano", out=tmp_path, overrides=words)
+    told = {(row.class_name, row.field): list(row.teachers) for row in plan.supervision}
+    assert all(told[CLASS[name], "center"] == [name] for name in names)
+    if task == "pose":
+        for name in names:
+            assert told[CLASS[name], "keypoints"] == ([name] if name.startswith("pose") else [])
+        run = centerx.train("nano", out=tmp_path, overrides=words)
+        info = centerx.load(run.model)
+        known = [joint for name in names for joint in JOINTS.get(CLASS[name], [])]
+        assert info.task.joints.names == tuple(dict.fromkeys(known))
