@@ -320,8 +320,8 @@ class ModelConfig(Section):
     head_channels: Count = Field(64, description="width of the hidden layer of each branch")
     head: Literal["plain", "depthwise"] = Field(
         "plain",
-        description="the hidden layer of each branch; plain: a 3x3 convolution; depthwise: a 5x5 one of each channel by "
-        "itself and a 1x1 one, a tenth of the work",
+        description="the hidden layer of each branch; plain: a 3x3 convolution; depthwise: a 5x5 one of each channel "
+        "by itself and a 1x1 one, a tenth of the work",
     )
     top_k: Annotated[int, Field(gt=0, lt=2**31)] = Field(100, description="the most detections of one picture")
     corner_order: Literal["canonical", "labelled"] = Field(

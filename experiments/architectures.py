@@ -1,0 +1,98 @@
+"""Networks beside each other: the same data, epochs and seeds, and the milliseconds of each.
+
+    python experiments/architectures.py --data bccd facemask --rows nano light n
+
+nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. Everything else
+is that of the preset of the data. The last model is judged. Milliseconds are processor time of a call with one picture
+of noise by one thread, from pixels to boxes, medians of calls in turn in one run, in ONNX Runtime and OpenVINO, so that
+they hold on a machine that does other things.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+import centerx
+from centerx.cli.main import run_and_exit
+from centerx.config import load_config
+from centerx.runtime import open_session
+from centerx.runtime.compute import Compute
+
+from repeat import Figures, summarise, train_once, write_table
+
+DATA = {"bccd": "bccd_nano", "facemask": "facemask_nano"}
+DEPTHWISE = "model.head=depthwise"
+ROWS = {
+    "nano": [],
+    "light": [DEPTHWISE],
+    "n": [DEPTHWISE, "model.backbone=mobilenetv4_conv_small"],
+}
+BACKENDS = {"onnxruntime": "ONNX Runtime ms", "openvino": "OpenVINO ms"}
+CALLS = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/architectures"))
+    args = parser.parse_args()
+
+    for data in args.data:
+        results: dict[str, list[Figures]] = {}
+        files: dict[str, Path] = {}
+        for seed in args.seeds:
+            for row in args.rows:
+                folder = args.out / data / f"{row}_seed{seed}"
+                words = [*ROWS[row], f"train.seed={seed}", "train.report=false"]
+                results.setdefault(row, []).append(train_once(load_config(DATA[data]), words, folder))
+                files.setdefault(row, exported(folder))
+        for row, ms in milliseconds(files).items():
+            for run in results[row]:
+                run.update(ms)
+        write_table(
+            args.out / data / "summary.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds
+        )
+
+
+def exported(folder: Path) -> Path:
+    """The last model of a run as an ONNX file."""
+    file = folder / "last.onnx"
+    if not file.is_file():
+        centerx.export(folder / "last.safetensors", "onnx", out=folder)
+    return file
+
+
+def milliseconds(files: Mapping[str, Path]) -> dict[str, Figures]:
+    """Processor time of a call of each file, by backend."""
+    found: dict[str, Figures] = {row: {} for row in files}
+    for backend, column in BACKENDS.items():
+        calls = {row: call(file, backend) for row, file in files.items()}
+        spent: dict[str, list[float]] = {row: [] for row in files}
+        for number in range(CALLS + 1):
+            for row, each in calls.items():
+                started = time.process_time()
+                each()
+                if number:  # the first makes its memory
+                    spent[row].append(time.process_time() - started)
+        for row, seconds in spent.items():
+            found[row][column] = statistics.median(seconds) * 1e3
+    return found
+
+
+def call(file: Path, backend: str) -> Callable[[], object]:
+    """A call of a file with one picture of noise, by one thread."""
+    session = open_session(file, backend=backend, compute=Compute(threads=1))
+    picture = np.random.default_rng(0).integers(0, 256, (1, 3, *session.info.input_hw), dtype=np.uint8)
+    return lambda: session(picture)
+
+
+if __name__ == "__main__":
+    run_and_exit(main)
