@@ -5,7 +5,7 @@
 nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. Everything else
 is that of the preset of the data. The last model is judged. Milliseconds are processor time of a call with one picture
 of noise by one thread, from pixels to boxes, medians of calls in turn in one run, in ONNX Runtime and OpenVINO, so that
-they hold on a machine that does other things.
+they hold on a machine that does other things. They are those of all networks, with weights as they start.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 import centerx
+from centerx.build_model import build_detector, save_named
 from centerx.cli.main import run_and_exit
-from centerx.config import load_config
+from centerx.config import Config, load_config
 from centerx.runtime import open_session
 from centerx.runtime.compute import Compute
 
@@ -47,27 +48,26 @@ def main() -> None:
 
     for data in args.data:
         results: dict[str, list[Figures]] = {}
-        files: dict[str, Path] = {}
         for seed in args.seeds:
             for row in args.rows:
                 folder = args.out / data / f"{row}_seed{seed}"
                 words = [*ROWS[row], f"train.seed={seed}", "train.report=false"]
                 results.setdefault(row, []).append(train_once(load_config(DATA[data]), words, folder))
-                files.setdefault(row, exported(folder))
+        files = {row: untrained(load_config(DATA[data], words), args.out / data / row) for row, words in ROWS.items()}
         for row, ms in milliseconds(files).items():
-            for run in results[row]:
+            for run in results.setdefault(row, [{}]):
                 run.update(ms)
         write_table(
             args.out / data / "summary.csv", {row: summarise(runs) for row, runs in results.items()}, args.seeds
         )
 
 
-def exported(folder: Path) -> Path:
-    """The last model of a run as an ONNX file."""
-    file = folder / "last.onnx"
-    if not file.is_file():
-        centerx.export(folder / "last.safetensors", "onnx", out=folder)
-    return file
+def untrained(config: Config, folder: Path) -> Path:
+    """An ONNX file of a network as it starts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_named(folder, config, build_detector(config), folder.name)
+    centerx.export(folder / f"{folder.name}.safetensors", "onnx", out=folder)
+    return folder / f"{folder.name}.onnx"
 
 
 def milliseconds(files: Mapping[str, Path]) -> dict[str, Figures]:
