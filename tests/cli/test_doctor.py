@@ -23,7 +23,7 @@ def test_what_is_installed(centerx: CommandLine) -> None:
     assert "threads" in lines["training"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_how_threads_wait(tmp_path: Path) -> None:
     """The command line lets them sleep soon, unless the user said something."""
     path = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}

@@ -121,6 +121,7 @@ def test_a_teacher_whose_classes_are_not_in_the_data_is_named_without_a_figure(
     assert all(row[figure] is None for row in rows[5:] for figure in ("alone", "student", "difference"))
 
 
+@pytest.mark.soak
 def test_renamed_classes_and_those_of_labels_are_reported(
     teachers: list[Path],  # noqa: F811
     scenes: Path,

@@ -127,7 +127,8 @@ def resume(folder: Path) -> Trace:
         CliRunner().invoke(app, words, catch_exceptions=False)
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
-    return {name: [plain(float(value))] for name, value in last.items() if name != "seconds"}
+    later = {"seconds", "skipped_steps"}  # of the machine, and not there before
+    return {name: [plain(float(value))] for name, value in last.items() if name not in later}
 
 
 def detect(path: Path) -> dict[str, Rows]:

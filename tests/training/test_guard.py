@@ -198,6 +198,7 @@ def test_a_run_without_a_finite_loss_ends_with_what_was_good(small_overrides: li
     assert (guard.skipped, guard.in_a_row) == (5, 0)  # what the checkpoint knew
 
 
+@pytest.mark.soak
 def test_a_run_with_skipped_steps_is_resumed_bit_for_bit(small_overrides: list[str], tmp_path: Path) -> None:
     overrides = [*small_overrides, "train.epochs=2"]
     steps = range(5, 7)  # the last of an epoch and the first of the next

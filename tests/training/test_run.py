@@ -199,8 +199,8 @@ def test_resume_continues_as_if_nothing_had_happened(
     run.trainer.fit(run.module, run.batches)
     assert len(rows(tmp_path / "cut")) == 2
     keys = torch.load(tmp_path / "cut" / "last.ckpt", weights_only=True)["callbacks"].keys()
-    assert {"RunRecord", "Evaluation"} <= keys, "the keys under which earlier checkpoints hold the states of callbacks"
-    assert ("SkipJumps" in keys) == bool(further)
+    known = {"RunRecord", "Evaluation", "SkipJumps"}
+    assert known <= keys, "the keys under which earlier checkpoints hold the states of callbacks"
     train(overrides, tmp_path / "cut", resume=True)
 
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
@@ -343,7 +343,7 @@ def test_an_infinite_loss_is_told_and_the_last_model_kept(
 ) -> None:
     overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e18",
                  "train.clip_norm=0", "train.precision=fp32", f"loss.balance={balance}"]  # fmt: skip
-    said = r"the loss became (nan|inf) at epoch \d+, step \d+, first its term (heatmap|size|offset): lower train.optim"
+    said = r"the loss became (nan|inf) at epoch \d+, step \d+, first its term (heatmap|size|offset), 10 steps in a row"
     with pytest.raises(InputError, match=said):
         train(overrides, tmp_path)
 

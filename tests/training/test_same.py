@@ -30,12 +30,21 @@ def augmentations() -> dict[str, list[str]]:
     return found
 
 
+QUICK = "bccd_nano", "crowdhuman/r18_imgaug"  # presets of which `make test` has the augmentations
+
+
 def tensors(batches: Iterator[Batch]) -> Iterator[torch.Tensor]:
     for batch in batches:
         yield from (batch.images, batch.objects.boxes, batch.objects.labels, batch.supervised)
 
 
-@pytest.mark.parametrize(("name", "words"), augmentations().items(), ids=list(augmentations()))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param(name, words, id=name, marks=[] if name in QUICK else pytest.mark.soak)
+        for name, words in augmentations().items()
+    ],
+)
 def test_batches_are_the_same_for_any_number_of_workers(
     name: str, words: list[str], small_overrides: list[str], tmp_path: Path
 ) -> None:
@@ -50,7 +59,9 @@ def test_batches_are_the_same_for_any_number_of_workers(
         assert all(torch.equal(one, other) for one, other in zip(seen[0], others, strict=True))
 
 
-@pytest.mark.parametrize("teacher", ["model_file", pytest.param("onnx_file", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "teacher", [pytest.param(name, marks=pytest.mark.soak) for name in ("model_file", "onnx_file")]
+)
 def test_a_taught_run_is_the_same_for_any_number_of_workers(
     teacher: str, small_overrides: list[str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

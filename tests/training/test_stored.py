@@ -247,6 +247,7 @@ def test_an_exported_file_is_asked_once_and_need_not_take_the_student_s_size(
         build_run(load_config("nano", [*taught, "distill.cache=false"]), tmp_path / "anew")
 
 
+@pytest.mark.soak
 def test_the_same_run_with_any_workers_and_from_a_shared_folder(taught: list[str], tmp_path: Path) -> None:
     shared = f"distill.cache={tmp_path / 'shared'}"
     rows = [train([*taught, shared, f"data.workers={workers}"], tmp_path / str(workers))[1] for workers in (0, 2)]

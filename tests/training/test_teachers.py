@@ -11,9 +11,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from centerx.build import Run, build_run, open_teachers
+from centerx.build import Run, build_run
 from centerx.build_model import build_detector, load_detector, save_named
-from centerx.build_teachers import teacher_names
+from centerx.build_teachers import open_teachers, teacher_names
 from centerx.build_teaching import build_balance, build_distiller, term_figures
 from centerx.config import load_config
 from centerx.config.schema import TeacherConfig

@@ -101,6 +101,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts 
 
 
 @linux
+@pytest.mark.soak
 def test_a_training_leaves_no_handle_process_thread_or_temporary_file(
     small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

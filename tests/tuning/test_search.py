@@ -84,7 +84,7 @@ def test_the_first_trial_is_the_configuration_and_all_values_are_in_the_space(fi
     assert search(file, 2) == trials[:2]  # a new search
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_suggestions_are_those_of_the_seed_and_build_on_what_was_found(tmp_path: Path) -> None:
     files = [StudyFile(tmp_path / f"{n}.sqlite", "none", 1) for n in range(3)]
     first, again, other = (

@@ -64,7 +64,7 @@ class LossGuard(L.Callback):
         self.in_a_row = 0  # of those, since the last one that was finite
         self._statistics: list[tuple[Tensor, Tensor]] = []
         self._groups: list[dict[str, Any]] = []
-        self._wrong = ""  # what is not finite
+        self._wrong = self._first = ""  # what is not finite, and the term of the loss that it began with
 
     @property
     def state_key(self) -> str:
@@ -97,12 +97,12 @@ class LossGuard(L.Callback):
         terms = pl_module.terms
         own = torch.stack([loss.detach(), *terms.values()]).float()
         value, *rest = mean_over_processes(own).tolist()
-        self._wrong = ""
-        if not all(map(math.isfinite, (value, *rest))):
-            broken = [
-                f", first its term {term}" for term, mean in zip(terms, rest, strict=True) if not math.isfinite(mean)
-            ]
-            self._wrong = f"loss is {value}{''.join(broken[:1])}"
+        self._wrong = self._first = ""
+        broken = {f", first its term {term}": mean for term, mean in zip(terms, rest, strict=True)} | {"": value}
+        for first, mean in broken.items():
+            if not math.isfinite(mean):
+                self._wrong, self._first = f"loss is {mean if math.isfinite(value) else value}", first
+                break
         pl_module.skipped = bool(self._wrong) or self.jumps(value)
 
     def jumps(self, value: float) -> bool:
@@ -151,10 +151,11 @@ class LossGuard(L.Callback):
         pictures = ", ".join(of_all_processes(batch.names))
         where = f"epoch {trainer.current_epoch + 1}, step {trainer.global_step}"
         if trainer.is_global_zero:
-            logger.warning(f"{where} left out: its {self._wrong}; its pictures: {pictures}")
+            logger.warning(f"{where} left out: its {self._wrong}{self._first}; its pictures: {pictures}")
         if self.in_a_row >= self.most:
             row = f"{self.most} steps in a row" if self.most > 1 else "train.max_not_finite=1"
-            raise InputError(f"the {self._wrong.replace(' is ', ' became ', 1)} at {where}, {row}: {LOWER}")
+            became = self._wrong.replace(" is ", " became ", 1)
+            raise InputError(f"the {became} at {where}{self._first}, {row}: {LOWER}")
 
     def on_train_end(self, trainer: L.Trainer, *_: object) -> None:
         """Log the number of skipped steps."""
