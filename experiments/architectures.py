@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import centerx
 from centerx.build_model import build_detector, save_named
@@ -36,6 +37,7 @@ ROWS = {
 }
 BACKENDS = {"onnxruntime": "ONNX Runtime ms", "openvino": "OpenVINO ms"}
 CALLS = 40
+SIDE = 8.0  # cells
 
 
 def main() -> None:
@@ -63,9 +65,11 @@ def main() -> None:
 
 
 def untrained(config: Config, folder: Path) -> Path:
-    """An ONNX file of a network as it starts."""
+    """An ONNX file of a network as it starts, but for the size of boxes, of which it finds none otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_named(folder, config, build_detector(config), folder.name)
+    detector = build_detector(config)
+    torch.nn.init.constant_(detector.model.get_parameter("head.size.2.bias"), SIDE)
+    save_named(folder, config, detector, folder.name)
     centerx.export(folder / f"{folder.name}.safetensors", "onnx", out=folder)
     return folder / f"{folder.name}.onnx"
 
