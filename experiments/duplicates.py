@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
-from centerx.build import build_datasets
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.evaluation.api import measure, run_model
