@@ -22,10 +22,10 @@ setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 demo: $(VENV)/demo.stamp  ## merge two small detectors of handwritten digits into one, export and run it
 	$(BIN)/centerx demo --out demo
 
-test: $(VENV)/dev.stamp   ## run the tests (twelve minutes)
+test: $(VENV)/dev.stamp   ## run the tests (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not soak"
 
-soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out (ten minutes)
+soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out (twenty minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m soak
 
 quick: $(VENV)/dev.stamp  ## run the tests that train, export and install nothing (two minutes)

@@ -66,6 +66,8 @@ def figure(row: dict[str, str] | None) -> str:
         return ""
     if row["figure"] == "minutes":
         return f"{Decimal(row['mean']):.0f}"
+    if row["figure"].endswith(" ms"):  # measured once
+        return f"{Decimal(row['mean']):.1f}"
     spread = f" ± {Decimal(row['std']):.3f}" if " " in row["seeds"] else ""
     return f"{Decimal(row['mean']):.3f}{spread}"
 

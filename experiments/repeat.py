@@ -83,7 +83,7 @@ def write_table(path: Path, rows: dict[str, dict[str, tuple[float, float]]], see
 
 def shown(name: str, mean: float, std: float) -> str:
     """A cell of the table."""
-    return f"{mean:.1f}" if name == "minutes" else f"{mean:.3f} ± {std:.3f}"
+    return f"{mean:.1f}" if name.endswith(("minutes", " ms")) else f"{mean:.3f} ± {std:.3f}"
 
 
 def main() -> None:
