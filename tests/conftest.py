@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
 settings.register_profile("quick", deadline=None, derandomize=True)
 settings.register_profile("soak", max_examples=2000, deadline=None)
 settings.load_profile("quick")
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for temporary files, whose path is short enough for the sockets of data workers."""
+    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
+        yield Path(folder)
+
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

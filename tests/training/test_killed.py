@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -56,7 +57,7 @@ def train(words: list[str], folder: Path, scratch: Path, resume: bool, steps: An
     """Train as the first process of a session, with its own folder for temporary files."""
     os.setsid()
     multiprocessing.set_start_method("fork", force=True)  # of data workers; it would be that of this process
-    with (scratch.parent / "errors").open("wb") as errors:
+    with (folder.parent / "errors").open("wb") as errors:
         os.dup2(errors.fileno(), 2)
     tempfile.tempdir = str(scratch)
     multiprocessing.current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]  # of the parent
@@ -253,9 +254,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], Pat
         key = " ".join(words)
         if key not in known:
             home = tmp_path_factory.mktemp("whole")
-            (home / "scratch").mkdir()
-            Training(words, home / "run", home / "scratch").end()
-            assert not list((home / "scratch").iterdir())
+            with TemporaryDirectory(prefix="cx-") as scratch:
+                Training(words, home / "run", Path(scratch)).end()
+                assert not list(Path(scratch).iterdir())
             known[key] = home / "run"
         return known[key]
 
@@ -269,13 +270,6 @@ def words_of(small_overrides: list[str], workers: int, *teachers: Path) -> list[
     files = ",".join(map(str, teachers))
     more = [f"train.epochs={EPOCHS}", "train.val_every=1", f"data.workers={workers}", f"distill.teachers=[{files}]"]
     return [*small_overrides, *SMALL, *more]
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    """A folder for temporary files."""
-    (tmp_path / "scratch").mkdir()
-    return tmp_path / "scratch"
 
 
 @pytest.mark.soak

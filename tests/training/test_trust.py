@@ -103,13 +103,11 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts 
 @linux
 @pytest.mark.soak
 def test_a_training_leaves_no_handle_process_thread_or_temporary_file(
-    small_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_overrides: list[str], tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     descendants = load_script("benchmarks/long_run.py").descendants
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
 
     def held() -> tuple[int, int, list[int]]:
         return len(os.listdir("/proc/self/fd")), threading.active_count(), descendants(os.getpid())
@@ -121,7 +119,7 @@ def test_a_training_leaves_no_handle_process_thread_or_temporary_file(
     before = held()
     train("second")
     assert held() == before
-    assert not any(temporary.iterdir())
+    assert not any(scratch.iterdir())
     assert not [path for path in (tmp_path / "second").rglob("*") if path.name.startswith(".")]
 
 

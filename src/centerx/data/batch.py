@@ -30,6 +30,9 @@ from centerx.types import Batch, Sample
 
 Key = tuple[int, int]  # epoch, and index; repeats of a picture in an epoch are whole numbers of pictures further
 
+SOCKET = "/listener-12345678"  # of multiprocessing, in its folder
+SOCKET_PATH = 103  # bytes of a socket's path on macOS; Linux takes 107
+
 
 class NothingReadable(Exception):
     """Not one picture of a data set can be read."""
@@ -283,10 +286,19 @@ def remove_orphaned(folder: str, parent: int) -> None:
 
 
 def load_batches(pictures: TrainPictures | EvalPictures, workers: int, **options: Any) -> DataLoader[Batch]:
-    """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`."""
+    """Pictures -> batches, made in so many worker processes. The options are those of torch's `DataLoader`.
+
+    Raises:
+        InputError: the path of the folder for temporary files is too long for the sockets of workers, which would hang.
+    """
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than processors: as asked
     if workers:
-        get_temp_dir()  # made here, so that this process removes it with the sockets of workers that were killed
+        folder = get_temp_dir()  # made here, so that this process removes it with the sockets of killed workers
+        if len(os.fsencode(folder)) + len(SOCKET) > SOCKET_PATH:
+            raise InputError(
+                f"{folder}: too long a path for the sockets of data workers, set TMPDIR to a shorter one or "
+                "data.workers=0"
+            )
     start = partial(init_worker, megapixels=allowed_megapixels())
     return DataLoader(pictures, collate_fn=collate, num_workers=workers, worker_init_fn=start, **options)
 
