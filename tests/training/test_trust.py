@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def test_a_training_leaves_no_handle_process_thread_or_temporary_file(
     small_overrides: list[str], tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     descendants = load_script("benchmarks/long_run.py").descendants
+    get_temp_dir()  # of this process, for good
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
 
