@@ -25,7 +25,7 @@ demo: $(VENV)/demo.stamp  ## merge two small detectors of handwritten digits int
 test: $(VENV)/dev.stamp   ## run the tests (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not soak"
 
-soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out (twenty minutes)
+soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m soak
 
 quick: $(VENV)/dev.stamp  ## run the tests that train, export and install nothing (two minutes)

@@ -19,14 +19,6 @@ settings.register_profile("quick", deadline=None, derandomize=True)
 settings.register_profile("soak", max_examples=2000, deadline=None)
 settings.load_profile("quick")
 
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A folder for temporary files, whose path is short enough for the sockets of data workers."""
-    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
-        yield Path(folder)
-
-
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -53,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(Path(__file__).parent).parts[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for temporary files, whose path is short enough for the sockets of data workers."""
+    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
