@@ -1,8 +1,8 @@
-"""A busy neighbour: steps a second of a training beside another process that keeps one core busy, and alone.
+"""Busy neighbours: steps a second of a training beside other processes that each keep a core busy, and alone.
 
 Waiting threads of OpenMP spin by default. Where cores are fewer than busy threads, they spin while the thread that they
 wait for has no core. The cases differ in how long they spin and in how many threads there are. Not part of
-`benchmarks/run.py`: it needs a machine on which nothing else runs. `--beside-others` leaves out what is measured alone.
+`benchmarks/run.py`: it needs a machine on which nothing else runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ CASES = {
 KNOBS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 
 
-def measure(steps: int, rounds: int, threads: int, alone: bool) -> list[Row]:
+def measure(steps: int, rounds: int, threads: int, neighbours: Sequence[int]) -> list[Row]:
     """Time the steps of all cases in turn."""
     spent: dict[str, list[float]] = {}
     with ExitStack() as stack:
@@ -39,10 +39,12 @@ def measure(steps: int, rounds: int, threads: int, alone: bool) -> list[Row]:
         for run in runs.values():
             burst(run, 2)
         for _ in range(rounds):
-            for busy in (True, False) if alone else (True,):
-                with neighbour() if busy and alone else ExitStack():
+            for number in neighbours:
+                with ExitStack() as others:
+                    for _ in range(number):
+                        others.enter_context(neighbour())
                     for case, run in runs.items():
-                        name = f"{case}, {'beside a busy process' if busy else 'alone'}"
+                        name = f"{case}, {f'beside {number} busy' if number else 'alone'}"
                         spent.setdefault(name, []).append(burst(run, steps))
     speeds = {name: steps / statistics.median(seconds) for name, seconds in spent.items()}
     return rows(f"training step, ResNet-18, 256 px, batch 8, bf16, {threads} threads", speeds, "steps/s", rounds)
@@ -87,9 +89,9 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=5, help="of a burst")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--beside-others", action="store_true", help="the machine is busy already: start no neighbour")
+    parser.add_argument("--neighbours", type=int, nargs="+", default=[0, 1, 4], help="how many busy processes")
     parser.add_argument("--out", type=Path, default=RESULTS)
     words = parser.parse_args()
-    measured = measure(words.steps, words.rounds, words.threads, alone=not words.beside_others)
+    measured = measure(words.steps, words.rounds, words.threads, words.neighbours)
     show(measured)
     write(words.out, measured)

@@ -122,7 +122,7 @@ data.app.command("stats")(command(sets.show_stats))
 app.add_typer(data.app, name="data", no_args_is_help=False)
 
 WAITING = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"  # how threads of OpenMP wait
-SPINS = "10000"  # costs a training that is alone 1 %; sleeping at once costs it a sixth, docs/results/speed.md
+SPINS = "10000"  # costs a training that is alone 1 to 5 %; sleeping at once a seventh, docs/results/speed.md
 INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
 CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
 
