@@ -1,5 +1,6 @@
 """Caches of decoded pictures: the same pictures, bounded, shared by workers, safe against damage and changed files."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def test_files_of_the_cache_are_checked_and_follow_the_picture(tmp_path, monkeyp
     os.utime(file, ns=(1, 1))
     read(file, AUTO, 1)
     assert len(decoded) == 5
+
+
+def test_a_full_disk_is_told_once_and_pictures_are_read_all_the_same(tmp_path, monkeypatch, caplog):
+    def full(file, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(cache, "write_atomic", full)
+    read = DiskCache(tmp_path / "kept", LARGE)
+    for file in write_pictures(tmp_path) * 2:
+        assert np.array_equal(read(file, AUTO, 1), read_image(file))
+    (told,) = (record.message for record in caplog.records)
+    assert told.endswith("kept cannot be written (No space left on device), so no more pictures are kept")
 
 
 @pytest.mark.slow

@@ -44,14 +44,23 @@ class Room:
             if start + count <= self.most_bytes:
                 self.used.value += count
                 return start
+        self.tell(
+            f"{start / 1e9:.2f} GB are kept and the next picture does not fit, it and others are read anew each time; "
+            "raise data.cache_gigabytes for more"
+        )
+        return None
+
+    def close(self, reason: str) -> None:
+        """Take nothing more, and tell why."""
+        self.tell(f"{reason}, so no more pictures are kept")
+        self.used.value = self.most_bytes
+
+    def tell(self, what: str) -> None:
+        """Log a warning, unless something was told before."""
         with self.told.get_lock():
             told, self.told.value = self.told.value, 1
         if not told:
-            logger.warning(
-                f"data.cache: {start / 1e9:.2f} GB are kept and the next picture does not fit, it and others are read "
-                "anew each time; raise data.cache_gigabytes for more"
-            )
-        return None
+            logger.warning(f"data.cache: {what}")
 
 
 class RamCache:
@@ -107,7 +116,8 @@ class RamCache:
 class DiskCache:
     """Pictures in files of a folder, which runs may share, named by path, size and time of the picture's file.
 
-    A file that is damaged is written anew. What an interrupted run wrote is kept.
+    A file that cannot be read is written anew. What an interrupted run wrote is kept. Where the disk is full, further
+    pictures are read without it.
 
     Args:
         folder: the folder; made where missing.
@@ -145,5 +155,8 @@ class DiskCache:
         content = io.BytesIO()
         np.save(content, image, allow_pickle=False)
         if self.room.take(content.tell()) is not None:
-            write_atomic(file, content.getbuffer())
+            try:
+                write_atomic(file, content.getbuffer())
+            except OSError as error:
+                self.room.close(f"{self.folder} cannot be written ({error.strerror})")
         return image
