@@ -45,7 +45,7 @@ CASES = {
 class Before(TrainPictures):
     """Pictures read whole, and recoloured pixel by pixel."""
 
-    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str]) -> Sample:
+    def _warped(self, index: int, rng: np.random.Generator, skipped: list[str], names: list[str]) -> Sample:
         return self.affine(self.source.sample(index), rng)
 
 
