@@ -15,7 +15,7 @@ from centerx.config import load_config
 from centerx.exporting import export_model
 from centerx.runtime import open_session
 
-from rows import Row, in_ms, rows, show
+from rows import Row, command_line, in_ms, rows, show
 from targets import random_batch
 from training import BATCH, BOXES, PRESET, train_step
 
@@ -54,4 +54,5 @@ def measure() -> list[Row]:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     show(measure())

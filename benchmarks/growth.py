@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from centerx.targets import center_targets
 from centerx.tasks import BOXES as BOXES_TASK
 from centerx.types import Batch
 
-from rows import Row, rows, show, write
+from rows import Row, command_line, rows, show, write
 
 RESULTS = Path(__file__).parent / "results" / "growth.csv"
 PIXELS = (256, 512, 1024, 2048)  # side of a square picture
@@ -196,6 +195,8 @@ def write_json(file: Path, count: int) -> Path:
 
 
 if __name__ == "__main__":
-    measured = measure(int(sys.argv[1]) if len(sys.argv) > 1 else PICTURES[-1])
+    parser = command_line(__doc__)
+    parser.add_argument("--pictures", type=int, default=PICTURES[-1], help="at most")
+    measured = measure(parser.parse_args().pictures)
     show(measured)
     write(RESULTS, measured)

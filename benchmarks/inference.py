@@ -16,7 +16,7 @@ from centerx.exporting import export_model
 from centerx.runtime import open_session
 from centerx.types import Maps, RawDetections
 
-from rows import Row, in_ms, rows, show
+from rows import Row, command_line, in_ms, rows, show
 
 PRESET = "r18"
 SIDE = 512  # pixels
@@ -85,4 +85,5 @@ def export(config: Config, path: Path, decode: bool = True) -> Path:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     show(measure())

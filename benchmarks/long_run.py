@@ -18,8 +18,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ def main() -> None:
 
 def rounds(minutes: float) -> Iterator[Held]:
     """Yield what is held after each round, at least one, until the time is over."""
-    start = time.monotonic()
+    start, before = time.monotonic(), set(descendants(os.getpid()))
     with temporary_folder() as folder, tempfile.TemporaryDirectory(dir=folder.parent) as work:
         here = Path(work)
         scenes = write_digit_scenes(here / "scenes", PICTURES, seed=0, split="train", image_hw=(96, 96))
@@ -82,7 +83,7 @@ def rounds(minutes: float) -> Iterator[Held]:
         with serving(model) as address:
             while True:
                 play(here, scenes, model, address)
-                yield count(folder, time.monotonic() - start)
+                yield count(folder, before, time.monotonic() - start)
                 if time.monotonic() - start >= minutes * 60:
                     return
 
@@ -108,10 +109,11 @@ def play(here: Path, scenes: Path, model: Path, address: str) -> None:
         shutil.rmtree(folder)
 
 
-def count(folder: Path, seconds: float) -> Held:
-    """Count what this process and those that it started hold."""
+def count(folder: Path, before: Set[int], seconds: float) -> Held:
+    """Count what this process holds and those that it started, but for those there before."""
     gc.collect()
-    own, started = os.getpid(), descendants(os.getpid())
+    own = os.getpid()
+    started = [each for each in descendants(own) if each not in before]
     processes = [own, *started]
     return Held(
         round(seconds / 60, 2),
@@ -143,6 +145,7 @@ def descendants(process: int) -> list[int]:
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Let this process, and those that it starts, have a temporary folder of their own."""
+    get_temp_dir()  # of this process, for good
     former = tempfile.gettempdir(), os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory() as outer:
         folder = Path(outer) / "temporary"

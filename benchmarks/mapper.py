@@ -23,7 +23,7 @@ from centerx.data.batch import TrainPictures
 from centerx.training.processes import keep_freed_memory
 from centerx.types import Sample
 
-from rows import Row, rows, show, write
+from rows import Row, command_line, rows, show, write
 
 RESULTS = Path(__file__).parent / "results" / "mapper.csv"
 DATA = "../shared/data"
@@ -109,6 +109,7 @@ def processor_ms(pictures: dict[str, TrainPictures], count: int) -> dict[str, fl
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     measured = measure()
     show(measured)
     write(RESULTS, measured)

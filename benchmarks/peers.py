@@ -1,13 +1,13 @@
 """A peer's small detectors beside ours: the same pictures, epochs, size and batch, from scratch, timed in one run.
 
-    python benchmarks/peers.py bccd_nano facemask_nano --peer ../peer/bin/yolo
+    python benchmarks/peers.py bccd_nano facemask_nano --ours nano n --peer ../peer/bin/yolo
     python benchmarks/peers.py experiments/mouse.yaml experiments/thermal.yaml --peer ../peer/bin/yolo
 
 `--peer` is the `yolo` program of an environment in which Ultralytics is installed, with onnx and onnxslim. It is run as
 a program, and nothing of it is imported. `--peers` names its networks, of which those of the task are taken, such as
-yolo11n-pose; ours is that of the configuration. The peer's batch, epochs and longer side of the input are those of the
-configuration; what else it does is its default, as what we do is the configuration's. The last model is judged, never
-the best, which is chosen on the pictures that judge.
+yolo11n-pose; `--ours` names presets whose networks are trained with the rest of the configuration. The peer's batch,
+epochs and longer side of the input are those of the configuration; what else it does is its default, as what we do is
+the configuration's. The last model is judged, never the best, which is chosen on the pictures that judge.
 
 Both are judged by `centerx eval` on exported ONNX files of one input size. Of the peer it is the file that its program
 exports by default: its suppression inside a file keeps the best class of a place alone, which costs AP. Timed is the
@@ -107,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="+", help="configurations with data of their own")
     parser.add_argument("--peer", type=Path, required=True, help="the yolo program of another environment")
+    parser.add_argument("--ours", nargs="+", help="presets; the configuration's own network by default")
     parser.add_argument("--peers", nargs="+", default=["yolo11n", "yolo26n"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of all; the preset's by default")
@@ -121,9 +122,11 @@ def main() -> None:
     for preset in args.presets:
         config = load_config(preset, [*args.set, *([f"train.epochs={args.epochs}"] if args.epochs else [])])
         data = Path(preset).stem
+        ours = {name: with_network(config, name) for name in args.ours} if args.ours else {data: config}
         files: dict[tuple[str, int], Files] = {}
         for seed in args.seeds:
-            files[data, seed] = train_ours(config, seed, args.out / data / f"ours_{seed}")
+            for name, each in ours.items():
+                files[name, seed] = train_ours(each, seed, args.out / data / f"{name}_{seed}")
             for name in args.peers:
                 network = name + FORMS[config.task][2]
                 files[network, seed] = peer.train(network, config, seed, args.out / data)
@@ -131,6 +134,11 @@ def main() -> None:
         write(args.csv, rows)
     show(rows)
     draw(rows).savefig(args.csv.with_suffix(".png"), dpi=100)
+
+
+def with_network(config: Config, preset: str) -> Config:
+    """A configuration with the network of a preset."""
+    return config.model_copy(update={"model": load_config(preset).model})
 
 
 def train_ours(config: Config, seed: int, folder: Path) -> Files:
@@ -241,7 +249,7 @@ def measure(data: str, config: Config, files: dict[tuple[str, int], Files], vers
     rows = []
     for (name, seed), file in files.items():
         (entry,) = config.data.val
-        model = file.judged if name == data else centerx.load(file.judged, adapter={"score_floor": FLOOR})
+        model = file.judged if is_ours(file) else centerx.load(file.judged, adapter={"score_floor": FLOOR})
         found = centerx.evaluate(model, entry.model_dump(exclude_defaults=True))
         figures = {key: ap if (ap := getattr(found, key)) is None else round(ap, 4) for key in FIGURES}
         height, width = config.data.input_size
@@ -252,6 +260,11 @@ def measure(data: str, config: Config, files: dict[tuple[str, int], Files], vers
             )
         )  # fmt: skip
     return rows
+
+
+def is_ours(file: Files) -> bool:
+    """Whether one file is judged and timed: of a peer they differ in their suppression."""
+    return file.judged == file.timed
 
 
 def call(file: Path, backend: str, threads: int) -> Callable[[], object]:
@@ -316,8 +329,8 @@ def draw(rows: list[Row]) -> Figure:
             if data == name:
                 ap = [run.AP for run in runs]
                 x = runs[0].openvino
-                panel.errorbar(x, np.mean(ap), np.std(ap), fmt="o" if detector == data else "s", capsize=3)
-                panel.annotate("ours" if detector == data else detector, (x, float(np.mean(ap))), (6, 4),
+                panel.errorbar(x, np.mean(ap), np.std(ap), fmt="s" if detector.startswith("yolo") else "o", capsize=3)
+                panel.annotate(detector, (x, float(np.mean(ap))), (6, 4),
                                textcoords="offset points")  # fmt: skip
         panel.set(title=name, xlabel="milliseconds a picture, OpenVINO", ylabel="AP")
         panel.margins(0.25)

@@ -15,7 +15,7 @@ from centerx.data.digits import write_digit_scenes
 from centerx.data.source import SampleSource
 from centerx.training.processes import keep_freed_memory
 
-from rows import Row, rows, show
+from rows import Row, command_line, rows, show
 
 PRESET = "bccd_r18"
 PICTURES = 128  # a run
@@ -54,4 +54,5 @@ def read_config(folder: Path) -> tuple[Config, str]:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     show(measure())

@@ -13,7 +13,7 @@ from centerx.bench import median_seconds
 from centerx.data.check import box_problems, picture_problems
 from centerx.data.read import read_dataset
 
-from rows import Row, in_ms, rows, show
+from rows import Row, command_line, in_ms, rows, show
 
 PICTURES, BOXES, CLASSES = 20_000, 100_000, 80
 RUNS = 5
@@ -67,4 +67,5 @@ def write_json(file: Path) -> Path:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     show(measure())

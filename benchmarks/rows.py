@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import platform
 from collections.abc import Iterable
@@ -55,6 +56,11 @@ def rows(figure: str, values: dict[str, float], unit: str, runs: int, baseline: 
         )
         for case, value in values.items()
     ]
+
+
+def command_line(doc: str | None) -> argparse.ArgumentParser:
+    """A command line that explains itself by the docstring of its file."""
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def in_ms(seconds: dict[str, float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ import pipeline
 import reading
 import targets
 import training
-from rows import Row, show, write
+from rows import Row, command_line, show, write
 
 RESULTS = Path(__file__).parent / "results" / "bench.csv"
 
@@ -35,4 +35,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     main()

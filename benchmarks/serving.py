@@ -26,7 +26,7 @@ from centerx.config import load_config
 from centerx.exporting import export_model
 from centerx.exporting.parity import synthetic_images
 
-from rows import Row, in_ms, rows, show, write
+from rows import Row, command_line, in_ms, rows, show, write
 
 RESULTS = Path(__file__).parent / "results" / "serving.csv"
 PRESET, SIDE = "nano", 320  # pixels
@@ -115,4 +115,5 @@ def picture() -> bytes:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     main()

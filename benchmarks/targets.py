@@ -16,7 +16,7 @@ from centerx.tasks import BOXES
 from centerx.training.processes import keep_freed_memory
 from centerx.types import Batch
 
-from rows import Row, in_ms, rows, show
+from rows import Row, command_line, in_ms, rows, show
 
 SIDE = 512  # pixels, for a grid of 128 x 128
 RUNS = 51
@@ -67,4 +67,5 @@ def random_batch(size: int, boxes: int, classes: int, side: int) -> Batch:
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     show(measure())

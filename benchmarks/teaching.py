@@ -24,7 +24,7 @@ from centerx.training.processes import keep_freed_memory
 from centerx.training.teachers import TeacherModel
 from centerx.types import Batch
 
-from rows import Row, in_ms, rows, show
+from rows import Row, command_line, in_ms, rows, show
 from targets import random_batch
 from training import DEVICE, on_device, train_step, wait
 
@@ -91,4 +91,5 @@ def forward_alone(model: TeacherModel, batch: Batch, num_classes: int, bf16: boo
 
 
 if __name__ == "__main__":
+    command_line(__doc__).parse_args()
     show(measure())

@@ -24,7 +24,7 @@ from centerx.training.module import CenterNetModule
 from centerx.training.processes import Processes, keep_freed_memory
 from centerx.types import Batch
 
-from rows import Row, in_ms, rows, show
+from rows import Row, command_line, in_ms, rows, show
 from targets import random_batch
 
 DEVICE = Processes.detect("auto").device
@@ -143,7 +143,9 @@ def wait() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        serve(CASES[sys.argv[1]])
+    parser = command_line(__doc__)
+    parser.add_argument("case", nargs="?", choices=CASES)
+    if case := parser.parse_args().case:
+        serve(CASES[case])
     else:
         show(measure())
