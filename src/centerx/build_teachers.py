@@ -19,7 +19,7 @@ from centerx.config import Config
 from centerx.config.schema import TeacherConfig
 from centerx.data.dataset import Dataset, Record
 from centerx.data.function import Function
-from centerx.data.store import SUFFIX, TeacherInfo, ask_once, content_digest, read_info, read_store
+from centerx.data.store import SUFFIX, TeacherInfo, ask_once, read_info, read_store
 from centerx.data.stored import StoredDetections, store_detections
 from centerx.errors import InputError, nearest
 from centerx.evaluation.listed import read_detections
@@ -32,6 +32,7 @@ from centerx.models import CenterNet
 from centerx.progress import track
 from centerx.resize import OWN_RESIZE
 from centerx.runtime import Predictor
+from centerx.runtime.digest import model_digest
 from centerx.runtime.foreign.joints import JointAdapter, JointFinder, joint_adapter
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession
 from centerx.runtime.onnx import OnnxRunner, load_graph
@@ -41,8 +42,6 @@ from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTe
 from centerx.types import Detections
 
 STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
-COMPANIONS = (".bin", ".caffemodel")  # suffixes of what belongs to a model file beside it
-EXTERNAL = (".data", "_data")  # ends of the names of an ONNX file's own weights, where they lie beside it
 logger = logging.getLogger(__name__)
 
 
@@ -213,7 +212,7 @@ def open_asked(path: Path, store: Path, images: Sequence[Path], adapter: Adapter
         predictor = runtime.load(path, adapter=adapter)
         session = predictor.session
         read_by = session.adapter.to_yaml() if isinstance(session, ForeignSession) else ""
-        digest = content_digest(teacher_files(path), read_by)
+        digest = model_digest(path, read_by)
         return ask_once(
             store, TeacherInfo(digest, info.class_names, info.task, info.joints), predictor, images, info.value_range
         )
@@ -319,12 +318,6 @@ def store_file(cache: bool | str, folder: Path, name: str) -> Path:
     """
     home = Path(cache) if isinstance(cache, str) else folder / "teachers"
     return home / f"{quote(name, safe=' ')}{SUFFIX}"
-
-
-def teacher_files(path: Path) -> list[Path]:
-    """Return a model file and the files beside it that belong to it."""
-    beside = [path.with_suffix(suffix) for suffix in COMPANIONS] + [Path(f"{path}{end}") for end in EXTERNAL]
-    return [path, *(each for each in beside if each.is_file() and each != path)]
 
 
 def tell_range(path: Path, value_range: ValueRange, config: Config) -> None:

@@ -45,7 +45,7 @@ def new_files(path: Path) -> Iterator[Path]:
     """
     stream = _is_stream(path)
     home = None if stream else _real(path).parent
-    with _naming(path):
+    with naming(path):
         if home is not None:
             home.mkdir(parents=True, exist_ok=True)
             _require_not_protected(path)
@@ -81,14 +81,14 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
     Raises:
         OSError: a file cannot be written; names it.
     """
-    with _naming(folder):
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _scratch(folder) as scratch:
             made = scratch / "new"
 
             @contextmanager
             def new_file(name: str) -> Iterator[Path]:
-                with _naming(folder / name):
+                with naming(folder / name):
                     yield made
                     _require_not_protected(folder / name)
                     made.replace(folder / name)
@@ -99,7 +99,7 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
 def remove_scratch(folder: Path) -> None:
     """Remove the temporary folders that killed processes left in a folder. Those in use stay."""
     for scratch in folder.glob(f"{SCRATCH}*"):
-        with suppress(OSError), _locked(scratch):
+        with suppress(OSError), locked(scratch):
             shutil.rmtree(scratch)
 
 
@@ -247,6 +247,36 @@ def is_line(text: str) -> bool:
     return bool(text.strip()) and UNFIT.search(text) is None
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lock a file or folder.
+
+    Raises:
+        BlockingIOError: another process has done so.
+        OSError: it cannot be locked.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(path))
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make errors that name no file, or a temporary one, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        named = [name for name in (error.filename, error.filename2) if name is not None]
+        if not named or any(SCRATCH in str(name) for name in named):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+        raise
+
+
 def _bytes(character: str) -> bytes:
     """Return the bytes that a character stands for."""
     try:
@@ -262,37 +292,8 @@ def _scratch(home: Path | None) -> Iterator[Path]:
         made = tempfile.TemporaryDirectory(dir=home, prefix=SCRATCH, ignore_cleanup_errors=True)
         scratch = Path(stack.enter_context(made))
         with suppress(OSError):  # some file systems have no locks
-            stack.enter_context(_locked(scratch))
+            stack.enter_context(locked(scratch))
         yield scratch
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder.
-
-    Raises:
-        OSError: it cannot be locked, or another process has done so.
-    """
-    if fcntl is None:
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(folder))
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Make errors that name no file, or a temporary one, name `path`."""
-    try:
-        yield
-    except OSError as error:
-        named = [name for name in (error.filename, error.filename2) if name is not None]
-        if not named or any(SCRATCH in str(name) for name in named):
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
-        raise
 
 
 def _real(path: Path) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from centerx.images import allow_megapixels
 from centerx.progress import track
 from centerx.show import Table
 from centerx.tiles import OVERLAP
+from centerx.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from centerx.data.dataset import Record
@@ -83,6 +85,7 @@ def label(
     overlap: float = OVERLAP,
     whole: bool = False,
     max_megapixels: float | None = None,
+    resume: bool = False,
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
 ) -> LabelResult:
@@ -100,6 +103,7 @@ def label(
         overlap: as for `centerx.load`.
         whole: as for `centerx.load`.
         max_megapixels: as for `centerx.predict`.
+        resume: keep what is found in `OUT.part` meanwhile, and go on with what an earlier call left there.
         threads: as for `centerx.load`.
         providers: as for `centerx.load`.
 
@@ -126,11 +130,16 @@ def label(
     least = dict.fromkeys(predictor.class_names, SCORE if score is None else score)
     if val is not None:
         least |= choose_scores(model, predictor, Path(val), split)
-    records, scores = label_pictures(predictor, data.records, least)
+    with ExitStack() as stack:
+        facts = {"--score": list(least.values()), "--tiles": tiles, "--overlap": overlap, "--whole": whole}
+        kept = stack.enter_context(Unfinished(out, model, facts)) if resume else None
+        records, scores = label_pictures(predictor, data.records, least, kept)
     if not records:
         raise InputError(f"{images}: none of {len(data.records)} pictures can be read, see the warnings above")
     judged_on = Path(val) if val is not None else None
     write_labels(out, model, images, records, scores, least, judged_on, predictor.task.joints)
+    if kept is not None:
+        kept.remove()
     names = predictor.class_names
     counts = np.bincount(np.concatenate([record.labels for record in records]), minlength=len(names))
     return LabelResult(out, dict(zip(names, counts.tolist(), strict=True)), least, len(records))
@@ -164,7 +173,7 @@ def choose_scores(model: Path, predictor: Predictor, val: Path, split: str | Non
 
 
 def label_pictures(
-    predictor: Predictor, pictures: Sequence[Record], least: dict[str, float]
+    predictor: Predictor, pictures: Sequence[Record], least: dict[str, float], kept: Unfinished | None = None
 ) -> tuple[list[Record], list[float]]:
     """Return a record for each picture that can be read, and the score of each of their boxes.
 
@@ -172,32 +181,42 @@ def label_pictures(
         predictor: finds the boxes.
         pictures: their labels are not read.
         least: the score from which on boxes of each class are kept.
+        kept: has the answers about some, and gets the others.
     """
     from centerx.data.dataset import RecordBuilder
 
     keep_from = np.array([least[name] for name in predictor.class_names])
+    known = dict(kept.answers()) if kept is not None else {}
     named = any(isinstance(picture.image_id, str) for picture in pictures)  # a COCO file numbers them
     records: list[Record] = []
     scores: list[float] = []
     for number, picture in enumerate(track(pictures, "labelling"), start=1):
-        try:
-            found = predictor(picture.image)
-        except InputError as error:
-            logger.warning(f"skipped: {error}")
-            continue
+        rows = known.pop(str(picture.image), None)
+        if rows is None:
+            try:
+                rows = rows_of(predictor(picture.image), keep_from)
+            except InputError as error:
+                logger.warning(f"skipped: {error}")
+                continue
+            if kept is not None:
+                kept.add(picture.image, rows)
         builder = RecordBuilder(picture.image, number if named else picture.image_id, [])
-        corners = found.values["corners"].reshape(-1, 8).tolist() if "corners" in found.values else [None] * len(found)
-        joints = joints_of(found)
-        rows = zip(found.boxes.tolist(), found.labels, found.scores, corners, joints, strict=True)
-        for box, index, value, own, own_joints in rows:
-            if value >= keep_from[index]:
-                if box[:2] == box[2:]:
-                    builder.add_point(str(picture.image), box[:2], int(index))
-                else:
-                    builder.add(str(picture.image), box, int(index), corners=own, joints=own_joints)
-                scores.append(float(value))
+        for box, index, value, corners, joints in rows:
+            if box[:2] == box[2:]:
+                builder.add_point(str(picture.image), box[:2], index)
+            else:
+                builder.add(str(picture.image), box, index, corners=corners, joints=joints)
+            scores.append(value)
         records.append(builder.build())
     return records, scores
+
+
+def rows_of(found: Detections, keep_from: np.ndarray) -> list[tuple[Any, ...]]:
+    """Return box, class, score, corners and joints of each detection that scores as much as its class asks for."""
+    corners = found.values["corners"].reshape(-1, 8).tolist() if "corners" in found.values else [None] * len(found)
+    columns = found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), corners, joints_of(found)
+    keep = found.scores >= keep_from[found.labels]
+    return [row for row, wanted in zip(zip(*columns, strict=True), keep, strict=True) if wanted]
 
 
 def joints_of(found: Detections) -> list[list[float] | None]:

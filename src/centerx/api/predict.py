@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -127,6 +127,7 @@ def predict(
     threads: int | None = None,
     providers: str | Sequence[str] | None = None,
     skipped: list[str] | None = None,
+    done: Container[str] = (),
     bgr: bool = False,
 ) -> Generator[Prediction, None, None]:
     """Find objects on pictures, videos and streams.
@@ -151,6 +152,7 @@ def predict(
         threads: as for `centerx.load`.
         providers: as for `centerx.load`.
         skipped: gets what was wrong with each source that was left out.
+        done: paths of files that are left out, as they were looked at before.
         bgr: whether arrays have their channels in the order BGR, as OpenCV reads them.
 
     Raises:
@@ -172,7 +174,7 @@ def predict(
         predictor = load(model, backend, size, threads=threads, providers=providers)
     if tiles is not None:
         predictor = TiledPredictor.of(predictor, Tiles.of(tiles, overlap, whole), max(batch, TILES_AT_ONCE))
-    return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [], limit)
+    return predict_sources(predictor, found, score, batch, skipped if skipped is not None else [], limit, done)
 
 
 def resolve_sources(
@@ -220,6 +222,7 @@ def predict_sources(
     batch: int,
     skipped: list[str],
     limit: int | None = None,
+    done: Container[str] = (),
 ) -> Generator[Prediction, None, None]:
     """Yield what is found in sources, while threads read the next ones; see `predict`.
 
@@ -232,21 +235,25 @@ def predict_sources(
     ahead = _at_once if any(isinstance(source, Live) for source in sources) else prefetch
     none = True
     with (
-        closing(read_pictures(predictor, sources, problems, skipped)) as pictures,
+        closing(read_pictures(predictor, sources, problems, skipped, done)) as pictures,
         closing(ahead(detect(predictor, islice(pictures, limit), batch, score, ahead))) as results,
     ):
         for result in results:
             none = False
             yield result
-    if none:
+    if none and not any(source.label in done for source in sources):
         raise InputError(f"none of {len(sources)} sources can be read, see the warnings above")
     log_problems(problems, "predict")
 
 
 def read_pictures(
-    predictor: Predictor, sources: Sequence[Source | Live], problems: list[Problem], skipped: list[str]
+    predictor: Predictor,
+    sources: Sequence[Source | Live],
+    problems: list[Problem],
+    skipped: list[str],
+    done: Container[str],
 ) -> Generator[Picture, None, None]:
-    """Yield the frames of all sources; what cannot be read is told, noted in `skipped` and left out.
+    """Yield the frames of all sources that are not done; what cannot be read is told, noted in `skipped` and left out.
 
     Raises:
         InputError: the only source cannot be read.
@@ -255,6 +262,8 @@ def read_pictures(
 
     value_range = predictor.session.info.value_range
     for number, source in enumerate(track(sources, "predicting")):
+        if source.label in done:
+            continue
         try:
             if isinstance(source, Live):
                 for live in source.frames():

@@ -29,6 +29,12 @@ Megapixels = Annotated[
     float | None,
     typer.Option("--max-megapixels", min=0.001, help="the most of a picture; 178 without it, as a file may be a trap"),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="keep what is found in FILE.part beside the JSON, and go on with what an earlier command left"
+    ),
+]
 
 # Module that the core install lacks -> extra of the package that installs it.
 EXTRAS = {

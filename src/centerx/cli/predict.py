@@ -21,6 +21,7 @@ from centerx.cli.options import (
     Megapixels,
     Overlap,
     Providers,
+    Resume,
     Threads,
     TileSize,
     Whole,
@@ -29,9 +30,9 @@ from centerx.cli.options import (
     parse_tiles,
     plural,
 )
-from centerx.cli.output import JsonFile, reported_list, require_json, say
+from centerx.cli.output import STDOUT, JsonFile, reported_list, require_json, say
 from centerx.errors import InputError
-from centerx.files import require_writable
+from centerx.files import json_list, require_writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from centerx.runtime import Predictor
     from centerx.runtime.live import Live
     from centerx.runtime.sources import Source
+    from centerx.unfinished import Unfinished
 
 
 def predict(
@@ -73,6 +75,7 @@ def predict(
     overlap: Overlap = 0.2,
     whole: Whole = False,
     max_megapixels: Megapixels = None,
+    resume: Resume = False,
     limit: Annotated[int | None, typer.Option(min=1, help="end after so many pictures and frames")] = None,
     reconnect: Annotated[
         int, typer.Option(min=0, help="attempts in a row to connect to a lost camera or stream again")
@@ -97,6 +100,11 @@ def predict(
     bases = base_names(cut_out)
     for target in chain(targets, cut_out):
         require_writable(target)
+    kept = None
+    if resume:
+        facts = {"--score": score, "--backend": backend, "--size": size}
+        facts |= {"--tiles": tiles, "--overlap": overlap, "--whole": whole}
+        kept = open_unfinished(json_file, model, found, facts)
     pictures = objects = 0
     skipped: list[str] = []
     results = centerx.predict(
@@ -114,10 +122,15 @@ def predict(
         threads=threads,
         providers=parse_names(providers),
         skipped=skipped,
+        done=kept.done if kept is not None else (),
     )
     with ExitStack() as stack:
         nothing = out is None and crops is None
-        write = stack.enter_context(reported_list(json_file)) if json_file is not None else _tell if nothing else None
+        write: Callable[[dict[str, Any]], object] | None = _tell if nothing else None
+        if kept is not None:
+            stack.enter_context(kept)
+        elif json_file is not None:
+            write = stack.enter_context(reported_list(json_file))
         drawings = stack.enter_context(Drawings(targets))
         stack.enter_context(stopped_by_signals(found))
         for result in stack.enter_context(closing(results)):
@@ -128,12 +141,52 @@ def predict(
                 shown.add(result)
             pictures += 1
             objects += len(result.detections.scores)
-            if write is not None:
+            if kept is not None:
+                kept.add(result.path, result.to_json())
+            elif write is not None:
                 write(result.to_json())
+        if kept is not None and json_file is not None:
+            pictures, objects = finish(kept, json_file)
     places = (("drawn", out), ("cut out", crops), ("listed", json_file))
     where = "".join(f", {what} in {place}" for what, place in places if place)
     left_out = f", {plural(len(skipped), 'source')} skipped" if skipped else ""
     say(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}")
+
+
+def open_unfinished(
+    json_file: Path | None, model: Path, sources: Sequence[Source | Live], facts: dict[str, Any]
+) -> Unfinished:
+    """Open what an earlier command left beside the JSON.
+
+    Args:
+        json_file: the JSON.
+        model: file of the model.
+        sources: what is looked at.
+        facts: options on which the answers depend, by name.
+
+    Raises:
+        InputError: there is no JSON file, a source is no picture, or another command left it.
+    """
+    from centerx.unfinished import Unfinished
+
+    if json_file is None or json_file == STDOUT:
+        raise InputError("--resume: keeps answers beside a JSON file, name one with --json")
+    video = next((source.label for source in sources if source.is_video), None)
+    if video is not None:
+        raise InputError(f"{video}: --resume goes with pictures, not with videos, cameras and streams")
+    return Unfinished(json_file, model, facts)
+
+
+def finish(kept: Unfinished, json_file: Path) -> tuple[int, int]:
+    """Write the JSON of all that was found; return how many pictures and objects there are."""
+    pictures = objects = 0
+    with json_list(json_file) as add:
+        for _, entry in kept.answers():
+            pictures += 1
+            objects += len(entry["detections"])
+            add(entry)
+    kept.remove()
+    return pictures, objects
 
 
 def save_crops(base: Path, result: Prediction) -> None:

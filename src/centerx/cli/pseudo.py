@@ -13,6 +13,7 @@ from centerx.cli.options import (
     Megapixels,
     Overlap,
     Providers,
+    Resume,
     Threads,
     TileSize,
     Whole,
@@ -37,6 +38,7 @@ def pseudo(
     overlap: Overlap = 0.2,
     whole: Whole = False,
     max_megapixels: Megapixels = None,
+    resume: Resume = False,
     threads: Threads = None,
     providers: Providers = None,
     json_file: JsonFile = None,
@@ -55,6 +57,7 @@ def pseudo(
         overlap=overlap,
         whole=whole,
         max_megapixels=max_megapixels,
+        resume=resume,
         threads=threads,
         providers=parse_names(providers),
     )

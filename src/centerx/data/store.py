@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -166,15 +166,6 @@ def read_store(path: Path, images: Sequence[Path], quiet: bool = False) -> Store
             f"nothing there; the first: {images[lost[0]]}"
         )
     return found
-
-
-def content_digest(files: Iterable[Path], facts: str = "") -> str:
-    """Return the SHA-256 of the content of files, one after another, and of what else tells how they are read."""
-    whole = hashlib.sha256(facts.encode())
-    for path in files:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
 
 
 def picture_digest(image: Path) -> bytes | None:
