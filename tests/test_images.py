@@ -631,6 +631,10 @@ def test_what_is_wrong_with_a_jpeg_is_judged_by_pillow(tmp_path, capfd):
         with Image.open(file) as image:
             assert np.array_equal(read_image(file), np.asarray(image.convert("RGB"))), name
         assert np.array_equal(decode_image(damaged, "a", 1 << 20), read_image(file))
+    file.write_bytes(content)
+    with Image.open(file) as image:
+        image._size = 63, 48  # a file that both understand differently
+        assert images._jpeg(image, 1) is None
     broken = bytearray(content)
     broken[len(content) // 2 : len(content) // 2 + 2] = b"\xff\x31"
     file.write_bytes(broken)

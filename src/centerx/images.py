@@ -381,9 +381,12 @@ def _jpeg(image: Image.Image, reduction: int) -> np.ndarray | None:
         return None
     file: Any = image.fp  # type: ignore[attr-defined]
     file.seek(0)
+    content = file.read()
     width, height = (-(-side // reduction) for side in image.size)
     try:
-        pixels = simplejpeg.decode_jpeg(file.read(), min_height=height, min_width=width)
+        if simplejpeg.decode_jpeg_header(content)[1::-1] != image.size:  # on Pillow's depends whether it is too large
+            return None
+        pixels = simplejpeg.decode_jpeg(content, min_height=height, min_width=width)
     except ValueError:
         return None
     turned = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION))  # type: ignore[arg-type]
