@@ -1,11 +1,13 @@
 """Networks beside each other: the same data, epochs and seeds, and the milliseconds of each.
 
     python experiments/architectures.py --data bccd facemask --rows nano light n
+    python experiments/architectures.py --rows lite0 pretrained --weights lite0.safetensors --out runs/pretrained
 
-nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. Everything else
-is that of the preset of the data. The last model is judged. Milliseconds are processor time of a call with one picture
-of noise by one thread, from pixels to boxes, medians of calls in turn in one run, in ONNX Runtime and OpenVINO, so that
-they hold on a machine that does other things. They are those of all networks, with weights as they start.
+nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. lite0: that on
+EfficientNet-Lite0; pretrained: from the weights of a file, such as `centerx import` makes of ImageNet's. Everything
+else is that of the preset of the data. The last model is judged. Milliseconds are processor time of a call with one
+picture of noise by one thread, from pixels to boxes, medians of calls in turn in one run, in ONNX Runtime and OpenVINO,
+so that they hold on a machine that does other things. They are those of all networks, with weights as they start.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ ROWS = {
     "nano": [],
     "light": [DEPTHWISE],
     "n": [DEPTHWISE, "model.backbone=mobilenetv4_conv_small"],
+    "lite0": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
+    "pretrained": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
 }
+PLAIN = ["nano", "light", "n"]
 BACKENDS = {"onnxruntime": "ONNX Runtime ms", "openvino": "OpenVINO ms"}
 CALLS = 40
 SIDE = 8.0  # cells
@@ -43,10 +48,15 @@ SIDE = 8.0  # cells
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=PLAIN)
+    parser.add_argument("--weights", type=Path, help="of EfficientNet-Lite0, for the row pretrained")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/architectures"))
     args = parser.parse_args()
+    if "pretrained" in args.rows:
+        if args.weights is None:
+            parser.error("the row pretrained needs --weights")
+        ROWS["pretrained"].append(f"model.pretrained={args.weights}")
 
     for data in args.data:
         results: dict[str, list[Figures]] = {}
@@ -55,7 +65,10 @@ def main() -> None:
                 folder = args.out / data / f"{row}_seed{seed}"
                 words = [*ROWS[row], f"train.seed={seed}", "train.report=false"]
                 results.setdefault(row, []).append(train_once(load_config(DATA[data]), words, folder))
-        files = {row: untrained(load_config(DATA[data], words), args.out / data / row) for row, words in ROWS.items()}
+        files = {
+            row: untrained(load_config(DATA[data], ROWS[row]), args.out / data / row)
+            for row in dict.fromkeys([*PLAIN, *args.rows])
+        }
         for row, ms in milliseconds(files).items():
             for run in results.setdefault(row, [{}]):
                 run.update(ms)
