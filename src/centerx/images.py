@@ -238,12 +238,21 @@ def list_files(folder: Path, suffixes: Collection[str], deep: bool = True) -> li
         folder: the folder.
         suffixes: suffixes in lower case; those of files may be in any case.
         deep: whether to include subfolders.
+
+    Raises:
+        InputError: see `list_names`.
     """
     return [folder / name for name in list_names(folder, suffixes, deep)]
 
 
 def list_names(folder: Path, suffixes: Collection[str], deep: bool = True) -> list[str]:
-    """List the files in a folder as `list_files` does, as texts relative to it, which take a tenth of the memory."""
+    """List the files in a folder as `list_files` does, as texts relative to it, which take a tenth of the memory.
+
+    Raises:
+        InputError: the folder is the whole file system, which takes hours; a data.yaml of a stranger may name it.
+    """
+    if deep and os.path.realpath(folder) == "/":
+        raise InputError(f"{folder}: is the whole file system, name a folder of pictures")
     return [name for name in _walk(folder, deep) if splitext(name)[1].lower() in suffixes]
 
 

@@ -115,7 +115,9 @@ def test_names_of_classes_that_are_none_are_told(tmp_path: Path, name: Any) -> N
     assert Kind.MALFORMED_ENTRY in {problem.kind for problem in dataset.problems}
 
 
-@pytest.mark.parametrize("name", ["a" * 5000 + ".jpg", "x/" * 3000 + "a.jpg", "a\0b.jpg", "\ud800.jpg", "/" * 5000])
+@pytest.mark.parametrize(
+    "name", ["a" * 5000 + ".jpg", "x/" * 3000 + "a.jpg", "a\0b.jpg", "a\0/b.jpg", "\ud800.jpg", "/" * 5000]
+)
 @pytest.mark.parametrize("form", ["coco", "odgt", "wider", "pseudo", "csv", "points", "openimages"])
 def test_names_that_no_file_can_have(tmp_path: Path, form: str, name: str) -> None:
     write_picture(tmp_path / "a.png", (64, 48))
@@ -165,3 +167,11 @@ def test_patterns_of_rows_take_linear_time() -> None:
     assert not wider.PICTURE.fullmatch(".jpg" * 5_000 + "\n")
     assert time.perf_counter() - started < 2
     assert "\\d" not in NUMBER  # which takes digits of all scripts
+
+
+def test_the_whole_file_system_is_no_folder_of_pictures(tmp_path: Path) -> None:
+    file = tmp_path / "data.yaml"
+    for place in ("/", "\\", "../" * 50):
+        file.write_text(json.dumps({"names": ["a"], "pictures": place}))
+        with pytest.raises(InputError, match="is the whole file system, name a folder of pictures"):
+            scan_dataset(file)

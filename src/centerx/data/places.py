@@ -196,7 +196,7 @@ class _Listings:
         if folder not in self.names:
             try:
                 self.names[folder] = set(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):  # a path with a zero byte
                 self.names[folder] = set()
         if name in self.names[folder]:
             return path
