@@ -65,7 +65,7 @@ class Kind(Enum):
     ROW_COUNT = "fixed", "a number of rows that is not the one announced: the rows are used"
     UNKNOWN_OBJECT = "fixed", "an object of an unknown kind: an ignored region"
     POLYGON = "fixed", "a polygon or another shape with an area: the box around it is used"
-    ROTATED_BOX = "fixed", "a rotated box: the upright box around it is used"
+    ROTATED_BOX = "fixed", "a rotated box: tasks without corners use the upright box around it"
     UNUSABLE_CORNERS = "fixed", "four corners without area, or far from their box: the box alone is used"
     UNUSABLE_JOINT = "fixed", "a joint outside its picture or of an unknown flag: it counts as not labelled"
     CROSSED_CORNERS = "fixed", "four corners whose sides cross: put in order around their middle"

@@ -39,7 +39,7 @@ def test_a_detector_of_another_project(centerx: CommandLine, picture: Path, tmp_
     assert err == f"warning: {model}: 80 classes without names, taken as COCO's\n"
     told = words(out)
     for text in (
-        "model yolox",
+        "model yolox, task boxes",
         "centres relative to their cells on a grey picture",
         "input images 1x3x256x256 float32, used at 256x256",
         "the ratio is kept, top-left, padded with 114, bilinear",
@@ -47,7 +47,7 @@ def test_a_detector_of_another_project(centerx: CommandLine, picture: Path, tmp_
         "outputs output 1x1344x85 float32",
         "classes 80: person, bicycle, car, motorcycle, airplane, ...",
         "suppression IoU 0.45 within a class",
-        "found 2 objects, scores make 1.70: truck, car",
+        "found 2 objects, scores add up to 1.70: truck, car",
         "channels R G B instead 2 objects",
         "stretched instead 2 objects",
     ):

@@ -65,6 +65,15 @@ def test_without_files_to_write_the_detections_are_told(centerx: CommandLine, on
     assert len(lines) == len(found.scores) + 2
 
 
+def test_where_nothing_is_found_the_limit_of_scores_is_told(
+    centerx: CommandLine, onnx_file: Path, tmp_path: Path
+) -> None:
+    file = save(tmp_path / "grey.png", np.full((90, 120, 3), 114, np.uint8))
+    _, out, _ = centerx("predict", onnx_file, file, "--score", 0.9, "--out", tmp_path / "drawn")
+    told = "none scores 0.9 or more, --score lowers the limit"
+    assert out == f"0 objects on 1 picture, drawn in {tmp_path / 'drawn'}; {told}\n"
+
+
 def test_score_bounds(centerx: CommandLine, onnx_file: Path, tmp_path: Path) -> None:
     file = save(tmp_path / "a.png")
     assert centerx("predict", onnx_file, file, "--score", 1)[1].splitlines()[0].endswith(": 0 objects")

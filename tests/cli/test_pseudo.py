@@ -138,3 +138,12 @@ def test_a_class_that_no_score_can_be_chosen_for_is_named(
     assert info["scores_chosen_on"] == str(val)
     assert (info["scores_from"]["green"], info["scores_from"]["blue"]) == (0.3, 0.3)
     assert info["scores_from"]["red"] != 0.3
+
+
+def test_classes_without_boxes_share_a_line(
+    onnx_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, out = tmp_path / "grey.png", tmp_path / "found.json"
+    save_image(picture, np.full((96, 128, 3), 114, np.uint8))
+    app(["pseudo", str(onnx_file), str(tmp_path), "--out", str(out), "--score", "0.9"], standalone_mode=False)
+    assert capsys.readouterr().out.splitlines() == ["no boxes of red, green, blue", f"{out}: 0 boxes on 1 picture"]

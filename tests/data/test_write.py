@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from centerx.api.data import convert_data
+from centerx.api.sets import split_data
 from centerx.data.dataset import Dataset, Record, with_corners
 from centerx.data.read import read_dataset
 from centerx.data.write import WRITERS, coco_tree, write_voc, write_yolo
 from centerx.errors import InputError
 from centerx.problems import Kind, Problem
-from tests.data.handmade import actions_of, assert_same_objects, coco_image, write_coco, write_picture
+from tests.data.handmade import actions_of, assert_same_objects, coco_annotation, coco_image, write_coco, write_picture
 from tests.made import make_record
 
 WIDTH, HEIGHT = 40, 30
@@ -311,6 +313,21 @@ def test_corners_come_back(tmp_path: Path, to: str) -> None:
     known = back.known["corners"][order]
     assert known.tolist() == [True, to != "coco"]
     np.testing.assert_allclose(back.values["corners"][order][known], np.array(expected)[known], atol=1e-6)
+
+
+@pytest.mark.parametrize("to", ["voc", "coco"])
+def test_corners_that_a_format_lacks_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, to: str) -> None:
+    turned, upright = [2, 0, 6, 4, 4, 6, 0, 2], [10, 5, 20, 5, 20, 9, 10, 9]
+    annotations = [
+        coco_annotation(1, bbox=[0, 0, 6, 6], segmentation=[turned]),
+        coco_annotation(2, bbox=[10, 5, 10, 4], segmentation=[upright], image_id=2),
+    ]
+    images = [coco_image(number, write_picture(tmp_path / f"{number}.png").name) for number in (1, 2)]
+    path = write_coco(tmp_path / "a.json", images=images, annotations=annotations)
+    convert_data(path, tmp_path / "converted", to)
+    split_data(path, tmp_path / "split", val=0.5, to=to)
+    told = f"{path}: the corners of its turned objects (1) are not written as {to}, which has none; choose coco or"
+    assert [told in line for line in caplog.messages if "corners of" in line] == [True, True] * (to == "voc")
 
 
 def test_rows_of_boxes_and_of_corners_do_not_mix(tmp_path: Path) -> None:

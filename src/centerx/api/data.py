@@ -206,7 +206,7 @@ def convert_data(
     """
     from centerx.data.check import log_dataset_problems
     from centerx.data.packed import is_packed, unpack
-    from centerx.data.write import WITH_JOINTS, WRITERS
+    from centerx.data.write import WRITERS, lost_attributes
     from centerx.problems import log_problems
 
     source, target = Path(source), Path(target)
@@ -221,9 +221,8 @@ def convert_data(
             unpack(source, place, split)
         dataset = read_renamed(place, None if place != source else split, classes, rename, images, format, frame)
         tell = partial(log_dataset_problems, dataset)
-        if dataset.joints.names and to not in WITH_JOINTS:
-            others = " or ".join(WITH_JOINTS)
-            logger.warning(f"{source}: its joints are not written as {to}, which has none; choose {others}")
+        for loss in lost_attributes(dataset, to):
+            logger.warning(f"{source}: {loss}")
         written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell)
     log_problems(written.problems, str(target))
     return ConvertedData(target, to, split or "train", written.pictures, list(written.problems))

@@ -193,7 +193,7 @@ def _own_rows(detector: Predictor) -> dict[str, str]:
 def _foreign_rows(detector: Predictor, session: ForeignSession) -> dict[str, str]:
     adapter, seen = session.adapter, session.adapter.input
     rows = {
-        "model": adapter.family or "of no known family",
+        "model": f"{adapter.family or 'of no known family'}, task {session.info.task}",
         "recognised by": session.recognised_by,
         "input": f"{session.picture}, used at {_sides(detector)}",
         "other inputs": ", ".join(f"{name} {_text(values)}" for name, values in adapter.extra.items()),

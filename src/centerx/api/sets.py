@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from centerx.data.stats import Stats
     from centerx.problems import Problem
 
+logger = logging.getLogger(__name__)
 GROUPS = ("folder", "alike")
 DEDUPS = ("exact", "near")
 
@@ -108,7 +110,7 @@ def split_data(
     from centerx.data.read import require_pictures
     from centerx.data.similar import describe_pictures, find_similar, group_similar
     from centerx.data.split import folder_groups, object_counts, split_dataset
-    from centerx.data.write import WRITERS, coco_tree
+    from centerx.data.write import WRITERS, coco_tree, lost_attributes
     from centerx.problems import log_problems
 
     source, out = Path(source), Path(out)
@@ -127,6 +129,8 @@ def split_data(
     dataset = read_renamed(source, split, classes, rename, images, format, frame)
     log_dataset_problems(dataset)
     require_pictures(dataset)
+    for loss in lost_attributes(dataset, to or "coco"):
+        logger.warning(f"{source}: {loss}")
     groups = None
     if group == "folder":
         groups = folder_groups(dataset)

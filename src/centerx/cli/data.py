@@ -149,7 +149,7 @@ def summarise(found: DataCheck) -> None:
     carried = found.attributes()
     if carried.joints:
         with_joints, without = plural(carried.with_joints, "object"), carried.without_joints
-        say(f"joints: {with_joints} with some, {without} of their classes without")
+        say(f"joints: {with_joints} with some, {without} of the same classes without")
         table = Table()
         for column in ("joint", "labelled", "visible"):
             table.add_column(column, justify="left" if column == "joint" else "right")

@@ -84,4 +84,4 @@ def _found_text(found: Detections) -> str:
         return "no objects"
     names = dict.fromkeys(found.class_names[label] for label in found.labels)
     total = float(found.scores.sum())
-    return f"{plural(len(found.scores), 'object')}, scores make {total:.2f}: {quoted(', '.join(names))}"
+    return f"{plural(len(found.scores), 'object')}, scores add up to {total:.2f}: {quoted(', '.join(names))}"

@@ -150,7 +150,8 @@ def predict(
     places = (("drawn", out), ("cut out", crops), ("listed", json_file))
     where = "".join(f", {what} in {place}" for what, place in places if place)
     left_out = f", {plural(len(skipped), 'source')} skipped" if skipped else ""
-    say(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}")
+    none = "" if objects or not pictures else f"; none scores {score:g} or more, --score lowers the limit"
+    say(f"{plural(objects, 'object')} on {plural(pictures, 'picture')}{where}{left_out}{none}")
 
 
 def open_unfinished(

@@ -62,7 +62,10 @@ def pseudo(
         providers=parse_names(providers),
     )
     for name, count in result.boxes.items():
-        say(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
+        if count:
+            say(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
+    if absent := [name for name, count in result.boxes.items() if not count]:
+        say(f"no boxes of {', '.join(absent)}")
     count = sum(result.boxes.values())
     say(f"{out}: {plural(count, 'box', 'es')} on {plural(result.pictures, 'picture')}")
     write_report(json_file, result.to_json())

@@ -212,13 +212,13 @@ def _add(
         if "attributes" in annotation and (turn := _rotation(annotation)) and width > 0 and height > 0:
             corners = turned_corners((x + width / 2, y + height / 2), (width, height), math.radians(turn))
             xyxy = span(corners)
-            what = f"is turned by {turn:g} degrees (attributes.rotation), the upright box around it is used"
+            what = f"is turned by {turn:g} degrees: tasks without corners use the upright box around it"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
         if radians is not None and width > 0 and height > 0:
             corners = turned_corners((x + width / 2, y + height / 2), (width, height), radians)
             xyxy = span(corners)
         if radians:
-            what = f"is turned by {radians:g} radians, the upright box around it is used"
+            what = f"is turned by {radians:g} radians: tasks without corners use the upright box around it"
             problems.append(Problem(Kind.ROTATED_BOX, where, what))
         area = annotation.get("area")
         own_area = float(area) if is_number(area) else None

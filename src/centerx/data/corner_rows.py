@@ -87,7 +87,7 @@ def _shapes(file: Path, source: Source, form: Form) -> Iterator[Shape]:
         where, match = f"{file}:{line}", form.row.fullmatch(text.strip())
         if match:
             name, corners, ignore = form.parse(match)
-            what = "has four corners, the upright box around them is used"
+            what = "has four corners: tasks without corners use the upright box around them"
             source.report(Kind.ROTATED_BOX, where, what)
             yield Shape(where, name, span(corners), ignore, corners)
         elif text.strip() and not (form.header and form.header.fullmatch(text.strip())):

@@ -155,7 +155,8 @@ def _shape(node: Any, where: str, source: Source) -> Shape | None:
         if min(sides) > 0:
             corners = turned_corners(centre, sides, math.radians(turn))
             xyxy = span(corners)
-        source.report(Kind.ROTATED_BOX, where, f"is turned by {turn:g} degrees, the upright box around it is used")
+        what = f"is turned by {turn:g} degrees: tasks without corners use the upright box around it"
+        source.report(Kind.ROTATED_BOX, where, what)
     flags = {each.get("name"): (each.text or "").strip().lower() for each in node.findall("attribute")}
     return Shape(where, name, xyxy, is_ignored(flags), corners)
 

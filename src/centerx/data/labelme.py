@@ -160,7 +160,8 @@ def _shapes(shapes: list[Any], file: Path, source: Source) -> Iterator[Shape]:
             source.report(Kind.OTHER_SHAPE, where, f"is a {kind} of {len(points)} points, which has no box")
             continue
         if kind in ("rotation", "oriented_rectangle"):
-            source.report(Kind.ROTATED_BOX, where, "is a turned rectangle, the upright box around it is used")
+            what = "is a turned rectangle: tasks without corners use the upright box around it"
+            source.report(Kind.ROTATED_BOX, where, what)
         elif kind != "rectangle":
             source.report(Kind.POLYGON, where, f"is a {kind}, the box around it is used")
         corners = four_corners(points) if kind in CORNERED else None

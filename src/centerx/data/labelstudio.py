@@ -229,7 +229,7 @@ def _place(
         if turn:
             turned = _turned(box, turn, hw)
             xyxy, corners = around(turned), four_corners(turned)
-            what = f"is turned by {turn:g} degrees, the upright box around it is used"
+            what = f"is turned by {turn:g} degrees: tasks without corners use the upright box around it"
             source.report(Kind.ROTATED_BOX, where, what)
     elif ellipse:
         x, y, across, down = ellipse

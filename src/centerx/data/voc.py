@@ -94,7 +94,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             else:
                 builder.add(where, each.xyxy, names.index(each.name), each.difficult, corners=each.corners)
                 if each.corners:
-                    what = "is turned (robndbox), the upright box around it is used"
+                    what = "is turned (robndbox): tasks without corners use the upright box around it"
                     problems.append(Problem(Kind.ROTATED_BOX, where, what))
         records.append(builder.build())
     if split is None and images is None:

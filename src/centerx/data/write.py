@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from centerx.data import (
     openimages,
     via,
 )
+from centerx.data.attributes import count_attributes
 from centerx.data.copies import (
     Copy,
     Written,
@@ -248,6 +249,7 @@ def write_voc(
 
 JOINT_KEYS = "kpt_shape", "flip_idx", "kpt_names"  # of a data.yaml
 WITH_JOINTS = "coco", "yolo-pose"  # formats that hold joints
+WITH_CORNERS = "coco", "yolo-obb", "dota"  # formats that hold corners
 WRITERS: dict[str, Callable[[Dataset, Path, str, Track, Callable[[], object]], Written]] = {
     "coco": write_coco,
     "yolo": write_yolo,
@@ -266,6 +268,21 @@ WRITERS: dict[str, Callable[[Dataset, Path, str, Track, Callable[[], object]], W
     "huggingface": huggingface.write,
     "fiftyone": fiftyone.write,
 }
+
+
+def lost_attributes(dataset: Dataset, to: str) -> Iterator[str]:
+    """Yield what the objects of a data set carry and a format has no word for, a line each.
+
+    Args:
+        dataset: the data set.
+        to: name of the format.
+    """
+    if dataset.joints.names and to not in WITH_JOINTS:
+        yield f"its joints are not written as {to}, which has none; choose {' or '.join(WITH_JOINTS)}"
+    turned = count_attributes(dataset).turned if to not in WITH_CORNERS else 0
+    if turned:
+        others = " or ".join(WITH_CORNERS)
+        yield f"the corners of its turned objects ({turned}) are not written as {to}, which has none; choose {others}"
 
 
 def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
@@ -369,7 +386,7 @@ def _obb_lines(copy: Copy, problems: list[Problem]) -> list[str]:
     inside = clip_boxes(relative, (1, 1))
     leaving = int((inside != relative).any(axis=1).sum())
     if leaving:
-        what = f"corners of {leaving} objects lie outside the picture, they are clipped"
+        what = f"corners that lie outside the picture are clipped (objects: {leaving})"
         problems.append(Problem(Kind.NOT_WRITTEN, str(copy.record.image), what, leaving))
     rows = zip(objects.labels.tolist(), inside.tolist(), strict=True)
     return [f"{label} " + " ".join(f"{value:.8f}" for value in row) for label, row in rows]

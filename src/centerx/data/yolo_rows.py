@@ -63,7 +63,7 @@ class Reading(NamedTuple):
         if len(values) == 5 or self.holds == "box":
             return Kind.EXTRA_VALUES, f"{len(values)} values behind the class, the first four are read as x y w h"
         if self.four and len(values) - self.tail == 8:
-            return Kind.ROTATED_BOX, "four points, the upright box around them is used"
+            return Kind.ROTATED_BOX, "four points: tasks without corners use the upright box around them"
         return Kind.POLYGON, f"{(len(values) - self.tail) // 2} points, the box around them is used"
 
     def quadrilateral(self, values: Sequence[float]) -> Sequence[float] | None:

@@ -293,7 +293,7 @@ def test_pose_gives_boxes_with_joints(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_classes_without_names_are_taken_as_coco_with_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         centerx.load(graphs.yolox(tmp_path / "model.onnx"))
-    assert "read as yolox, by 5 + C columns" in caplog.text
+    assert "read as yolox, by input images, 5 + C columns" in caplog.text
     assert "80 classes without names, taken as COCO's" in caplog.text
     caplog.clear()
     (tmp_path / "model.adapter.yaml").write_text(f"classes: {[f'thing {each}' for each in range(80)]}")

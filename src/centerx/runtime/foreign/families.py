@@ -170,7 +170,7 @@ FAMILIES: dict[str, Family] = {
         NCHW,
         inputs=("images",),
         facts=facts.yolox,
-        by="5 + C columns, a place for each cell of strides 8, 16, 32, and centres relative to their cells",
+        by="input images, 5 + C columns and a place for each cell of strides 8, 16, 32",
     ),
     "yolox-decoded": Family(
         (Pattern("output", (None, "N", "C+5"), "output"),),
@@ -184,7 +184,7 @@ FAMILIES: dict[str, Family] = {
         NCHW,
         inputs=("images",),
         facts=facts.yolox_decoded,
-        by="as yolox, with centres in pixels of the input",
+        by="input images, 5 + C columns and a place for each cell of strides 8, 16, 32",
     ),
     "nanodet": Family(
         (
