@@ -182,7 +182,7 @@ def require_found(teacher: Teacher, found: StoredDetections) -> None:
     if lacking and not there.intersection(teacher.renames):
         raise InputError(
             f"distill.teachers: {teacher.name} found no {' or '.join(lacking)} on {pictures}, so it has nothing to "
-            "teach; look at one with `centerx inspect --picture`, name other pictures or leave the teacher out"
+            "teach; check how it is read and which pictures it is of, or leave it out"
         )
     if lacking:
         logger.warning(

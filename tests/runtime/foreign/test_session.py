@@ -130,7 +130,7 @@ BAD: dict[str, tuple[Mapping[str, Any], tuple[Tensor, ...], dict[str, Any], str]
         {"labels": {"output": "labels"}}, "classes are numbered from 1000000015047466219876688855040 to",
     ),
     "half a count": ({**GOOD, "n": np.float32([0.7])}, (PICTURE,), {"count": "n"}, "n is 0.7, which is no number of 1"),
-    "a count of more": ({**GOOD, "n": np.int32([2])}, (PICTURE,), {"count": "n"}, "n is 2, which is no number of 1 rows"),
+    "a count of more": ({**GOOD, "n": np.int32([2])}, (PICTURE,), {"count": "n"}, "n is 2, which is no number of 1"),
     "two counts": ({**GOOD, "n": np.int32([[1, 2]])}, (PICTURE,), {"count": "n"}, "n is 1x2, so it tells no number"),
     "a softmax of one": (
         {**GOOD, "scores": np.float32([[[0.5]]])}, (PICTURE,),
