@@ -478,8 +478,7 @@ def _suppress(
 
 def _have_area(boxes: np.ndarray) -> np.ndarray:
     """(K,) bool of boxes (K, 4) xyxy."""
-    area: np.ndarray = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
-    return area
+    return np.asarray((boxes[:, :2] < boxes[:, 2:]).all(axis=1))
 
 
 def _named(level: str | tuple[str, ...]) -> str:
