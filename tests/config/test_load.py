@@ -60,6 +60,8 @@ def test_a_range_is_two_numbers_or_a_word() -> None:
         ("data.classes=[a]", "unknown key 'data.classes' (did you mean 'classes'?)"),
         ("data.train=[{pth: x}]", "unknown key 'data.train.0.pth' (did you mean 'path'?)"),
         ("model.neck.channels=wide", "model.neck.channels: Input should be a valid integer"),
+        ("distill.teachers=[{weights: a.onnx, classes: [[car]]}]", "distill.teachers.0.classes: Input should be a"),
+        ("distill.teachers=[{weights: a.onnx, classes: {car: ''}}]", "distill.teachers.0.classes: String should have"),
         ("classes=RBC", "classes: Input should be a list (got 'RBC')"),
         ("model=resnet18", "model: Input should be a mapping of keys (got 'resnet18')"),
         ("data.range=full", "data.range: must be auto, stretch or [LOW, HIGH]"),

@@ -231,6 +231,15 @@ def test_a_box_without_sides_is_no_point_among_boxes(
     assert "1 boxes have no area inside their picture, left out; the first: entry 0" in caplog.text
 
 
+def test_boxes_that_are_shares_of_the_picture_are_told(
+    folder: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = predictions(folder)
+    entries[0]["detections"] = [{"label": "cat", "score": 0.9, "box": [0.1, 0.1, 0.5, 0.5]}]
+    read(write(folder / "p.json", entries), dataset)
+    assert "1 boxes under one pixel, where nothing is taught: they must be in pixels; the first: entry 0" in caplog.text
+
+
 def test_a_file_is_of_points_or_boxes_whatever_pictures_are_asked_for(folder: Path, dataset: Dataset) -> None:
     entries = predictions(folder)
     entries[0]["detections"] = [{"label": "cat", "score": 0.5, "point": [4, 5]}]
@@ -257,6 +266,10 @@ def changed(**change: Any) -> list[dict[str, Any]]:
         (predictions("", detections=[]), "has no detection and so no class to teach"),
         (predictions("", detections=[{"label": "cat", "score": 0.5}]), "a detection needs label, score and box"),
         (predictions("", detections=[{"label": "cat", "score": math.nan, "box": [1, 1, 2, 2]}]), "a score that is no"),
+        (predictions("", detections=[None]), "a detection needs label, score and box or point, not None"),
+        (predictions("", detections=[{"label": "", "score": 0.5, "box": [1, 1, 4, 4]}]), "the class name '' is no"),
+        (coco(annotations=None), "has no list of annotations"),
+        (coco(categories=[*CATEGORIES, CATEGORIES[0]]), "its images need different ids .* its categories ids"),
         (predictions("", detections={}), "entry 0 counted from 0: lacks one of image, width"),
         ([predictions("")[0]] * 2, "pictures, such as"),
         (coco(annotations=[{"image_id": 11, "category_id": 3, "bbox": [1, 1, math.inf, 2]}]), "a box that is not"),

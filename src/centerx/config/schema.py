@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
@@ -20,6 +21,7 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
+ClassName = Annotated[str, Field(min_length=1)]
 
 
 def as_list(value: Any) -> Any:
@@ -29,7 +31,8 @@ def as_list(value: Any) -> Any:
 
 def as_mapping(value: Any) -> Any:
     """Names that stay as they are."""
-    return {name: name for name in value} if isinstance(value, (list, tuple)) else value
+    listed = isinstance(value, (list, tuple)) and all(isinstance(name, Hashable) for name in value)
+    return {name: name for name in value} if listed else value
 
 
 def as_renamings(value: Any) -> Any:
@@ -401,7 +404,7 @@ class TeacherConfig(Section):
         "without it the file NAME.adapter.yaml beside it, or the known families",
     )
     name: str | None = Field(None, description="for logs and errors; without it that of its file, or of its folder")
-    classes: Annotated[dict[str, str] | None, BeforeValidator(as_mapping)] = Field(
+    classes: Annotated[dict[ClassName, ClassName] | None, BeforeValidator(as_mapping)] = Field(
         None,
         min_length=1,
         description="the classes to teach: a list of names, or its name -> the student's; without it, all it has",

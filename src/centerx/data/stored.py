@@ -242,6 +242,11 @@ def without_area(boxes: np.ndarray) -> np.ndarray:
     return np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)
 
 
+def under_a_pixel(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether a side of a box (N, 4) xyxy is shorter than a pixel of the picture."""
+    return np.any(boxes[:, 2:] - boxes[:, :2] < 1, axis=1)
+
+
 def store_detections(
     class_names: Sequence[str],
     task: str,

@@ -14,7 +14,8 @@ import numpy as np
 
 from centerx.data.coco import four_corners, placed_joints, read_joints
 from centerx.data.dataset import Dataset, readable_hw
-from centerx.data.stored import StoredDetections, store_detections, usable_detections
+from centerx.data.store import check_names
+from centerx.data.stored import StoredDetections, store_detections, under_a_pixel, usable_detections
 from centerx.data.values import is_number
 from centerx.errors import InputError
 from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
@@ -103,6 +104,7 @@ def read_detections(
         class_names, listed = results(check_results(tree, path), path, datasets, notes)
     else:
         raise InputError(f"{path}: holds no detections, a teacher's json is one of {FORMS}")
+    check_names(class_names, str(path))
     for each in listed:
         require_path(each.name, f"{path}: {each.where}")
     chosen = match_pictures([each.name for each in listed], images, path, notes, by_end=not quiet)
@@ -184,6 +186,8 @@ def usable_part(
     for some in (found, ignored):
         notes.add("boxes reach outside their picture, clipped", listed.where, some.clipped)
         notes.add("boxes have no area inside their picture, left out", listed.where, some.empty)
+    tiny = int(under_a_pixel(found.found.boxes).sum()) if task.has_area else 0
+    notes.add("boxes under one pixel, where nothing is taught: they must be in pixels", listed.where, tiny)
     return found.found, ignored.found
 
 
@@ -201,8 +205,8 @@ def predicted(tree: list[Any], path: Path, notes: Notes) -> tuple[tuple[str, ...
         if "frame" in entry:
             notes.add("frames of videos are left out", f"{where}, {name}")
             continue
-        wrong = next((row for row, box in zip(rows, boxes, strict=True) if box is None), None)
-        if wrong is not None:
+        if None in boxes:
+            wrong = rows[boxes.index(None)]
             raise InputError(f"{path}: {where}: a detection needs label, score and box or point, not {wrong!r}")
         corners = [_flat_corners(row.get("corners")) for row in rows]
         lacking = next((row for row, own in zip(rows, corners, strict=True) if own is None and "corners" in row), None)
@@ -244,10 +248,12 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
     place_of = {label: joints.places(own) for label, own in names_of.items()}
     pictures = [each for each in tree["images"] if _has(each, "id", "file_name") and isinstance(each["file_name"], str)]
     ids = {each["id"] for each in pictures}
-    if not class_names or len(pictures) < len(tree["images"]) or len(ids) < len(pictures):
+    unlike = len(names) < len(tree["categories"]) or len(ids) < len(pictures)
+    if not class_names or len(pictures) < len(tree["images"]) or unlike:
         raise InputError(f"{path}: its images need different ids and file names, its categories ids and names")
-    annotations = tree.get("annotations")
-    for number, row in enumerate(annotations if isinstance(annotations, list) else []):
+    if not isinstance(tree.get("annotations"), list):
+        raise InputError(f"{path}: has no list of annotations and so nothing to teach, repair it or leave it out")
+    for number, row in enumerate(tree["annotations"]):
         where = f"annotation {row.get('id', number) if isinstance(row, dict) else number}"
         box = result_box(row) if _has(row, "image_id", "category_id") else None
         score: Any = row.get("score", 1.0) if isinstance(row, dict) else None
@@ -270,7 +276,8 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
             flagged[row["image_id"]].append(own)
     listed = []
     for each in pictures:
-        hw = (each["height"], each["width"]) if _has(each, "height", "width") else None
+        sides = each.get("height"), each.get("width")
+        hw = sides if all(isinstance(side, int) for side in sides) else None
         found, ignored = (_of_rows(some[each["id"]]) for some in (rows, crowds))
         found = with_corners(found, corners[each["id"]], QUADS)
         if joints.names and len(found):

@@ -14,7 +14,7 @@ import torch
 
 from centerx.data.dataset import Dataset
 from centerx.data.source import SampleSource, union_of_classes
-from centerx.data.stored import Curves, StoredDetections
+from centerx.data.stored import Curves, StoredDetections, under_a_pixel
 from centerx.errors import InputError
 from centerx.evaluation.api import evaluate_stored, taught_names
 from centerx.evaluation.calibrate import LEAST_RIGHT, fit_calibration
@@ -163,7 +163,32 @@ def ask_teachers(
                 teacher.curves()
         if shared == BY_AP:
             teachers = [weighed(teacher, teachers, judged_by) for teacher in teachers]
-        return list(teachers), [teacher.load() for teacher in teachers if teacher.load is not None]
+        asked = [(teacher, teacher.load()) for teacher in teachers if teacher.load is not None]
+        for teacher, found in asked:
+            require_found(teacher, found)
+        return list(teachers), [found for _, found in asked]
+
+
+def require_found(teacher: Teacher, found: StoredDetections) -> None:
+    """Warn of classes of which a teacher found nothing on the training pictures.
+
+    Raises:
+        InputError: it found nothing at all.
+    """
+    large = ~under_a_pixel(found.boxes) | (not teacher.task.has_area)
+    there = {found.class_names[label] for label in found.labels[large & ~found.ignore]}
+    lacking = [own for own in teacher.renames if own not in there]
+    pictures = f"any of {int(found.answered.sum())} pictures"
+    if lacking and not there.intersection(teacher.renames):
+        raise InputError(
+            f"distill.teachers: {teacher.name} found no {' or '.join(lacking)} on {pictures}, so it has nothing to "
+            "teach; check how it is read and which pictures it is of, or leave it out"
+        )
+    if lacking:
+        logger.warning(
+            f"distill.teachers: {teacher.name} found no {', '.join(lacking)} on {pictures}, and teaches that none is "
+            "there"
+        )
 
 
 def weighed(teacher: Teacher, teachers: Sequence[Teacher], judged_by: Sequence[Dataset]) -> Teacher:

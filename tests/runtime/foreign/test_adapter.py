@@ -49,6 +49,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"boxes": {"outputs": ["a", "b"], "anchors": {"strides": [8]}}, "scores": {"outputs": ["c", "d"]}},
         "outputs are 2, anchors.strides 1",
     ),
+    "an output without names": ({"boxes": {"outputs": [[]]}}, "boxes.outputs"),
+    "levels of objectness": (
+        {"scores": {"outputs": "a", "objectness": {"outputs": ["a", "b"]}}}, "objectness.outputs are 2, outputs 1"
+    ),
+    "power alone": ({"scores": {"outputs": "a", "power": 0.5}}, "power goes with objectness"),
+    "sizes of points": ({"boxes": {"outputs": "a", "size_activation": "exp"}}, "which xyxy has none of"),
+    "the centre of distances": (
+        {"boxes": {"outputs": "a", "format": "ltrb", "center_activation": "tanh", "anchors": {"strides": [8]}}},
+        "which ltrb has none of",
+    ),
+    "a flag of suppression": ({"nms": True}, "nms: must be a number, not true or false"),
+    "a flag of a size": ({"input": {"size": True}}, "input.size.0: must be a number, not true or false"),
+    "an empty name": ({"classes": ["cat", ""]}, "classes: must be a list of different names, none of them empty"),
     "same names": ({"classes": ["cat", "cat"]}, "must be a list of different names"),
     "infinite": ({"input": {"scale": float("inf")}}, "input.scale"),
     "huge": ({"input": {"size": 10**6}}, "input.size"),

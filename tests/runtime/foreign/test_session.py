@@ -121,6 +121,23 @@ BAD: dict[str, tuple[Mapping[str, Any], tuple[Tensor, ...], dict[str, Any], str]
     "either": (GOOD, (PICTURE._replace(shape=(1, None, 64, None)),), {}, "nchw or nhwc"),
     "size": (GOOD, (FREE,), {}, r"set input.size: \[height, width\]"),
     "other size": (GOOD, (PICTURE,), {"input": {"size": 32}}, "is another, leave it out"),
+    "labels that are scores": (
+        {**GOOD, "scores": np.float32([[0.5]]), "labels": np.float32([[0.87]])}, (PICTURE,),
+        {"labels": {"output": "labels"}}, "0.87 is no number of a class, correct labels.output or labels.column",
+    ),
+    "labels without end": (
+        {**GOOD, "scores": np.float32([[0.5]]), "labels": np.float32([[1e30]])}, (PICTURE,),
+        {"labels": {"output": "labels"}}, "classes are numbered from 1000000015047466219876688855040 to",
+    ),
+    "half a count": ({**GOOD, "n": np.float32([0.7])}, (PICTURE,), {"count": "n"}, "n is 0.7, which is no number of 1"),
+    "a count of more": ({**GOOD, "n": np.int32([2])}, (PICTURE,), {"count": "n"}, "n is 2, which is no number of 1"),
+    "two counts": ({**GOOD, "n": np.int32([[1, 2]])}, (PICTURE,), {"count": "n"}, "n is 1x2, so it tells no number"),
+    "a softmax of one": (
+        {**GOOD, "scores": np.float32([[[0.5]]])}, (PICTURE,),
+        {"classes": ["cat"], "scores": {"outputs": "scores", "activation": "softmax"}}, "a softmax is always 1",
+    ),
+    "white without end": (GOOD, (PICTURE,), {"input": {"scale": 1e38}}, "black and white are 0 and inf in float32"),
+    "white as black": (GOOD, (PICTURE,), {"input": {"scale": 1e-300}}, "black and white are 0 and 0 in float32"),
     "frame": (GOOD, (PICTURE,), {"input": {"frame": "longest"}}, "input.frame cannot be longest"),
 }  # fmt: skip
 
@@ -132,6 +149,23 @@ def test_what_does_not_fit_is_one_line_when_opened(name: str) -> None:
         opened(FakeRunner(outputs, inputs), PLAIN | change)
     assert str(told.value).startswith("m.onnx: ")
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("box", [[200, 1, 220, 9], [-9, 1, -3, 9], [20, 9, 10, 1], [0.1, 0.1, 0.9, 0.9]])
+def test_boxes_that_are_none_are_told_once(box: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    tell_once.cache_clear()
+    session = opened(FakeRunner({**GOOD, "boxes": np.float32([[box]])}), PLAIN)
+    session(RGB)
+    assert len(caplog.messages) == 1
+    assert "every box of a picture lies outside the input or is smaller than a pixel" in caplog.text
+
+
+def test_a_box_outside_beside_others_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    tell_once.cache_clear()
+    boxes = {"boxes": np.float32([[[200, 1, 220, 9], [1, 1, 9, 9]]]), "scores": np.float32([[[0.9, 0], [0, 0.8]]])}
+    found = opened(FakeRunner(boxes), PLAIN)(RGB)
+    assert found.values["boxes"].tolist() == [[[1, 1, 9, 9]]]
+    assert not caplog.messages
 
 
 def test_a_classifier_is_one() -> None:
@@ -152,6 +186,18 @@ def test_an_unknown_file_shows_the_adapter_to_write() -> None:
 
     shown = yaml.safe_load(message.partition("such as: ")[2])
     assert opened(FakeRunner(outputs), shown).info.class_names == ("class 0", "class 1")
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"scores": np.full((1, 9, 2), 0.1), "boxes": np.tile([1, 1, 9, 9], (1, 9, 1))},  # two classes of somebody
+        {"map": np.full((1, 85, 4, 6), 0.1)},  # a picture cut into 85 kinds of things, or a grid of YOLO
+    ],
+)
+def test_what_only_looks_like_a_family_is_not_recognised(outputs: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="not recognised"):
+        opened(FakeRunner({name: each.astype(np.float32) for name, each in outputs.items()}))
 
 
 def test_names_that_the_file_carries() -> None:
@@ -207,7 +253,7 @@ NAMES_OF_79 = {"names": str({number: f"thing {number}" for number in range(79)})
 def test_another_number_of_names_than_classes_is_refused(
     family: str, inputs: Tensor, shapes: list[tuple[str, tuple[int, ...]]]
 ) -> None:
-    outputs = {name: np.zeros(shape, np.float32) for name, shape in shapes}
+    outputs = {name: np.full(shape, 1 / 80, np.float32) for name, shape in shapes}  # 80 shares, which make 1
     with pytest.raises(
         InputError, match=f"a file of {family} with 80 classes but 79 names in its metadata, write m.ad"
     ):

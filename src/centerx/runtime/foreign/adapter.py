@@ -24,13 +24,24 @@ LARGEST_SIDE = 1 << 14  # pixels
 LARGEST_PICTURE = 1 << 26  # pixels
 LARGEST_CLASS = (1 << 16) - 1
 MOST_LEVELS, MOST_PER_CELL, MOST_BINS = 64, 64, 1024  # a YAML of others may not fill the memory
+NO_SIZES = {"xyxy", "yxyx", "corners"}  # formats of points alone
 BOX_COLUMNS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "yxyx": 4, "ltrb": 4, "corners": 8, "rotated": 5}
 
-Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Column = Annotated[int, Field(ge=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
+
+def no_flag(value: Any) -> Any:
+    """Anything but true and false, which Python counts as 1 and 0: `nms: true` would suppress nothing."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(no_flag)]
+Number = Annotated[float, BeforeValidator(no_flag)]
+Side = Annotated[Whole, Field(gt=0, le=LARGEST_SIDE)]
+Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[Number, Field(allow_inf_nan=False)]
+Column = Annotated[Whole, Field(ge=0)]
+Probability = Annotated[Number, Field(ge=0, le=1)]
 
 
 def as_list(value: Any) -> Any:
@@ -50,8 +61,8 @@ def as_variances(value: Any) -> Any:
 
 def different_names(value: tuple[str, ...]) -> tuple[str, ...]:
     """Class names of a model."""
-    if not value or len(set(value)) != len(value):
-        raise ValueError("must be a list of different names")
+    if not value or not all(value) or len(set(value)) != len(value):
+        raise ValueError("must be a list of different names, none of them empty")
     return value
 
 
@@ -63,7 +74,7 @@ def numbered_names(value: dict[int, str]) -> dict[int, str]:
     return value
 
 
-Level = str | tuple[str, ...]
+Level = str | Annotated[tuple[str, ...], Field(min_length=1)]
 Levels = Annotated[tuple[Level, ...], BeforeValidator(as_list), Field(min_length=1)]
 Names = Annotated[tuple[str, ...], AfterValidator(different_names)]
 NumberedNames = Annotated[dict[int, str], AfterValidator(numbered_names)]
@@ -90,7 +101,7 @@ class Input(Section):
     layout: Literal["nchw", "nhwc"] | None = Field(None, description="order of axes, where the shape does not tell it")
     resize: Literal["fit", "stretch"] = Field("fit", description="fit keeps the ratio of the sides and pads")
     place: Literal["top-left", "center"] = Field("top-left", description="where a picture lies in its padding")
-    pad_value: Annotated[int, Field(ge=0, le=255)] = Field(114, description="grey level of the padding")
+    pad_value: Annotated[Whole, Field(ge=0, le=255)] = Field(114, description="grey level of the padding")
     filter: Literal["bilinear", "area", "bicubic", "nearest", "antialias", "antialias-bicubic"] = Field(
         "bilinear",
         description="of the resizing, by OpenCV; antialias: bilinear by Pillow or torchvision, which average what they "
@@ -130,7 +141,7 @@ class Anchors(Section):
 
     strides: tuple[Side, ...] = Field(min_length=1, max_length=MOST_LEVELS, description="pixels per cell of each level")
     offset: Finite = Field(0.5, description="of a point in its cell, in cells: 0.5 is the middle")
-    per_cell: Annotated[tuple[Annotated[int, Field(gt=0, le=MOST_PER_CELL)], ...], BeforeValidator(as_list)] = Field(
+    per_cell: Annotated[tuple[Annotated[Whole, Field(gt=0, le=MOST_PER_CELL)], ...], BeforeValidator(as_list)] = Field(
         (1,), description="rows of each cell, for each level or for all; with `sizes`, as many as these"
     )
     sizes: tuple[Annotated[tuple[Pair, ...], Field(min_length=1, max_length=MOST_PER_CELL)], ...] = Field(
@@ -191,7 +202,7 @@ class Boxes(Section):
     variances: Annotated[tuple[Positive, Positive, Positive, Positive], BeforeValidator(as_variances)] = Field(
         (1.0, 1.0, 1.0, 1.0), description="factors of x, y, width and height; of two, the first is of x and y"
     )
-    bins: Annotated[int, Field(ge=0, le=MOST_BINS)] = Field(
+    bins: Annotated[Whole, Field(ge=0, le=MOST_BINS)] = Field(
         0, description="ltrb: each distance is the mean of a softmax over so many columns; 0: a number"
     )
 
@@ -207,6 +218,10 @@ class Boxes(Section):
             raise ValueError("the unit anchors needs anchors.sizes")
         if self.bins and self.format != "ltrb":
             raise ValueError("bins goes with format ltrb")
+        if self.format in NO_SIZES and (self.size_activation != "none" or self.size_unit is not None):
+            raise ValueError(f"size_activation and size_unit are of width and height, which {self.format} has none of")
+        if self.format == "ltrb" and self.center_activation != "none":
+            raise ValueError("center_activation is of a centre, which ltrb has none of")
         levels = len(self.outputs)
         if self.anchors is not None and levels not in (1, len(self.anchors.strides)):
             raise ValueError(f"outputs are {levels}, anchors.strides {len(self.anchors.strides)}")
@@ -239,6 +254,15 @@ class Scores(Section):
         True, description="every class above the floor is a detection; otherwise the best class of a row alone"
     )
 
+    @model_validator(mode="after")
+    def _parts(self) -> Scores:
+        if self.objectness is None and self.power != 1:
+            raise ValueError("power goes with objectness")
+        levels = self.objectness.outputs if self.objectness is not None else None
+        if levels is not None and len(levels) != len(self.outputs):
+            raise ValueError(f"objectness.outputs are {len(levels)}, outputs {len(self.outputs)}")
+        return self
+
 
 class Labels(Section):
     """An output with a class for each box; without it, scores have a column for each class."""
@@ -262,8 +286,9 @@ class Keypoints(Section):
     @model_validator(mode="after")
     def _names(self) -> Keypoints:
         others = {name for pair in (*self.pairs, *self.skeleton) for name in pair} - set(self.names)
-        if len(set(self.names)) < len(self.names) or others:
-            raise ValueError("names must differ" if not others else f"there is no joint {others.pop()!r}")
+        different_names(self.names)
+        if others:
+            raise ValueError(f"there is no joint {others.pop()!r}")
         if twice_paired(self.pairs) is not None:
             raise ValueError(f"{twice_paired(self.pairs)!r} is in two pairs")
         return self
@@ -298,14 +323,14 @@ class Adapter(Section):
         description="names in the order of the file; names by the file's numbers; coco: 80 names; coco-91: the same, "
         "numbered by COCO's category ids, which have gaps; voc: 20 names"
     )
-    first_class: Annotated[int, Field(ge=0, le=LARGEST_CLASS)] = Field(
+    first_class: Annotated[Whole, Field(ge=0, le=LARGEST_CLASS)] = Field(
         0, description="number that the file gives the first class"
     )
     nms: Probability | None = Field(
         None, description="IoU above which the lower one of two boxes of a class is left out; without it all stay"
     )
     score_floor: Probability = Field(0.01, description="boxes that score lower are left out")
-    top_k: Annotated[int, Field(gt=0, le=100_000)] = Field(300, description="the most boxes of a picture")
+    top_k: Annotated[Whole, Field(gt=0, le=100_000)] = Field(300, description="the most boxes of a picture")
 
     @model_validator(mode="after")
     def _parts(self) -> Adapter:
@@ -353,7 +378,7 @@ def require_size(input_hw: tuple[int, int]) -> None:
 
 def sidecar(model: Path) -> Path:
     """Return where the adapter of a model file is looked for: `NAME.adapter.yaml` beside `NAME.onnx`."""
-    return model.with_name(model.stem + SUFFIX)
+    return model.parent / (model.stem + SUFFIX)
 
 
 def read_tree(path: Path) -> dict[str, Any]:

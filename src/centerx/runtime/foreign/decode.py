@@ -32,12 +32,14 @@ class Found(NamedTuple):
         labels: (K,) int64 class indices.
         values: by name, (K, ...) what else the file says: `corners` (K, 8), where its boxes are corners or rotated;
             `angles` (K, 1) in degrees, where they are rotated; `keypoints` (K, 2 J) and `keypoint_scores` (K, J).
+        lost: how many candidates are left out because they have no area in the input.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
     values: dict[str, np.ndarray]
+    lost: int = 0
 
 
 class Grid(NamedTuple):
@@ -71,7 +73,7 @@ def decode(outputs: Mapping[str, np.ndarray], adapter: Adapter, input_hw: tuple[
     levels = _box_levels(outputs, adapter.boxes, grid)
     values = np.concatenate(levels)
     if adapter.count is not None:
-        values = values[: _count(outputs[adapter.count], adapter.count)]
+        values = values[: _count(outputs[adapter.count], adapter.count, len(values))]
     counts = [len(level) for level in levels]
     scores = _class_scores(outputs, adapter, counts)[: len(values)]
     if adapter.labels is None:
@@ -82,11 +84,13 @@ def decode(outputs: Mapping[str, np.ndarray], adapter: Adapter, input_hw: tuple[
     places = decode_boxes(values[rows], adapter.boxes, grid, rows, input_hw)
     boxes = places.pop("boxes")
     chosen = _suppress(boxes, scores, labels, adapter, places)
-    boxes = clip_boxes(boxes[chosen].astype(np.float32), input_hw)
+    inside = clip_boxes(boxes.astype(np.float32), input_hw)
+    seen = _have_area(inside)
+    chosen = chosen[seen[chosen]]
     others = {name: each[chosen].astype(np.float32) for name, each in places.items()}
     if adapter.keypoints is not None:
         others |= _keypoints(outputs, adapter.keypoints, sum(counts), rows[chosen])
-    return Found(boxes, scores[chosen].astype(np.float32), labels[chosen], others)
+    return Found(inside[chosen], scores[chosen].astype(np.float32), labels[chosen], others, int((~seen).sum()))
 
 
 @lru_cache(maxsize=16)
@@ -327,11 +331,15 @@ def _keypoints(
     return {"keypoints": values[..., :2].reshape(len(rows), 2 * len(told.names)), "keypoint_scores": scores.clip(0, 1)}
 
 
-def _count(array: np.ndarray, name: str) -> int:
-    """The number of rows that count; a negative one is none."""
-    if not array.size:
-        raise InputError(f"{name} is empty, so it tells no number of rows, correct count")
-    return max(int(array.reshape(-1)[0]), 0)
+def _count(array: np.ndarray, name: str, rows: int) -> int:
+    """The number of rows that count, of so many; a negative one is none."""
+    if array.size != 1:
+        what = "x".join(map(str, array.shape)) if array.size else "empty"
+        raise InputError(f"{name} is {what}, so it tells no number of rows, correct count")
+    count = array.reshape(-1)[0]
+    if count % 1 or count > rows:
+        raise InputError(f"{name} is {count:g}, which is no number of {rows} rows, correct count")
+    return max(int(count), 0)
 
 
 def _numbers(outputs: Mapping[str, np.ndarray], labels: Labels, count: int) -> np.ndarray:
@@ -398,6 +406,11 @@ def _class_scores(outputs: Mapping[str, np.ndarray], adapter: Adapter, counts: S
 
 
 def _without_background(values: np.ndarray, part: Scores) -> np.ndarray:
+    if part.activation == "softmax" and values.shape[1] == 1:
+        raise InputError(
+            f"{_named(part.outputs[0])} has one column of scores, of which a softmax is always 1, correct "
+            "scores.activation, scores.start or scores.stop"
+        )
     probabilities = ACTIVATIONS[part.activation](values)
     keep = {"first": slice(1, None), "last": slice(0, -1)}.get(part.background, slice(None))
     return probabilities[:, keep]
@@ -431,15 +444,19 @@ def _classes_of_numbers(
     """
     known = np.array(list(adapter.class_numbers))
     rows = np.nonzero((scores >= adapter.score_floor) & (numbers >= 0))[0]
-    whole = numbers[rows].round().astype(np.int64)
+    given = numbers[rows].astype(np.float64)
+    whole = given.round()
+    if (np.abs(given - whole) > SLACK).any():
+        wrong = given[np.abs(given - whole) > SLACK][0]
+        raise InputError(f"{wrong:g} is no number of a class, correct labels.output or labels.column")
     if whole.size and not known[0] <= whole.min() <= whole.max() <= known[-1]:
         raise InputError(
-            f"classes are numbered from {whole.min()} to {whole.max()}, but names go from {known[0]} to {known[-1]}, "
-            "correct classes or first_class"
+            f"classes are numbered from {whole.min():.0f} to {whole.max():.0f}, but names go from {known[0]} to "
+            f"{known[-1]}, correct classes or first_class"
         )
     place = np.full(known[-1] + 1, -1)
     place[known] = np.arange(len(known))
-    labels = place[whole]
+    labels = place[whole.astype(np.int64)]
     named = labels >= 0
     return rows[named], labels[named], scores[rows][named]
 
@@ -450,13 +467,18 @@ def _suppress(
     """Indices of the boxes that have an area and stay, best first."""
     if not np.isfinite(boxes).all():
         raise InputError(f"{_named(adapter.boxes.outputs[0])} makes boxes that are not finite, correct boxes")
-    there = np.nonzero((boxes[:, :2] < boxes[:, 2:]).all(axis=1))[0]
+    there = np.nonzero(_have_area(boxes))[0]
     if adapter.nms is None:
         chosen = there[np.argsort(-scores[there], kind="stable")]
     else:
         corners = places["corners"][there] if adapter.boxes.format == "rotated" else None
         chosen = there[suppress(boxes[there], scores[there], labels[there], adapter.nms, adapter.top_k, corners)]
     return chosen[: adapter.top_k]
+
+
+def _have_area(boxes: np.ndarray) -> np.ndarray:
+    """(K,) bool of boxes (K, 4) xyxy."""
+    return np.asarray((boxes[:, :2] < boxes[:, 2:]).all(axis=1))
 
 
 def _named(level: str | tuple[str, ...]) -> str:

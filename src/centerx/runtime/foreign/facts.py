@@ -28,6 +28,7 @@ MASKS = 32  # columns of a mask's coefficients
 SOFTMAX = {"detr", "yolos", "table-transformer"}  # networks of Hugging Face whose last class is the background
 FILTERS = {0: "nearest", 1: "bilinear", 2: "bicubic", 3: "area"}  # as OpenCV counts them
 PILLOW_FILTERS = {0: "nearest", 2: "antialias", 3: "antialias-bicubic"}  # as Pillow counts them
+SLACK = 0.02  # by which halves and quantised numbers miss a sum of 1
 LONGEST = 1333  # pixels, that DETR of Hugging Face scales the longest side to at most where its file does not say it
 WRONG_FORM = ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 
@@ -201,8 +202,16 @@ def yolox_decoded(file: ModelFile) -> Facts:
     return by_number(file)._replace(by="centres in pixels on a grey picture")
 
 
+def fastestdet(file: ModelFile) -> Facts:
+    """Five columns, and probabilities of the classes, which make 1 in each cell of a grey picture."""
+    (name,) = file.names.values()
+    _require_shares(file.run()[name][:, 5:].sum(axis=1))
+    return by_number(file)
+
+
 def ultraface(file: ModelFile) -> Facts:
     """Boxes as corners: of nearly all of a grey picture's, the right one is on the right."""
+    _require_shares(file.run()[file.names["scores"]].sum(axis=-1))
     if not _are_corners(file):
         raise NotOfFamily("its boxes are told from anchors")
     return Facts(by="corners on a grey picture")
@@ -210,6 +219,7 @@ def ultraface(file: ModelFile) -> Facts:
 
 def ultraface_raw(file: ModelFile) -> Facts:
     """As `ultraface`, with boxes told from anchors."""
+    _require_shares(file.run()[file.names["scores"]].sum(axis=-1))
     if _are_corners(file):
         raise NotOfFamily("its boxes are corners")
     return Facts(by="no corners on a grey picture")
@@ -406,6 +416,16 @@ def _require_cells(file: ModelFile, pyramids: Sequence[Sequence[int]], per_cell:
         if cells * per_cell == file.letters.get("N"):
             return tuple(strides)
     raise NotOfFamily(f"{file.letters.get('N')} rows are not {per_cell} for each cell")
+
+
+def _require_shares(sums: np.ndarray) -> None:
+    """Raise where probabilities that a softmax makes do not add up to 1.
+
+    Raises:
+        NotOfFamily: they do not.
+    """
+    if not (np.abs(sums - 1) < SLACK).all():
+        raise NotOfFamily("its scores are no softmax")
 
 
 def _in_pixels(file: ModelFile, strides: Sequence[int]) -> bool:

@@ -303,6 +303,8 @@ FAMILIES: dict[str, Family] = {
             },
             "nms": 0.45,
         },
+        facts=facts.fastestdet,
+        by="5 + C columns of a map, and scores that are a softmax",
     ),
     "rt-detr": Family(
         (
@@ -497,6 +499,7 @@ FAMILIES: dict[str, Family] = {
             "nms": 0.3,
         },
         facts=facts.ultraface,
+        by="outputs scores, which are a softmax, and boxes",
     ),
     "ultraface-raw": Family(
         (Pattern("scores", (1, "N", 2), "scores"), Pattern("boxes", (1, "N", 4), "boxes")),
@@ -515,6 +518,7 @@ FAMILIES: dict[str, Family] = {
             "nms": 0.3,
         },
         facts=facts.ultraface_raw,
+        by="outputs scores, which are a softmax, and boxes",
     ),
     "yunet-2021": Family(
         LOC_CONF_IOU,

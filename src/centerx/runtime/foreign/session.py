@@ -100,6 +100,7 @@ class ForeignSession:
             self.info = self.info._replace(task=QUADS.name, corner_order=LABELLED)
         named(path, require_size, input_hw)
         self.used = self._outputs()
+        self._require_pixels()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))
 
     def __call__(self, images: np.ndarray) -> RawDetections:
@@ -119,9 +120,18 @@ class ForeignSession:
             for name in self.used:
                 if not np.isfinite(outputs[name]).all():
                     raise InputError(f"{name} has numbers that are not finite, use another file or correct input.scale")
-            return decode(outputs, self.adapter, input_hw)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told
+                found = decode(outputs, self.adapter, input_hw)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
+        sides = found.boxes[:, 2:] - found.boxes[:, :2]
+        if (found.lost or len(sides)) and not (sides >= 1).all(axis=1).any():
+            tell_once(
+                logging.WARNING,
+                f"{self.path}: every box of a picture lies outside the input or is smaller than a pixel; where that "
+                "happens often, correct boxes.format, boxes.unit or boxes.columns",
+            )
+        return found
 
     def seen(self, image: np.ndarray) -> np.ndarray:
         """Return what the file gets of a picture of the input's size, (H, W, 3) uint8 RGB, brought back to colours."""
@@ -150,6 +160,16 @@ class ForeignSession:
             array = ((ordered.astype(np.float32) * np.float32(seen.scale) - mean) / std).astype(self.picture.type)
         array = np.ascontiguousarray(array.transpose(1, 2, 0) if self.channels_last else array)
         return array[None] if self.batched else array
+
+    def _require_pixels(self) -> None:
+        """Raise where black and white are not two finite numbers for the file."""
+        with np.errstate(all="ignore"):
+            black, white = (self._tensor(np.full((3, 1, 1), level, np.uint8)) for level in (0, 255))
+        if not np.isfinite([black, white]).all() or (black == white).any():
+            raise InputError(
+                f"{self.path}: black and white are {black.flat[0]:g} and {white.flat[0]:g} in {self.picture.type}, "
+                "correct input.scale, input.mean or input.std"
+            )
 
     def _extra(self, input_hw: tuple[int, int]) -> dict[str, np.ndarray]:
         """Arrays of the further inputs, of their declared type and rank."""
