@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "config": {"joints", "errors", "files", "geometry", "levels", "problems", "tasks", "yaml_text"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
+    "unfinished": {"errors", "files", "runtime"},
     "targets": SHARED,
     "checkpoint_file": {"errors"},
     "models": SHARED | {"checkpoint_file"},
@@ -74,6 +75,7 @@ MAY_IMPORT = {
     | {"build_teachers"},
     "api": SHARED
     | {"config", "data", "draw", "overlay", "page", "show", "progress", "runtime", "bench", "detector", "evaluation"}
+    | {"unfinished"}
     | {
         "auditing",
         "exporting",
@@ -88,7 +90,7 @@ MAY_IMPORT = {
     },
     "cli": SHARED
     | {"data", "draw", "overlay", "progress", "runtime", "bench", "evaluation", "exporting", "training", "build_model"}
-    | {"interop", "serve", "tuning", "build_plan", "api", "__init__"},
+    | {"interop", "serve", "tuning", "build_plan", "unfinished", "api", "__init__"},
     "__init__": {"errors", "types", "data", "evaluation", "runtime", "build_plan", "api"},
     "__main__": {"cli"},
 }

@@ -18,13 +18,13 @@ from centerx.images import allow_megapixels
 from centerx.progress import track
 from centerx.show import Table
 from centerx.tiles import OVERLAP
-from centerx.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from centerx.data.dataset import Record
     from centerx.joints import Joints
     from centerx.runtime import Predictor
     from centerx.types import Detections
+    from centerx.unfinished import Unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ def label(
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import read_pictures
     from centerx.runtime import load
+    from centerx.unfinished import Unfinished
 
     model, images, out = Path(model), Path(images), Path(out)
     if score is not None and val is not None:
