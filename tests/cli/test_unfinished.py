@@ -98,6 +98,18 @@ def test_nothing_but_broken_pictures_may_be_left(
     assert len(json.loads(out.read_text())) == PICTURES
 
 
+def test_a_limit_counts_what_was_done_before(
+    centerx: CommandLine, onnx_file: Path, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    for limit, kept_before in ((5, 2), (2, 2)):
+        with Unfinished(out, onnx_file, facts(0.3)) as kept:
+            for file in sorted(folder.iterdir())[:kept_before]:
+                kept.add(file, {"image": str(file), "detections": []})
+        assert centerx("predict", onnx_file, folder, "--json", out, "--resume", "--limit", limit)[0] == 0
+        assert len(json.loads(out.read_text())) == limit
+
+
 def facts(score: float) -> dict[str, object]:
     """Options of `predict` as it keeps them."""
     return {"--score": score, "--backend": None, "--size": None, "--tiles": None, "--overlap": 0.2, "--whole": False}

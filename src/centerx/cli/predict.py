@@ -105,6 +105,7 @@ def predict(
         facts = {"--score": score, "--backend": backend, "--size": size}
         facts |= {"--tiles": tiles, "--overlap": overlap, "--whole": whole}
         kept = open_unfinished(json_file, model, found, facts)
+    done = kept.done if kept is not None else set()
     pictures = objects = 0
     skipped: list[str] = []
     results = centerx.predict(
@@ -118,11 +119,11 @@ def predict(
         overlap=overlap,
         whole=whole,
         max_megapixels=max_megapixels,
-        limit=limit,
+        limit=max(limit - len(done), 0) if limit is not None else None,
         threads=threads,
         providers=parse_names(providers),
         skipped=skipped,
-        done=kept.done if kept is not None else (),
+        done=done,
     )
     with ExitStack() as stack:
         nothing = out is None and crops is None
