@@ -153,6 +153,9 @@ def ask_teachers(
         judged_by: labelled pictures.
         processes: of the run, of which the first asks, and the others read what it kept.
 
+    Raises:
+        InputError: all teachers are asked so, and found nothing.
+
     Returns:
         The teachers, with the AP of their classes where that is to weigh them, and what each that is asked once a
         picture found on the training pictures.
@@ -164,31 +167,27 @@ def ask_teachers(
         if shared == BY_AP:
             teachers = [weighed(teacher, teachers, judged_by) for teacher in teachers]
         asked = [(teacher, teacher.load()) for teacher in teachers if teacher.load is not None]
-        for teacher, found in asked:
-            require_found(teacher, found)
+        lacking = [tell_lacking(teacher, found) for teacher, found in asked]
+        if len(asked) == len(teachers) and all(lacking):
+            names = " and ".join(teacher.name for teacher in teachers)
+            raise InputError(
+                f"distill.teachers: {names} found nothing on the training pictures, so there is nothing to teach; "
+                "check how they are read and which pictures they are of, or leave them out"
+            )
         return list(teachers), [found for _, found in asked]
 
 
-def require_found(teacher: Teacher, found: StoredDetections) -> None:
-    """Warn of classes of which a teacher found nothing on the training pictures.
-
-    Raises:
-        InputError: it found nothing at all.
-    """
+def tell_lacking(teacher: Teacher, found: StoredDetections) -> bool:
+    """Warn of classes of which a teacher found nothing on the training pictures; return whether these are all."""
     large = ~under_a_pixel(found.boxes) | (not teacher.task.has_area)
     there = {found.class_names[label] for label in found.labels[large & ~found.ignore]}
     lacking = [own for own in teacher.renames if own not in there]
-    pictures = f"any of {int(found.answered.sum())} pictures"
-    if lacking and not there.intersection(teacher.renames):
-        raise InputError(
-            f"distill.teachers: {teacher.name} found no {' or '.join(lacking)} on {pictures}, so it has nothing to "
-            "teach; check how it is read and which pictures it is of, or leave it out"
-        )
     if lacking:
         logger.warning(
-            f"distill.teachers: {teacher.name} found no {', '.join(lacking)} on {pictures}, and teaches that none is "
-            "there"
+            f"distill.teachers: {teacher.name} found no {', '.join(lacking)} on any of {int(found.answered.sum())} "
+            "pictures, and teaches that none is there"
         )
+    return not there.intersection(teacher.renames)
 
 
 def weighed(teacher: Teacher, teachers: Sequence[Teacher], judged_by: Sequence[Dataset]) -> Teacher:
