@@ -3,8 +3,9 @@
     python -m tests.dirty.fuzz --seconds 60 --out runs/fuzz
     python -m tests.dirty.fuzz json --seconds 300
 
-Each target begins with the bases of its kinds, and adds what reaches new lines to OUT/TARGET. What it raises beside
-InputError ends it; the input that did is OUT/TARGET/crash-*. Needs `pip install atheris`.
+Each target begins with the bases of its kinds and the kept inputs of corpus.tar.xz, and adds what reaches new lines to
+OUT/TARGET. What it raises beside InputError ends it; the input that did is OUT/TARGET/crash-*. Needs `pip install
+atheris`.
 """
 
 from __future__ import annotations
@@ -16,92 +17,14 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["centerx"]):
-    from centerx.config import load_config
-    from centerx.data.read import scan_dataset
-    from centerx.data.store import read_info
-    from centerx.errors import InputError
-    from centerx.images import decode_image, image_header
-    from centerx.runtime.foreign.adapter import parse_adapter, read_tree
-    from centerx.runtime.header import read_metadata
     from tests.dirty.bases import make_base, painted
-
-HOME = Path(tempfile.mkdtemp(prefix="fuzz")) / "a" / "b"  # pictures are sought in folders near labels
-
-
-def data_file(name: str) -> Callable[[bytes], object]:
-    """A target that reads a data set of one file."""
-
-    def read(content: bytes) -> object:
-        file = HOME / name
-        file.write_bytes(content)
-        return scan_dataset(file)
-
-    return read
-
-
-def label_folder(labels: str, format: str) -> Callable[[bytes], object]:
-    """A target that reads a folder with one file of labels."""
-
-    def read(content: bytes) -> object:
-        file = HOME / format / labels
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return scan_dataset(HOME / format)
-
-    return read
-
-
-def file_of(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A target that reads one file."""
-
-    def target(content: bytes) -> object:
-        file = HOME / name
-        file.write_bytes(content)
-        return read(file)
-
-    return target
-
-
-def header(file: Path) -> object:
-    """Metadata of a model file; a ValueError is what is documented."""
-    with suppress(ValueError):
-        return read_metadata(file)
-    return None
-
-
-def picture(content: bytes) -> object:
-    """Header and pixels of a picture."""
-    (HOME / "p.png").write_bytes(content)
-    with suppress(InputError):
-        image_header(HOME / "p.png")
-    return decode_image(content, "p", 1 << 20)
-
-
-TARGETS: dict[str, Callable[[bytes], object]] = {
-    "json": data_file("a.json"),
-    "odgt": data_file("a.odgt"),
-    "csv": data_file("a.csv"),
-    "txt": data_file("a.txt"),
-    "yaml": data_file("a.yaml"),
-    "xml": data_file("a.xml"),
-    "voc": label_folder("Annotations/a.xml", "voc"),
-    "rows": label_folder("labels/a.txt", "rows"),
-    "picture": picture,
-    "adapter": file_of("m.adapter.yaml", lambda file: parse_adapter(read_tree(file), file)),
-    "config": file_of("c.yaml", load_config),
-    "safetensors": file_of("m.safetensors", header),
-    "onnx": file_of("m.onnx", header),
-    "store": file_of("s.sqlite", read_info),
-}
-
+    from tests.dirty.targets import HOME, TARGETS, kept_inputs, read_safely
 
 SEEDS = {  # target -> kinds of bases, and the suffix of their file
     "json": (("coco", "createml", "labelstudio", "via", "fiftyone", "labelme"), ".json"),
@@ -146,22 +69,16 @@ def main() -> None:
         failed = [target for target in TARGETS if subprocess.run([*command, target]).returncode]
         sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
     logging.disable(logging.CRITICAL)
-    HOME.mkdir(parents=True)
     corpus = args.out / args.target
     corpus.mkdir(parents=True, exist_ok=True)
     if not any(corpus.iterdir()):
         write_seeds(args.target, corpus)
-    read = TARGETS[args.target]
-
-    def one(content: bytes) -> None:
-        try:
-            read(content)
-        except InputError as error:
-            if len(str(error).splitlines()) != 1:
-                raise ValueError(f"not one line: {str(error)!r}") from None
-
+        for name, content in kept_inputs(args.target):
+            (corpus / name).write_bytes(content)
     options = [f"-max_total_time={args.seconds}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=4096"]
-    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={corpus}/", str(corpus)], one)
+    atheris.Setup(
+        [sys.argv[0], *options, f"-artifact_prefix={corpus}/", str(corpus)], partial(read_safely, args.target)
+    )
     atheris.Fuzz()
 
 
