@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
 
 import cv2
 import numpy as np
@@ -48,8 +47,11 @@ class Before(TrainPictures):
     """Pictures read whole, by Pillow alone, and recoloured pixel by pixel."""
 
     def _warped(self, index: int, rng: np.random.Generator, skipped: list[str], names: list[str]) -> Sample:
-        with mock.patch.object(images, "_jpeg", return_value=None):
+        kept, images._jpeg = images._jpeg, lambda *_: None
+        try:
             return self.affine(self.source.sample(index), rng)
+        finally:
+            images._jpeg = kept
 
 
 def measure() -> list[Row]:
