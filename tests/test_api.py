@@ -47,7 +47,7 @@ COMMANDS = {
 HABITS = {"help", "quiet", "verbose", "no_color", "json_file", "dry_run"}  # how results are shown; `plan` is a function
 HABITS |= {"trust"}  # in Python `runtime.trust_programs`
 WRITTEN_BY_COMMANDS = {
-    "predict": {"out", "crops", "heatmap", "beside"},
+    "predict": {"out", "crops", "heatmap", "beside", "resume"},
     "bench": {"csv_file"},
 }  # of what a function returns
 

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from centerx.data.function import Function
-from centerx.data.store import TeacherInfo, ask_once, content_digest, read_info, read_store
+from centerx.data.store import TeacherInfo, ask_once, read_info, read_store
 from centerx.data.stored import LEAST_SCORE, MOST, usable_detections
 from centerx.errors import InputError
+from centerx.runtime.digest import model_digest
 from centerx.types import Detections
 
 TEACHER = TeacherInfo("1234", ("cat", "dog"), "boxes")
@@ -253,13 +254,14 @@ def test_a_row_that_was_cut_is_refused(images: list[Path], store: Path) -> None:
 
 
 def test_a_teacher_s_digest_is_that_of_all_its_files(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.onnx", tmp_path / "a.adapter.yaml"
-    first.write_bytes(b"1")
-    second.write_bytes(b"2")
-    digests = {content_digest([first]), content_digest([first, second])}
-    second.write_bytes(b"3")
-    digests |= {content_digest([first, second]), content_digest([second, first])}
-    assert len(digests) == 4
+    model = tmp_path / "a.onnx"
+    model.write_bytes(b"1")
+    digests = {model_digest(model), model_digest(model, "facts")}
+    for beside in ("a.bin", "a.onnx.data", "a.onnx_data"):
+        for content in (b"2", b"3"):
+            (tmp_path / beside).write_bytes(content)
+            digests.add(model_digest(model))
+    assert len(digests) == 8
 
 
 def detections(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:

@@ -153,9 +153,6 @@ def ask_teachers(
         judged_by: labelled pictures.
         processes: of the run, of which the first asks, and the others read what it kept.
 
-    Raises:
-        InputError: all teachers are asked so, and found nothing.
-
     Returns:
         The teachers, with the AP of their classes where that is to weigh them, and what each that is asked once a
         picture found on the training pictures.
@@ -167,27 +164,21 @@ def ask_teachers(
         if shared == BY_AP:
             teachers = [weighed(teacher, teachers, judged_by) for teacher in teachers]
         asked = [(teacher, teacher.load()) for teacher in teachers if teacher.load is not None]
-        lacking = [tell_lacking(teacher, found) for teacher, found in asked]
-        if len(asked) == len(teachers) and all(lacking):
-            names = " and ".join(teacher.name for teacher in teachers)
-            raise InputError(
-                f"distill.teachers: {names} found nothing on the training pictures, so there is nothing to teach; "
-                "check how they are read and which pictures they are of, or leave them out"
-            )
+        for teacher, found in asked:
+            tell_lacking(teacher, found)
         return list(teachers), [found for _, found in asked]
 
 
-def tell_lacking(teacher: Teacher, found: StoredDetections) -> bool:
-    """Warn of classes of which a teacher found nothing on the training pictures; return whether these are all."""
+def tell_lacking(teacher: Teacher, found: StoredDetections) -> None:
+    """Warn of classes of which a teacher found nothing on the training pictures."""
     large = ~under_a_pixel(found.boxes) | (not teacher.task.has_area)
     there = {found.class_names[label] for label in found.labels[large & ~found.ignore]}
     lacking = [own for own in teacher.renames if own not in there]
     if lacking:
         logger.warning(
             f"distill.teachers: {teacher.name} found no {', '.join(lacking)} on any of {int(found.answered.sum())} "
-            "pictures, and teaches that none is there"
+            "pictures, and teaches that none is there; check how it is read and which pictures it is of"
         )
-    return not there.intersection(teacher.renames)
 
 
 def weighed(teacher: Teacher, teachers: Sequence[Teacher], judged_by: Sequence[Dataset]) -> Teacher:
