@@ -68,6 +68,7 @@ def transcript() -> Typed:
 def without_numbers(lines: list[str]) -> list[str]:
     """What is printed whatever is found: of the last epoch, without numbers, objects, and warnings that none were."""
     told = [line for line in lines if not line.startswith(("warning: ", "│ found"))]
+    told = [line.partition("; none scores ")[0] for line in told]
     told = [line for line in told if not re.match(r"epoch (\d+)/(?!\1 )", line)]
     plain = [re.sub(r"[-+]?\d[\d.,]*(e-?\d+)?|(?<=│ ) *-(?= *│)|[━─]+", " ", line) for line in told]
     plain = [" ".join(line.split()) for line in plain]
