@@ -61,10 +61,12 @@ def pseudo(
         threads=threads,
         providers=parse_names(providers),
     )
+    absent = [name for name, count in result.boxes.items() if not count]
+    together = len(absent) > 1
     for name, count in result.boxes.items():
-        if count:
+        if count or not together:
             say(f"{name}: {plural(count, 'box', 'es')} from score {result.scores[name]:.2f} on")
-    if absent := [name for name, count in result.boxes.items() if not count]:
+    if together:
         say(f"no boxes of {', '.join(absent)}")
     count = sum(result.boxes.values())
     say(f"{out}: {plural(count, 'box', 'es')} on {plural(result.pictures, 'picture')}")
