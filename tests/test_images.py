@@ -632,6 +632,12 @@ def test_what_is_wrong_with_a_jpeg_is_judged_by_pillow(tmp_path, capfd):
             assert np.array_equal(read_image(file), np.asarray(image.convert("RGB"))), name
         assert np.array_equal(decode_image(damaged, "a", 1 << 20), read_image(file))
     file.write_bytes(content)
+    with file.open("ab") as longer:
+        longer.truncate(1 << 32)  # a hole, which may not fill the memory
+    with Image.open(file) as image:
+        assert images._jpeg(image, 1) is None
+    assert read_image(file).shape == (48, 64, 3)
+    file.write_bytes(content)
     with Image.open(file) as image:
         image._size = 63, 48  # a file that both understand differently
         assert images._jpeg(image, 1) is None

@@ -45,6 +45,7 @@ UPLOADS = (
     "GIF",
 )  # formats of untrusted files, by Pillow's names
 MOST_VALUES = 1 << 26  # pixels of 16-bit colours that are looked at for lost levels
+MOST_BESIDE = 1 << 24  # bytes of a JPEG beside its pixels
 STRIP = 1 << 22  # pixels that are converted at once
 MOST_SUFFIXES = 8  # named in a message about files that are left out
 COLOURS = "RGB", "RGBA", "RGBX", "LA"  # modes in which Pillow keeps the upper 8 of 16 bits
@@ -389,6 +390,8 @@ def _jpeg(image: Image.Image, reduction: int) -> np.ndarray | None:
     if image.mode != "RGB":
         return None
     file: Any = image.fp  # type: ignore[attr-defined]
+    if file.seek(0, os.SEEK_END) > 3 * image.width * image.height + MOST_BESIDE:  # Pillow need not read all of it
+        return None
     file.seek(0)
     content = file.read()
     width, height = (-(-side // reduction) for side in image.size)

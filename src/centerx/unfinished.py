@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
+from zlib import crc32
 
 from centerx.errors import InputError
 from centerx.files import locked, naming
@@ -15,13 +16,15 @@ from centerx.runtime.digest import model_digest
 from centerx.runtime.foreign.adapter import sidecar
 
 SUFFIX = ".part"
+CHECKED = 9  # bytes before the JSON of a line
 logger = logging.getLogger(__name__)
 
 
 class Unfinished:
-    """A file of JSON lines beside an output: what the answers depend on, then an answer a picture.
+    """A file of lines beside an output: what the answers depend on, then an answer a picture.
 
-    Answers about pictures that have changed since are void. A line that was cut off is removed.
+    A line is JSON behind its CRC-32. Answers about pictures that have changed since are void. A line that was cut off
+    is removed.
 
     Args:
         output: the file that the command makes of the answers.
@@ -42,6 +45,8 @@ class Unfinished:
         self.done: set[str] = set()
         self._void: set[int] = set()  # where the lines begin that count no more
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists() and not self.path.is_file():
+            raise InputError(f"{self.path}: is no ordinary file, remove it or name another output")
         with ExitStack() as opened:
             self._file = opened.enter_context(self.path.open("a+b", buffering=0))
             try:
@@ -82,13 +87,13 @@ class Unfinished:
     def _load(self, facts: dict[str, Any]) -> None:
         self._file.seek(0)
         head = self._file.readline()
-        if not head.endswith(b"\n"):
+        if _line(facts).startswith(head) and not head.endswith(b"\n"):  # empty, or killed in its first line
             self._file.truncate(0)
             self._write(facts)
             return
         before = self._parsed(head)
         if not isinstance(before, dict):
-            raise InputError(f"{self.path}: keeps no answers of this command, remove it or name another output")
+            raise self._corrupt()
         for name in facts:
             if facts[name] != before.get(name):
                 raise InputError(
@@ -118,23 +123,33 @@ class Unfinished:
                 if not line.endswith(b"\n"):
                     self._file.truncate(offset)
                     return
-                parts = self._parsed(line)
-                if not (isinstance(parts, list) and len(parts) == 4 and isinstance(parts[0], str)):
-                    raise InputError(f"{self.path}: corrupt, remove it to begin anew")
-                yield offset, (parts[0], parts[1], parts[2], parts[3])
+                picture, size, time, answer = self._parsed(line)
+                yield offset, (picture, size, time, answer)
                 offset += len(line)
 
     def _parsed(self, line: bytes) -> Any:
-        try:
-            return json.loads(line)
-        except (ValueError, RecursionError):
-            raise InputError(f"{self.path}: corrupt, remove it to begin anew") from None
+        if line[:CHECKED] != _checksum(line[CHECKED:]):
+            raise self._corrupt()
+        return json.loads(line[CHECKED:])
+
+    def _corrupt(self) -> InputError:
+        return InputError(f"{self.path}: corrupt or no file of this command, remove it or name another output")
 
     def _write(self, tree: Any) -> None:
-        line = memoryview(json.dumps(tree).encode() + b"\n")
+        line = memoryview(_line(tree))
         with naming(self.path):
             while line:
                 line = line[self._file.write(line) :]
+
+
+def _line(tree: Any) -> bytes:
+    text = json.dumps(tree).encode() + b"\n"
+    return _checksum(text) + text
+
+
+def _checksum(text: bytes) -> bytes:
+    """CHECKED bytes that tell a text from a damaged one."""
+    return b"%08x " % crc32(text)
 
 
 def _state(picture: Path) -> list[int]:

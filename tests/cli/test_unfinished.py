@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from centerx.errors import InputError
-from centerx.unfinished import Unfinished
+from centerx.unfinished import CHECKED, Unfinished
 from tests.cli.conftest import CommandLine
 from tests.cli.test_predict import picture, save
 
@@ -67,7 +67,7 @@ def test_what_is_done_is_not_looked_at_again_unless_it_changed(
     out, drawn = tmp_path / "out.json", tmp_path / "drawn"
     words = ["predict", onnx_file, folder, "--json", out, "--out", drawn, "--resume"]
     killed(words, part := tmp_path / "out.json.part")
-    done = [json.loads(line)[0] for line in part.read_text().splitlines()[1:]]
+    done = [json.loads(line[CHECKED:])[0] for line in part.read_text().splitlines()[1:]]
     assert all((drawn / Path(each).name).exists() for each in done)
     shutil.rmtree(drawn)
     save(Path(done[1]), picture(99))
@@ -138,10 +138,16 @@ def test_what_another_command_left_is_refused(
     with pytest.raises(InputError, match="with another model"):
         Unfinished(out, other, facts(0.5))
     assert part.read_bytes() == before
-    for content in (b"[]\n", b"{}\n[1]\n", before + b"[[\n", before + b'["a", 1]\n', before + b"\xff\n"):
+    damaged = before.replace(b"0.5", b"0.4")
+    for content in (b"a download", b"[]\n", damaged, before + b"[[\n", before + b"\xff\n"):
         part.write_bytes(content)
-        with pytest.raises(InputError, match=r"out\.json\.part: "):
+        with pytest.raises(InputError, match=r"out\.json\.part: corrupt or no file of this command"):
             Unfinished(out, onnx_file, facts(0.5))
+        assert part.read_bytes() == content
+    part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(InputError, match=r"out\.json\.part: is no ordinary file"):
+        Unfinished(out, onnx_file, facts(0.5))
     assert not out.exists()
 
 
