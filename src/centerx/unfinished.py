@@ -24,7 +24,7 @@ class Unfinished:
     """A file of lines beside an output: what the answers depend on, then an answer a picture.
 
     A line is JSON behind its CRC-32. Answers about pictures that have changed since are void. A line that was cut off
-    is removed.
+    is removed, as is the file when it is closed without an answer.
 
     Args:
         output: the file that the command makes of the answers.
@@ -44,6 +44,10 @@ class Unfinished:
         self.path = output.with_name(output.name + SUFFIX)
         self.done: set[str] = set()
         self._void: set[int] = set()  # where the lines begin that count no more
+        self._empty = True
+        beside = sidecar(model)
+        read_by = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+        known = json.loads(json.dumps({"model": model_digest(model, read_by), **facts}))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists() and not self.path.is_file():
             raise InputError(f"{self.path}: is no ordinary file, remove it or name another output")
@@ -55,15 +59,15 @@ class Unfinished:
                 raise InputError(f"{self.path}: another command is writing it, wait or name another output") from None
             except OSError:
                 pass  # some file systems have no locks
-            beside = sidecar(model)
-            read_by = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
-            self._load(json.loads(json.dumps({"model": model_digest(model, read_by), **facts})))
+            self._load(known)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._empty:
+            self.path.unlink(missing_ok=True)
         self._opened.close()
 
     def add(self, picture: Path, answer: Any) -> None:
@@ -73,6 +77,7 @@ class Unfinished:
             OSError: it cannot be written; names the file.
         """
         self._write([str(picture), *_state(picture), answer])
+        self._empty = False
 
     def answers(self) -> Iterator[tuple[str, Any]]:
         """Yield the path of each picture and the answer about it, in the order in which they came."""
@@ -82,7 +87,7 @@ class Unfinished:
 
     def remove(self) -> None:
         """Remove the file, once the output is written."""
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def _load(self, facts: dict[str, Any]) -> None:
         self._file.seek(0)
@@ -102,6 +107,7 @@ class Unfinished:
                 )
         changed: list[str] = []
         for offset, (picture, size, time, _) in self._lines():
+            self._empty = False
             if [size, time] == _state(Path(picture)):
                 self.done.add(picture)
             else:

@@ -120,7 +120,8 @@ def test_what_another_command_left_is_refused(
 ) -> None:
     out, part = tmp_path / "out.json", tmp_path / "out.json.part"
     words = ["predict", onnx_file, folder, "--json", out, "--resume"]
-    with Unfinished(out, onnx_file, facts(0.5)):
+    with Unfinished(out, onnx_file, facts(0.5)) as kept:
+        kept.add(folder / "000.png", {})
         status, _, err = centerx(*words)
         assert (status, err) == (
             2,
@@ -162,6 +163,9 @@ def test_what_cannot_be_resumed_is_told(
     status, _, err = centerx("predict", onnx_file, tmp_path / "a.mp4", "--resume", "--json", tmp_path / "a.json")
     assert (status, err.count("\n")) == (2, 1)
     assert "--resume goes with pictures" in err
+    for model in (tmp_path / "nope.onnx", folder / "000.png", folder):
+        status, _, err = centerx("predict", model, folder, "--resume", "--json", tmp_path / "a.json")
+        assert (status, err.count("\n")) == (2, 1)
     assert not any(tmp_path.glob("*.part"))
 
 

@@ -100,37 +100,35 @@ def predict(
     bases = base_names(cut_out)
     for target in chain(targets, cut_out):
         require_writable(target)
-    kept = None
-    if resume:
-        facts = {"--score": score, "--backend": backend, "--size": size}
-        facts |= {"--tiles": tiles, "--overlap": overlap, "--whole": whole}
-        kept = open_unfinished(json_file, model, found, facts)
-    done = kept.done if kept is not None else set()
     pictures = objects = 0
     skipped: list[str] = []
-    results = centerx.predict(
-        model,
-        found,
-        score=score,
-        backend=backend,
-        size=parse_size(size) if size is not None else None,
-        batch=batch,
-        tiles=parse_tiles(tiles),
-        overlap=overlap,
-        whole=whole,
-        max_megapixels=max_megapixels,
-        limit=max(limit - len(done), 0) if limit is not None else None,
-        threads=threads,
-        providers=parse_names(providers),
-        skipped=skipped,
-        done=done,
-    )
     with ExitStack() as stack:
+        kept = None
+        if resume:
+            facts = {"--score": score, "--backend": backend, "--size": size}
+            facts |= {"--tiles": tiles, "--overlap": overlap, "--whole": whole}
+            kept = stack.enter_context(open_unfinished(json_file, model, found, facts))
+        done = kept.done if kept is not None else set()
+        results = centerx.predict(
+            model,
+            found,
+            score=score,
+            backend=backend,
+            size=parse_size(size) if size is not None else None,
+            batch=batch,
+            tiles=parse_tiles(tiles),
+            overlap=overlap,
+            whole=whole,
+            max_megapixels=max_megapixels,
+            limit=max(limit - len(done), 0) if limit is not None else None,
+            threads=threads,
+            providers=parse_names(providers),
+            skipped=skipped,
+            done=done,
+        )
         nothing = out is None and crops is None
         write: Callable[[dict[str, Any]], object] | None = _tell if nothing else None
-        if kept is not None:
-            stack.enter_context(kept)
-        elif json_file is not None:
+        if kept is None and json_file is not None:
             write = stack.enter_context(reported_list(json_file))
         drawings = stack.enter_context(Drawings(targets))
         stack.enter_context(stopped_by_signals(found))
