@@ -49,7 +49,10 @@ HABITS |= {"trust"}  # in Python `runtime.trust_programs`
 WRITTEN_BY_COMMANDS = {
     "predict": {"out", "crops", "heatmap", "beside", "resume"},
     "bench": {"csv_file"},
-}  # of what a function returns
+    "train": {"processes"},
+    "merge": {"processes"},
+    "add": {"processes"},
+}  # of what a function returns, and in how many processes it is called
 
 
 @pytest.fixture(autouse=True)

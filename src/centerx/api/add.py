@@ -78,7 +78,7 @@ class AddResult(NamedTuple):
         metrics: of the last model; None where there was nothing to judge by.
         rows: a class each, as in add.json.
         seen: whether it was judged by pictures that it was trained on.
-        rank: number of this process; above 0 only under torchrun, and then another process has the metrics.
+        rank: number of this process; above 0 only where several processes train, of which the first has the metrics.
     """
 
     folder: Path

@@ -67,7 +67,7 @@ class MergeResult(NamedTuple):
         metrics: of the last model; None where there was nothing to judge by.
         rows: the student beside each teacher, a row a class and teacher, as in merge.json.
         seen: whether it was judged by pictures that it was trained on.
-        rank: number of this process; above 0 only under torchrun, and then another process has the metrics.
+        rank: number of this process; above 0 only where several processes train, of which the first has the metrics.
     """
 
     folder: Path

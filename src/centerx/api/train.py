@@ -34,7 +34,7 @@ class TrainResult(NamedTuple):
         model: the file of the last epoch's model.
         best: the file of the model with the best AP; the last one where nothing was evaluated.
         metrics: of the last evaluation; None where there was none.
-        rank: number of this process; above 0 only under torchrun, and then another process has the metrics.
+        rank: number of this process; above 0 only where several processes train, of which the first has the metrics.
     """
 
     folder: Path

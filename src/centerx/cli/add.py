@@ -11,6 +11,7 @@ import typer
 import centerx
 from centerx.cli.output import JsonFile, require_json, say, show, write_report
 from centerx.cli.plan import DryRun, print_plan
+from centerx.cli.processes import NumProcesses, train_in
 
 if TYPE_CHECKING:
     from centerx.api.add import Change
@@ -36,6 +37,7 @@ def add(
     val_split: Annotated[str | None, typer.Option(help="split of --val, where that has several")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/added"),
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
+    processes: NumProcesses = 1,
     dry_run: DryRun = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -58,6 +60,7 @@ def add(
     if dry_run:
         print_plan(centerx.plan_add(old, labels, **options), json_file)
         return
+    train_in(processes)
     result = centerx.add(old, labels, **options)
     if result.rank:
         return

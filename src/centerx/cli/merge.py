@@ -12,6 +12,7 @@ import centerx
 from centerx.cli.options import complete_config
 from centerx.cli.output import JsonFile, require_json, say, show, write_report
 from centerx.cli.plan import DryRun, print_plan
+from centerx.cli.processes import NumProcesses, train_in
 
 if TYPE_CHECKING:
     from centerx.api.merge import Comparison
@@ -36,6 +37,7 @@ def merge(
     val_split: Annotated[str | None, typer.Option(help="split of --val, where that has several")] = None,
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/merged"),
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
+    processes: NumProcesses = 1,
     dry_run: DryRun = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -58,6 +60,7 @@ def merge(
     if dry_run:
         print_plan(centerx.plan_merge(teachers, images, student, **options), json_file)
         return
+    train_in(processes)
     result = centerx.merge(teachers, images, student, **options)
     if result.rank:
         return

@@ -11,6 +11,7 @@ import centerx
 from centerx.cli.options import complete_config
 from centerx.cli.output import JsonFile, require_json, say, write_report
 from centerx.cli.plan import DryRun, print_plan
+from centerx.cli.processes import NumProcesses, train_in
 
 
 def train(
@@ -21,6 +22,7 @@ def train(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ..., such as train.epochs=40")] = None,
     out: Annotated[Path | None, typer.Option(help="the run folder; runs/NAME without it")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last.ckpt")] = False,
+    processes: NumProcesses = 1,
     dry_run: DryRun = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -29,6 +31,7 @@ def train(
     if dry_run:
         print_plan(centerx.plan(config, out=out, resume=resume, overrides=overrides or []), json_file)
         return
+    train_in(processes)
     result = centerx.train(config, out=out, resume=resume, overrides=overrides or [])
     if result.rank:
         return

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+from torch.distributed import DistBackendError
 from torch.utils.data import DataLoader
 
 from centerx.errors import InputError
@@ -70,7 +71,8 @@ def fit_heeding_ctrl_c(
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
-        InputError: the checkpoint is not one of such a run, or a data worker was killed.
+        InputError: the checkpoint is not one of such a run, or a data worker or another process was
+            killed.
     """
     interrupt = next((each for each in trainer.callbacks if isinstance(each, Interrupt)), None)  # type: ignore[attr-defined]
     try:
@@ -80,6 +82,8 @@ def fit_heeding_ctrl_c(
             raise InputError(
                 "data.workers: one of them was killed, perhaps as memory ran out: set fewer, and go on with --resume"
             ) from error
+        if trainer.world_size > 1 and ("by peer" in str(error) or isinstance(error, DistBackendError)):
+            raise InputError("another process of this training ended, see what it says; go on with --resume") from error
         if checkpoint is None or interrupt is None or interrupt.started:
             raise
         reason = " ".join(str(error).split())[:200]

@@ -21,7 +21,7 @@ LARGE = 2**30  # bytes
 
 
 class Processes(NamedTuple):
-    """The place of this process among those that torchrun started.
+    """The place of this process among those that `--processes` or torchrun started.
 
     Attributes:
         device: `cpu` or `cuda`.
@@ -43,7 +43,7 @@ class Processes(NamedTuple):
             device: `cpu`, `cuda` or `auto`.
 
         Raises:
-            InputError: CUDA is asked for and not available.
+            InputError: CUDA is asked for and not available, or has fewer devices than there are processes here.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("train.device: no CUDA device here, set train.device=cpu or auto")
@@ -51,6 +51,8 @@ class Processes(NamedTuple):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         rank, world, local = (int(os.environ.get(name, default)) for name, default in
                               (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1")))  # fmt: skip
+        if device == "cuda" and local > (devices := torch.cuda.device_count()):
+            raise InputError(f"{local} processes, and this machine has {devices} CUDA devices, start one for each")
         return cls(device, rank, world, local)
 
     @contextmanager
