@@ -110,6 +110,10 @@ def build_run(
     processes = Processes.detect(train.device)
     if train.batch_size % processes.world:
         raise InputError(f"train.batch_size: {train.batch_size} cannot be shared by {processes.world} processes")
+    share = train.batch_size // processes.world
+    if train.accumulate > share:
+        parts = f"{train.accumulate} parts of {share} pictures"
+        raise InputError(f"train.accumulate: {parts}, which train.batch_size gives")
     problems = data_problems(data, silent=processes.rank > 0)
     if processes.device == "cpu":
         keep_freed_memory()
@@ -334,6 +338,7 @@ def build_module(
         distiller,
         train.clip_value,
         train.clip_each,
+        train.accumulate,
     )
 
 

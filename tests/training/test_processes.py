@@ -17,11 +17,12 @@ from centerx.training.processes import Processes
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("taught", [None, ".safetensors", ".onnx"])
+@pytest.mark.parametrize(("taught", "parts"), [(None, 1), (None, 2), (".safetensors", 1), (".onnx", 1)])
 def test_two_processes_give_what_one_gives(
-    taught: str | None, small_overrides: list[str], onnx_file: Path, tmp_path: Path
+    taught: str | None, parts: int, small_overrides: list[str], onnx_file: Path, tmp_path: Path
 ) -> None:
     overrides = [*small_overrides, "data.val=[]", "train.precision=fp32", "train.optimizer.lr=0.0005"]
+    overrides += [f"train.accumulate={parts}"]
     if taught:
         overrides += ["train.epochs=2"]
         overrides += [f"distill.teachers={onnx_file.with_suffix(taught)}"]

@@ -493,6 +493,11 @@ class TrainConfig(Section):
 
     epochs: Count = Field(100, description="passes over the training data")
     batch_size: Count = Field(8, description="pictures a step, over all processes together")
+    accumulate: Count = Field(
+        1,
+        description="parts in which the pictures of a step go through the network one after another, in the memory of "
+        "one part; batch norms and the divisors of losses see a part",
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="all randomness derives from it")
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

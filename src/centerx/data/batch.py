@@ -261,6 +261,30 @@ def collate(batches: Sequence[Batch]) -> Batch:
     )
 
 
+def split_batch(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into so many parts, of as many pictures each or one more; of fewer pictures into parts of one."""
+    ends = np.cumsum([len(some) for some in np.array_split(batch.image_ids, min(count, len(batch.images)))]).tolist()
+
+    def cut(objects: Objects, part: slice) -> Objects:
+        own = objects.where((objects.image >= part.start) & (objects.image < part.stop))
+        return own._replace(image=own.image - part.start)
+
+    return [
+        Batch(
+            images=batch.images[part],
+            objects=cut(batch.objects, part),
+            supervised=batch.supervised[part],
+            letterboxes=batch.letterboxes[part],
+            image_ids=batch.image_ids[part],
+            skipped=[],
+            detections=tuple(cut(each, part) for each in batch.detections),
+            answered=tuple(each[part] for each in batch.answered),
+            names=batch.names[part],
+        )
+        for part in map(slice, [0, *ends[:-1]], ends)
+    ]
+
+
 def init_worker(_: int, megapixels: float | None = None) -> None:
     """What a worker process begins with: OpenCV keeps to one thread, as torch does there, since workers are many.
 

@@ -95,7 +95,7 @@ class LossGuard(L.Callback):
         """Decide by the loss and its terms whether the step is skipped."""
         assert isinstance(pl_module, CenterNetModule)
         terms = pl_module.terms
-        own = torch.stack([loss.detach(), *terms.values()]).float()
+        own = torch.stack([pl_module.loss, *terms.values()]).float()
         value, *rest = mean_over_processes(own).tolist()
         self._wrong = self._first = ""
         broken = {f", first its term {term}": mean for term, mean in zip(terms, rest, strict=True)} | {"": value}

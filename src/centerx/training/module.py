@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from centerx.data.batch import split_batch
 from centerx.detector import Detector
 from centerx.losses.balance import Balance
 from centerx.losses.terms import Term, Terms
@@ -35,9 +36,11 @@ class CenterNetModule(L.LightningModule):
         distiller: what teachers do; None without teachers.
         clip_value: largest magnitude of each component of the gradient; 0: no clipping.
         clip_each: largest norm of each parameter's gradient by itself; 0: no clipping.
+        accumulate: parts in which the pictures of a step go through the network, one after another.
 
     Attributes:
-        terms: raw loss terms of the latest step, without gradient.
+        loss: of the latest step, without gradient.
+        terms: its raw terms, without gradient.
         skipped: whether the latest step is left out, as a callback decides.
     """
 
@@ -53,6 +56,7 @@ class CenterNetModule(L.LightningModule):
         distiller: Distiller | None = None,
         clip_value: float = 0.0,
         clip_each: float = 0.0,
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         self.detector = detector
@@ -63,6 +67,8 @@ class CenterNetModule(L.LightningModule):
         self.schedule = schedule
         self.distiller = distiller
         self.clip_value, self.clip_each = clip_value, clip_each
+        self.accumulate = accumulate
+        self.loss = torch.zeros(())
         self.terms: dict[Term, Tensor] = {}
         self.skipped = False
         self._figures: dict[str, Tensor] = {}
@@ -78,7 +84,27 @@ class CenterNetModule(L.LightningModule):
         return self.average.module if started else self.detector  # type: ignore[union-attr, return-value]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the scalar loss of this process's share of the batch."""
+        """Return the scalar loss of this process's share of the batch; of several parts that of the last.
+
+        The loss of a step is the mean of its parts, by their pictures. The gradients of the others are there already.
+        """
+        parts = split_batch(batch, self.accumulate) if self.accumulate > 1 else [batch]
+        self.skipped = False
+        self.loss, self.terms, self._figures = batch.images.new_zeros((), dtype=torch.float32), {}, {}
+        if len(parts) > 1:
+            self.optimizer.zero_grad()
+        for part in parts:
+            share = len(part.images) / len(batch.images) if len(parts) > 1 else 1.0
+            loss = self._loss(part, share)
+            if part is not parts[-1]:
+                with torch.autocast(self.device.type, enabled=False):
+                    loss.backward()  # type: ignore[no-untyped-call]
+        self._figures |= {"train/loss": self.loss}
+        self._figures |= {f"train/{term.label}": value for term, value in self.terms.items()}
+        return loss
+
+    def _loss(self, batch: Batch, share: float) -> Tensor:
+        """Return the loss of a part of the step, times its share, and add it to the figures of the step."""
         model = self.detector.model
         features = model.features(batch.images)
         maps = model.head(features)
@@ -87,12 +113,18 @@ class CenterNetModule(L.LightningModule):
         if distiller:
             terms |= distiller.terms(maps, features, batch)
         loss, weights = self.balance(terms, distiller.decay(terms, self.global_step) if distiller else {})
-        self.terms = {term: value.detach() for term, value in terms.items()}
-        self.skipped = False
-        self._figures = {"train/loss": loss.detach()}
-        self._figures |= {f"train/{term.label}": value for term, value in self.terms.items()}
-        self._figures |= {f"weight/{term.label}": weight for term, weight in weights.items()}
+        loss = loss * share
+        self.loss = self.loss + loss.detach()
+        self.terms = {term: value.detach() * share + self.terms.get(term, 0.0) for term, value in terms.items()}
+        for term, weight in weights.items():
+            name = f"weight/{term.label}"
+            self._figures[name] = weight * share + self._figures.get(name, 0.0)
         return loss
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Forget the gradients of the step before; of several parts that is done before the first."""
+        if self.accumulate == 1:
+            optimizer.zero_grad()
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *limits: object, **named: object) -> None:
         """Clip by value, then the norm of each parameter, then that of all.
