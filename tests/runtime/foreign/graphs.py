@@ -431,14 +431,17 @@ def hugging_face(
     columns: int,
     labels: tuple[int, int],
     softmax: bool,
-    mask: bool = False,
-    declared: Sequence[int | str] = ("batch_size", 3, "height", "width"),
+    mask: Sequence[int | str] = (),
+    declared: Sequence[int | str] = ("batch_size", "num_channels", "height", "width"),
 ) -> Path:
-    """Export of Hugging Face's optimum: `pixel_values` and perhaps `pixel_mask` -> `logits`, `pred_boxes`."""
+    """Export of Hugging Face's optimum: `pixel_values` and perhaps `pixel_mask` -> `logits`, `pred_boxes`.
+
+    It leaves the channels free as well, and the sides of the mask are free or those of its example, 64 x 64.
+    """
     graph = Graph("pixel_values", declared)
     boxes, scores = graph.find(sees)
     if mask:
-        seen = graph.add_input("pixel_mask", ("batch_size", "height", "width"), "int64")
+        seen = graph.add_input("pixel_mask", ("batch_size", *mask), "int64")
         rows = graph("ReduceMax", seen, axes=[2], keepdims=0)
         scores = graph("Mul", scores, graph("ReduceMax", rows, axes=[1], keepdims=1))
     logits, placed = queries(graph, boxes, scores, labels, columns, softmax)

@@ -189,11 +189,11 @@ NAMES = {number: f"class {number}" for number in range(91) if number != 12} | {8
 IMAGENET_UNIT = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 
 
-@pytest.mark.parametrize("folder", ["", "onnx"])
-def test_detr_of_hugging_face_by_its_configuration(folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("folder", "mask"), [("", ("height", "width")), ("onnx", (64, 64))])
+def test_detr_of_hugging_face_by_its_configuration(folder: str, mask: tuple[int | str, ...], tmp_path: Path) -> None:
     path = tmp_path / folder / "model.onnx"
     path.parent.mkdir(exist_ok=True)
-    graphs.hugging_face(path, Sees(*IMAGENET), 92, (8, 3), softmax=True, mask=True)
+    graphs.hugging_face(path, Sees(*IMAGENET), 92, (8, 3), softmax=True, mask=mask)
     top = tmp_path / "any"
     beside(top, "config.json", {"model_type": "detr", "id2label": id2label(91)})
     size = {"shortest_edge": 320, "longest_edge": 533}
