@@ -382,6 +382,7 @@ FAMILIES: dict[str, Family] = {
             "scores": {"outputs": "dets", "start": 4},
             "labels": {"output": "labels"},
         },
+        others=True,
         facts=facts.mmdeploy,
     ),
     "torchvision": Family(

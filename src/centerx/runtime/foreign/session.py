@@ -180,7 +180,9 @@ class ForeignSession:
                 numbers = [sides.get(str(each), each) for each in self.adapter.extra[tensor.name]]
                 shape = (len(numbers),) if tensor.shape else ()
                 flat = np.array(numbers).astype(tensor.type).reshape(shape)
-                if len(tensor.shape) == 3 and len(numbers) == 1:  # a mask of the picture, for some files of a fixed size
+                if (
+                    len(tensor.shape) == 3 and len(numbers) == 1
+                ):  # a mask of the picture, for some files of a fixed size
                     mask_hw = [side or due for side, due in zip(tensor.shape[1:], input_hw, strict=True)]
                     flat = np.broadcast_to(flat, mask_hw)
                 arrays[tensor.name] = flat.reshape((1,) * (len(tensor.shape) - flat.ndim) + flat.shape)
@@ -218,8 +220,8 @@ class ForeignSession:
             )
         if len(picture.shape) == 4 and picture.shape[0] not in (None, 1):
             raise InputError(
-                f"{self.path}: takes {picture.shape[0]} pictures at once ({picture}), set input.free: true, or export "
-                "it with a batch of 1"
+                f"{self.path}: takes {picture.shape[0]} pictures at once ({picture}), set input.free: true and "
+                "input.size, or export it with a batch of 1"
             )
         fitting = [name for name, axis in (("nchw", 0), ("nhwc", 2)) if shape[axis] in (3, None)]
         exact = [name for name, axis in (("nchw", 0), ("nhwc", 2)) if shape[axis] == 3]
