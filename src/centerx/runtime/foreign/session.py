@@ -180,9 +180,7 @@ class ForeignSession:
                 numbers = [sides.get(str(each), each) for each in self.adapter.extra[tensor.name]]
                 shape = (len(numbers),) if tensor.shape else ()
                 flat = np.array(numbers).astype(tensor.type).reshape(shape)
-                if (
-                    len(tensor.shape) == 3 and len(numbers) == 1
-                ):  # a mask of the picture, for some files of a fixed size
+                if len(tensor.shape) == 3 and len(numbers) == 1:  # a mask of the picture; some files fix its size
                     mask_hw = [side or due for side, due in zip(tensor.shape[1:], input_hw, strict=True)]
                     flat = np.broadcast_to(flat, mask_hw)
                 arrays[tensor.name] = flat.reshape((1,) * (len(tensor.shape) - flat.ndim) + flat.shape)
