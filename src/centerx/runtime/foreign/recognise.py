@@ -306,9 +306,8 @@ def _skeleton(declared: Declared) -> str:
         "classes": names,
         **({"nms": 0.5} if labels is None else {}),
     }
-    return str(
-        yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=True, width=math.inf)
-    ).strip()
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=True, width=math.inf)
+    return str(text).strip()
 
 
 def _columns_first(tensor: Tensor) -> bool:
