@@ -263,7 +263,7 @@ def test_a_turned_bit_is_refused(images: list[Path], store: Path) -> None:
     for place in range(there.index(row), there.index(row) + len(row), 4):
         store.write_bytes(there[:place] + bytes([there[place] ^ 1]) + there[place + 1 :])
         for ask in (lambda: read_store(store, images), lambda: ask_once(store, TEACHER, Finder(), images)):
-            with pytest.raises(InputError, match="it.sqlite: corrupt, remove it to ask the teacher anew"):
+            with pytest.raises(InputError, match=r"it\.sqlite: corrupt, remove it to ask the teacher anew"):
                 ask()
 
 
