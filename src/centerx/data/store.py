@@ -91,6 +91,24 @@ def read_info(path: Path) -> TeacherInfo:
     return info
 
 
+def require_teacher(path: Path, kept: TeacherInfo, teacher: TeacherInfo) -> None:
+    """Raise where a file keeps what another teacher found.
+
+    Args:
+        path: the file.
+        kept: whose detections it keeps.
+        teacher: who is to be asked.
+
+    Raises:
+        InputError: they are not the same.
+    """
+    if kept != teacher:
+        raise InputError(
+            f"{path}: keeps what another teacher found; remove it to ask this one, or set distill.cache to another "
+            "folder"
+        )
+
+
 def check_names(names: Sequence[str], where: str) -> None:
     """Check the class names of a teacher.
 
@@ -134,11 +152,7 @@ def ask_once(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
         _claim(connection, teacher)
-        if _info(path, connection) != teacher:
-            raise InputError(
-                f"{path}: keeps what another teacher found; remove it to ask this one, or set distill.cache to another "
-                "folder"
-            )
+        require_teacher(path, _info(path, connection), teacher)
         digests = _ask(path, connection, teacher, detect, images, value_range)
         return _read(path, connection, teacher, images, digests)
 
