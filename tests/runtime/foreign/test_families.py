@@ -378,17 +378,22 @@ def test_an_unknown_file_is_told_its_outputs_and_the_yaml_to_write(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("boxes", "scores", "rest"),
+    ("boxes", "scores", "rest", "transposed"),
     [
-        ((1, 50, 4), (1, 3, 50), {}),
-        ((1, 7, 77), None, {}),
-        ((10, 5), None, {"labels": np.zeros(10, np.int64)}),
+        ((1, 50, 4), (1, 3, 50), {}, (False, True)),
+        ((1, 7, 77), None, {}, (True, True)),
+        ((10, 5), None, {"labels": np.zeros(10, np.int64)}, (False, False)),
+        ((1, 9, 4), (1, 9), {"found": np.full((1, 1), 3), "numbers": np.zeros((1, 9), np.int32)}, (False, False)),
     ],
 )
 def test_the_yaml_to_write_has_the_shapes_of_the_file(
-    boxes: tuple[int, ...], scores: tuple[int, ...] | None, rest: dict[str, np.ndarray], tmp_path: Path
+    boxes: tuple[int, ...],
+    scores: tuple[int, ...] | None,
+    rest: dict[str, np.ndarray],
+    transposed: tuple[bool, bool],
+    tmp_path: Path,
 ) -> None:
-    """Columns before rows, numbers of classes and further inputs."""
+    """Columns before rows, numbers of classes, how many rows count, and further inputs."""
     graph = graphs.Graph("picture", (1, 3, "height", 64))
     graph.add_input("ratio", (1, 2), "float32")
     arrays = {"places": np.ones(boxes, np.float32)} | ({"chances": np.ones(scores, np.float32)} if scores else {})
@@ -398,8 +403,9 @@ def test_the_yaml_to_write_has_the_shapes_of_the_file(
     (tmp_path / "model.adapter.yaml").write_text(refusal(path).split("such as: ")[1])
     keys = adapter_of(path)
     assert (keys["input"]["name"], keys["extra"]) == ("picture", {"ratio": [1.0, 1.0]})
-    assert keys["boxes"]["transposed"] == (boxes == (1, 7, 77))
-    assert keys["scores"]["transposed"] == (len(boxes) == 3)
+    assert (keys["boxes"]["transposed"], keys["scores"]["transposed"]) == transposed
+    assert keys["count"] == ("found" if "found" in rest else None)
+    assert (keys["labels"] or {}).get("output") == (list(rest)[-1] if rest else None)
 
 
 def test_rows_that_nothing_names_are_not_guessed(tmp_path: Path) -> None:

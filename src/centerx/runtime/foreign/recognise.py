@@ -265,8 +265,10 @@ def _is_classifier(tensor: Tensor) -> bool:
 def _skeleton(declared: Declared) -> str:
     """An adapter to fill in, as YAML in one line."""
     outputs = declared.outputs or (Tensor("?", (), "float32"),)
-    labels = next((tensor for tensor in outputs if len(tensor.shape) < 3 and tensor.type.startswith("int")), None)
-    others = [tensor for tensor in outputs if tensor != labels] or outputs
+    whole = [tensor for tensor in outputs if len(tensor.shape) < 3 and tensor.type.startswith("int")]
+    count_of = next((tensor for tensor in whole if tensor.shape and set(tensor.shape) == {1}), None)
+    labels = next((tensor for tensor in whole if tensor != count_of), None)
+    others = [tensor for tensor in outputs if tensor not in whole] or outputs
     boxes = next((tensor for tensor in others if 4 in tensor.shape), others[0])
     scores = next((tensor for tensor in others if tensor != boxes), boxes)
     columns_first = _columns_first(boxes)
@@ -303,6 +305,7 @@ def _skeleton(declared: Declared) -> str:
             "activation": "none",
         },
         **({"labels": {"output": labels.name}} if labels is not None else {}),
+        **({"count": count_of.name} if count_of is not None else {}),
         "classes": names,
         **({"nms": 0.5} if labels is None else {}),
     }
