@@ -313,15 +313,21 @@ def yolo_end_to_end(
     metadata: dict[str, str] | None = None,
     extra: int = 0,
     labels: tuple[int, int] = (7, 2),
+    rotated: bool = False,
 ) -> Path:
-    """YOLOv10, YOLO26, and others with `nms=True`: (1, 300, 6 + extra), corners in pixels, score, class."""
+    """YOLOv10, YOLO26, and others with `nms=True`: (1, 300, 6 + extra), corners in pixels, score, class.
+
+    Of rotated boxes, centre and size, and an angle of 0 behind the class.
+    """
+    extra += rotated
     metadata = ultralytics_metadata(hw=hw, end2end="True") if metadata is None else metadata
     graph = Graph("images", (1, 3, *hw))
     boxes, scores = graph.find(ULTRALYTICS)
     numbers = graph("Unsqueeze", graph.labels(scores, labels), [2])
-    rows = graph.pad(graph.join(boxes, graph("Unsqueeze", scores, [2]), numbers), 300)
+    places = graph.centres(boxes) if rotated else boxes
+    rows = graph.pad(graph.join(places, graph("Unsqueeze", scores, [2]), numbers), 300)
     if extra:
-        rows = graph("Pad", rows, [0, 0, 0, 0, 0, extra], np.float32(0.5))
+        rows = graph("Pad", rows, [0, 0, 0, 0, 0, extra], np.float32(0 if rotated else 0.5))
     graph.output("output0", rows, (1, 300, 6 + extra))
     return graph.save(path, metadata)
 

@@ -85,6 +85,13 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
         lambda path: graphs.yolo_end_to_end(path, metadata=ultralytics_metadata(2), labels=(1, 0)),
         ("thing 1", "thing 0"),
     ),
+    "yolo 26 of two classes, rotated": (
+        "yolo-end-to-end",
+        lambda path: graphs.yolo_end_to_end(
+            path, metadata=ultralytics_metadata(2, task="obb"), labels=(1, 0), rotated=True
+        ),
+        ("thing 1", "thing 0"),
+    ),
     "rt-detr of ultralytics": ("ultralytics-rt-detr", graphs.ultralytics_rt_detr, THINGS),
     "rt-detr of ultralytics, two classes": (
         "ultralytics-rt-detr",

@@ -151,10 +151,10 @@ def yolo_end_to_end(file: ModelFile) -> Facts:
 
 
 def ultralytics_rt_detr(file: ModelFile) -> Facts:
-    """4 columns of boxes and one for each class, last."""
+    """4 columns of boxes and one for each class, last; it finds nothing but boxes."""
     names = _ultralytics_names(file)
-    if names is None:
-        raise NotOfFamily("no metadata of Ultralytics")
+    if names is None or file.declared.metadata["task"] != "detect":
+        raise NotOfFamily("no metadata of a detector of Ultralytics")
     columns = file.letters.get("C", 0) + 4
     if columns == 4 + len(names) == 6 and _numbers_classes(file):
         raise NotOfFamily("its last column has numbers of classes")
