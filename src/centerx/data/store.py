@@ -318,7 +318,7 @@ def _read(
     found: list[Detections | None] = []
     for image, digest in zip(images, digests, strict=True):
         row = connection.execute(query, (digest,)).fetchone()
-        if row is None:
+        if digest is None or row is None:
             found.append(None)
             continue
         try:
