@@ -295,6 +295,17 @@ def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
     assert detector.preprocess(np.zeros((300, 500, 3), np.uint8)).image.shape == (192, 256, 3)
 
 
+def test_a_file_that_declares_any_size_and_takes_one_alone(tmp_path: Path) -> None:
+    graph = graphs.Graph("images", ("batch", 3, "height", "width"))
+    graph.picture = graph("Reshape", graph.picture, [1, 3, 256, 256])
+    boxes, scores = graph.find(graphs.ULTRALYTICS)
+    rows = graph.join(boxes, graph("Unsqueeze", scores, [2]), graph("Unsqueeze", graph.labels(scores, (7, 2)), [2]))
+    graph.output("output0", rows, ("batch", "rows", 6))
+    path = graph.save(tmp_path / "model.onnx", ultralytics_metadata())
+    assert "refuses 256x128 where it takes 256x256: set input.frame: input" in refusal(path)
+    require_scene(found(path, {"input": {"frame": "input"}}), THINGS)
+
+
 def test_pose_gives_boxes_with_joints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Columns behind the classes are joints; those of COCO where there are 17, else by their names or numbers."""
     metadata = ultralytics_metadata(task="pose", kpt_shape="[17, 3]")

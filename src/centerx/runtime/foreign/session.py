@@ -102,6 +102,8 @@ class ForeignSession:
         self.used = self._outputs()
         self._require_pixels()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))
+        if adapter.input.frame == "inside":
+            self._require_narrower(input_hw)
 
     def __call__(self, images: np.ndarray) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first.
@@ -170,6 +172,19 @@ class ForeignSession:
                 f"{self.path}: black and white are {black.flat[0]:g} and {white.flat[0]:g} in {self.picture.type}, "
                 "correct input.scale, input.mean or input.std"
             )
+
+    def _require_narrower(self, input_hw: tuple[int, int]) -> None:
+        """Raise where the file takes its size alone, whatever it declares."""
+        multiple = self.adapter.input.multiple
+        narrower = input_hw[0], -(-input_hw[1] // (2 * multiple)) * multiple
+        try:
+            self(np.full((1, 3, *narrower), GREY, np.uint8))
+        except InputError:
+            own, other = ("x".join(map(str, hw)) for hw in (input_hw, narrower))
+            raise InputError(
+                f"{self.path}: declares that it takes any size, but refuses {other} where it takes {own}: set "
+                "input.frame: input"
+            ) from None
 
     def _extra(self, input_hw: tuple[int, int]) -> dict[str, np.ndarray]:
         """Arrays of the further inputs, of their declared type and rank."""
