@@ -426,6 +426,13 @@ def test_the_yaml_to_write_has_the_shapes_of_the_file(
     assert (keys["labels"] or {}).get("output") == (list(rest)[-1] if rest else None)
 
 
+def test_a_file_without_inputs_is_not_recognised(tmp_path: Path) -> None:
+    graph = graphs.Graph("picture", (1, 3, 8, 8))
+    graph.nodes, graph.inputs = [], []
+    graph.output("rows", graph("Identity", np.ones((1, 7, 6), np.float32)), (1, 7, 6))
+    assert "not recognised" in refusal(graph.save(tmp_path / "model.onnx"))
+
+
 def test_rows_that_nothing_names_are_not_guessed(tmp_path: Path) -> None:
     path = graphs.yolo_end_to_end(tmp_path / "model.onnx", metadata={})
     assert "not recognised" in refusal(path)

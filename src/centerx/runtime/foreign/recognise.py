@@ -280,8 +280,9 @@ def _skeleton(declared: Declared) -> str:
     count = columns - start if 0 < columns - start <= SHOWN_CLASSES and labels is None else 2
     names = "coco" if columns - start == len(COCO_NAMES) else [f"class {number}" for number in range(count)]
     ends = {"stop": start + 1} if labels is not None and scores == boxes else {}
-    picture, *more = sorted(declared.inputs, key=lambda tensor: len(tensor.shape) not in PICTURE_AXES)
-    sides = _sides(declared, {"input": {"name": picture.name}})
+    inputs = declared.inputs or (Tensor("?", (), "float32"),)
+    picture, *more = sorted(inputs, key=lambda tensor: len(tensor.shape) not in PICTURE_AXES)
+    sides = _sides(declared._replace(inputs=inputs), {"input": {"name": picture.name}})
     tree = {
         "input": {
             **({"name": picture.name} if more else {}),
@@ -290,7 +291,9 @@ def _skeleton(declared: Declared) -> str:
             "colour": "rgb",
             **({} if picture.type == "uint8" else {"scale": 0.00392157}),
         },
-        **({"extra": {tensor.name: [1.0] * ((tensor.shape or (1,))[-1] or 1) for tensor in more}} if more else {}),
+        **(
+            {"extra": {tensor.name: [1.0] * min((tensor.shape or (1,))[-1] or 1, 4) for tensor in more}} if more else {}
+        ),
         "boxes": {
             "outputs": boxes.name,
             **({"transposed": True} if _columns_first(boxes) else {}),
