@@ -16,13 +16,14 @@ import numpy as np
 
 from centerx.build import Run, build_run, build_trainer
 from centerx.build_data import RunData
-from centerx.build_teachers import STORED, open_teachers, teacher_names
+from centerx.build_teachers import STORED, open_teachers, store_file, teacher_names
 from centerx.config import Config
 from centerx.config.schema import DataEntry
 from centerx.data.batch import EpochBatches
 from centerx.data.check import count_classes
 from centerx.data.function import Function
 from centerx.data.source import SampleSource, labelled_attributes
+from centerx.data.store import read_info, require_teacher
 from centerx.data.stored import store_detections
 from centerx.errors import InputError
 from centerx.evaluation import detect_all
@@ -189,6 +190,7 @@ def build_plan(
         raise InputError("--dry-run: is of one process, leave torchrun out")
     require_folder(folder)
     with TemporaryDirectory() as scratch:
+        kept, names = config.distill.cache, teacher_names(config.distill.teachers)
         config, functions = kept_in(Path(scratch), config, functions or {})
         run = build_run(config, Path(scratch), functions, partial(ask_nobody, functions))
         epoch_steps, train = len(run.batches), run.config.train
@@ -203,6 +205,7 @@ def build_plan(
                 evaluation_seconds(run, processes) * evaluations,
                 asking_seconds(run, Path(scratch), functions),
             )
+        require_same_teachers(names, Path(scratch), kept, folder)
     distiller, sampler = run.module.distiller, run.batches.batch_sampler
     assert isinstance(sampler, EpochBatches)
     return TrainPlan(
@@ -236,6 +239,24 @@ def kept_in(folder: Path, config: Config, functions: Mapping[str, Function]) -> 
     ]
     config = with_distill(config, teachers=tuple(entries), cache=config.distill.cache is not False)
     return config, {moved[file]: function for file, function in functions.items()}
+
+
+def require_same_teachers(names: Sequence[str], scratch: Path, kept: bool | str, folder: Path) -> None:
+    """Raise where a file that a run would use keeps what another teacher found.
+
+    Args:
+        names: of the teachers.
+        scratch: folder of files that were made by asking them.
+        kept: `distill.cache` of the run.
+        folder: of the run.
+
+    Raises:
+        InputError: one does, or it is corrupt.
+    """
+    for name in names:
+        asked, there = store_file(True, scratch, name), store_file(kept, folder, name)
+        if asked.is_file() and there.is_file():
+            require_teacher(there, read_info(there), read_info(asked))
 
 
 def with_distill(config: Config, **values: Any) -> Config:

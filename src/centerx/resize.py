@@ -48,8 +48,8 @@ class Resize(NamedTuple):
             pixels are sampled at the exact scale, as OpenCV does where it is given factors instead of sides (with
             FILTERS alone).
         frame: `input`: the size is that of the input; else it follows from the picture: `picture`: from its own size;
-            `longest`: its longest side becomes that of the input; `shortest`: its shortest side becomes that of the
-            input, and its longest that of the input at most.
+            `inside`: as large as the input has room for; `longest`: its longest side becomes that of the input;
+            `shortest`: its shortest side becomes that of the input, and its longest that of the input at most.
         multiple: pixels of which the sides are multiples where the size follows from the picture.
     """
 

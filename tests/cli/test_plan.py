@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import centerx as library
 from centerx.build import build_run
 from centerx.config import load_config
+from centerx.data.store import TeacherInfo, ask_once
 from centerx.training.pace import StepClock
+from centerx.types import Detections
 from tests.cli.conftest import CommandLine
 from tests.cli.test_habits import documented, keys_of
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture
@@ -121,6 +124,14 @@ def test_a_merge_by_exported_teachers_is_planned_without_keeping_what_they_find(
         assert row["teachers"] == {"model": 0.5, "model-2": 0.5}
         assert (list(row["labels"].values()), row["nobody"]) == ([0.0], [])
     assert out.count("weight 0.50") == 2 * 3
+    ask_once(tmp_path / "kept" / "model.sqlite", TeacherInfo("another", ("red",), "boxes"), nobody, [])
+    status, out, err = centerx("merge", *words, "distill.cache=kept")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "kept/model.sqlite: keeps what another teacher found" in err
+
+
+def nobody(image: np.ndarray) -> Detections:
+    raise AssertionError
 
 
 def test_what_training_refuses_a_plan_refuses(centerx: CommandLine, small_overrides: list[str], tmp_path: Path) -> None:

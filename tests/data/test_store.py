@@ -142,7 +142,7 @@ def test_a_teacher_that_thinks_locks_no_file(images: list[Path], store: Path, mo
     def slow(image: np.ndarray) -> Detections:
         with closing(sqlite3.connect(store, timeout=0)) as other:
             kept.append(other.execute("SELECT count(*) FROM pictures").fetchone()[0])
-            other.execute("INSERT OR REPLACE INTO pictures VALUES (?, '', '', '', '')", (b"other",))
+            other.execute("INSERT OR REPLACE INTO pictures (digest) VALUES (?)", (b"other",))
             other.commit()
         return find(image)
 
@@ -234,6 +234,7 @@ def test_a_row_of_a_stranger_that_cannot_teach_is_refused(
 ) -> None:
     ask_once(store, TEACHER, Finder(), images)
     row = np.array(box, "<f4").tobytes(), np.array([score], "<f4").tobytes(), np.array([label], "<i4").tobytes()
+    change(store, "ALTER TABLE pictures DROP COLUMN checksum")  # as in files of earlier versions
     change(store, "UPDATE pictures SET boxes = ?, scores = ?, labels = ?", *row)
     with pytest.raises(InputError, match=f"it.sqlite: {re.escape(str(images[0]))}: {says}"):
         read_store(store, images)
@@ -251,6 +252,35 @@ def test_a_row_that_was_cut_is_refused(images: list[Path], store: Path) -> None:
         connection.commit()
     with pytest.raises(InputError, match="corrupt, remove it"):
         read_store(store, images)
+
+
+def test_a_turned_bit_is_refused(images: list[Path], store: Path) -> None:
+    """One that leaves a possible box, score and label as well."""
+    ask_once(store, TEACHER, Finder(), images)
+    with closing(sqlite3.connect(store)) as connection:
+        row = b"".join(connection.execute("SELECT boxes, scores, labels FROM pictures LIMIT 1").fetchone())
+    there = store.read_bytes()
+    for place in range(there.index(row), there.index(row) + len(row), 4):
+        store.write_bytes(there[:place] + bytes([there[place] ^ 1]) + there[place + 1 :])
+        for ask in (lambda: read_store(store, images), lambda: ask_once(store, TEACHER, Finder(), images)):
+            with pytest.raises(InputError, match=r"it\.sqlite: corrupt, remove it to ask the teacher anew"):
+                ask()
+
+
+def test_names_of_classes_that_were_changed_are_refused(images: list[Path], store: Path) -> None:
+    ask_once(store, TEACHER, Finder(), images)
+    change(store, """UPDATE teacher SET class_names = '["cat", "cow"]'""")
+    with pytest.raises(InputError, match="corrupt, remove it"):
+        read_store(store, images)
+
+
+def test_a_file_of_an_earlier_version_goes_on(images: list[Path], store: Path) -> None:
+    ask_once(store, TEACHER, Finder(), images[:3])
+    change(store, "ALTER TABLE pictures DROP COLUMN checksum")
+    finder = Finder()
+    found = ask_once(store, TEACHER, finder, images)
+    assert (finder.asked, found.answered.all()) == (3, True)
+    assert same(read_store(store, images).boxes, found.boxes)
 
 
 def test_a_teacher_s_digest_is_that_of_all_its_files(tmp_path: Path) -> None:

@@ -117,6 +117,16 @@ def test_calibration_by_labels_and_by_the_name_that_the_student_has(
     assert teacher.find([]).scores.tolist() == part.scores.tolist()
 
 
+def test_one_that_knows_no_picture_to_judge_by_is_not_calibrated(
+    labelled: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    teacher = calibrate(opened("it", stored("x", *[None] * 20), x="x"), [labelled])
+    assert teacher.curves is not None
+    assert teacher.curves() == [None]
+    assert "it knows none of the pictures of data.val" in caplog.text
+    assert "fewer" not in caplog.text
+
+
 def test_points_are_not_calibrated(labelled: Dataset) -> None:
     with pytest.raises(InputError, match=r"distill\.calibrate: goes with boxes, but dots finds center"):
         calibrate(opened("dots", stored("x"), x="x")._replace(task=CENTER), [labelled])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FRAMES = {
     "picture": "the size of the picture",
+    "inside": "the ratio is kept",
     "longest": "the longest side as that of the input",
     "shortest": "the shortest side as that of the input",
 }

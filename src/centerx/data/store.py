@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -44,6 +45,8 @@ TABLES = (
 )
 MORE = "ALTER TABLE pictures ADD COLUMN carried BLOB"  # float32 values of each field in turn
 JOINTS = "ALTER TABLE teacher ADD COLUMN joints TEXT"
+PLAIN_COLUMNS = 5  # of pictures
+CHECKSUMS = "ALTER TABLE pictures ADD COLUMN checksum INTEGER"  # the last column; files of earlier versions have none
 logger = logging.getLogger(__name__)
 Detect = Callable[[np.ndarray], Detections]  # a picture (H, W, 3) uint8 RGB -> what is found, in its pixels
 
@@ -86,6 +89,24 @@ def read_info(path: Path) -> TeacherInfo:
         info = _info(path, connection)
     check_names(info.class_names, str(path))
     return info
+
+
+def require_teacher(path: Path, kept: TeacherInfo, teacher: TeacherInfo) -> None:
+    """Raise where a file keeps what another teacher found.
+
+    Args:
+        path: the file.
+        kept: whose detections it keeps.
+        teacher: who is to be asked.
+
+    Raises:
+        InputError: they are not the same.
+    """
+    if kept != teacher:
+        raise InputError(
+            f"{path}: keeps what another teacher found; remove it to ask this one, or set distill.cache to another "
+            "folder"
+        )
 
 
 def check_names(names: Sequence[str], where: str) -> None:
@@ -131,11 +152,7 @@ def ask_once(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
         _claim(connection, teacher)
-        if _info(path, connection) != teacher:
-            raise InputError(
-                f"{path}: keeps what another teacher found; remove it to ask this one, or set distill.cache to another "
-                "folder"
-            )
+        require_teacher(path, _info(path, connection), teacher)
         digests = _ask(path, connection, teacher, detect, images, value_range)
         return _read(path, connection, teacher, images, digests)
 
@@ -183,7 +200,7 @@ def _claim(connection: sqlite3.Connection, teacher: TeacherInfo) -> None:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             posed = teacher.format == WITH_JOINTS
-            for table in (*TABLES, *([MORE] if teacher.columns else []), *([JOINTS] if posed else [])):
+            for table in (*TABLES, *([MORE] if teacher.columns else []), *([JOINTS] if posed else []), CHECKSUMS):
                 connection.execute(table)
             row = [teacher.format, teacher.digest, json.dumps(teacher.class_names), teacher.task]
             row += [teacher.joints.to_json()] if posed else []
@@ -202,11 +219,11 @@ def _ask(
     started = committed = time.monotonic()
     kept = connection.execute("SELECT path, digest FROM pictures").fetchall()
     names, there = {name for name, _ in kept}, {digest for _, digest in kept}
-    has_area = task_of(teacher).has_area
+    has_area, checked = task_of(teacher).has_area, _has_checksums(connection, teacher)
     digests: list[bytes | None] = []
     counts = dict.fromkeys(("asked", "kept", "changed", "broken", "clipped", "empty"), 0)
     first: dict[str, str] = {}
-    rows: list[tuple[bytes, ...]] = []  # found and not yet kept: a teacher that thinks must not lock the file
+    rows: list[tuple[bytes | int, ...]] = []  # found and not yet kept: a teacher that thinks must not lock the file
 
     def count(what: str, example: str, times: int = 1) -> None:
         counts[what] += times
@@ -239,9 +256,9 @@ def _ask(
             count("clipped", str(image), clipped)
             count("empty", str(image), empty)
             arrays = found.boxes.astype("<f4"), found.scores.astype("<f4"), found.labels.astype("<i4")
-            carried = [b"".join(each.astype("<f4").tobytes() for each in carried_values(found).values())]
-            more = carried if teacher.columns else []
-            rows.append((digest, name, *(array.tobytes() for array in arrays), *more))
+            carried = b"".join(each.astype("<f4").tobytes() for each in carried_values(found).values())
+            parts = [*(array.tobytes() for array in arrays), *([carried] if teacher.columns else [])]
+            rows.append((digest, name, *parts, *([checksum(teacher, digest, parts)] if checked else [])))
             there.add(digest)
             if time.monotonic() - committed > COMMIT_SECONDS:
                 _keep(connection, rows)
@@ -262,7 +279,24 @@ def _ask(
     return digests
 
 
-def _keep(connection: sqlite3.Connection, rows: list[tuple[bytes, ...]]) -> None:
+def checksum(teacher: TeacherInfo, digest: bytes, parts: Sequence[bytes]) -> int:
+    """Return the CRC-32 of a row, of who found it and of what its labels mean.
+
+    Args:
+        teacher: of the file.
+        digest: of the picture.
+        parts: the columns of what was found.
+    """
+    return zlib.crc32(b"".join((json.dumps([teacher.digest, teacher.class_names]).encode(), digest, *parts)))
+
+
+def _has_checksums(connection: sqlite3.Connection, teacher: TeacherInfo) -> bool:
+    """Whether there is a column of checksums, whatever its name: a turned bit there must not make it unseen."""
+    count = len(connection.execute("PRAGMA table_info(pictures)").fetchall())
+    return count > PLAIN_COLUMNS + bool(teacher.columns)
+
+
+def _keep(connection: sqlite3.Connection, rows: list[tuple[bytes | int, ...]]) -> None:
     """Move rows into the file."""
     if rows:
         with connection:
@@ -278,15 +312,20 @@ def _read(
     images: Sequence[Path],
     digests: Sequence[bytes | None],
 ) -> StoredDetections:
-    carried = teacher.columns
-    query = f"SELECT boxes, scores, labels{', carried' if carried else ''} FROM pictures WHERE digest = ?"
+    carried, checked = teacher.columns, _has_checksums(connection, teacher)
+    columns = ["boxes", "scores", "labels", *(["carried"] if carried else []), *(["checksum"] if checked else [])]
+    query = f"SELECT {', '.join(columns)} FROM pictures WHERE digest = ?"
     found: list[Detections | None] = []
     for image, digest in zip(images, digests, strict=True):
         row = connection.execute(query, (digest,)).fetchone()
-        if row is None:
+        if digest is None or row is None:
             found.append(None)
             continue
         try:
+            if checked:
+                *row, due = row
+                if checksum(teacher, digest, row) != due:
+                    raise ValueError
             boxes, scores, labels, *more = map(np.frombuffer, row, ("<f4", "<f4", "<i4", "<f4"))
             parts = (
                 np.split(more[0], np.cumsum([len(scores) * each for each in carried.values()])[:-1]) if carried else []

@@ -75,7 +75,12 @@ def calibrate(teacher: OpenTeacher, judged_by: Sequence[Dataset]) -> OpenTeacher
         fitted = fit_calibration(entries, detections, len(teacher.class_names))
         pairs = zip(teacher.class_names, fitted, strict=True)
         few = [own for own, curve in pairs if own in teacher.classes and curve is None]
-        if few:
+        if not known:
+            logger.warning(
+                f"distill.calibrate: {teacher.name} knows none of the pictures of data.val, so its scores stay as they "
+                "are"
+            )
+        elif few:
             logger.warning(
                 f"distill.calibrate: {teacher.name} finds fewer than {LEAST_RIGHT} objects of {', '.join(few)}, whose "
                 "scores stay as they are"

@@ -227,6 +227,7 @@ def yolo_v8(
     metadata: dict[str, str] | None = None,
     labels: tuple[int, int] = (7, 2),
     extra: int = 0,
+    sees: Sees = ULTRALYTICS,
 ) -> Path:
     """Ultralytics without suppression: (B, 4 + C + extra, N), centre and size in pixels of the input, scores.
 
@@ -236,10 +237,11 @@ def yolo_v8(
         metadata: of the file, by default that of a detector of 80 classes.
         labels: classes of the red and the blue rectangle.
         extra: columns behind the classes, as of masks and key points; the columns of masks come with a second output.
+        sees: what it is given.
     """
     metadata = ultralytics_metadata(hw=hw) if metadata is None else metadata
     graph = Graph("images", declared or (1, 3, *hw), dtype)
-    boxes, scores = graph.find(ULTRALYTICS)
+    boxes, scores = graph.find(sees)
     rows = graph.join(graph.centres(boxes), graph.by_class(scores, labels, COCO_80))
     anchors = len(cells(hw, (8, 16, 32)))
     rows = graph("Transpose", graph.pad(rows, anchors, at=3), perm=[0, 2, 1])
@@ -293,26 +295,39 @@ def empty_cells(hw: tuple[int, int], num_classes: int, decoded: bool) -> np.ndar
     return base
 
 
-def ultralytics_rt_detr(path: Path, hw: tuple[int, int] = (256, 256)) -> Path:
+def ultralytics_rt_detr(
+    path: Path, hw: tuple[int, int] = (256, 256), labels: tuple[int, int] = (7, 2), num_classes: int = COCO_80
+) -> Path:
     """RT-DETR as Ultralytics exports it: (1, 300, 4 + C), centre and size as shares of the input, scores."""
     graph = Graph("images", (1, 3, *hw))
     boxes, scores = graph.find(STRETCHED_UNIT)
-    rows = graph.join(graph.centres(graph.relative(boxes)), graph.by_class(scores, (7, 2), COCO_80))
-    graph.output("output0", graph.pad(rows, 300, at=3), (1, 300, 84))
-    return graph.save(path, ultralytics_metadata(hw=hw))
+    rows = graph.join(graph.centres(graph.relative(boxes)), graph.by_class(scores, labels, num_classes))
+    every = graph("Max", graph.pad(rows, 300, at=3), np.float32(0.002))
+    graph.output("output0", every, (1, 300, 4 + num_classes))
+    return graph.save(path, ultralytics_metadata(num_classes, hw))
 
 
 def yolo_end_to_end(
-    path: Path, hw: tuple[int, int] = (256, 256), metadata: dict[str, str] | None = None, extra: int = 0
+    path: Path,
+    hw: tuple[int, int] = (256, 256),
+    metadata: dict[str, str] | None = None,
+    extra: int = 0,
+    labels: tuple[int, int] = (7, 2),
+    rotated: bool = False,
 ) -> Path:
-    """YOLOv10, YOLO26, and others with `nms=True`: (1, 300, 6 + extra), corners in pixels, score, class."""
+    """YOLOv10, YOLO26, and others with `nms=True`: (1, 300, 6 + extra), corners in pixels, score, class.
+
+    Of rotated boxes, centre and size, and an angle of 0 behind the class.
+    """
+    extra += rotated
     metadata = ultralytics_metadata(hw=hw, end2end="True") if metadata is None else metadata
     graph = Graph("images", (1, 3, *hw))
     boxes, scores = graph.find(ULTRALYTICS)
-    labels = graph("Unsqueeze", graph.labels(scores, (7, 2)), [2])
-    rows = graph.pad(graph.join(boxes, graph("Unsqueeze", scores, [2]), labels), 300)
+    numbers = graph("Unsqueeze", graph.labels(scores, labels), [2])
+    places = graph.centres(boxes) if rotated else boxes
+    rows = graph.pad(graph.join(places, graph("Unsqueeze", scores, [2]), numbers), 300)
     if extra:
-        rows = graph("Pad", rows, [0, 0, 0, 0, 0, extra], np.float32(0.5))
+        rows = graph("Pad", rows, [0, 0, 0, 0, 0, extra], np.float32(0 if rotated else 0.5))
     graph.output("output0", rows, (1, 300, 6 + extra))
     return graph.save(path, metadata)
 
@@ -323,9 +338,10 @@ def yolox(
     decoded: bool = False,
     num_classes: int = 80,
     input_name: str = "images",
+    batch: int = 1,
 ) -> Path:
-    """YOLOX: (1, N, 5 + C), one row a cell; positions relative to the cells, or decoded to pixels in the graph."""
-    graph = Graph(input_name, (1, 3, *hw))
+    """YOLOX: (B, N, 5 + C), one row a cell; positions relative to the cells, or decoded to pixels in the graph."""
+    graph = Graph(input_name, (batch, 3, *hw))
     rows = objectness_rows(graph, *graph.find(YOLOX), num_classes)
     base = empty_cells(hw, num_classes, decoded)
     if not decoded:
@@ -333,7 +349,7 @@ def yolox(
         place = graph("Sub", graph("Div", graph.part(rows, 0, 2, 2), np.float32(8)), cell)
         size = graph("Log", graph("Div", graph.part(rows, 2, 4, 2), np.float32(8)))
         rows = graph.join(place, size, graph.part(rows, 4, 2**31, 2))
-    graph.output("output", graph("Add", graph.pad(rows, base.shape[1], at=5), base), base.shape)
+    graph.output("output", graph("Add", graph.pad(rows, base.shape[1], at=5), base), (batch, *base.shape[1:]))
     return graph.save(path)
 
 
@@ -431,14 +447,17 @@ def hugging_face(
     columns: int,
     labels: tuple[int, int],
     softmax: bool,
-    mask: bool = False,
-    declared: Sequence[int | str] = ("batch_size", 3, "height", "width"),
+    mask: Sequence[int | str] = (),
+    declared: Sequence[int | str] = ("batch_size", "num_channels", "height", "width"),
 ) -> Path:
-    """Export of Hugging Face's optimum: `pixel_values` and perhaps `pixel_mask` -> `logits`, `pred_boxes`."""
+    """Export of Hugging Face's optimum: `pixel_values` and perhaps `pixel_mask` -> `logits`, `pred_boxes`.
+
+    It leaves the channels free as well, and the sides of the mask are free or those of its example, 64 x 64.
+    """
     graph = Graph("pixel_values", declared)
     boxes, scores = graph.find(sees)
     if mask:
-        seen = graph.add_input("pixel_mask", ("batch_size", "height", "width"), "int64")
+        seen = graph.add_input("pixel_mask", ("batch_size", *mask), "int64")
         rows = graph("ReduceMax", seen, axes=[2], keepdims=0)
         scores = graph("Mul", scores, graph("ReduceMax", rows, axes=[1], keepdims=1))
     logits, placed = queries(graph, boxes, scores, labels, columns, softmax)
@@ -487,14 +506,19 @@ def tensorflow(path: Path, labels: tuple[int, int] = (8, 3), others: bool = True
     return graph.save(path)
 
 
-def mmdeploy(path: Path, sees: Sees = MMDET) -> Path:
-    """mmdeploy: `input` -> `dets`, corners and score in pixels of the input; `labels`, -1 where there is nothing."""
+def mmdeploy(path: Path, sees: Sees = MMDET, masks: bool = False) -> Path:
+    """mmdeploy: `input` -> `dets`, corners and score in pixels of the input; `labels`, -1 where there is nothing.
+
+    Files of Mask R-CNN also give `masks`.
+    """
     graph = Graph("input", ("batch", 3, "height", "width"))
     boxes, scores = graph.find(sees)
     rows = graph.join(boxes, graph("Unsqueeze", scores, [2]))
     graph.output("dets", graph.pad(rows, 100), ("batch", "num_dets", 5))
     numbers = graph.pad(graph("Unsqueeze", graph.labels(scores, (7, 2)), [2]), 100, value=-1)
     graph.output("labels", graph("Squeeze", numbers, [2]), ("batch", "num_dets"), "int64")
+    if masks:
+        graph.output("masks", graph("Identity", np.zeros((1, 100, 28, 28))), ("batch", "num_dets", 28, 28))
     return graph.save(path)
 
 

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
     "ultralytics without metadata": ("yolo-v8", lambda path: graphs.yolo_v8(path, metadata={}), COCO),
     "ultralytics of any size": (
         "yolo-v8",
-        lambda path: graphs.yolo_v8(path, declared=("batch", 3, "height", "width")),
+        lambda path: graphs.yolo_v8(path, declared=("batch", 3, "height", "width"), sees=graphs.STRETCHED_UNIT),
         THINGS,
     ),
     "yolo v10 and 26": ("yolo-end-to-end", graphs.yolo_end_to_end, THINGS),
@@ -80,7 +80,24 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
     "yolo v5": ("yolo-v5", graphs.yolo_v5, THINGS),
     "yolo v7": ("yolo-v5", lambda path: graphs.yolo_v5(path, metadata={}), COCO),
     "yolo v6": ("yolo-v6", graphs.yolo_v6, COCO),
+    "yolo 26 of two classes": (
+        "yolo-end-to-end",
+        lambda path: graphs.yolo_end_to_end(path, metadata=ultralytics_metadata(2), labels=(1, 0)),
+        ("thing 1", "thing 0"),
+    ),
+    "yolo 26 of two classes, rotated": (
+        "yolo-end-to-end",
+        lambda path: graphs.yolo_end_to_end(
+            path, metadata=ultralytics_metadata(2, task="obb"), labels=(1, 0), rotated=True
+        ),
+        ("thing 1", "thing 0"),
+    ),
     "rt-detr of ultralytics": ("ultralytics-rt-detr", graphs.ultralytics_rt_detr, THINGS),
+    "rt-detr of ultralytics, two classes": (
+        "ultralytics-rt-detr",
+        lambda path: graphs.ultralytics_rt_detr(path, labels=(1, 0), num_classes=2),
+        ("thing 1", "thing 0"),
+    ),
     "yolox": ("yolox", graphs.yolox, COCO),
     "yolox of another size": ("yolox", lambda path: graphs.yolox(path, (192, 320)), COCO),
     "yolox decoded": ("yolox-decoded", lambda path: graphs.yolox(path, decoded=True), COCO),
@@ -104,6 +121,7 @@ CASES: dict[str, tuple[str, Build, tuple[str, str]]] = {
     "tensorflow": ("tensorflow", graphs.tensorflow, COCO),
     "tensorflow, four outputs": ("tensorflow", lambda path: graphs.tensorflow(path, others=False), COCO),
     "mmdeploy": ("mmdet", graphs.mmdeploy, COCO),
+    "mmdeploy with masks": ("mmdet", lambda path: graphs.mmdeploy(path, masks=True), COCO),
     "efficientdet of automl": ("efficientdet-automl", graphs.automl_efficientdet, COCO),
     "efficientdet of zylo117": ("efficientdet-zylo", graphs.zylo_efficientdet, COCO),
 }
@@ -189,11 +207,11 @@ NAMES = {number: f"class {number}" for number in range(91) if number != 12} | {8
 IMAGENET_UNIT = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 
 
-@pytest.mark.parametrize("folder", ["", "onnx"])
-def test_detr_of_hugging_face_by_its_configuration(folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("folder", "mask"), [("", ("height", "width")), ("onnx", (64, 64))])
+def test_detr_of_hugging_face_by_its_configuration(folder: str, mask: tuple[int | str, ...], tmp_path: Path) -> None:
     path = tmp_path / folder / "model.onnx"
     path.parent.mkdir(exist_ok=True)
-    graphs.hugging_face(path, Sees(*IMAGENET), 92, (8, 3), softmax=True, mask=True)
+    graphs.hugging_face(path, Sees(*IMAGENET), 92, (8, 3), softmax=True, mask=mask)
     top = tmp_path / "any"
     beside(top, "config.json", {"model_type": "detr", "id2label": id2label(91)})
     size = {"shortest_edge": 320, "longest_edge": 533}
@@ -261,12 +279,31 @@ def test_rf_detr_of_other_classes_is_asked_for_them(tmp_path: Path) -> None:
 
 
 def test_metadata_of_any_size_gives_the_size(tmp_path: Path) -> None:
-    path = graphs.yolo_v8(tmp_path / "model.onnx", (160, 320), declared=("batch", 3, "height", "width"))
+    """A picture is as large as that has room for, and padded to multiples of the stride alone."""
+    declared = "batch", 3, "height", "width"
+    path = graphs.yolo_v8(tmp_path / "model.onnx", (160, 320), declared, sees=graphs.STRETCHED_UNIT)
     detector = centerx.load(path)
     assert detector.input_hw == (160, 320)
     assert detector.session.any_size
-    for hw in ((256, 256), (320, 416)):
+    for hw in ((256, 256), (320, 512)):
         require_scene(centerx.load(path, input_hw=hw)(scene()), THINGS)
+    placed = centerx.load(path, input_hw=(320, 416)).preprocess(scene())
+    assert placed.image.shape == (224, 416, 3)
+    assert placed.letterbox.shift == (0, 8)
+    metadata = ultralytics_metadata(stride="64")
+    detector = centerx.load(graphs.yolo_v8(tmp_path / "p6.onnx", (640, 640), declared, metadata=metadata))
+    assert detector.preprocess(np.zeros((300, 500, 3), np.uint8)).image.shape == (192, 256, 3)
+
+
+def test_a_file_that_declares_any_size_and_takes_one_alone(tmp_path: Path) -> None:
+    graph = graphs.Graph("images", ("batch", 3, "height", "width"))
+    graph.picture = graph("Reshape", graph.picture, [1, 3, 256, 256])
+    boxes, scores = graph.find(graphs.ULTRALYTICS)
+    rows = graph.join(boxes, graph("Unsqueeze", scores, [2]), graph("Unsqueeze", graph.labels(scores, (7, 2)), [2]))
+    graph.output("output0", rows, ("batch", "rows", 6))
+    path = graph.save(tmp_path / "model.onnx", ultralytics_metadata())
+    assert "refuses 256x128 where it takes 256x256: set input.frame: input" in refusal(path)
+    require_scene(found(path, {"input": {"frame": "input"}}), THINGS)
 
 
 def test_pose_gives_boxes_with_joints(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -358,6 +395,44 @@ def test_an_unknown_file_is_told_its_outputs_and_the_yaml_to_write(tmp_path: Pat
     assert centerx.load(path).class_names == ("class 0", "class 1", "class 2")
 
 
+@pytest.mark.parametrize(
+    ("boxes", "scores", "rest", "transposed"),
+    [
+        ((1, 50, 4), (1, 3, 50), {}, (False, True)),
+        ((1, 7, 77), None, {}, (True, True)),
+        ((10, 5), None, {"labels": np.zeros(10, np.int64)}, (False, False)),
+        ((1, 9, 4), (1, 9), {"found": np.full((1, 1), 3), "numbers": np.zeros((1, 9), np.int32)}, (False, False)),
+    ],
+)
+def test_the_yaml_to_write_has_the_shapes_of_the_file(
+    boxes: tuple[int, ...],
+    scores: tuple[int, ...] | None,
+    rest: dict[str, np.ndarray],
+    transposed: tuple[bool, bool],
+    tmp_path: Path,
+) -> None:
+    """Columns before rows, numbers of classes, how many rows count, and further inputs."""
+    graph = graphs.Graph("picture", (1, 3, "height", 64))
+    graph.add_input("ratio", (1, 2), "float32")
+    arrays = {"places": np.ones(boxes, np.float32)} | ({"chances": np.ones(scores, np.float32)} if scores else {})
+    for name, array in (arrays | rest).items():
+        graph.output(name, graph("Identity", array), array.shape, str(array.dtype))
+    path = graph.save(tmp_path / "model.onnx")
+    (tmp_path / "model.adapter.yaml").write_text(refusal(path).split("such as: ")[1])
+    keys = adapter_of(path)
+    assert (keys["input"]["name"], keys["extra"]) == ("picture", {"ratio": [1.0, 1.0]})
+    assert (keys["boxes"]["transposed"], keys["scores"]["transposed"]) == transposed
+    assert keys["count"] == ("found" if "found" in rest else None)
+    assert (keys["labels"] or {}).get("output") == (list(rest)[-1] if rest else None)
+
+
+def test_a_file_without_inputs_is_not_recognised(tmp_path: Path) -> None:
+    graph = graphs.Graph("picture", (1, 3, 8, 8))
+    graph.nodes, graph.inputs = [], []
+    graph.output("rows", graph("Identity", np.ones((1, 7, 6), np.float32)), (1, 7, 6))
+    assert "not recognised" in refusal(graph.save(tmp_path / "model.onnx"))
+
+
 def test_rows_that_nothing_names_are_not_guessed(tmp_path: Path) -> None:
     path = graphs.yolo_end_to_end(tmp_path / "model.onnx", metadata={})
     assert "not recognised" in refusal(path)
@@ -390,6 +465,30 @@ def test_wrong_keys_on_top_of_a_family_are_errors(keys: dict[str, Any], told: st
 
 def test_a_file_that_takes_no_pictures_is_not_recognised(tmp_path: Path) -> None:
     assert "not recognised" in refusal(graphs.words(tmp_path / "model.onnx"))
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+def test_a_file_that_takes_several_pictures_at_once(decoded: bool, tmp_path: Path) -> None:
+    """It is recognised, and read where its first axis can be freed."""
+    path = graphs.yolox(tmp_path / "model.onnx", decoded=decoded, batch=2)
+    assert "takes 2 pictures at once" in refusal(path)
+    adapter = {"input": {"free": True, "size": 256}}
+    require_scene(found(path, adapter), COCO)
+    assert centerx.inspect(path, adapter=adapter).adapter.family == ("yolox-decoded" if decoded else "yolox")
+
+
+def test_keys_of_boxes_without_outputs_go_on_top_of_the_family(tmp_path: Path) -> None:
+    path = graphs.yolox(tmp_path / "model.onnx")
+    require_scene(found(path, {"boxes": {"format": "cxcywh"}}), COCO)
+    with pytest.raises(InputError, match="are not 336 rows"):
+        found(path, {"boxes": {"anchors": {"strides": [16, 32, 64]}}})
+
+
+def test_names_by_number_need_no_first_class(tmp_path: Path) -> None:
+    """The family counts from 1, which goes with names in order alone."""
+    path = graphs.torchvision(tmp_path / "model.onnx", labels=(2, 1))
+    for classes in ({2: "truck", 1: "car"}, ["car", "truck"]):
+        require_scene(found(path, {"classes": classes}), COCO)
 
 
 def test_keys_of_a_sidecar_go_on_top_of_the_family(tmp_path: Path) -> None:

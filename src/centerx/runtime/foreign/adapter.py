@@ -110,10 +110,10 @@ class Input(Section):
     rounding: Literal["round", "floor", "exact"] = Field(
         "round", description="how resized sides become whole pixels; exact: rounded, sampled at the exact scale"
     )
-    frame: Literal["input", "picture", "longest", "shortest"] = Field(
+    frame: Literal["input", "picture", "inside", "longest", "shortest"] = Field(
         "input",
         description="input: every picture is brought to `size`; else the input follows the picture: picture: its own "
-        "size; longest, shortest: that side becomes that of `size`",
+        "size; inside: as large as `size` has room for; longest, shortest: that side becomes that of `size`",
     )
     multiple: Side = Field(1, description="pixels of which both sides are multiples, where the input follows pictures")
     colour: Literal["rgb", "bgr"] = Field("rgb", description="order of the channels")

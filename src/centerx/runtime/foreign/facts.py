@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -143,15 +144,21 @@ def yolo_end_to_end(file: ModelFile) -> Facts:
     names = _ultralytics_names(file)
     if names is None:
         raise NotOfFamily("rows of a box and two numbers, and no metadata that says which")
-    return _with_columns(file, names, file.letters.get("W", 0), 6, end_to_end=True)
+    columns = file.letters.get("W", 0)
+    if columns == 4 + len(names) == 6 and not _numbers_classes(file):
+        raise NotOfFamily("its last column has scores")
+    return _with_columns(file, names, columns, 6, end_to_end=True)
 
 
 def ultralytics_rt_detr(file: ModelFile) -> Facts:
-    """4 columns of boxes and one for each class, last."""
+    """4 columns of boxes and one for each class, last; it finds nothing but boxes."""
     names = _ultralytics_names(file)
-    if names is None:
-        raise NotOfFamily("no metadata of Ultralytics")
-    return _with_columns(file, names, file.letters.get("C", 0) + 4, 4)
+    if names is None or file.declared.metadata["task"] != "detect":
+        raise NotOfFamily("no metadata of a detector of Ultralytics")
+    columns = file.letters.get("C", 0) + 4
+    if columns == 4 + len(names) == 6 and _numbers_classes(file):
+        raise NotOfFamily("its last column has numbers of classes")
+    return _with_columns(file, names, columns, 4, stretched=True)
 
 
 def yolo_v5(file: ModelFile) -> Facts:
@@ -342,8 +349,26 @@ def _ultralytics_names(file: ModelFile) -> dict[int, str] | None:
     return names if task else None
 
 
-def _with_columns(file: ModelFile, names: dict[int, str], columns: int, first: int, end_to_end: bool = False) -> Facts:
-    """Check the columns of a file of Ultralytics and say which are scores."""
+def _numbers_classes(file: ModelFile) -> bool:
+    """Whether the last column of rows has whole numbers on a grey picture: of two classes, 6 columns may be either."""
+    (name,) = file.names.values()
+    last = file.run()[name][..., -1]
+    return bool((last == last.round()).all())
+
+
+def _with_columns(
+    file: ModelFile,
+    names: dict[int, str],
+    columns: int,
+    first: int,
+    end_to_end: bool = False,
+    stretched: bool = False,
+) -> Facts:
+    """Check the columns of a file of Ultralytics and say which are scores.
+
+    One that takes any size is given no more padding than makes both sides multiples of its stride, unless it is given
+    stretched pictures.
+    """
     metadata = file.declared.metadata
     task = metadata["task"]
     more = {"segment": MASKS, "pose": prod(_numbers(metadata.get("kpt_shape", "[17, 3]"))), "obb": 1}.get(task, 0)
@@ -356,6 +381,9 @@ def _with_columns(file: ModelFile, names: dict[int, str], columns: int, first: i
     if not end_to_end:
         keys["scores"] = {"stop": first + len(names)}
     keys |= {"input": {"size": list(file.input_hw)}}
+    if not stretched and file.declared.inputs[0].shape[-2:] == (None, None):
+        stride = metadata.get("stride", "")
+        keys["input"] |= {"frame": "inside", "multiple": int(stride) if re.fullmatch("[1-9][0-9]{0,2}", stride) else 32}
     assumed = {"boxes": f"a file of task {task}, of which the boxes alone are read"} if task == "segment" else {}
     if task == "obb":
         keys["boxes"] = {"format": "rotated", "columns": [0, 1, 2, 3, due - 1]}

@@ -338,7 +338,14 @@ FAMILIES: dict[str, Family] = {
     "hugging-face": Family(
         (Pattern("logits", (None, "Q", "C"), "logits"), Pattern("pred_boxes", (None, "Q", 4), "pred_boxes")),
         {
-            "input": {"name": "pixel_values", "resize": "stretch", "size": 640, "filter": "antialias", **UNIT},
+            "input": {
+                "name": "pixel_values",
+                "layout": "nchw",
+                "resize": "stretch",
+                "size": 640,
+                "filter": "antialias",
+                **UNIT,
+            },
             "boxes": {"outputs": "pred_boxes", "format": "cxcywh", "unit": "normalized"},
             "scores": {"outputs": "logits", "activation": "sigmoid"},
         },
@@ -352,6 +359,7 @@ FAMILIES: dict[str, Family] = {
         {
             "input": {
                 "name": "pixel_values",
+                "layout": "nchw",
                 "frame": "shortest",
                 "size": [800, 1333],
                 "filter": "antialias",
@@ -374,6 +382,7 @@ FAMILIES: dict[str, Family] = {
             "scores": {"outputs": "dets", "start": 4},
             "labels": {"output": "labels"},
         },
+        others=True,
         facts=facts.mmdeploy,
     ),
     "torchvision": Family(

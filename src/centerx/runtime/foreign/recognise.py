@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
 from centerx.errors import InputError, nearest
 from centerx.runtime.foreign.adapter import Adapter, parse_adapter, read_tree, require_size, sidecar
 from centerx.runtime.foreign.facts import Facts, ModelFile, NotOfFamily, metadata_names, metadata_size
 from centerx.runtime.foreign.families import FAMILIES, Match, match
+from centerx.runtime.foreign.names import COCO_NAMES
 from centerx.runtime.foreign.runner import Declared, Tensor
 
 logger = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ class Recognised(NamedTuple):
 def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -> Recognised:
     """Return the adapter of a file.
 
-    Keys that are given are put on top of those of the family, unless they name boxes and no family.
+    Keys that are given are put on top of those of the family, unless they name outputs of boxes and no family.
 
     Args:
         path: the model file.
@@ -56,7 +59,8 @@ def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -
         InputError: the keys are wrong, or the file is of no known family and no adapter is given.
     """
     tree, where = _given(path, source)
-    if "boxes" in tree and tree.get("family") is None:
+    boxes = tree.get("boxes", {})
+    if tree.get("family") is None and not (isinstance(boxes, Mapping) and "outputs" not in boxes):
         return Recognised(parse_adapter(tree, where), f"keys of {where}")
     name, fit, facts = _family(tree, path, declared, run, where)
     family = FAMILIES[name]
@@ -68,6 +72,8 @@ def recognise(path: Path, declared: Declared, source: AdapterSource, run: Run) -
             f"{path}: a file of {name} with {f'{count} classes' if count else 'classes'} {told}, write "
             f"{sidecar(path).name} beside it such as: {{classes: [cat, dog]}}"
         )
+    if isinstance(merged["classes"], Mapping) and "first_class" not in tree:
+        merged.pop("first_class", None)
     if (
         len(_picture(declared, merged).shape) in PICTURE_AXES
         and None not in _sides(declared, merged)
@@ -218,12 +224,16 @@ def _tried_hw(declared: Declared, adapter: Mapping[str, Any]) -> tuple[int, int]
 
 
 def _try(declared: Declared, adapter: Mapping[str, Any], run: Run) -> Mapping[str, np.ndarray]:
-    """The outputs for a grey picture."""
+    """The outputs for a grey picture; of a file that takes several at once, the first of each."""
     picture = _picture(declared, adapter)
     height, width = _tried_hw(declared, adapter)
     inside = (height, width, 3) if _channels_last(picture.shape, adapter) else (3, height, width)
-    shape = (1, *inside) if len(picture.shape) == 4 else inside
-    return run({picture.name: np.full(shape, GREY, picture.type)})
+    several = (picture.shape[0] or 1) if len(picture.shape) == 4 else 1
+    shape = (several, *inside) if len(picture.shape) == 4 else inside
+    outputs = run({picture.name: np.full(shape, GREY, picture.type)})
+    if several == 1:
+        return outputs
+    return {name: each[:1] if each.shape[:1] == (several,) else each for name, each in outputs.items()}
 
 
 def _is_open(tensor: Tensor) -> bool:
@@ -255,14 +265,59 @@ def _is_classifier(tensor: Tensor) -> bool:
 def _skeleton(declared: Declared) -> str:
     """An adapter to fill in, as YAML in one line."""
     outputs = declared.outputs or (Tensor("?", (), "float32"),)
-    boxes = next((tensor for tensor in outputs if 4 in tensor.shape), outputs[0])
-    scores = next((tensor for tensor in outputs if tensor != boxes), boxes)
-    columns = (scores.shape[-1] if scores.shape else None) or 0
+    whole = [tensor for tensor in outputs if len(tensor.shape) < 3 and tensor.type.startswith("int")]
+    count_of = next((tensor for tensor in whole if tensor.shape and set(tensor.shape) == {1}), None)
+    labels = next((tensor for tensor in whole if tensor != count_of), None)
+    others = [tensor for tensor in outputs if tensor not in whole] or outputs
+    boxes = next((tensor for tensor in others if 4 in tensor.shape), others[0])
+    scores = next((tensor for tensor in others if tensor != boxes), boxes)
+    columns_first = _columns_first(boxes)
+    rows = boxes.shape[-1 if columns_first else -2] if len(boxes.shape) > 1 else None
+    if scores != boxes:
+        columns_first = len(scores.shape) > 2 and rows is not None and scores.shape[-1] == rows != scores.shape[-2]
     start = 4 if scores == boxes else 0
-    count = columns - start if 0 < columns - start <= SHOWN_CLASSES else 2
-    names = ", ".join(f"class {number}" for number in range(count))
-    return (
-        "{input: {resize: fit, colour: rgb, scale: 0.00392157}, "
-        f"boxes: {{outputs: {boxes.name}, format: cxcywh, unit: pixels}}, "
-        f"scores: {{outputs: {scores.name}, start: {start}, activation: none}}, classes: [{names}], nms: 0.5}}"
-    )
+    columns = (scores.shape[-2 if columns_first else -1] if scores.shape else None) or 0
+    count = columns - start if 0 < columns - start <= SHOWN_CLASSES and labels is None else 2
+    names = "coco" if columns - start == len(COCO_NAMES) else [f"class {number}" for number in range(count)]
+    ends = {"stop": start + 1} if labels is not None and scores == boxes else {}
+    inputs = declared.inputs or (Tensor("?", (), "float32"),)
+    picture, *more = sorted(inputs, key=lambda tensor: len(tensor.shape) not in PICTURE_AXES)
+    sides = _sides(declared._replace(inputs=inputs), {"input": {"name": picture.name}})
+    tree = {
+        "input": {
+            **({"name": picture.name} if more else {}),
+            **({"size": [side or TRIED_SIDE for side in sides]} if None in sides else {}),
+            "resize": "fit",
+            "colour": "rgb",
+            **({} if picture.type == "uint8" else {"scale": 0.00392157}),
+        },
+        **(
+            {"extra": {tensor.name: [1.0] * min((tensor.shape or (1,))[-1] or 1, 4) for tensor in more}} if more else {}
+        ),
+        "boxes": {
+            "outputs": boxes.name,
+            **({"transposed": True} if _columns_first(boxes) else {}),
+            "format": "cxcywh" if labels is None else "xyxy",
+            "unit": "pixels",
+        },
+        "scores": {
+            "outputs": scores.name,
+            **({"transposed": True} if columns_first else {}),
+            "start": start,
+            **ends,
+            "activation": "none",
+        },
+        **({"labels": {"output": labels.name}} if labels is not None else {}),
+        **({"count": count_of.name} if count_of is not None else {}),
+        "classes": names,
+        **({"nms": 0.5} if labels is None else {}),
+    }
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=True, width=math.inf)
+    return str(text).strip()
+
+
+def _columns_first(tensor: Tensor) -> bool:
+    """Whether an output that joins boxes with scores is likely to have columns before rows: the fewer come first."""
+    if len(tensor.shape) < 3 or tensor.shape[-1] == 4 or tensor.shape[-2] is None:
+        return False
+    return tensor.shape[-1] is None or tensor.shape[-2] < tensor.shape[-1]

@@ -102,6 +102,8 @@ class ForeignSession:
         self.used = self._outputs()
         self._require_pixels()
         self(np.full((1, 3, *input_hw), GREY, np.uint8))
+        if adapter.input.frame == "inside":
+            self._require_narrower(input_hw)
 
     def __call__(self, images: np.ndarray) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first.
@@ -171,6 +173,19 @@ class ForeignSession:
                 "correct input.scale, input.mean or input.std"
             )
 
+    def _require_narrower(self, input_hw: tuple[int, int]) -> None:
+        """Raise where the file takes its size alone, whatever it declares."""
+        multiple = self.adapter.input.multiple
+        narrower = input_hw[0], -(-input_hw[1] // (2 * multiple)) * multiple
+        try:
+            self(np.full((1, 3, *narrower), GREY, np.uint8))
+        except InputError:
+            own, other = ("x".join(map(str, hw)) for hw in (input_hw, narrower))
+            raise InputError(
+                f"{self.path}: declares that it takes any size, but refuses {other} where it takes {own}: set "
+                "input.frame: input"
+            ) from None
+
     def _extra(self, input_hw: tuple[int, int]) -> dict[str, np.ndarray]:
         """Arrays of the further inputs, of their declared type and rank."""
         sides = dict(zip(("height", "width"), input_hw, strict=True))
@@ -180,8 +195,9 @@ class ForeignSession:
                 numbers = [sides.get(str(each), each) for each in self.adapter.extra[tensor.name]]
                 shape = (len(numbers),) if tensor.shape else ()
                 flat = np.array(numbers).astype(tensor.type).reshape(shape)
-                if len(tensor.shape) == 3 and len(numbers) == 1:  # a mask of the picture
-                    flat = np.broadcast_to(flat, input_hw)
+                if len(tensor.shape) == 3 and len(numbers) == 1:  # a mask of the picture; some files fix its size
+                    mask_hw = [side or due for side, due in zip(tensor.shape[1:], input_hw, strict=True)]
+                    flat = np.broadcast_to(flat, mask_hw)
                 arrays[tensor.name] = flat.reshape((1,) * (len(tensor.shape) - flat.ndim) + flat.shape)
         return arrays
 
@@ -217,8 +233,8 @@ class ForeignSession:
             )
         if len(picture.shape) == 4 and picture.shape[0] not in (None, 1):
             raise InputError(
-                f"{self.path}: takes {picture.shape[0]} pictures at once ({picture}), set input.free: true, or export "
-                "it with a batch of 1"
+                f"{self.path}: takes {picture.shape[0]} pictures at once ({picture}), set input.free: true and "
+                "input.size, or export it with a batch of 1"
             )
         fitting = [name for name, axis in (("nchw", 0), ("nhwc", 2)) if shape[axis] in (3, None)]
         exact = [name for name, axis in (("nchw", 0), ("nhwc", 2)) if shape[axis] == 3]
