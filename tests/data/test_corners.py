@@ -166,7 +166,9 @@ def test_labelling_tools(tool: str, tmp_path: Path) -> None:
         }  # fmt: skip
         task = {"data": {"image": "a.png"}, "annotations": [{"result": [result]}]}
         write_text(tmp_path / "tasks.json", json.dumps([task]))
-    assert corners_of(read_dataset(tmp_path)) == pytest.approx(TILTED)
+    dataset = read_dataset(tmp_path)
+    assert corners_of(dataset) == pytest.approx(TILTED)
+    assert [each.kind for each in dataset.problems] == [Kind.ROTATED_BOX]  # which tasks of corners do not tell
 
 
 def test_corners_whose_sides_cross_are_put_in_order_and_told(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def _shape(node: Any, where: str, source: Source) -> Shape | None:
     if node.tag == "polygon":
         corners = four_corners(_points(node) or [])
     if node.tag != "box":
-        source.report(Kind.POLYGON, where, f"is a {node.tag}, the box around it is used")
+        source.report_outline(where, f"a {node.tag}", corners)
     elif math.isfinite(turn) and turn:
         left, top, right, bottom = xyxy
         centre, sides = ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)
