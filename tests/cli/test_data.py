@@ -11,7 +11,15 @@ import pytest
 from centerx.data.read import read_dataset
 from centerx.data.write import WRITERS
 from centerx.images import read_image
-from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_voc, write_yolo
+from tests.data.handmade import (
+    coco_annotation,
+    coco_image,
+    write_coco,
+    write_picture,
+    write_text,
+    write_voc,
+    write_yolo,
+)
 
 
 def table(out: str) -> dict[str, list[int]]:
@@ -116,13 +124,14 @@ def test_check_counts_crowds_and_empty_pictures(centerx, tmp_path: Path) -> None
 
 def test_turned_objects_take_one_line(centerx, tmp_path: Path) -> None:
     """However many they are; where corners are kept, in a picture or a file, they are no problem."""
-    write_text(tmp_path / "set" / "labelTxt" / "a.txt", "10 5 20 8 17 18 7 15 ship 0\n" * 2 + "1 1 9 1 9 9 1 9 ship 0\n")
+    rows = ["10 5 20 8 17 18 7 15 ship 0", "10 5 20 8 17 18 7 15 ship 0", "1 1 9 1 9 9 1 9 ship 0"]
+    write_text(tmp_path / "set" / "labelTxt" / "a.txt", "\n".join(rows))
     write_picture(tmp_path / "set" / "images" / "a.png")
     status, out, err = centerx("data", "check", tmp_path / "set", "--json", tmp_path / "check.json")
     assert (status, err) == (0, "")
     assert re.findall("^fixed.*$", out, re.MULTILINE) == [
-        f"fixed    rotated_box: {tmp_path}/set/labelTxt/a.txt:1: has four corners: tasks without corners use the upright "
-        "box around them (3 times)"
+        f"fixed    rotated_box: {tmp_path}/set/labelTxt/a.txt:1: has four corners: tasks without corners use the "
+        "upright box around them (3 times)"
     ]
     listed = json.loads((tmp_path / "check.json").read_text())["problems"]
     assert [each["where"][-1] for each in listed if each["kind"] == "rotated_box"] == ["1", "2", "3"]
