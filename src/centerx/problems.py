@@ -68,7 +68,7 @@ class Kind(Enum):
     ROTATED_BOX = "fixed", "a rotated box: tasks without corners use the upright box around it"
     UNUSABLE_CORNERS = (
         "fixed",
-        "four corners without area, that are three, or far from their box: the box alone is used",
+        "four corners that are three, without area or far from their box: the box alone is used",
     )
     UNUSABLE_JOINT = "fixed", "a joint outside its picture or of an unknown flag: it counts as not labelled"
     CROSSED_CORNERS = "fixed", "four corners whose sides cross: put in order around their middle"

@@ -277,9 +277,8 @@ class RecordBuilder:
         low, high = np.maximum(spans[:, :2], inside[:, :2]), np.minimum(spans[:, 2:], inside[:, 2:])
         shared = np.maximum(high - low, 0).prod(axis=1)
         sides = np.abs(points - np.roll(points, -1, axis=1)).max(axis=2).min(axis=1)
-        usable = (
-            near & (area > LEAST_AREA) & (sides > LEAST_SIDE) & (shared >= BELONGS * (union - shared)) & (shared > 0)
-        )
+        belongs = (shared >= BELONGS * (union - shared)) & (shared > 0)
+        usable = near & (area > LEAST_AREA) & (sides > LEAST_SIDE) & belongs
         for place in np.flatnonzero(~usable | crossed).tolist():
             told = " ".join(f"{value:g}" for value in corners[place])
             crossing = Kind.CROSSED_CORNERS, "its sides cross, the corners are put in order around their middle"
