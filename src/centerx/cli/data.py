@@ -64,7 +64,7 @@ def check(
     require_json(json_file, [data])
     found = centerx.check_data(
         data, split=split, classes=class_names(classes), images=images, format=format, frame=frame,
-        report=lambda problem: problem.kind in COUNTED or tell(problem),
+        report=tell_uncounted,
     )  # fmt: skip
     for _, times, first in summarise_problems(problem for problem in found.problems if problem.kind in COUNTED):
         tell(first._replace(times=times))
@@ -164,6 +164,12 @@ def summarise(found: DataCheck) -> None:
     if carried.with_corners:
         with_corners, without = plural(carried.with_corners, "object"), carried.without_corners
         say(f"corners: {with_corners} with four, {carried.turned} of them turned, {without} without")
+
+
+def tell_uncounted(problem: Problem) -> None:
+    """Print a problem, but for those that take one line together."""
+    if problem.kind not in COUNTED:
+        tell(problem)
 
 
 def tell(problem: Problem) -> None:
