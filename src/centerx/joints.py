@@ -49,6 +49,11 @@ SHORT = re.compile(r"(?<![A-Za-z])[LlRr](?=[_. -])|(?<=[_. -])[LlRr](?![A-Za-z])
 OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
+def numbered_joints(count: int) -> tuple[str, ...]:
+    """Return what joints are called that nobody named."""
+    return tuple(f"joint {place}" for place in range(1, count + 1))
+
+
 class Joints(NamedTuple):
     """The J joints of a data set or of a detector.
 

@@ -66,7 +66,10 @@ class Kind(Enum):
     UNKNOWN_OBJECT = "fixed", "an object of an unknown kind: an ignored region"
     POLYGON = "fixed", "a polygon or another shape with an area: the box around it is used"
     ROTATED_BOX = "fixed", "a rotated box: tasks without corners use the upright box around it"
-    UNUSABLE_CORNERS = "fixed", "four corners without area, or far from their box: the box alone is used"
+    UNUSABLE_CORNERS = (
+        "fixed",
+        "four corners that are three, without area or far from their box: the box alone is used",
+    )
     UNUSABLE_JOINT = "fixed", "a joint outside its picture or of an unknown flag: it counts as not labelled"
     CROSSED_CORNERS = "fixed", "four corners whose sides cross: put in order around their middle"
     TURNED_BOXES = "fixed", "boxes of the picture as stored, with `frame: stored`: turned with it"

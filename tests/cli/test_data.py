@@ -11,7 +11,15 @@ import pytest
 from centerx.data.read import read_dataset
 from centerx.data.write import WRITERS
 from centerx.images import read_image
-from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_voc, write_yolo
+from tests.data.handmade import (
+    coco_annotation,
+    coco_image,
+    write_coco,
+    write_picture,
+    write_text,
+    write_voc,
+    write_yolo,
+)
 
 
 def table(out: str) -> dict[str, list[int]]:
@@ -112,6 +120,26 @@ def test_check_counts_crowds_and_empty_pictures(centerx, tmp_path: Path) -> None
     assert table(out) == {"[red]cat": [2, 1, 2], "dog": [0, 0, 0]}
     assert re.search(r"^skipped .*gone\.png: no such image file.*boxes on it: 1$", out, re.MULTILINE)
     assert re.search(r"^doubtful .*c\.png: is 40 x 30 pixels, not 41 x 30", out, re.MULTILINE)
+
+
+def test_turned_objects_take_one_line(centerx, tmp_path: Path) -> None:
+    """However many they are; where corners are kept, in a picture or a file, they are no problem."""
+    rows = ["10 5 20 8 17 18 7 15 ship 0", "10 5 20 8 17 18 7 15 ship 0", "1 1 9 1 9 9 1 9 ship 0"]
+    write_text(tmp_path / "set" / "labelTxt" / "a.txt", "\n".join(rows))
+    write_picture(tmp_path / "set" / "images" / "a.png")
+    status, out, err = centerx("data", "check", tmp_path / "set", "--json", tmp_path / "check.json")
+    assert (status, err) == (0, "")
+    assert re.findall("^fixed.*$", out, re.MULTILINE) == [
+        f"fixed    rotated_box: {tmp_path}/set/labelTxt/a.txt:1: has four corners: tasks without corners use the "
+        "upright box around them (3 times)"
+    ]
+    listed = json.loads((tmp_path / "check.json").read_text())["problems"]
+    assert [each["where"][-1] for each in listed if each["kind"] == "rotated_box"] == ["1", "2", "3"]
+    for to, told in (("coco", False), ("voc", True)):
+        _, _, err = centerx("data", "convert", tmp_path / "set", tmp_path / to, "--to", to)
+        assert ("rotated_box" in err) == told
+    _, _, err = centerx("data", "show", tmp_path / "set", "--out", tmp_path / "sheet.png")
+    assert "rotated_box" not in err
 
 
 def test_check_lists_all_the_rest_beside_a_fatal_problem_and_ends_with_2(centerx, tmp_path: Path) -> None:

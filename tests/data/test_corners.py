@@ -166,7 +166,33 @@ def test_labelling_tools(tool: str, tmp_path: Path) -> None:
         }  # fmt: skip
         task = {"data": {"image": "a.png"}, "annotations": [{"result": [result]}]}
         write_text(tmp_path / "tasks.json", json.dumps([task]))
-    assert corners_of(read_dataset(tmp_path)) == pytest.approx(TILTED)
+    dataset = read_dataset(tmp_path)
+    assert corners_of(dataset) == pytest.approx(TILTED)
+    assert [each.kind for each in dataset.problems] == [Kind.ROTATED_BOX]  # which tasks of corners do not tell
+
+
+@pytest.mark.parametrize("turn", ["askew", "nan", ""])
+def test_a_rotation_that_is_no_number_is_told(turn: str, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    box = f'<box label="cat" xtl="1" ytl="2" xbr="9" ybr="8" rotation="{turn}"/>'
+    write_text(tmp_path / "annotations.xml", f'<annotations><image id="0" name="a.png">{box}</image></annotations>')
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.kind, problem.what) == (Kind.MALFORMED_ENTRY, f"its rotation is no number: {turn!r}")
+
+
+@pytest.mark.parametrize("last", [".4", "-0.002"])
+def test_corners_of_yolo_are_not_taken_for_those_of_dota(last: str, tmp_path: Path) -> None:
+    """Whose rows are eight numbers and a name: here the ninth number would be it."""
+    folder = write_yolo(tmp_path, a=f"0 .1 .1 .4 .1 .4 .4 .1 {last}\n")
+    assert scan_dataset(folder).format == "yolo"
+
+
+def test_three_corners_told_as_four_are_none(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    annotation = coco_annotation(7, bbox=[7, 5, 13, 13], segmentation=[[7, 5, 20, 5, 20, 5, 13, 18]])
+    dataset = read_dataset(write_coco(tmp_path / "a.json", annotations=[annotation]))
+    assert [each.kind for each in dataset.problems] == [Kind.UNUSABLE_CORNERS]
+    assert not dataset.records[0].objects.outlined.any()
 
 
 def test_corners_whose_sides_cross_are_put_in_order_and_told(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_each_class_has_joints_of_its_own(tmp_path: Path) -> None:
     assert [each.get("keypoints") for each in tree["categories"]] == [each.get("keypoints") for each in CATEGORIES]
     assert [each.get("skeleton", []) for each in tree["categories"]][:2] == [[[1, 2], [1, 3]], [[1, 2]]]
     assert [each.get("keypoints") for each in tree["annotations"]] == [PERSON, DOG, None]
-    assert [each.get("num_keypoints", 0) for each in tree["annotations"]] == [2, 2, 0]
+    assert [each["num_keypoints"] for each in tree["annotations"]] == [2, 2, 0]  # pycocotools needs it of every object
 
 
 def test_a_model_has_the_joints_that_it_names_in_its_order(tmp_path: Path) -> None:
@@ -126,6 +126,25 @@ def test_lines_beyond_the_joints_are_told(tmp_path: Path) -> None:
     dataset = read_dataset(write(tmp_path, [{"category_id": 3}], [category]))
     assert kinds(dataset) == [Kind.MALFORMED_ENTRY] * 3
     assert dataset.joints.skeleton == ((0, 1),)
+
+
+def test_coco_keeps_the_mirror_image_and_that_joints_have_no_names(tmp_path: Path) -> None:
+    names = ["joint 1", "joint 2", "joint 3"]
+    own = {"id": 1, "name": "person", "keypoints": names, "skeleton": [], "flip_idx": [0, 2, 1]}
+    dataset = read_dataset(write(tmp_path, [{"category_id": 1, "keypoints": PERSON}], [own]))
+    assert dataset.joints == Joints(tuple(names), (0, 2, 1), named=False)
+    tree = coco_tree(dataset, tmp_path)
+    assert tree["categories"] == [own | {"id": 1}]
+    apart = dataset._replace(class_names=("person", "hand"), category_ids=(1, 2))
+    apart = apart._replace(joints=dataset.joints._replace(classes=((0, 1, 2), (1,))))
+    assert [each.get("flip_idx") for each in coco_tree(apart, tmp_path)["categories"]] == [[0, 2, 1], None]
+
+
+def test_a_mirror_image_that_is_none_is_told(tmp_path: Path) -> None:
+    category = {"id": 1, "name": "person", "keypoints": ["a", "b"], "flip_idx": [1, 1]}
+    dataset = read_dataset(write(tmp_path, [{"category_id": 1}], [category]))
+    assert kinds(dataset) == [Kind.MALFORMED_ENTRY]
+    assert dataset.joints.flip == ()
 
 
 def test_joints_come_back_from_yolo(tmp_path: Path) -> None:

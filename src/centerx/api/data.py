@@ -206,7 +206,7 @@ def convert_data(
     """
     from centerx.data.check import log_dataset_problems
     from centerx.data.packed import is_packed, unpack
-    from centerx.data.write import WRITERS, lost_attributes
+    from centerx.data.write import WITH_CORNERS, WRITERS, lost_attributes
     from centerx.problems import log_problems
 
     source, target = Path(source), Path(target)
@@ -220,7 +220,7 @@ def convert_data(
             place = Path(scratch) / "unpacked"
             unpack(source, place, split)
         dataset = read_renamed(place, None if place != source else split, classes, rename, images, format, frame)
-        tell = partial(log_dataset_problems, dataset)
+        tell = partial(log_dataset_problems, dataset, keeps_corners=to in WITH_CORNERS)
         for loss in lost_attributes(dataset, to):
             logger.warning(f"{source}: {loss}")
         written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell)
@@ -294,7 +294,7 @@ def draw_data(
     require_writable(out, [data])
     picture_format(out)
     dataset = read_dataset(data, split=split, classes=classes, images=images, format=format, frame=frame)
-    log_dataset_problems(dataset)
+    log_dataset_problems(dataset, keeps_corners=True)
     cells: list[np.ndarray] = []
     captions: list[str] = []
     for index in np.random.default_rng(seed).permutation(len(dataset.records)):

@@ -249,7 +249,7 @@ def find_data(config: Config, data: str | Path | None, split: str | None, part: 
 
     if data is not None:
         dataset = read_pictures(data, split)
-        log_dataset_problems(dataset, value_range=config.data.range)
+        log_dataset_problems(dataset, value_range=config.data.range, task=config.made_task)
         return [dataset]
     try:
         return build_datasets(getattr(config.data, part))

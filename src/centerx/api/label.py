@@ -161,7 +161,8 @@ def choose_scores(model: Path, predictor: Predictor, val: Path, split: str | Non
     from centerx.runtime import TiledPredictor
 
     judged = read_dataset(val, split=split)
-    log_dataset_problems(judged, value_range=predictor.session.info.value_range)
+    info = predictor.session.info
+    log_dataset_problems(judged, value_range=info.value_range, task=info.made_task)
     tiles = predictor.tiles if isinstance(predictor, TiledPredictor) else None
     best = thresholds_of(model, [judged], batch_size=8, session=predictor.session, tiles=tiles)
     guessed = [name for name in predictor.class_names if best.get(name) is None]

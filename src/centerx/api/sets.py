@@ -110,7 +110,7 @@ def split_data(
     from centerx.data.read import require_pictures
     from centerx.data.similar import describe_pictures, find_similar, group_similar
     from centerx.data.split import folder_groups, object_counts, split_dataset
-    from centerx.data.write import WRITERS, coco_tree, lost_attributes
+    from centerx.data.write import WITH_CORNERS, WRITERS, coco_tree, lost_attributes
     from centerx.problems import log_problems
 
     source, out = Path(source), Path(out)
@@ -127,7 +127,7 @@ def split_data(
     if there is not None:
         raise InputError(f"{there}: is there already, choose another folder, or remove it")
     dataset = read_renamed(source, split, classes, rename, images, format, frame)
-    log_dataset_problems(dataset)
+    log_dataset_problems(dataset, keeps_corners=(to or "coco") in WITH_CORNERS)
     require_pictures(dataset)
     for loss in lost_attributes(dataset, to or "coco"):
         logger.warning(f"{source}: {loss}")
@@ -190,7 +190,7 @@ def merge_data(
     require_writable(out, map(Path, sources))
     datasets = [read_renamed(Path(source), split, None, None, None, None, "upright") for source in sources]
     for dataset in datasets:
-        log_dataset_problems(dataset)
+        log_dataset_problems(dataset, keeps_corners=True)
         require_pictures(dataset)
     datasets = _renamed(datasets, rename or {})
     merged = merge_datasets(datasets, dedup is not None, dedup == "near", partial(track, what="comparing pictures"))

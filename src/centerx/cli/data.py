@@ -13,10 +13,11 @@ from centerx.cli.options import FRAME_HELP, plural
 from centerx.cli.output import JsonFile, colored, require_json, say, show, write_report
 from centerx.errors import InputError
 from centerx.files import quoted
+from centerx.problems import Kind, Problem
+from centerx.problems import summarise as summarise_problems
 
 if TYPE_CHECKING:
     from centerx.api.data import DataCheck
-    from centerx.problems import Problem
 
 app = typer.Typer(
     help="Check, convert, split, merge and look at data sets.", no_args_is_help=True, rich_markup_mode=None
@@ -39,6 +40,7 @@ Images = Annotated[Path | None, typer.Option(help="folder of the pictures, where
 Format = Annotated[str | None, typer.Option(help="its name, where it cannot be recognised")]
 BoxFrame = Annotated[str, typer.Option(help=FRAME_HELP)]
 
+COUNTED = (Kind.ROTATED_BOX, Kind.POLYGON)  # of all objects of many data sets: a line for all says enough
 COLOURS = {
     "fixed": typer.colors.GREEN,
     "doubtful": typer.colors.MAGENTA,
@@ -61,8 +63,11 @@ def check(
     """List every problem of a data set, and count its classes."""
     require_json(json_file, [data])
     found = centerx.check_data(
-        data, split=split, classes=class_names(classes), images=images, format=format, frame=frame, report=tell
-    )
+        data, split=split, classes=class_names(classes), images=images, format=format, frame=frame,
+        report=tell_uncounted,
+    )  # fmt: skip
+    for _, times, first in summarise_problems(problem for problem in found.problems if problem.kind in COUNTED):
+        tell(first._replace(times=times))
     if found.dataset.records:
         summarise(found)
     kinds = found.kinds()
@@ -159,6 +164,12 @@ def summarise(found: DataCheck) -> None:
     if carried.with_corners:
         with_corners, without = plural(carried.with_corners, "object"), carried.without_corners
         say(f"corners: {with_corners} with four, {carried.turned} of them turned, {without} without")
+
+
+def tell_uncounted(problem: Problem) -> None:
+    """Print a problem, but for those that take one line together."""
+    if problem.kind not in COUNTED:
+        tell(problem)
 
 
 def tell(problem: Problem) -> None:

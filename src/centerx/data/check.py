@@ -51,6 +51,7 @@ def log_dataset_problems(
     value_range: ValueRange = AUTO,
     labels: bool = True,
     task: Task | None = None,
+    keeps_corners: bool = False,
 ) -> list[Problem]:
     """Log the problems of a data set, a line for each kind, as far as they can be found without decoding all pictures.
 
@@ -62,6 +63,7 @@ def log_dataset_problems(
         labels: whether its labels are used.
         task: what they are used for, if that is known: to one of corners a rotated box is no problem, to others corners
             are none, and joints are none but to poses.
+        keeps_corners: whether its corners stay what they are, as where they are drawn or written.
 
     Returns:
         The problems.
@@ -71,7 +73,7 @@ def log_dataset_problems(
     """
     shown = partial(track, what="looking at pictures") if len(dataset.records) >= MANY and not silent else iter
     pictures = picture_problems(dataset, value_range, decode=False, track=shown)
-    idle: tuple[Kind, ...] = ()
+    idle: tuple[Kind, ...] = (Kind.ROTATED_BOX,) if keeps_corners else ()
     if task is not None:
         idle = (Kind.ROTATED_BOX,) if CORNERS.name in task.needed else (Kind.CROSSED_CORNERS, Kind.UNUSABLE_CORNERS)
         idle += () if KEYPOINTS.name in task.needed else (Kind.UNUSABLE_JOINT,)

@@ -21,7 +21,7 @@ from centerx.data.dataset import (
 from centerx.data.places import choose_file, find_pictures, is_neighbour, locate_pictures
 from centerx.data.text import parse_json
 from centerx.data.values import class_name, is_number, to_flag, to_hw
-from centerx.joints import Joints
+from centerx.joints import Joints, is_mirror, numbered_joints
 from centerx.problems import Kind, Problem
 
 # Where a folder keeps its json files: COCO itself, Roboflow one split, Roboflow all splits.
@@ -254,6 +254,7 @@ def read_joints(
     """
     names_of: dict[int, tuple[str, ...]] = {}
     lines: dict[tuple[str, str], None] = {}
+    mirrored: dict[str, str] = {}
     for category in categories:
         own_id, names = (category.get("id"), category.get("keypoints")) if isinstance(category, dict) else (None, None)
         if not _is_id(own_id) or own_id not in label_of or not names:
@@ -271,11 +272,24 @@ def read_joints(
             else:
                 what = f"skeleton: {pair!r} is no pair of its {len(names)} keypoints, counted from 1; not drawn"
                 problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
+        flip = category.get("flip_idx")
+        if flip is None:
+            continue
+        others = {}
+        if isinstance(flip, list) and all(type(each) is int for each in flip) and is_mirror(flip, len(names)):
+            others = {name: names[place] for name, place in zip(names, flip, strict=True)}
+        if not others or any(mirrored.get(name, other) != other for name, other in others.items()):
+            what = f"flip_idx must say of each keypoint which it changes places with, not {flip!r}; it is not used"
+            problems.append(Problem(Kind.MALFORMED_ENTRY, where, what))
+        else:
+            mirrored |= others
     names = tuple(dict.fromkeys(name for some in names_of.values() for name in some))
     skeleton = tuple((names.index(first), names.index(second)) for first, second in lines)
     own = [tuple(sorted(map(names.index, names_of.get(label, ())))) for label in range(num_classes)]
     differ = any(len(each) < len(names) for each in own)
-    return Joints(names, skeleton=skeleton, classes=tuple(own) if differ else ()), names_of
+    flip = tuple(names.index(mirrored[name]) for name in names) if mirrored.keys() == {*names} else ()
+    named = not names or names != numbered_joints(len(names))
+    return Joints(names, flip, skeleton, classes=tuple(own) if differ else (), named=named), names_of
 
 
 def _is_place(value: Any, count: int) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from centerx.data.dataset import Dataset, span
 from centerx.data.places import index_pictures, without_labels
 from centerx.data.row_folders import choose_row_folder, picture_folder, row_folders
-from centerx.data.shapes import Labelled, Shape, Source, make_dataset
+from centerx.data.shapes import FOUR_CORNERS, Labelled, Shape, Source, make_dataset
 from centerx.data.text import read_text
 from centerx.data.values import DECIMAL
 from centerx.problems import Kind
@@ -87,8 +87,7 @@ def _shapes(file: Path, source: Source, form: Form) -> Iterator[Shape]:
         where, match = f"{file}:{line}", form.row.fullmatch(text.strip())
         if match:
             name, corners, ignore = form.parse(match)
-            what = "has four corners: tasks without corners use the upright box around them"
-            source.report(Kind.ROTATED_BOX, where, what)
+            source.report(Kind.ROTATED_BOX, where, FOUR_CORNERS)
             yield Shape(where, name, span(corners), ignore, corners)
         elif text.strip() and not (form.header and form.header.fullmatch(text.strip())):
             source.report(Kind.MALFORMED_ENTRY, where, f"not {form.told}")

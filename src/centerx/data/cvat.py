@@ -144,12 +144,16 @@ def _shape(node: Any, where: str, source: Source) -> Shape | None:
     if xyxy is None:
         source.report(Kind.MALFORMED_ENTRY, where, f"the {node.tag} lacks the numbers of its place")
         return None
-    turn, corners = (to_number(node.get("rotation")) or 0.0) % 360, None
+    turn, corners = to_number(node.get("rotation", "0")), None
+    if turn is None or not math.isfinite(turn):
+        source.report(Kind.MALFORMED_ENTRY, where, f"its rotation is no number: {node.get('rotation')!r}")
+        return None
+    turn %= 360
     if node.tag == "polygon":
         corners = four_corners(_points(node) or [])
     if node.tag != "box":
-        source.report(Kind.POLYGON, where, f"is a {node.tag}, the box around it is used")
-    elif math.isfinite(turn) and turn:
+        source.report_outline(where, f"a {node.tag}", corners)
+    elif turn:
         left, top, right, bottom = xyxy
         centre, sides = ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)
         if min(sides) > 0:

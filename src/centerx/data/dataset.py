@@ -27,6 +27,7 @@ FARTHEST = 1e6  # pixels that a corner may be away
 USUAL_SIDE = 20_000  # pixels; of a picture that is declared to be larger, the file itself is asked
 LARGEST = float(np.finfo(np.float32).max)  # of a position: objects are float32 in a network
 LEAST_AREA = 1e-3  # square pixels of four corners
+LEAST_SIDE = 1e-3  # pixels between neighbouring ones; nearer ones are three corners, told as four
 VISIBILITY = "visibility"  # among the values of objects with joints, (N, J): COCO's flags
 BELONGS = 0.3  # least IoU of an object's box with the one around its corners; boxes may be of what is visible
 
@@ -258,7 +259,8 @@ class RecordBuilder:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return corners (K, 8) in order around their middle, and (K,) bool whether they can be used.
 
-        They cannot where they have no area or are not those of their box; a box may be of what is visible alone.
+        They cannot where they have no area, where two neighbours are one, or where they are not those of their box; a
+        box may be of what is visible alone.
         """
         near = np.isfinite(corners).all(axis=1) & (np.abs(corners) < FARTHEST).all(axis=1)
         points = np.where(near[:, None], corners, 0.0).reshape(-1, 4, 2)
@@ -274,13 +276,15 @@ class RecordBuilder:
         union = box_area(spans) + box_area(inside)
         low, high = np.maximum(spans[:, :2], inside[:, :2]), np.minimum(spans[:, 2:], inside[:, 2:])
         shared = np.maximum(high - low, 0).prod(axis=1)
-        usable = near & (area > LEAST_AREA) & (shared >= BELONGS * (union - shared)) & (shared > 0)
+        sides = np.abs(points - np.roll(points, -1, axis=1)).max(axis=2).min(axis=1)
+        belongs = (shared >= BELONGS * (union - shared)) & (shared > 0)
+        usable = near & (area > LEAST_AREA) & (sides > LEAST_SIDE) & belongs
         for place in np.flatnonzero(~usable | crossed).tolist():
             told = " ".join(f"{value:g}" for value in corners[place])
             crossing = Kind.CROSSED_CORNERS, "its sides cross, the corners are put in order around their middle"
             alien = (
                 Kind.UNUSABLE_CORNERS,
-                f"corners {told} have no area or are not those of its box, which alone is used",
+                f"corners {told} have no area, are not four or not those of its box, which alone is used",
             )
             kind, what = crossing if usable[place] else alien
             self.problems.append(Problem(kind, where[place], what))

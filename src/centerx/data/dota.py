@@ -20,7 +20,8 @@ from centerx.data.dataset import Dataset, Track, corners_or_boxes
 from centerx.errors import InputError
 from centerx.files import many_files
 
-ROW = re.compile(rf"((?:{NUMBER}\s+){{8}})([^\d\s]\S*)(?:\s+([0-2]))?\s*")
+NAME = rf"(?!{NUMBER}(?:\s|$))[^\d\s]\S*"  # no number, as .5 and -0.1 that end a row of YOLO
+ROW = re.compile(rf"((?:{NUMBER}\s+){{8}})({NAME})(?:\s+([0-2]))?\s*")
 TOP = "imagesource:unknown\ngsd:null\n"  # of each file that is written
 HEADER = re.compile(r"(?:imagesource|gsd)\s*:\s*\S*(?:\s+\S+){0,2}", re.IGNORECASE)  # no row that lost its beginning
 
@@ -66,7 +67,7 @@ def write(
         InputError: the split is there already, no picture can be read, or a class name has spaces or begins with a
             digit.
     """
-    unfit = next((name for name in dataset.class_names if not re.fullmatch(r"[^\d\s]\S*", name)), None)
+    unfit = next((name for name in dataset.class_names if not re.fullmatch(NAME, name)), None)
     if unfit is not None:
         raise InputError(f"{dataset.path}: DOTA cannot hold the class name {unfit!r}, rename it with --rename")
     home = folder / split

@@ -159,12 +159,12 @@ def _shapes(shapes: list[Any], file: Path, source: Source) -> Iterator[Shape]:
         else:
             source.report(Kind.OTHER_SHAPE, where, f"is a {kind} of {len(points)} points, which has no box")
             continue
+        corners = four_corners(points) if kind in CORNERED else None
         if kind in ("rotation", "oriented_rectangle"):
             what = "is a turned rectangle: tasks without corners use the upright box around it"
             source.report(Kind.ROTATED_BOX, where, what)
         elif kind != "rectangle":
-            source.report(Kind.POLYGON, where, f"is a {kind}, the box around it is used")
-        corners = four_corners(points) if kind in CORNERED else None
+            source.report_outline(where, f"a {kind}", corners)
         yield Shape(where, name, xyxy, is_ignored(each.get("flags")) or is_ignored(each), corners)
 
 

@@ -221,8 +221,8 @@ def _place(
         return [], None
     corners = None
     if points:
-        source.report(Kind.POLYGON, where, "is a polygon, the box around it is used")
         xyxy, corners = around(points), four_corners(points)
+        source.report_outline(where, "a polygon", corners)
     elif box and region.get("type") not in ("keypointlabels", "keypoint"):
         left, top, width, height = box
         xyxy = [left, top, left + width, top + height]

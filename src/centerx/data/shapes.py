@@ -13,6 +13,7 @@ from centerx.data.values import is_number, to_flag
 from centerx.problems import Kind, Problem
 
 IGNORE = ("ignore", "difficult", "iscrowd")  # names of flags that make an object an ignored one
+FOUR_CORNERS = "has four corners: tasks without corners use the upright box around them"
 
 
 class Shape(NamedTuple):
@@ -67,6 +68,19 @@ class Source(NamedTuple):
     def report(self, kind: Kind, where: str, what: str, times: int = 1) -> None:
         """Append a problem."""
         self.problems.append(Problem(kind, where, what, times))
+
+    def report_outline(self, where: str, shape: str, corners: Sequence[float] | None) -> None:
+        """Report that the box around a shape is used, if it has four corners by tasks without corners alone.
+
+        Args:
+            where: file, with line or number.
+            shape: what it is, such as `a polygon`.
+            corners: its four corners, None if it has other ones.
+        """
+        if corners is None:
+            self.report(Kind.POLYGON, where, f"is {shape}, the box around it is used")
+        else:
+            self.report(Kind.ROTATED_BOX, where, FOUR_CORNERS)
 
 
 def make_dataset(

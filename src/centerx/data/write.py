@@ -304,13 +304,14 @@ def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
         boxes, areas = xyxy_to_xywh(objects.boxes).tolist(), objects.values["area"].tolist()
         polygons = zip(corners_or_boxes(objects).tolist(), objects.outlined, strict=True)
         corners = [[row] if known else None for row, known in polygons]
-        flags, joints = flagged_joints(objects, len(dataset.joints.names))
+        joints = flagged_joints(objects, len(dataset.joints.names))
         rows = zip(boxes, objects.labels, objects.ignore, areas, objects.is_point, corners, strict=True)
         for row, (box, label, ignore, area, is_point, polygon) in enumerate(rows):
             point = {"keypoints": [*box[:2], 2], "num_keypoints": 1} if is_point else {}
-            if flags[row].any():
+            if dataset.joints.names and not is_point:  # COCO's own judge needs the number of every object
                 own = joints[row, list(dataset.joints.of_class(label))]
-                point = {"keypoints": own.ravel().tolist(), "num_keypoints": int((own[:, 2] > 0).sum())}
+                point = {"num_keypoints": int((own[:, 2] > 0).sum())}
+                point |= {"keypoints": own.ravel().tolist()} if len(own) else {}
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -333,16 +334,20 @@ def _coco(dataset: Dataset, copies: Sequence[Copy]) -> dict[str, Any]:
 
 
 def _coco_joints(joints: Joints, label: int) -> dict[str, Any]:
-    """Names of the joints of a class, and its lines, which count joints from 1."""
+    """Names of the joints of a class, its lines, which count joints from 1, and YOLO's word of the mirror image."""
     own = joints.of_class(label)
     lines = [
         [own.index(first) + 1, own.index(second) + 1] for first, second in joints.skeleton if {first, second} <= {*own}
     ]
-    return {"keypoints": [joints.names[place] for place in own], "skeleton": lines} if own else {}
+    if not own:
+        return {}
+    told = {"keypoints": [joints.names[place] for place in own], "skeleton": lines}
+    flip = [joints.flip[place] for place in own] if joints.flip else []
+    return told | ({"flip_idx": [own.index(place) for place in flip]} if flip and set(flip) == {*own} else {})
 
 
-def flagged_joints(objects: Objects, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return COCO's flags of the joints (N, J) of objects, and x, y and flag of each (N, J, 3), 0 where not labelled.
+def flagged_joints(objects: Objects, count: int) -> np.ndarray:
+    """Return x, y and COCO's flag of each joint of objects, (N, J, 3), 0 where not labelled.
 
     Args:
         objects: of a record.
@@ -351,7 +356,7 @@ def flagged_joints(objects: Objects, count: int) -> tuple[np.ndarray, np.ndarray
     flags = objects.values.get(VISIBILITY, np.zeros((len(objects.labels), count)))
     points = objects.values.get(KEYPOINTS.name, np.zeros((len(objects.labels), 2 * count)))
     points = points.reshape(len(objects.labels), count, 2)
-    return flags, np.concatenate([points * (flags > 0)[..., None], flags[..., None]], axis=2)
+    return np.concatenate([points * (flags > 0)[..., None], flags[..., None]], axis=2)
 
 
 def _yolo_lines(copy: Copy, problems: list[Problem]) -> list[str]:
@@ -374,8 +379,7 @@ def _pose_lines(copy: Copy, problems: list[Problem], count: int) -> list[str]:
     """Rows of boxes, with `count` joints behind each."""
     record, (height, width) = copy.record, copy.known_hw
     kept = record.objects.where(~record.ignore & (box_area(clip_boxes(record.boxes, copy.known_hw)) > 0))
-    _, joints = flagged_joints(kept, count)
-    joints = joints / np.array([width, height, 1])
+    joints = flagged_joints(kept, count) / np.array([width, height, 1])
     tails = [" ".join(f"{x:.8f} {y:.8f} {flag:.0f}" for x, y, flag in own) for own in joints.tolist()]
     return [f"{line} {tail}" for line, tail in zip(_yolo_lines(copy, problems), tails, strict=True)]
 

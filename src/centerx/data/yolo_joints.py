@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.data.yolo_rows import Reading
-from centerx.joints import Joints, is_mirror
+from centerx.joints import Joints, is_mirror, numbered_joints
 from centerx.problems import Kind, Problem
 
 MOST = 1000  # joints of an object
@@ -95,7 +95,7 @@ def read_joints(
     if given and not usable:
         what = f"kpt_names must be {rows.number} different names, the same of every class; joints are called by numbers"
         problems.append(Problem(Kind.MALFORMED_ENTRY, str(file), what))
-    own = tuple(map(str, names)) if usable and names else tuple(f"joint {place}" for place in range(1, rows.number + 1))
+    own = tuple(map(str, names)) if usable and names else numbered_joints(rows.number)
     flip = tree.get("flip_idx")
     right = isinstance(flip, list) and all(type(each) is int for each in flip)
     if flip is not None and (not right or not is_mirror(flip, rows.number)):

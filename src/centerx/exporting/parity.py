@@ -166,7 +166,9 @@ def verify(detector: Detector, path: Path, precision: str = "fp32", pictures: np
         for row in range(len(images)):
             total |= difference(one(ours, row, task), one(theirs, row, task), least, reach)
             rounding |= difference(one(ours, row, task), one(also_ours, row, task), least, reach)
-    told = f"{total.matched} detections, boxes within {total.box:.4f} pixels, scores within {total.score:.1e} of torch"
+    places = " and ".join(each.name for each in task.outputs if each.name not in (KEYPOINT_SCORES, ANGLES))
+    apart = f"{places} within {total.box:.4f} pixels, scores within {total.score:.1e}"
+    told = f"{total.matched} detections, {apart} of torch"
     if not exact:
         told = f"of those that score {SURE} or more: {told}, {total.unmatched} without a partner"
         same = total.matched >= total.unmatched

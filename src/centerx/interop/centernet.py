@@ -7,7 +7,7 @@ from typing import Any
 from centerx.errors import InputError
 from centerx.interop.backbones import DLA_UNUSED, RESNETS, below, find_timm
 from centerx.interop.source_code import IMAGENET, Names, Network, Shapes, SourceCode, has, rows
-from centerx.joints import COCO_JOINTS, COCO_SKELETON
+from centerx.joints import COCO_JOINTS, COCO_SKELETON, numbered_joints
 
 BRANCHES = (
     ("heatmap", "hm"),
@@ -120,7 +120,7 @@ def with_joints(network: Network, shapes: Shapes) -> Network:
     """Return the network with the joints of multi_pose; those of COCO where there are so many, else numbered."""
     last = next(name for name in ("hm_hp.2.weight", "hm_hp.1.1.weight", "hm_hp.weight") if name in shapes)
     count = shapes[last][0]
-    names = COCO_JOINTS if count == len(COCO_JOINTS) else tuple(f"joint {place}" for place in range(1, count + 1))
+    names = COCO_JOINTS if count == len(COCO_JOINTS) else numbered_joints(count)
     joints: dict[str, Any] = {"names": names}
     if names == COCO_JOINTS:
         joints |= {"skeleton": COCO_SKELETON}
