@@ -130,7 +130,7 @@ def check_results(rows: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _is_result(row: Any) -> bool:
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), int | float | str) for key in IDS):
+    if not isinstance(row, dict) or not all(type(row.get(key)) in (int, float, str) for key in IDS):
         return False
     box = result_box(row)
     return isinstance(box, list) and len(box) == 4 and all(map(_is_number, [*box, row.get("score")]))
