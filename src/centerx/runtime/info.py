@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from centerx.errors import InputError
 from centerx.files import is_line, json_text, require_utf8
-from centerx.geometry import PAD_VALUE
+from centerx.geometry import LARGEST_INPUT, LARGEST_SIDE, PAD_VALUE
 from centerx.joints import NO_JOINTS, Joints
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.resize import OWN_RESIZE, Resize
@@ -17,7 +17,6 @@ from centerx.tasks import BOXES, CANONICAL, LABELLED, POSE, TASKS, Task, make_ta
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
 TOP_K = 100  # of older files, whose metadata has no `top_k`
-LARGEST_SIDE, LARGEST_INPUT = 16_384, 1 << 26  # pixels of a side of the input, and of all of it
 MOST_CLASSES = 100_000
 LARGEST_TOP_K = 2**31 - 1  # largest index in every runtime
 LETTERBOX = {
