@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},
-    "config": {"joints", "errors", "files", "geometry", "levels", "problems", "tasks", "yaml_text"},
+    "config": {"contents", "joints", "errors", "files", "geometry", "levels", "problems", "tasks", "yaml_text"},
     "runtime": SHARED,
     "data": SHARED | {"progress"},
     "unfinished": {"errors", "files", "runtime"},

@@ -40,6 +40,31 @@ def test_a_network_that_is_not_that_of_the_weights_takes_no_memory(change: tuple
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("input_size", "[8192, 8192]"), ("stride", "3"), ("range", "[0, 9]"), ("stride", "٤"), ("top_k", "1_0")],
+)
+def test_metadata_that_are_not_of_the_configuration(key: str, value: str, tmp_path: Path) -> None:
+    config = load_config("nano", ["classes=[a]", "model.pretrained=false"])
+    save_named(tmp_path, config, build_detector(config), "last")
+    path = tmp_path / "last.safetensors"
+    state, facts = load_file(path), read_metadata(path)
+    save_file(state, tmp_path / "a.safetensors", facts | {key: value})
+    with pytest.raises(InputError, match=r"a\.safetensors: .*metadata"):
+        load_detector(tmp_path / "a.safetensors")
+
+
+def test_weights_that_are_whole_numbers(tmp_path: Path) -> None:
+    config = load_config("nano", ["classes=[a]", "model.pretrained=false"])
+    save_named(tmp_path, config, build_detector(config), "last")
+    path = tmp_path / "last.safetensors"
+    state = load_file(path)
+    name = next(name for name, value in state.items() if value.ndim == 4)
+    save_file(state | {name: state[name].to(torch.int32)}, path, read_metadata(path))
+    with pytest.raises(InputError, match=name):
+        load_detector(path)
+
+
 def test_metadata_are_in_a_fixed_order(tmp_path: Path) -> None:
     facts = {f"name {number}": "é猫\n" * number for number in range(20)}
     weights = {"b": torch.arange(3.0), "a": torch.tensor([7])}

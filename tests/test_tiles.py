@@ -43,3 +43,8 @@ def test_windows_cover_the_picture_and_overlap(
 def test_what_cannot_be_cut(size: int, overlap: float, says: str) -> None:
     with pytest.raises(InputError, match=says):
         Tiles.of(size, overlap)
+
+
+def test_too_many_windows_are_refused_before_they_are_made() -> None:
+    with pytest.raises(InputError, match="100000000 tiles of a picture of 10000 x 10000"):
+        Tiles.of(1, 0.0).windows((10_000, 10_000))

@@ -150,8 +150,12 @@ def require_network(config: Config, state: Mapping[str, torch.Tensor], where: Pa
 
 
 def require_same_tensors(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], where: Path) -> None:
-    """Raise, naming the first tensor, unless both have the same names and shapes."""
-    wrong = sorted(own.keys() ^ state.keys()) + [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    """Raise, naming the first tensor, unless both have the same names and shapes, and whole numbers in the same."""
+    wrong = sorted(own.keys() ^ state.keys()) + [
+        name
+        for name in own.keys() & state.keys()
+        if own[name].shape != state[name].shape or own[name].is_floating_point() != state[name].is_floating_point()
+    ]
     if wrong:
         raise InputError(f"{where}: {len(wrong)} tensors are missing, extra or misshapen, the first is {wrong[0]!r}")
 
@@ -160,18 +164,21 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
     """A model file's weights, its description and the configuration that it carries.
 
     Raises:
-        InputError: the file is missing or corrupt, or description and configuration have different classes.
+        InputError: the file is missing or corrupt, or description and configuration differ.
     """
     state, info, text = read_model(path)
     config = parse_text(text, f"{path} (its configuration)")
-    if config.classes != info.class_names:
-        raise InputError(
-            f"{path}: its metadata names other classes than its configuration, take a file as it was written"
-        )
-    if config.made_joints.names != info.joints.names:
-        raise InputError(
-            f"{path}: its metadata names other joints than its configuration, take a file as it was written"
-        )
+    for what, told, due in (
+        ("classes", info.class_names, config.classes),
+        ("joints", info.joints.names, config.made_joints.names),
+        ("sides of the input", info.input_hw, config.data.input_size),
+        ("stride", info.stride, CenterNet.stride),
+        ("range", info.value_range, config.data.range),
+    ):
+        if told != due:
+            raise InputError(
+                f"{path}: its metadata names other {what} than its configuration, take a file as it was written"
+            )
     # Files of before say these there alone.
     return state, info._replace(top_k=config.model.top_k, task=config.task), config
 

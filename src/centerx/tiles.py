@@ -10,6 +10,7 @@ import numpy as np
 from centerx.errors import InputError
 
 OVERLAP = 0.2
+MOST = 100_000  # windows of a picture
 
 
 class Tiles(NamedTuple):
@@ -52,16 +53,24 @@ class Tiles(NamedTuple):
 
         Returns:
             (T, 4) int64 xyxy pixels. A side of the picture that is shorter than the window's is one window.
+
+        Raises:
+            InputError: they are more than MOST.
         """
-        (tops, height), (lefts, width) = (
-            (self._starts(side, size), min(side, size)) for side, size in zip(image_hw, self.size, strict=True)
+        rows, columns = (self._count(side, size) for side, size in zip(image_hw, self.size, strict=True))
+        if rows * columns > MOST:
+            raise InputError(
+                f"{rows * columns} tiles of a picture of {image_hw[1]} x {image_hw[0]} pixels, {MOST} are the most: "
+                "choose larger ones, or a smaller overlap"
+            )
+        (height, width) = (min(side, size) for side, size in zip(image_hw, self.size, strict=True))
+        tops, lefts = (
+            np.linspace(0, side - kept, count).round().astype(np.int64)
+            for side, kept, count in zip(image_hw, (height, width), (rows, columns), strict=True)
         )
         corners = np.stack(np.meshgrid(lefts, tops), axis=-1).reshape(-1, 2)
         return np.concatenate([corners, corners + np.array([width, height])], axis=1)
 
-    def _starts(self, side: int, size: int) -> np.ndarray:
-        if side <= size:
-            return np.zeros(1, dtype=np.int64)
+    def _count(self, side: int, size: int) -> int:
         step = max(size * (1 - self.overlap), 1.0)
-        count = math.ceil((side - size) / step - 1e-9) + 1
-        return np.linspace(0, side - size, count).round().astype(np.int64)
+        return max(math.ceil((side - size) / step - 1e-9), 0) + 1

@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import onnx
 import pytest
@@ -363,6 +365,40 @@ def test_a_checkpoint_of_another_network(refused: Refused, centerx: CommandLine,
     assert centerx(*TRAIN, GOOD, "--out", tmp_path)[0] == 0
     line = refused(*TRAIN, GOOD, "model.head_channels=32", "--resume", "--out", tmp_path)
     assert "last.ckpt: is of another network" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("eval {} good.json", "a.json"),
+        ("train nano data.train=[good.json] distill.teachers=[{}] --dry-run --out out", "a.json"),
+        ("train {} data.train=[good.json] --dry-run --out out", "a.yaml"),
+        ("tune nano --space {} data.train=[good.json] data.val=[good.json] --dry-run --out out", "a.yaml"),
+        ("import {} --out out.yaml", "a.yaml"),
+        ("import {} --out out.safetensors", "a.pth"),
+        ("bench {}", "a.onnx"),
+        ("predict model.onnx {}", "a.mp4"),
+        ("data convert {} out --to coco", "a.json"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["pipe", "link to itself"])
+def test_what_is_no_ordinary_file(refused: Refused, tmp_path: Path, command: str, name: str, kind: str) -> None:
+    def too_late(*_: object) -> NoReturn:
+        raise AssertionError("it waits for the pipe")
+
+    file = tmp_path / name
+    os.mkfifo(file) if kind == "pipe" else file.symlink_to(name)
+    former = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(20)
+    try:
+        assert str(file) in refused(*command.format(file).split())
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def test_a_file_of_class_names_that_is_no_text(refused: Refused) -> None:
+    assert "junk.json: not a text file" in refused(*["import", "junk.pth", "--out", "out", "--classes", "junk.json"])
 
 
 def test_a_message_keeps_the_spaces_of_names() -> None:

@@ -237,3 +237,10 @@ def test_paths_that_libraries_cannot_open_are_refused_before_the_work(
     status, _, err = centerx(*(word.format(odd=odd, model=model_file, scenes=scenes) for word in command.split()))
     assert (status, err.count("\n")) == (2, 1)
     assert "caf\\udce9" in err
+
+
+def test_closed_standard_streams_are_led_to_nowhere() -> None:
+    words = f"{sys.executable} -m centerx presets bccd_nano"
+    for streams in (">&-", "<&- >&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f"{words} {streams}"], capture_output=True, check=False, timeout=100)
+        assert (done.returncode, done.stderr) == (0, b"")

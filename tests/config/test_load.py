@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,21 @@ def test_a_malformed_file_is_one_line(tmp_path: Path, text: str, says: str) -> N
         load_config(write(tmp_path, "self.yaml", text))
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.optimizer.lr=.inf", "loss.size=1e400", "augment.scale=[1, .inf]", "augment.aspect=1e300",
+        "data.cache_gigabytes=.inf", "train.epochs=true", "augment.short_sides=[true]", "loss.size=false",
+        "loss.class_weights={a: true}", "data.cache_folder=\"\\0\"", "data.input_size=[32,3200000]",
+        "data.input_size=16384", "train.seed=9223372036854775808", "loss.reach=1000000", "data.workers=100000",
+        "model.head_channels=99999999999", "train.epochs=99999999999999999999", "train.optimizer.momentum=1",
+    ],
+)  # fmt: skip
+def test_numbers_are_numbers_that_can_be_meant(override: str) -> None:
+    with pytest.raises(InputError, match=re.escape(override)):
+        load_config("nano", [override])
 
 
 def test_a_missing_config_lists_the_presets() -> None:

@@ -200,7 +200,7 @@ def change(store: Path, command: str, *values: object) -> None:
     ("names", "says"),
     [
         ("[]", "has no class names"),
-        ('["a", "a"]', "class name 'a' is no text, empty or there twice"),
+        ('["a", "a"]', "class name 'a' is no line of text or there twice"),
         ('["a", ""]', "class name '' is"),
         ('["a", 5]', "class name 5 is"),
         ('[["a"], "b"]', r"class name \['a'\] is"),
@@ -351,7 +351,7 @@ def test_a_function_is_not_the_model_file_of_its_name(images: list[Path], store:
 
 
 def test_a_function_with_a_class_twice(images: list[Path], store: Path) -> None:
-    with pytest.raises(InputError, match="find: the class name 'a' is no text, empty or there twice"):
+    with pytest.raises(InputError, match="find: the class name 'a' is no line of text or there twice"):
         Function(Finder(), ("a", "a"), "find").info(store, images, "auto")
 
 

@@ -281,6 +281,15 @@ def changed(**change: Any) -> list[dict[str, Any]]:
         (changed(score=10**400), "entry 0 counted from 0 lacks one of"),
         (changed(bbox=[1, 1, 10**400, 4]), "entry 0 counted from 0 lacks one of"),
         (coco(categories=[]), "its images need different ids"),
+        *((coco(annotations=[{"image_id": 11, "category_id": 3, "bbox": [1, 1, 2, 2], name: value}]), "must be 0 or 1")
+          for name in ("iscrowd", "ignore") for value in ("0", "false", [0], 2, {"a": 1})),
+        *((coco(categories=[{"id": 3, "name": name}]), says)
+          for name, says in ((" ", "the class name '' is no"), ("a\nb", "is no line"), ("\ud800", "is no line"),
+                             (True, "its images need different ids"))),
+        *((coco(images=[{"id": 11, "file_name": "a.png", "width": side, "height": 20}]), "must be its pixels")
+          for side in ("30", None, -5, [30], True, 10**400)),
+        (coco(images=[{"id": True, "file_name": "a.png"}]), "its images need different ids"),
+        (changed(image_id=True), "entry 0 counted from 0 lacks one of"),
     ],
 )  # fmt: skip
 def test_what_cannot_teach_is_refused(tree: Any, says: str, folder: Path, dataset: Dataset) -> None:

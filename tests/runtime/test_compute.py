@@ -132,3 +132,15 @@ def test_a_loaded_detector_and_wrong_numbers_are_refused(onnx_file: Path, scenes
         package.predict(detector, scenes.parent, threads=1)
     with pytest.raises(InputError, match=r"threads, providers: go with a model file"):
         package.evaluate(detector, scenes, threads=1)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 10**20])
+def test_a_number_of_threads_that_no_machine_has(threads: int) -> None:
+    with pytest.raises(InputError, match=f"threads: {threads} is"):
+        Compute.of(threads, None)
+
+
+@pytest.mark.parametrize(("batch", "runs"), [([1025], 1), ([10**20], 1), ([1], 10**9)])
+def test_a_benchmark_of_more_than_can_be_meant(batch: list[int], runs: int) -> None:
+    with pytest.raises(InputError, match="from one to"):
+        package.benchmark(["missing.onnx"], batch, runs)

@@ -224,6 +224,14 @@ def test_broken_videos_are_named_without_chatter(tmp_path: Path, capfd: pytest.C
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_text_that_names_a_video_is_none(tmp_path: Path) -> None:
+    write_video(tmp_path / "other.mp4", "mp4v")
+    listed = tmp_path / "list.mp4"
+    listed.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(InputError, match="it is a text"):
+        next(Source(listed, Path(listed.name)).frames())
+
+
 def test_a_video_file_runs_at_the_speed_of_another(tmp_path: Path) -> None:
     like = write_video(tmp_path / "v.avi", "MJPG", speed=12.0)
     with video_file(tmp_path / "new" / "copy.mp4", like) as add:

@@ -11,6 +11,8 @@ from centerx.errors import InputError
 if TYPE_CHECKING:
     from centerx.bench import Timing
 
+MOST_PICTURES, MOST_CALLS = 1024, 1_000_000
+
 
 def benchmark(
     models: Sequence[str | Path],
@@ -42,10 +44,10 @@ def benchmark(
     from centerx.runtime import Compute
     from centerx.runtime.session import AUTO
 
-    if not batch or min(batch) < 1:
-        raise InputError(f"--batch: {','.join(map(str, batch))}: at least one picture a call")
-    if runs < 1:
-        raise InputError(f"--runs: {runs}: at least one call")
+    if not batch or min(batch) < 1 or max(batch) > MOST_PICTURES:
+        raise InputError(f"--batch: {','.join(map(str, batch))}: from one to {MOST_PICTURES} pictures a call")
+    if not 1 <= runs <= MOST_CALLS:
+        raise InputError(f"--runs: {runs}: from one to {MOST_CALLS} calls")
     if backend == AUTO:
         raise InputError("--backend: without a name all that are installed are measured, leave auto out")
     return bench_models([Path(model) for model in models], batch, runs, backend, Compute.of(threads, providers))

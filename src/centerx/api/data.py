@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -211,7 +212,7 @@ def convert_data(
 
     source, target = Path(source), Path(target)
     require_format(to)
-    if target.resolve() == source.resolve():
+    if os.path.realpath(target) == os.path.realpath(source):
         raise InputError(f"{target}: is the data set itself, choose another folder")
     require_folder(target)
     with tempfile.TemporaryDirectory(prefix="centerx-") as scratch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -252,7 +253,7 @@ def require_folders(images: Sequence[Path], out: Path) -> None:
     file = next((path for path in images if path.is_file()), None)
     if file:
         raise InputError(f"--images: {file} is no folder of pictures; labelled data goes to --labels")
-    around = next((path for path in images if out.resolve().is_relative_to(path.resolve())), None)
+    around = next((path for path in images if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path))), None)
     if around:
         raise InputError(f"--out: {out} lies in {around}, whose pictures are learned from, name another folder")
 
@@ -296,9 +297,9 @@ def judged_by_training(config: Config) -> bool:
     return bool(places(config.data.val) & places(config.data.train))
 
 
-def places(entries: Sequence[DataEntry]) -> set[tuple[Path, str | None]]:
+def places(entries: Sequence[DataEntry]) -> set[tuple[str, str | None]]:
     """Return where entries read their pictures from, however that is written."""
-    return {(Path(entry.path).resolve(), entry.split) for entry in entries}
+    return {(os.path.realpath(entry.path), entry.split) for entry in entries}
 
 
 def judge_run(run: Run, model: Path, datasets: Sequence[Dataset]) -> tuple[Metrics, list[Alone]]:

@@ -64,9 +64,16 @@ def print_config(imported: ImportedConfig, out: Path) -> None:
 
 
 def read_classes(text: str) -> list[str]:
-    """'a,b,c', or the lines of a file."""
+    """'a,b,c', or the lines of a file.
+
+    Raises:
+        InputError: the file is no text in UTF-8.
+    """
     path = Path(text)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else text.split(",")
+    except UnicodeDecodeError:
+        raise InputError(f"--classes: {path}: not a text file in UTF-8, save it as UTF-8") from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -146,6 +146,7 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     Its exit status is 0 done, 2 the input is wrong (one `error:` line), 1 our own fault, 128 and the number of the
     signal that interrupted it: 130 Ctrl-C, 143 SIGTERM, 129 the end of the terminal.
     """
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of names that the terminal cannot show
@@ -174,6 +175,16 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
         number = heard[0] if heard else signal.SIGINT
         _fail("interrupted; what was already written is kept", 128 + number)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def open_closed_streams() -> None:
+    """Lead standard streams that were closed to nowhere: the next file to be opened would take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 @contextmanager

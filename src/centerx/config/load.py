@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from centerx.config.schema import Config, as_policies
+from centerx.contents import read_plain
 from centerx.errors import InputError, nearest
 from centerx.files import json_text
 from centerx.yaml_text import WRONG, check_yaml, one_line, parse_yaml
@@ -51,7 +53,7 @@ def load_config(config: ConfigSource, overrides: Overrides = ()) -> Config:
         tree = _with_bases(_plain(config), where, None, ())
     else:
         where = path = find_config(config)
-        tree = _with_bases(read_yaml(path), path, path.parent, (path.resolve(),))
+        tree = _with_bases(read_yaml(path), path, path.parent, (os.path.realpath(path),))
     return parse_config(_merge(tree, _parse_overrides(words)), where, words)
 
 
@@ -118,7 +120,7 @@ def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
         InputError: the file cannot be read or holds no mapping.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_plain(path).decode("utf-8-sig")
         check_yaml(text)
         tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except UnicodeDecodeError:
@@ -135,7 +137,7 @@ def known_keys() -> list[str]:
     return list(_all_keys(Config))
 
 
-def _with_bases(tree: dict[str, Any], where: object, folder: Path | None, seen: tuple[Path, ...]) -> Any:
+def _with_bases(tree: dict[str, Any], where: object, folder: Path | None, seen: tuple[str, ...]) -> Any:
     """Put a tree on top of its bases.
 
     Args:
@@ -153,7 +155,7 @@ def _with_bases(tree: dict[str, Any], where: object, folder: Path | None, seen: 
     if not isinstance(base, str):
         raise InputError(f"{where}: base must name one file or preset, not {base!r}")
     path = find_config(base, folder)
-    return _merge(_with_bases(read_yaml(path), path, path.parent, (*seen, path.resolve())), own)
+    return _merge(_with_bases(read_yaml(path), path, path.parent, (*seen, os.path.realpath(path))), own)
 
 
 def _plain(value: Any) -> Any:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from centerx.errors import nearest
-from centerx.geometry import INPUT_MULTIPLE
+from centerx.geometry import INPUT_MULTIPLE, LARGEST_INPUT, LARGEST_SIDE
 from centerx.joints import LARGEST_SIGMA, NO_JOINTS, Joints, default_sigmas, flip_by_pairs, twice_paired
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.problems import Kind, Policy
@@ -17,10 +27,13 @@ from centerx.tasks import POSE, TASKS, Task, make_task
 FIELDS = {field.name: field for task in TASKS.values() for field in task.branches}  # all that have a branch
 CARRIED = tuple(dict.fromkeys(field.name for task in TASKS.values() for field in task.carried))
 Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+LARGEST = 10**9  # number, where nothing else bounds it: products of a few are still finite
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=LARGEST)]
+Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]  # of what the network sees, in pixels
+Channels = Annotated[int, Field(gt=0, le=8192)]
 ClassName = Annotated[str, Field(min_length=1)]
 
 
@@ -65,6 +78,8 @@ def input_multiples(value: tuple[int, int]) -> tuple[int, int]:
     """Sides that the network can halve five times."""
     if any(side % INPUT_MULTIPLE for side in value):
         raise ValueError(f"must be multiples of {INPUT_MULTIPLE}")
+    if value[0] * value[1] > LARGEST_INPUT:
+        raise ValueError(f"must have {LARGEST_INPUT} pixels at most")
     return value
 
 
@@ -103,10 +118,31 @@ def as_pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values never change."""
+def as_meant(given: Any, taken: Any) -> None:
+    """Raise where true or false was taken for a number, or a text holds a zero byte, which no path or name does."""
+    if isinstance(given, bool) and not isinstance(taken, bool):
+        raise ValueError("must be a number, not true or false")
+    if isinstance(taken, str) and "\0" in taken:
+        raise ValueError("holds a zero byte")
+    if isinstance(given, (list, tuple)) and isinstance(taken, tuple) and len(given) == len(taken):
+        for pair in zip(given, taken, strict=True):
+            as_meant(*pair)
+    if isinstance(given, dict) and isinstance(taken, dict):
+        for key in given.keys() & taken.keys():
+            as_meant(given[key], taken[key])
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, numbers are finite, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _as_meant(cls, given: Any, take: ValidatorFunctionWrapHandler) -> Any:
+        taken = take(given)
+        as_meant(given, taken)
+        return taken
 
 
 def field_figures(told: str, **defaults: float) -> Any:
@@ -195,7 +231,7 @@ class DataConfig(Section):
 
     train: Entries = Field((), description="data sets to train on")
     val: Entries = Field((), description="data sets to evaluate on while training")
-    input_size: Annotated[tuple[Count, Count], BeforeValidator(as_pair), AfterValidator(input_multiples)] = Field(
+    input_size: Annotated[tuple[Side, Side], BeforeValidator(as_pair), AfterValidator(input_multiples)] = Field(
         (512, 512), description="height and width of the input in pixels, multiples of 32"
     )
     range: Annotated[ValueRange, BeforeValidator(check_range)] = Field(
@@ -213,7 +249,9 @@ class DataConfig(Section):
         description="a class on less than this share of the pictures is rare: a picture with it comes sqrt(balance / "
         "share) times an epoch, by its rarest class, and epochs grow by what is repeated; 0: each picture comes once",
     )
-    workers: Annotated[int, Field(ge=0)] = Field(2, description="processes that prepare pictures; 0: in the main one")
+    workers: Annotated[int, Field(ge=0, le=1024)] = Field(
+        2, description="processes that prepare pictures; 0: in the main one"
+    )
     cache: Literal["none", "ram", "disk"] = Field(
         "none",
         description="keep training pictures decoded: ram, in memory that the workers share; disk, in `cache_folder`, "
@@ -264,7 +302,7 @@ class AugmentConfig(Section):
         "of that or more",
     )
     crop_size: tuple[Share, Share] = Field((0.6, 0.6), description="height and width of the window in shares")
-    short_sides: tuple[Count, ...] = Field(
+    short_sides: tuple[Side, ...] = Field(
         (),
         description="multi-scale training: pixels of the shorter side, one of them chosen for each picture, instead of "
         "`data.input_size`; the picture is padded to multiples of 32 and to the largest of its batch",
@@ -272,7 +310,7 @@ class AugmentConfig(Section):
     short_sides_between: bool = Field(
         False, description="choose any number of pixels between the least and the largest of `short_sides`"
     )
-    long_side: Count = Field(1333, description="with `short_sides`: the longer side has so many pixels at most")
+    long_side: Side = Field(1333, description="with `short_sides`: the longer side has so many pixels at most")
     min_visible: Probability = Field(
         0.3,
         description="an object of which less than this share stays inside the input is ignored, not trained",
@@ -298,7 +336,7 @@ class NeckConfig(Section):
         description="the 3x3 convolutions of deconv and dla_up; deformable: v1, modulated: v2; none: a deconv neck of "
         "transposed convolutions alone",
     )
-    channels: Count | tuple[Count, ...] = Field(
+    channels: Channels | tuple[Channels, ...] = Field(
         64,
         description="width of the output map; for deconv may list all three stages, such as [256, 128, 64]; dla_up, "
         "dla_concat and none keep the width of the backbone's finest map",
@@ -320,7 +358,7 @@ class ModelConfig(Section):
         2, description="of the backbone's last stage; 1: its map has stride 16, and a deconv neck two stages"
     )
     neck: NeckConfig = NeckConfig()
-    head_channels: Count = Field(64, description="width of the hidden layer of each branch")
+    head_channels: Channels = Field(64, description="width of the hidden layer of each branch")
     head: Literal["plain", "depthwise"] = Field(
         "plain",
         description="the hidden layer of each branch; plain: a 3x3 convolution; depthwise: a 5x5 one of each channel "
@@ -371,7 +409,7 @@ class LossConfig(field_figures("weight of the L1 loss on ")):  # type: ignore[mi
     min_overlap: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.3, description="IoU that a box shifted by the Gaussian's radius keeps; corrected formula"
     )
-    reach: Annotated[int, Field(ge=0)] = Field(
+    reach: Annotated[int, Field(ge=0, le=64)] = Field(
         1,
         description="offset and fields, such as the size, are learned at cells up to this far from the centre cell; "
         "0: there alone",
@@ -472,7 +510,7 @@ class OptimizerConfig(Section):
     )
     lr: Positive = Field(1e-3, description="peak learning rate")
     weight_decay: NonNegative = Field(0.05, description="weight decay; not applied to norms and biases")
-    momentum: Probability = Field(0.9, description="momentum, Adam's first beta")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum, Adam's first beta")
 
 
 class ScheduleConfig(Section):
@@ -498,7 +536,7 @@ class TrainConfig(Section):
         description="parts in which the pictures of a step go through the network one after another, in the memory of "
         "one part; batch norms and the divisors of losses see a part",
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="all randomness derives from it")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="all randomness derives from it")
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -519,7 +557,7 @@ class TrainConfig(Section):
         description="a step whose loss or gradient is not finite is left out, and its pictures are named; after so "
         "many in a row the run ends",
     )
-    skip_jumps: Annotated[float, Field(ge=0)] = Field(
+    skip_jumps: NonNegative = Field(
         0.0, description="leave out steps whose loss is more than so many times its running mean; 0: none"
     )
     clip_value: NonNegative = Field(
@@ -549,7 +587,7 @@ class TrainConfig(Section):
         description="write a page of the best model's curves, confusions and worst mistakes on the validation data "
         "into the folder `report` at the end",
     )
-    patience: Annotated[int, Field(ge=0)] = Field(
+    patience: Annotated[int, Field(ge=0, le=LARGEST)] = Field(
         0,
         description="end the run after so many evaluations in a row without a better AP; the schedule is that of "
         "`epochs` all the same; 0: never",

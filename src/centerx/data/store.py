@@ -26,7 +26,7 @@ from centerx.data.stored import (
     without_area,
 )
 from centerx.errors import InputError
-from centerx.files import require_writable
+from centerx.files import is_line, require_writable
 from centerx.images import read_image
 from centerx.joints import NO_JOINTS, Joints
 from centerx.levels import AUTO, ValueRange
@@ -117,15 +117,15 @@ def check_names(names: Sequence[str], where: str) -> None:
         where: the teacher, for the error.
 
     Raises:
-        InputError: there are none, one is no text, is empty or stands there twice.
+        InputError: there are none, one is no line of text or stands there twice.
     """
     if not names:
         raise InputError(f"{where}: has no class names, give each class a name of its own")
     known: set[str] = set()
     for name in names:
-        if not isinstance(name, str) or not name or name in known:
+        if not isinstance(name, str) or not is_line(name) or name in known:
             raise InputError(
-                f"{where}: the class name {name!r} is no text, empty or there twice, give each class one of its own"
+                f"{where}: the class name {name!r} is no line of text or there twice, give each class one of its own"
             )
         known.add(name)
 

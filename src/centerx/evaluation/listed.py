@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from centerx.data.coco import four_corners, placed_joints, read_joints
+from centerx.data.coco import FLAGS, four_corners, placed_joints, read_joints
 from centerx.data.dataset import Dataset, readable_hw
 from centerx.data.store import check_names
 from centerx.data.stored import StoredDetections, store_detections, under_a_pixel, usable_detections
-from centerx.data.values import is_number
+from centerx.data.values import class_name, is_number, to_flag, to_hw
 from centerx.errors import InputError
 from centerx.evaluation.results import check_results, detections_of_rows, image_numbers, load_json, result_box
 from centerx.fields import CORNERS
@@ -236,7 +236,7 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
 
     An annotation without a score has score 1; nothing is taught in crowds; both are told.
     """
-    names = {each["id"]: str(each["name"]) for each in tree["categories"] if _has(each, "id", "name")}
+    names = {each["id"]: class_name(each["name"]) for each in tree["categories"] if _has(each, "id", "name")}
     class_names = tuple(dict.fromkeys(names.values()))
     rows: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
     crowds: defaultdict[Any, list[tuple[Any, float, int]]] = defaultdict(list)
@@ -265,7 +265,10 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
             notes.add("annotations of an image or category that is not there are left out", where)
             continue
         label = class_names.index(names[row["category_id"]])
-        if row.get("iscrowd") or row.get("ignore"):
+        flags = [to_flag(row.get(name), words=False) for name in FLAGS]
+        if None in flags:
+            raise InputError(f"{path}: {where}: {', '.join(FLAGS)} must be 0 or 1, repair it")
+        if any(flags):
             notes.add("crowds and ignored annotations, in whose boxes nothing is taught of their class", where)
             crowds[row["image_id"]].append((box, 1.0, label))
         else:
@@ -277,7 +280,11 @@ def annotated(tree: dict[str, Any], path: Path, notes: Notes) -> tuple[tuple[str
     listed = []
     for each in pictures:
         sides = each.get("height"), each.get("width")
-        hw = sides if all(isinstance(side, int) for side in sides) else None
+        hw = to_hw(*sides)
+        if hw is None and sides != (None, None):
+            raise InputError(
+                f"{path}: image {each['id']!r}: height and width must be its pixels, not {sides}, repair it"
+            )
         found, ignored = (_of_rows(some[each["id"]]) for some in (rows, crowds))
         found = with_corners(found, corners[each["id"]], QUADS)
         if joints.names and len(found):
@@ -435,4 +442,4 @@ def _predicted_box(row: Any) -> list[float] | None:
 
 
 def _has(row: Any, *keys: str) -> bool:
-    return isinstance(row, dict) and all(isinstance(row.get(key), int | str) for key in keys)
+    return isinstance(row, dict) and all(type(row.get(key)) in (int, str) for key in keys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from centerx.data.dataset import Dataset
+from centerx.data.text import parse_json
 from centerx.data.values import is_number
 from centerx.errors import InputError
 from centerx.geometry import xywh_to_xyxy
@@ -103,11 +103,11 @@ def load_json(path: Path) -> Any:
         InputError: it is missing or malformed.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path)
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise InputError(f"{path}: {problem}, check the path") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: malformed JSON ({error})") from None
 
 
@@ -130,7 +130,7 @@ def check_results(rows: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _is_result(row: Any) -> bool:
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), int | float | str) for key in IDS):
+    if not isinstance(row, dict) or not all(type(row.get(key)) in (int, float, str) for key in IDS):
         return False
     box = result_box(row)
     return isinstance(box, list) and len(box) == 4 and all(map(_is_number, [*box, row.get("score")]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from centerx.config.load import parse_config
+from centerx.contents import read_plain
 from centerx.errors import InputError
 from centerx.files import quoted, write_atomic
 from centerx.interop import better_plus
@@ -143,12 +145,13 @@ def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     Raises:
         InputError: a file is missing or malformed, has Python tags, or is its own base.
     """
-    if path.resolve() in seen or len(seen) > MAX_DEPTH:
+    real = Path(os.path.realpath(path))
+    if real in seen or len(seen) > MAX_DEPTH:
         raise InputError(f"{path}: `_BASE_` leads back to itself, remove the circle")
     if not path.is_file():
         raise InputError(f"{path}: no such file, check the path")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain(path).decode("utf-8-sig")
         if other := in_place_of(text):
             raise InputError(f"{path}: no configuration but {other.what}, {other.todo}")
         tree = parse_yaml(text)
@@ -159,7 +162,7 @@ def read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = tree.pop("_BASE_", None)
     if base is None:
         return tree
-    return merged(read_with_bases(path.parent / str(base), (*seen, path.resolve())), tree)
+    return merged(read_with_bases(path.parent / str(base), (*seen, real)), tree)
 
 
 def merged(base: Any, change: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from centerx.errors import InputError, nearest
 
+MOST_THREADS = 1024
+
 
 class Compute(NamedTuple):
     """Where and how a backend computes.
@@ -25,14 +27,15 @@ class Compute(NamedTuple):
         """Return the value after checking it.
 
         Args:
-            threads: at least 1, or None.
+            threads: from 1 to MOST_THREADS, or None.
             providers: a name, or several.
 
         Raises:
-            InputError: the number is below 1, or a name is empty.
+            InputError: the number is none of these, or a name is empty.
         """
-        if threads is not None and threads < 1:
-            raise InputError(f"threads: {threads} is below 1, leave it out for what the backend takes by itself")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            wrong = "below 1" if threads < 1 else f"above {MOST_THREADS}"
+            raise InputError(f"threads: {threads} is {wrong}, leave it out for what the backend takes by itself")
         names = (providers,) if isinstance(providers, str) else tuple(providers or ())
         if not all(names):
             raise InputError("providers: a name is empty, give some such as cuda,cpu")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from centerx.errors import InputError
 from centerx.files import is_line, json_text, require_utf8
-from centerx.geometry import PAD_VALUE
+from centerx.geometry import LARGEST_INPUT, LARGEST_SIDE, PAD_VALUE
 from centerx.joints import NO_JOINTS, Joints
 from centerx.levels import AUTO, ValueRange, check_range
 from centerx.resize import OWN_RESIZE, Resize
@@ -17,7 +18,6 @@ from centerx.tasks import BOXES, CANONICAL, LABELLED, POSE, TASKS, Task, make_ta
 
 RUN_MODELS = "best.safetensors", "last.safetensors"  # model files in the folder of a training run
 TOP_K = 100  # of older files, whose metadata has no `top_k`
-LARGEST_SIDE, LARGEST_INPUT = 16_384, 1 << 26  # pixels of a side of the input, and of all of it
 MOST_CLASSES = 100_000
 LARGEST_TOP_K = 2**31 - 1  # largest index in every runtime
 LETTERBOX = {
@@ -119,7 +119,7 @@ class ModelInfo(NamedTuple):
         try:
             size = _read_size(json.loads(metadata["input_size"]))
             names = _read_names(json.loads(metadata["class_names"]))
-            top_k = int(metadata.get("top_k", TOP_K))
+            top_k = _whole(metadata.get("top_k", str(TOP_K)))
             if not 1 <= top_k <= LARGEST_TOP_K:
                 raise ValueError(f"top_k {top_k} is not from 1 to {LARGEST_TOP_K}")
             value_range = check_range(json.loads(metadata.get("range", f'"{AUTO}"')))
@@ -128,7 +128,7 @@ class ModelInfo(NamedTuple):
             order = metadata.get("corner_order", CANONICAL)
             if order not in (CANONICAL, LABELLED):
                 raise ValueError(f"corner_order is {order!r}, not {CANONICAL} or {LABELLED}")
-            stride = int(metadata["stride"])
+            stride = _whole(metadata["stride"])
             joints = Joints.from_json(metadata["joints"]) if task == POSE.name else NO_JOINTS
             if task == POSE.name and not joints.names:
                 raise ValueError("there are no joints")
@@ -145,6 +145,17 @@ class ModelInfo(NamedTuple):
         if task not in TASKS:
             raise InputError(f"{where}: is of the task {task!r}, of a newer version, known here: {', '.join(TASKS)}")
         return info
+
+
+def _whole(text: str) -> int:
+    """Return the number that some digits are.
+
+    Raises:
+        ValueError: they are none, or too many.
+    """
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise ValueError(f"{text[:50]!a} is no whole number")
+    return int(text)
 
 
 def _read_size(sides: object) -> tuple[int, int]:

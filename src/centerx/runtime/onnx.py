@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,34 @@ from centerx.types import RawDetections
 LOAD_ERRORS = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile, errors.InvalidArgument,
                errors.NotImplemented, errors.RuntimeException)  # fmt: skip
 RUN_ERRORS = (*LOAD_ERRORS, errors.EPFail)
+LONGEST = 60.0  # seconds of the first call
 TYPES = {"float": "float32", "float16": "float16", "double": "float64"}  # others have NumPy's names
+
+
+class Graph:
+    """A graph of ONNX Runtime whose first call is ended after LONGEST: a stranger's loop may have no end.
+
+    Args:
+        session: of the graph.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self.session, self.tried = session, False
+
+    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs of these names, all without any; one of RUN_ERRORS is raised where it cannot run."""
+        options = ort.RunOptions()
+        options.log_severity_level = 4  # errors are raised
+        limit = threading.Timer(LONGEST, setattr, (options, "terminate", True))
+        limit.daemon = True
+        if not self.tried:
+            limit.start()
+        try:
+            found: list[np.ndarray] = self.session.run(outputs, dict(inputs), options)
+        finally:
+            limit.cancel()
+        self.tried = True
+        return found
 
 
 class OnnxSession:
@@ -35,7 +63,7 @@ class OnnxSession:
     """
 
     def __init__(self, path: Path, session: ort.InferenceSession) -> None:
-        self.session = session
+        self.session, self.graph = session, Graph(session)
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.info = ModelInfo.from_metadata(metadata, path)
         inputs = self.session.get_inputs()
@@ -68,7 +96,7 @@ class OnnxSession:
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
         try:
-            found = self.session.run(self.outputs, {"images": images})
+            found = self.graph.run(self.outputs, {"images": images})
         except RUN_ERRORS as error:
             raise InputError(
                 f"ONNX Runtime cannot run the model on {'x'.join(map(str, images.shape))} ({_first_line(error)}), "
@@ -85,7 +113,7 @@ class OnnxRunner:
     """
 
     def __init__(self, session: ort.InferenceSession) -> None:
-        self.session = session
+        self.graph = Graph(session)
         inputs, outputs = (
             tuple(Tensor(each.name, _sides(each.shape), _type(each.type)) for each in each_kind)
             for each_kind in (session.get_inputs(), session.get_outputs())
@@ -99,7 +127,7 @@ class OnnxRunner:
             InputError: ONNX Runtime refuses the inputs.
         """
         try:
-            found = self.session.run(None, dict(inputs))
+            found = self.graph.run(None, inputs)
         except RUN_ERRORS as error:
             shapes = ", ".join(f"{name} {'x'.join(map(str, array.shape))}" for name, array in inputs.items())
             raise InputError(

@@ -254,7 +254,11 @@ def open_all(
 
     Returns:
         The sessions by name of backend, and the errors of the backends that could not open the file.
+
+    Raises:
+        InputError: there is no such file.
     """
+    require_file(path)
     sessions: dict[str, Session] = {}
     refusals: list[InputError] = []
     for name, entry in backends_of(path).items():

@@ -318,13 +318,20 @@ def _name(path: Path) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    """Open a video.
+
+    Raises:
+        InputError: it is none. A pipe would be waited for, and by a text FFmpeg would open the files that it names.
+    """
+    content = identify(read_head(path))
+    if content not in (None, VIDEO) or not path.is_file():
+        why = "(no ordinary file), name the file itself" if content is None else explain(content)
+        raise InputError(f"{path}: not a video that can be decoded here {why}")
     with silent_opencv():
         capture = cv2.VideoCapture(_name(path))
         try:
             if not capture.isOpened():
-                content = identify(read_head(path)) if path.is_file() else None
-                why = ", perhaps cut off; replace or remove it" if content in (None, VIDEO) else f" {explain(content)}"
-                raise InputError(f"{path}: not a video that can be decoded here{why}")
+                raise InputError(f"{path}: not a video that can be decoded here, perhaps cut off; replace or remove it")
             yield capture
         finally:
             capture.release()

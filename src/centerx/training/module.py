@@ -98,7 +98,7 @@ class CenterNetModule(L.LightningModule):
             loss = self._loss(part, share)
             if part is not parts[-1]:
                 with torch.autocast(self.device.type, enabled=False):
-                    loss.backward()  # type: ignore[no-untyped-call]
+                    loss.backward()
         self._figures |= {"train/loss": self.loss}
         self._figures |= {f"train/{term.label}": value for term, value in self.terms.items()}
         return loss
