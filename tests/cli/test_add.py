@@ -244,6 +244,13 @@ def test_old_classes_that_no_data_judges_are_named(
         assert "--val" in told
 
 
+def test_new_classes_that_no_data_judges_are_named(
+    old: Path, labels: Path, scenes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config_of(old, [entry(labels)], val=[entry(write_labels(scenes, tmp_path / "old.json", OLD))])
+    assert warnings(caplog) == ["no data judges 3, which are added; name data that labels them with --val"]
+
+
 def test_labels_of_an_old_class_teach_beside_the_old_detector(
     old: Path, scenes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

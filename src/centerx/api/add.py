@@ -360,6 +360,9 @@ def with_labels(config: Config) -> Config:
             f"no data judges {', '.join(unjudged)}: nothing will tell whether the student still finds them as the old "
             "detector does; name data that labels them with --val"
         )
+    new = [name for name in by_labels if name not in old and name not in judged]
+    if new and judges:
+        logger.warning(f"no data judges {', '.join(new)}, which are added; name data that labels them with --val")
     train = tuple(counted.get(entry, entry) for entry in config.data.train)
     return config.model_copy(update={"data": config.data.model_copy(update={"train": train})})
 
