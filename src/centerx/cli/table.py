@@ -12,6 +12,8 @@ from centerx.cli.output import show
 if TYPE_CHECKING:
     from centerx.evaluation.coco import Metrics
 
+MOST_UNSEEN = 5  # classes without an object that have a row each
+
 
 def metrics_table(metrics: Metrics) -> None:
     """Print the figures of the task and the AP of each class."""
@@ -25,8 +27,12 @@ def metrics_table(metrics: Metrics) -> None:
         table.add_row(f"{title}{mark}", shown(getattr(metrics, key)))
     for title, of_class in (("AP", metrics.per_class), ("AP of 11 points", metrics.per_class_11point)):
         table.add_section()
+        unseen = [name for name, value in of_class.items() if value is None]
         for name, value in of_class.items():
-            table.add_row(Text(f"{title}, {name}{counted}"), shown(value))
+            if value is not None or len(unseen) <= MOST_UNSEEN:
+                table.add_row(Text(f"{title}, {name}{counted}"), shown(value))
+        if len(unseen) > MOST_UNSEEN:
+            table.add_row(Text(f"{title}, {len(unseen)} classes without an object, such as {unseen[0]}"), shown(None))
     show(table)
 
 
