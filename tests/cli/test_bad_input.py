@@ -122,7 +122,7 @@ def write_onnx(path: Path, metadata: dict[str, str]) -> None:
         ("export model.safetensors --size 100x100", "multiples of 32"),
         ("export model.safetensors --out small.onnx", "small.onnx would be a folder"),
         ("bench model.onnx --batch 1,x", "'1,x'"),
-        ("bench model.onnx --batch 0", "at least one picture"),
+        ("bench model.onnx --batch 0", "from one to 1024 pictures"),
         ("bench model.onnx --backend auto", "leave auto out"),
         ("data", "centerx data --help"),
         ("data checks good.json", "'checks'"),
