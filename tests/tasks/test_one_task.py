@@ -51,8 +51,6 @@ def words_of(teachers: dict[str, Path], names: tuple[str, str], task: str, scene
         (("pose", "quads"), "quads", "pose", "corners"),
         (("boxes", "quads"), "boxes", "quads", "size"),
         (("boxes", "quads"), "quads", "boxes", "corners"),
-        (("rotated", "quads"), "quads", "rotated", "corners"),
-        (("rotated", "quads"), "rotated", "quads", "sides"),
         (("boxes", "rotated"), "boxes", "rotated", "size"),
         (("boxes", "center"), "boxes", "center", "size"),
         (("pose", "center"), "pose", "center", "size"),

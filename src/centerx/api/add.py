@@ -302,12 +302,15 @@ def preset_for(old: Mapping[str, Any]) -> Config:
     from centerx.config import load_config
     from centerx.geometry import INPUT_MULTIPLE
     from centerx.runtime import open_session
+    from centerx.tasks import QUADS
 
     path = str(old["weights"])
     if path.lower().endswith(STORED):
         return load_config(PRESET)
     info = open_session(path, adapter=old.get("adapter")).info
     facts: dict[str, Any] = {"task": info.task, "data.range": info.value_range, "model.top_k": info.top_k}
+    if info.task == QUADS.name:
+        facts["model.corner_order"] = info.corner_order
     if not info.resize.varies:
         facts["data.input_size"] = [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in info.input_hw]
     return load_config(PRESET, facts)

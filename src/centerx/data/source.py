@@ -108,7 +108,7 @@ class SampleSource:
             record.objects.with_fields(self.task.fields),
             supervised,
             record.image_id,
-            tuple(found.of(index) for found in self.detections),
+            tuple(found.of(index, self.task) for found in self.detections),
             tuple(bool(found.answered[index]) for found in self.detections),
         )
 
