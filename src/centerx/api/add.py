@@ -266,7 +266,7 @@ def without_its_run(former: Config) -> Config:
     """Return the configuration that a detector was trained with, without what belongs to that run and its machine.
 
     Network, task, augmentation, losses, optimiser, schedule and epochs stay; of its data the size and the range of the
-    input.
+    input. Joints come from itself, which teaches them, and from the data, but for their sigmas.
     """
     from centerx.config import Config
 
@@ -279,6 +279,7 @@ def without_its_run(former: Config) -> Config:
     return former.model_copy(
         update={
             "classes": None,
+            "joints": fresh.joints.model_copy(update={"sigmas": former.joints.sigmas}),
             "data": data,
             "model": former.model.model_copy(update={"pretrained": False}),
             "distill": former.distill.model_copy(update=distill),
