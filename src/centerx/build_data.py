@@ -64,8 +64,10 @@ def with_joint_names(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     """Return a data set with other names for its joints.
 
     Raises:
-        InputError: it has another number of joints.
+        InputError: it has another number of joints, or two would have one name.
     """
+    if len(set(names)) < len(names):
+        raise InputError(f"{dataset.path}: joints must be different names, not {', '.join(names)}")
     count = len(dataset.joints.names)
     if count != len(names):
         there = f"there are {count}; name each in its order" if count else "its labels have none; leave it out"

@@ -605,6 +605,21 @@ def test_an_added_class_may_have_joints_of_its_own(figures: Path, small_override
     assert (joints.sigmas["neck"], joints.sigmas["left_claw"]) == (0.02, 0.05)
 
 
+def test_joints_of_other_names_are_named_for_the_evaluation(figures: Path, tmp_path: Path) -> None:
+    """A detector of joints that were named beside the path of its data is judged by the same data."""
+    names = ",".join(f"joint-{name}" for name in FIGURE_JOINTS)
+    words = ["task=pose", "classes=[figure]", f"joints.names=[{names}]", "joints.pairs=[]", "data.input_size=96"]
+    config = load_config("nano", [*words, "model.pretrained=false"])
+    save_named(tmp_path, config, build_detector(config), "model")
+    model = tmp_path / "model.safetensors"
+    with pytest.raises(InputError, match="or its joints alike, by the key or option joints"):
+        centerx.evaluate(model, figures)
+    said = CliRunner().invoke(app, ["eval", str(model), str(figures), "--joints", names])
+    assert said.exit_code == 0, said.output
+    with pytest.raises(InputError, match="joints names 2, but there are 7"):
+        centerx.evaluate(model, figures, joints=["head", "neck"])
+
+
 def test_results_with_other_numbers_of_joints_are_told(
     judged: tuple[SampleSource, list[Detections], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
