@@ -143,13 +143,13 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
 
 def tell_other_tasks(config: Config) -> None:
     """Warn of keys that are set and that other tasks alone have."""
-    with_corners = QUADS.name, ROTATED.name
-    tasks_of = {f"joints.{key}": (POSE.name,) for key, value in config.joints if value != getattr(JointsConfig(), key)}
+    of_joints = [f"joints.{key}" for key, value in config.joints if value != getattr(JointsConfig(), key)]
+    tasks_of: dict[str, tuple[str, ...]] = dict.fromkeys(of_joints, (POSE.name,))
     if config.model.corner_order != CANONICAL:
         tasks_of["model.corner_order"] = (QUADS.name,)
     for section, entries in (("data.train", config.data.train), ("data.val", config.data.val)):
         if any(entry.corners_from_boxes for entry in entries):
-            tasks_of[f"corners_from_boxes in {section}"] = with_corners
+            tasks_of[f"corners_from_boxes in {section}"] = (QUADS.name, ROTATED.name)
         if any(entry.joints for entry in entries):
             tasks_of[f"joints in {section}"] = (POSE.name,)
     for key, tasks in tasks_of.items():
