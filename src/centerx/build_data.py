@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,9 +34,11 @@ from centerx.fields import SIZE, Field
 from centerx.images import allow_megapixels
 from centerx.joints import can_be_mirrored, default_sigmas, flip_by_names, join_joints
 from centerx.problems import Problem, log_problems
-from centerx.tasks import POSE
+from centerx.tasks import CANONICAL, POSE, QUADS, ROTATED
 from centerx.tiles import Tiles
 from centerx.training.teachers import Teacher, map_channels, taught_attributes
+
+logger = logging.getLogger(__name__)
 
 
 def read_entry(entry: DataEntry) -> Dataset:
@@ -61,8 +64,10 @@ def with_joint_names(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     """Return a data set with other names for its joints.
 
     Raises:
-        InputError: it has another number of joints.
+        InputError: it has another number of joints, or two would have one name.
     """
+    if len(set(names)) < len(names):
+        raise InputError(f"{dataset.path}: joints must be different names, not {', '.join(names)}")
     count = len(dataset.joints.names)
     if count != len(names):
         there = f"there are {count}; name each in its order" if count else "its labels have none; leave it out"
@@ -121,6 +126,7 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
     """
     if config.data.max_megapixels is not None:
         allow_megapixels(config.data.max_megapixels)
+    tell_other_tasks(config)
     train, val = build_datasets(config.data.train), build_datasets(config.data.val)
     if not train:
         raise InputError("data.train: no data set to train on, name one such as data.train=[path/to/data]")
@@ -133,6 +139,22 @@ def load_data(config: Config, folder: Path, functions: Mapping[str, Function] | 
     check_class_names(config.classes, train, taught)
     source = build_source(config, train)
     return RunData(config, train, val, source, teachers)
+
+
+def tell_other_tasks(config: Config) -> None:
+    """Warn of keys that are set and that other tasks alone have."""
+    of_joints = [f"joints.{key}" for key, value in config.joints if value != getattr(JointsConfig(), key)]
+    tasks_of: dict[str, tuple[str, ...]] = dict.fromkeys(of_joints, (POSE.name,))
+    if config.model.corner_order != CANONICAL:
+        tasks_of["model.corner_order"] = (QUADS.name,)
+    for section, entries in (("data.train", config.data.train), ("data.val", config.data.val)):
+        if any(entry.corners_from_boxes for entry in entries):
+            tasks_of[f"corners_from_boxes in {section}"] = (QUADS.name, ROTATED.name)
+        if any(entry.joints for entry in entries):
+            tasks_of[f"joints in {section}"] = (POSE.name,)
+    for key, tasks in tasks_of.items():
+        if config.task not in tasks:
+            logger.warning(f"{key}: does nothing for task={config.task}, only for task={' and '.join(tasks)}")
 
 
 def build_source(config: Config, datasets: Sequence[Dataset]) -> SampleSource:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from centerx import runtime
-from centerx.build_model import load_detector, require_sizes
+from centerx.build_model import TorchSession, load_detector, require_sizes
 from centerx.build_teaching import teacher_terms, term_figures
 from centerx.config import Config
 from centerx.config.schema import TeacherConfig
@@ -23,7 +23,7 @@ from centerx.data.store import SUFFIX, TeacherInfo, ask_once, read_info, read_st
 from centerx.data.stored import StoredDetections, store_detections
 from centerx.errors import InputError, nearest
 from centerx.evaluation.listed import read_detections
-from centerx.fields import KEYPOINTS
+from centerx.fields import CORNERS, KEYPOINTS
 from centerx.geometry import clip_boxes
 from centerx.images import read_image
 from centerx.levels import ValueRange, range_text
@@ -36,9 +36,9 @@ from centerx.runtime.digest import model_digest
 from centerx.runtime.foreign.joints import JointAdapter, JointFinder, joint_adapter
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession
 from centerx.runtime.onnx import OnnxRunner, load_graph
-from centerx.tasks import KEYPOINT_SCORES, POSE, make_task, task_of
+from centerx.tasks import CANONICAL, KEYPOINT_SCORES, LABELLED, POSE, QUADS, HasTask, Task, make_task, taught_as
 from centerx.training.ask import BY_AP, FUSE, OpenTeacher, calibrate, fuse_shared, images_of
-from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher
+from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher, TeacherModel
 from centerx.types import Detections
 
 STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
@@ -93,7 +93,8 @@ def open_teachers(
         if not any(figures[field] for field in figures if field in teacher_terms(opened.task)):
             raise InputError(f"distill: every term of teacher {name} has weight 0, raise one or leave the teacher out")
         classes = entry.classes or wanted_classes(name, opened.class_names, config.classes)
-        opened = opened._replace(name=name, classes=classes, factors=factors)
+        require_order(name, opened.task, config)
+        opened = opened._replace(name=name, classes=classes, factors=factors, task=taught_as(opened.task, task))
         found.append(calibrate(opened, judged_by) if distill.calibrate else opened)
     return as_teachers(fuse_shared(found) if distill.shared == FUSE else found, config)
 
@@ -143,6 +144,26 @@ def wanted_classes(name: str, own: Sequence[str], student: Sequence[str] | None)
     return {each: each for each in wanted}
 
 
+def require_order(name: str, own: Task, config: Config) -> None:
+    """Check that a teacher of corners begins with the corner with which the student is to begin.
+
+    Args:
+        name: of the teacher.
+        own: its task.
+        config: of the run.
+
+    Raises:
+        InputError: the student has the order of the labels, the teacher one of its own.
+    """
+    student = config.made_task
+    if CORNERS in student.fields and taught_as(own, student) is student and CORNERS not in own.fields:
+        said = f"in the order {CANONICAL}" if own.name == QUADS.name else "of rotated boxes, none of which is the first"
+        raise InputError(
+            f"distill.teachers: {name} gives corners {said}, and cannot teach model.corner_order={LABELLED}; set "
+            f"model.corner_order={CANONICAL} or leave the teacher out"
+        )
+
+
 def open_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> OpenTeacher:
     """Open a file, one of `STORED`, of what somebody found on pictures.
 
@@ -154,13 +175,17 @@ def open_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path])
     Raises:
         InputError: the file cannot be used.
     """
+    find = partial(find_stored, path, datasets)
     if path.suffix.lower() == SUFFIX:
         info = read_info(path)
-        load = partial(read_store, path, images)
-        return OpenTeacher(info.class_names, task_of(info), partial(find_stored, path, datasets), load=load)
+        return OpenTeacher(info.class_names, task_as_given(info), find, load=partial(read_store, path, images))
     found = read_detections(path, datasets, images)
-    find = partial(find_stored, path, datasets)
-    return OpenTeacher(found.class_names, task_of(found), find, load=lambda: found)
+    return OpenTeacher(found.class_names, task_as_given(found), find, load=lambda: found)
+
+
+def task_as_given(found: HasTask) -> Task:
+    """Return the task of detections whose corners begin as whoever gives them says."""
+    return make_task(found.task, LABELLED, found.joints)
 
 
 def find_stored(path: Path, datasets: Sequence[Dataset], images: Sequence[Path]) -> StoredDetections:
@@ -186,8 +211,12 @@ def open_network(path: Path, config: Config) -> OpenTeacher:
     tell_range(path, info.value_range, config)
     if config.train.channels_last:
         detector.to(memory_format=torch.channels_last)
-    find = partial(find_anew, path, None)
-    return OpenTeacher(info.class_names, info.made_task, find, NetworkTeacher(detector))
+    own, student = info.made_task, config.made_task
+    model: TeacherModel = NetworkTeacher(detector)
+    task = taught_as(own, student)
+    if task.attributes != own.attributes:  # its maps are of other fields, what they find has those of the student
+        model = DetectionTeacher(TorchSession(path), path, task, len(info.class_names), CenterNet.stride)
+    return OpenTeacher(info.class_names, own, partial(find_anew, path, None), model)
 
 
 def open_detector(path: Path, config: Config, adapter: AdapterSource) -> OpenTeacher:
@@ -200,7 +229,7 @@ def open_detector(path: Path, config: Config, adapter: AdapterSource) -> OpenTea
     tell_range(path, info.value_range, config)
     count = len(info.class_names)
     detect = session if own_rule else Predictor(session).detect_array
-    model = DetectionTeacher(detect, path, task, count, CenterNet.stride)
+    model = DetectionTeacher(detect, path, taught_as(task, config.made_task), count, CenterNet.stride)
     return OpenTeacher(info.class_names, task, partial(find_anew, path, adapter), model)
 
 
@@ -288,7 +317,7 @@ def open_function(store: Path, function: Function, images: Sequence[Path], confi
     def find(images: Sequence[Path]) -> StoredDetections:
         return ask_once(store, teacher, detect, images, config.data.range)
 
-    return OpenTeacher(teacher.class_names, task_of(teacher), find, load=partial(find, images))
+    return OpenTeacher(teacher.class_names, task_as_given(teacher), find, load=partial(find, images))
 
 
 def find_anew(path: Path, adapter: AdapterSource, images: Sequence[Path]) -> StoredDetections:

@@ -16,6 +16,7 @@ KITTI = (
     "Car 0.00 0 -1.57 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57\n"
     "DontCare -1 -1 -10 1 2 3 4 -1 -1 -1 -1000 -1000 -1000 -10\n"
 )
+VISDRONE = "10,20,30,40,1,4,0,0\n"
 DOTA = "imagesource:GoogleEarth\ngsd:0.146\n1.0 2.0 3.0 2.0 3.0 4.0 1.0 4.0 plane 0\n"
 VIA = {"a.png6": {"filename": "a.png", "size": 6, "regions": [{"shape_attributes": {"name": "rect", "x": 1}}]}}
 VIA_CSV = 'filename,file_size,file_attributes,region_count,region_id,region_shape_attributes\na.png,6,"{}",1,0,"{}"\n'
@@ -127,14 +128,15 @@ def test_labels_beside_the_folder_are_told_where_they_belong_to_its_pictures(
     tmp_path: Path, pictures: str, labels: str
 ) -> None:
     write_picture(tmp_path / "set" / pictures / "a.png")
-    for content, kind in ((KITTI, Kind.TWO_PLACES), (DOTA, Kind.UNREAD_LABELS)):  # the former can be read
+    others = ((KITTI, Kind.TWO_PLACES), (DOTA, Kind.TWO_PLACES), (VISDRONE, Kind.UNREAD_LABELS))
+    for content, kind in others:  # the last cannot be read
         file = write_text(tmp_path / "set" / labels, content)
         problem = look(tmp_path / "set" / pictures)
         assert problem is not None
         if pictures == ".":
             kind = Kind.UNREAD_LABELS  # within the folder itself
         assert (problem.kind, Path(problem.where), problem.times) == (kind, file, 1)
-        if kind == Kind.TWO_PLACES:
+        if kind == Kind.TWO_PLACES and content == KITTI:
             found = scan_dataset(tmp_path / "set")
             assert (found.format, [record.image.is_file() for record in found.records]) == ("kitti", [True])
     write_picture(tmp_path / "set" / "others" / "pictures" / "b.png")

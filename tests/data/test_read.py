@@ -64,7 +64,7 @@ def test_the_format_is_recognised_and_pictures_are_found(shared_data: Path, path
 
 
 def test_labels_that_no_reader_takes_are_named_and_a_folder_can_be_asked_for(shared_data: Path) -> None:
-    with pytest.raises(InputError, match=r"WPOD-Net.*--format folder"):
+    with pytest.raises(InputError, match=r"WPOD-Net.* name the folder that holds labels and pictures.*--format folder"):
         read_dataset(shared_data / "plates")
     assert len(read_dataset(shared_data / "plates", format="folder").records) == 64
 

@@ -51,8 +51,6 @@ def words_of(teachers: dict[str, Path], names: tuple[str, str], task: str, scene
         (("pose", "quads"), "quads", "pose", "corners"),
         (("boxes", "quads"), "boxes", "quads", "size"),
         (("boxes", "quads"), "quads", "boxes", "corners"),
-        (("rotated", "quads"), "quads", "rotated", "corners"),
-        (("rotated", "quads"), "rotated", "quads", "sides"),
         (("boxes", "rotated"), "boxes", "rotated", "size"),
         (("boxes", "center"), "boxes", "center", "size"),
         (("pose", "center"), "pose", "center", "size"),
@@ -96,3 +94,32 @@ def test_what_tasks_share_is_taught(
         info = centerx.load(run.model)
         known = [joint for name in names for joint in JOINTS.get(CLASS[name], [])]
         assert info.task.joints.names == tuple(dict.fromkeys(known))
+
+
+@pytest.mark.parametrize(
+    ("task", "word", "said"),
+    [
+        ("boxes", "joints.names=[head]", "joints.names: does nothing for task=boxes, only for task=pose"),
+        ("rotated", "joints.sigmas={head: 0.1}", "joints.sigmas: does nothing for task=rotated"),
+        (
+            "boxes",
+            "model.corner_order=labelled",
+            "model.corner_order: does nothing for task=boxes, only for task=quads",
+        ),
+        ("rotated", "model.corner_order=labelled", "model.corner_order: does nothing for task=rotated"),
+        ("boxes", "", "corners_from_boxes in data.train: does nothing for task=boxes, only for task=quads and rotated"),
+        ("rotated", "", ""),
+        ("quads", "model.corner_order=labelled", ""),
+    ],
+)
+def test_keys_of_other_tasks_are_told(
+    task: str, word: str, said: str, scenes: Path, small_overrides: list[str], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    turned = task in ("quads", "rotated") or said.startswith("corners")
+    data = json.dumps([{"path": str(scenes), "corners_from_boxes": turned}])
+    words = [*small_overrides, f"task={task}", f"data.train={data}", "data.val=[]", *([word] if word else [])]
+    load_data(load_config("nano", words), tmp_path)
+    told = [record.message for record in caplog.records if "does nothing" in record.message]
+    assert len(told) == bool(said)
+    assert all(each.startswith(said) for each in told)

@@ -14,9 +14,10 @@ import torch
 from typer.testing import CliRunner
 
 import centerx
+from centerx.api.add import add_config
 from centerx.build import build_run
 from centerx.build_data import load_data
-from centerx.build_model import load_detector
+from centerx.build_model import build_detector, load_detector, save_named
 from centerx.cli.main import app
 from centerx.config import load_config
 from centerx.data.figures import JOINTS as FIGURE_JOINTS
@@ -571,6 +572,52 @@ def test_a_class_may_have_no_joints(figures: Path, small_overrides: list[str], t
     words = words_of(changed(figures, Path("ball.json"), second))
     run = build_run(load_config("nano", [*small_overrides, *words]), tmp_path)
     assert run.config.made_joints.classes == (tuple(range(7)), ())
+
+
+def test_a_picture_without_objects_of_the_classes_has_the_joints_of_the_model(figures: Path) -> None:
+    """Joints in another order than that of the data, on pictures that show none of the classes asked for."""
+    task = make_task("pose", joints=Joints(("tail", "head")))
+    source = SampleSource([read_dataset(figures)], ["cat"], task=task)
+    (record, _), *_ = source.entries
+    assert record.objects.values[KEYPOINTS.name].shape == (0, 4)
+    assert record.objects.known[KEYPOINTS.name].shape == (0, 2)
+
+
+def test_an_added_class_may_have_joints_of_its_own(figures: Path, small_overrides: list[str], tmp_path: Path) -> None:
+    """The old detector teaches its joints, the labels those of their class; sigmas that were given stay."""
+
+    def of_robots(tree: Any) -> None:
+        tree["categories"] = [{"id": 1, "name": "robot", "keypoints": ["left_claw", "right_claw", "head"]}]
+        for annotation in tree["annotations"]:
+            annotation["keypoints"] = annotation["keypoints"][:9]
+
+    given = ["classes=[figure]", "joints.sigmas={neck: 0.02}"]
+    data = load_data(load_config("nano", [*small_overrides, *words_of(figures), *given]), tmp_path)
+    save_named(tmp_path, data.config, build_detector(data.config), "old")
+    robots = [{"path": str(changed(figures, Path("robots.json"), of_robots))}]
+    config = add_config({"weights": str(tmp_path / "old.safetensors")}, robots, robots, None, ["data.workers=0"])
+    joints = load_data(config, tmp_path).config.joints
+    assert joints.classes == {"figure": FIGURE_JOINTS, "robot": ("left_claw", "right_claw", "head")}
+    assert joints.pairs is not None
+    assert {frozenset(pair) for pair in joints.pairs} == {
+        frozenset((f"left_{end}", f"right_{end}")) for end in ("hand", "foot", "claw")
+    }
+    assert (joints.sigmas["neck"], joints.sigmas["left_claw"]) == (0.02, 0.05)
+
+
+def test_joints_of_other_names_are_named_for_the_evaluation(figures: Path, tmp_path: Path) -> None:
+    """A detector of joints that were named beside the path of its data is judged by the same data."""
+    names = ",".join(f"joint-{name}" for name in FIGURE_JOINTS)
+    words = ["task=pose", "classes=[figure]", f"joints.names=[{names}]", "joints.pairs=[]", "data.input_size=96"]
+    config = load_config("nano", [*words, "model.pretrained=false"])
+    save_named(tmp_path, config, build_detector(config), "model")
+    model = tmp_path / "model.safetensors"
+    with pytest.raises(InputError, match="or its joints alike, by the key or option joints"):
+        centerx.evaluate(model, figures)
+    said = CliRunner().invoke(app, ["eval", str(model), str(figures), "--joints", names])
+    assert said.exit_code == 0, said.output
+    with pytest.raises(InputError, match="joints names 2, but there are 7"):
+        centerx.evaluate(model, figures, joints=["head", "neck"])
 
 
 def test_results_with_other_numbers_of_joints_are_told(

@@ -266,7 +266,7 @@ def without_its_run(former: Config) -> Config:
     """Return the configuration that a detector was trained with, without what belongs to that run and its machine.
 
     Network, task, augmentation, losses, optimiser, schedule and epochs stay; of its data the size and the range of the
-    input.
+    input. Joints come from itself, which teaches them, and from the data, but for their sigmas.
     """
     from centerx.config import Config
 
@@ -279,6 +279,7 @@ def without_its_run(former: Config) -> Config:
     return former.model_copy(
         update={
             "classes": None,
+            "joints": fresh.joints.model_copy(update={"sigmas": former.joints.sigmas}),
             "data": data,
             "model": former.model.model_copy(update={"pretrained": False}),
             "distill": former.distill.model_copy(update=distill),
@@ -302,12 +303,15 @@ def preset_for(old: Mapping[str, Any]) -> Config:
     from centerx.config import load_config
     from centerx.geometry import INPUT_MULTIPLE
     from centerx.runtime import open_session
+    from centerx.tasks import QUADS
 
     path = str(old["weights"])
     if path.lower().endswith(STORED):
         return load_config(PRESET)
     info = open_session(path, adapter=old.get("adapter")).info
     facts: dict[str, Any] = {"task": info.task, "data.range": info.value_range, "model.top_k": info.top_k}
+    if info.task == QUADS.name:
+        facts["model.corner_order"] = info.corner_order
     if not info.resize.varies:
         facts["data.input_size"] = [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in info.input_hw]
     return load_config(PRESET, facts)

@@ -27,6 +27,7 @@ def evaluate(
     images: str | Path | None = None,
     format: str | None = None,
     frame: str | None = None,
+    joints: Sequence[str] | None = None,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
     max_detections: int | None = None,
@@ -51,6 +52,7 @@ def evaluate(
         format: format of the data set, by name.
         frame: what the boxes are of: the picture as a viewer shows it (`upright`, the default), or as it is stored,
             before EXIF turns it (`stored`).
+        joints: names of its joints in order, where the data has others or none.
         flip: look at the mirror image of each picture too; for a `.safetensors` file.
         scales: sizes to look at, relative to the model's, above 0; for a `.safetensors` file.
         max_detections: count so many detections of a class on a picture, at least 10; COCO's 100 without it.
@@ -70,6 +72,7 @@ def evaluate(
             evaluate against, or the metric is unknown or does not go with the rest.
         OSError: the report cannot be written.
     """
+    from centerx.build_data import with_joint_names
     from centerx.data.check import log_dataset_problems
     from centerx.data.read import require_pictures
     from centerx.evaluation.api import evaluate_model, evaluate_results
@@ -92,6 +95,8 @@ def evaluate(
     compute = Compute.of(threads, providers)
     options = {"split": split, "classes": classes, "images": images, "format": format, "frame": frame}
     dataset = open_data(data, {key: value for key, value in options.items() if value is not None})
+    if joints is not None:
+        dataset = with_joint_names(dataset, tuple(joints))
     require_boxes(dataset)
     results = Path(model) if isinstance(model, (str, Path)) and Path(model).suffix == ".json" else None
     if results is not None:

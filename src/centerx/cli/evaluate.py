@@ -31,6 +31,9 @@ def evaluate(
     images: Annotated[Path | None, typer.Option(help="folder of the pictures")] = None,
     format: Annotated[str | None, typer.Option(help="format of the data set, by name")] = None,
     frame: Annotated[str, typer.Option(help=FRAME_HELP)] = "upright",
+    joints: Annotated[
+        str | None, typer.Option(help="names of its joints in order, separated by commas, where it has others or none")
+    ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="look at the mirror image of each picture too")] = False,
     scales: Annotated[str, typer.Option(help="sizes to look at, relative to the model's, such as 0.75,1,1.25")] = "1",
     max_detections: Annotated[
@@ -68,6 +71,7 @@ def evaluate(
         images=images,
         format=format,
         frame=frame,
+        joints=parse_names(joints or None),
         flip=flip,
         scales=read_scales(scales),
         max_detections=max_detections,

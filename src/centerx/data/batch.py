@@ -230,7 +230,7 @@ def empty_batch(input_hw: tuple[int, int], source: SampleSource) -> Batch:
     nothing = make_objects(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64))
     objects = nothing.with_fields(source.task.fields).map(torch.from_numpy)
     shape = 0, len(source.class_names), len(source.task.attributes)
-    detections = tuple(found.of(0).where(slice(0)).map(torch.from_numpy) for found in source.detections)
+    detections = tuple(found.of(0, source.task).where(slice(0)).map(torch.from_numpy) for found in source.detections)
     answered = tuple(torch.zeros(0, dtype=torch.bool) for _ in detections)
     return Batch(images, objects, torch.zeros(shape, dtype=torch.bool), [], [], [], detections, answered)
 

@@ -418,8 +418,9 @@ def arrange_joints(record: Record, order: Sequence[int] | None) -> Record:
     if order is None or KEYPOINTS.name not in objects.values:
         return record
     there, chosen = np.array(order, dtype=np.int64) >= 0, np.maximum(order, 0).astype(np.int64)
-    points = objects.values[KEYPOINTS.name].reshape(len(objects.labels), -1, 2)[:, chosen] * there[:, None]
-    values = {**objects.values, KEYPOINTS.name: points.reshape(len(points), -1)}
+    former = objects.values[VISIBILITY].shape  # number of objects and of joints
+    points = objects.values[KEYPOINTS.name].reshape(*former, 2)[:, chosen] * there[:, None]
+    values = {**objects.values, KEYPOINTS.name: points.reshape(len(points), 2 * len(there))}
     values[VISIBILITY] = objects.values[VISIBILITY][:, chosen] * there
     field = KEYPOINTS._replace(num_values=len(there))
     moved = objects._replace(

@@ -116,14 +116,14 @@ FORMATS = (
     ),
     _Format("text of pictures and boxes (keras-yolo3)", TEXT, says(rf"(?m)^{PICTURE}(?:[ \t]+\d+(?:,\d+){{4}})+\s*$")),
     _Format("KITTI text", TEXT, rows(rf"[a-z][\w-]*(?:\s+{NUMBER}){{14,15}}"), NAME_ABOVE),
-    _Format("DOTA text", TEXT, says(r"\A\s*imagesource:")),
-    _Format("DOTA text", TEXT, rows(rf"(?:{NUMBER}\s+){{8}}[a-z]\S*(?:\s+\d)?")),
+    _Format("DOTA text", TEXT, says(r"\A\s*imagesource:"), NAME_ABOVE),
+    _Format("DOTA text", TEXT, rows(rf"(?:{NUMBER}\s+){{8}}[a-z]\S*(?:\s+\d)?"), NAME_ABOVE),
     _Format(
         "YOLO text", TEXT, rows(rf"\d+(?:\s+{UNIT}){{4,}}"), f"{NAME_FOLDER}, with its class names in data.yaml", "name"
     ),
-    _Format("text of plates (WPOD-Net)", TEXT, rows(r"\d,(?:0?\.\d+,){8}[^,]*,?"), link="name"),
+    _Format("text of plates (WPOD-Net)", TEXT, rows(r"\d,(?:0?\.\d+,){8}[^,]*,?"), NAME_FOLDER, "name"),
     _Format("VisDrone text", TEXT, rows(r"(?:-?\d+,){7}-?\d+,?"), link="name"),
-    _Format("ICDAR text", TEXT, rows(rf"(?:{NUMBER}\s*,\s*){{8}}.*"), link="name"),
+    _Format("ICDAR text", TEXT, rows(rf"(?:{NUMBER}\s*,\s*){{8}}.*"), NAME_FOLDER, "name"),
     _Format("ICDAR text", TEXT, rows(rf'(?:{NUMBER}{GAP}){{4}}".*"'), link="name"),
     _Format("MOTChallenge text", r"gt/.*\.txt|.*/gt\.txt", rows(rf"(?:{NUMBER},){{6,}}{NUMBER},?")),
     _Format(
@@ -132,7 +132,7 @@ FORMATS = (
     _Format("text of names and boxes (OIDv4)", TEXT, rows(rf"[a-z][^\d:]*(?:{GAP}{NUMBER}){{4}}"), link="name"),
     _Format("colours of masks (CamVid)", r".*/label_colors\.txt", anything),
     _Format("CVAT xml", XML, every(says("<annotations>"), says(r"<(?:image|track)\b")), NAME_FILE),
-    _Format("roLabelImg xml", XML, says("<robndbox>")),
+    _Format("roLabelImg xml", XML, says("<robndbox>"), NAME_FOLDER),
     _Format("dlib xml", XML, every(says("<dataset>"), says("<image file="))),
     _Format("HRSC2016 xml", XML, says("<HRSC_(?:Image|Objects?)>")),
     _Format("UA-DETRAC xml", XML, every(says(r"<sequence\b"), says("<target_list>"))),

@@ -108,7 +108,7 @@ class SampleSource:
             record.objects.with_fields(self.task.fields),
             supervised,
             record.image_id,
-            tuple(found.of(index) for found in self.detections),
+            tuple(found.of(index, self.task) for found in self.detections),
             tuple(bool(found.answered[index]) for found in self.detections),
         )
 
@@ -161,7 +161,8 @@ def require_judging(source: SampleSource, task: Task, where: str) -> None:
         what = "points alone" if SIZE in task.fields else f"no {' and '.join(task.needed)}"
         if task.joints.names and table[:, task.attributes.index(SIZE.name)].any():
             what = f"none of the joints {', '.join(task.joints.names)}"
-        raise InputError(f"{where}: labels {what}, by which no {task.name} can be judged; name data with them")
+        alike = ", or its joints alike, by the key or option joints" if task.joints.names else ""
+        raise InputError(f"{where}: labels {what}, by which no {task.name} can be judged; name data with them{alike}")
 
 
 def union_of_classes(datasets: Sequence[Dataset]) -> tuple[str, ...]:

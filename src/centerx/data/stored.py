@@ -13,7 +13,7 @@ from centerx.fields import CORNERS, KEYPOINTS, Field
 from centerx.geometry import BOX_CORNERS, clip_boxes
 from centerx.joints import NO_JOINTS, Joints, renamed_joints
 from centerx.objects import OF_BOXES, SCORE, Objects, make_objects
-from centerx.tasks import KEYPOINT_SCORES, Task, task_of
+from centerx.tasks import BOXES, KEYPOINT_SCORES, Task, task_of, taught_as
 from centerx.types import Detections
 
 MOST = 100  # detections of a picture that are kept: as many as COCO counts, and as a model gives by default
@@ -66,13 +66,18 @@ class StoredDetections(NamedTuple):
     values: Mapping[str, np.ndarray] = {}
     joints: Joints = NO_JOINTS
 
-    def of(self, index: int) -> Objects:
-        """Return what was found on a picture, with `SCORE` among the values, and the regions that are ignored."""
+    def of(self, index: int, student: Task = BOXES) -> Objects:
+        """Return what was found on a picture, with `SCORE` among the values, and the regions that are ignored.
+
+        Args:
+            index: of the picture.
+            student: task of whom it teaches, which says how corners move.
+        """
         rows = slice(*self.offsets[index : index + 2])
         values = {SCORE: self.scores[rows, None], **{name: each[rows] for name, each in self.values.items()}}
         known = {KEYPOINTS.name: values.pop(KEYPOINT_SCORES)} if KEYPOINT_SCORES in values else {}
         objects = make_objects(self.boxes[rows], self.labels[rows], self.ignore[rows], values, known)
-        return objects._replace(fields=beside_boxes(task_of(self)))
+        return objects._replace(fields=beside_boxes(taught_as(task_of(self), student)))
 
     def detections(self, index: int) -> Detections:
         """Return what was found on a picture, best first."""

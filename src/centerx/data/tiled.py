@@ -91,7 +91,8 @@ class TiledSource(SampleSource):
         record, supervised = self.entries[index]
         image = self.read(record.image, self.value_range, 1)[top:bottom, left:right].copy()  # frees the picture
         found = [
-            cut_objects(each.of(picture), (left, top, right, bottom), self.min_visible, ()) for each in self.detections
+            cut_objects(each.of(picture, self.task), (left, top, right, bottom), self.min_visible, ())
+            for each in self.detections
         ]
         return Sample(
             image,

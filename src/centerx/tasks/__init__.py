@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from centerx.fields import CORNERS
 from centerx.joints import NO_JOINTS, Joints
 from centerx.tasks.boxes import BOXES
 from centerx.tasks.center import CENTER
@@ -44,6 +45,11 @@ def task_of(found: HasTask) -> Task:
     return make_task(found.task, joints=found.joints)
 
 
+def taught_as(own: Task, student: Task) -> Task:
+    """Return the task by whose fields detections teach a student: its task where both have corners, else their own."""
+    return student if CORNERS.name in own.needed and CORNERS.name in student.needed else own
+
+
 __all__ = [
     "BOXES",
     "CANONICAL",
@@ -59,4 +65,5 @@ __all__ = [
     "Task",
     "make_task",
     "task_of",
+    "taught_as",
 ]
