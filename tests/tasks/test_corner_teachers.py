@@ -23,7 +23,7 @@ from centerx.data.stored import StoredDetections, store_detections
 from centerx.decode import Decode
 from centerx.errors import InputError
 from centerx.objects import Objects
-from centerx.tasks import LABELLED, QUADS, ROTATED, Task, make_task, taught_as
+from centerx.tasks import BOXES, LABELLED, QUADS, ROTATED, Task, make_task, taught_as
 from centerx.training.teachers import Teacher
 from centerx.types import Batch, Detections, RawDetections
 from tests.made import make_record
@@ -71,18 +71,23 @@ def words_of(teacher: Path, task: str) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["", " json"])
-@pytest.mark.parametrize(("own", "student"), [("rotated", "quads"), ("quads", "rotated")])
-def test_quadrilaterals_and_rotated_boxes_teach_each_other(
+@pytest.mark.parametrize(
+    ("own", "student"), [("rotated", "quads"), ("quads", "rotated"), ("rotated", "boxes"), ("quads", "boxes")]
+)
+def test_detectors_of_corners_teach_each_other_and_boxes(
     own: str, student: str, form: str, teachers: dict[str, Path], tmp_path: Path
 ) -> None:
     """A network, and what it found: what is taught, decoded as the student's, is the rectangle that was found."""
-    file, task = teachers[own + form], TASKS[student]
+    file, task = teachers[own + form], make_task(student)
     data = load_data(load_config("nano", words_of(file, student)), tmp_path)
     check_supervision(data)
     (teacher,) = data.teachers
     stored = [] if teacher.load is None else [teacher.load()]
     taught = said(teacher, EvalPictures(data.source.with_detections(stored), (96, 96))[0], task)
     best = centerx.load(teachers[own])(data.source.entries[0].record.image)
+    if student == "boxes":
+        assert taught.values["boxes"][0, 0].numpy() == pytest.approx(best.boxes[0], abs=0.01)
+        return
     same = np.abs(taught.values["corners"][0, 0].reshape(4, 2) - best.values["corners"][0])
     if student == "quads":
         assert same.max() < 0.01
@@ -136,9 +141,11 @@ def test_corners_without_the_order_of_labels_do_not_teach_it(
         load_data(config, tmp_path)
 
 
-def test_only_tasks_with_corners_are_taken_for_each_other() -> None:
+def test_corners_are_taken_for_what_they_tell_alone() -> None:
     assert taught_as(ROTATED, QUADS) is QUADS
-    for other in ("boxes", "center", "pose"):
+    assert taught_as(ROTATED, BOXES) is BOXES
+    assert taught_as(BOXES, QUADS) is BOXES
+    for other in ("center", "pose"):
         assert taught_as(ROTATED, make_task(other)) is ROTATED
         assert taught_as(make_task(other), QUADS).name == other
 

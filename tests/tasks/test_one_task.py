@@ -49,9 +49,7 @@ def words_of(teachers: dict[str, Path], names: tuple[str, str], task: str, scene
     [
         (("pose", "quads"), "pose", "quads", "size"),
         (("pose", "quads"), "quads", "pose", "corners"),
-        (("boxes", "quads"), "boxes", "quads", "size"),
         (("boxes", "quads"), "quads", "boxes", "corners"),
-        (("boxes", "rotated"), "boxes", "rotated", "size"),
         (("boxes", "center"), "boxes", "center", "size"),
         (("pose", "center"), "pose", "center", "size"),
     ],

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from centerx.fields import CORNERS
+from centerx.fields import CORNERS, SIZE
 from centerx.joints import NO_JOINTS, Joints
 from centerx.tasks.boxes import BOXES
 from centerx.tasks.center import CENTER
@@ -46,8 +46,12 @@ def task_of(found: HasTask) -> Task:
 
 
 def taught_as(own: Task, student: Task) -> Task:
-    """Return the task by whose fields detections teach a student: its task where both have corners, else their own."""
-    return student if CORNERS.name in own.needed and CORNERS.name in student.needed else own
+    """Return the task by whose fields detections teach a student.
+
+    Those with corners tell the box, the corners, the angle and the sides, so a student of these has its own task.
+    """
+    told = bool(student.needed) and {*student.needed} <= {SIZE.name, CORNERS.name}
+    return student if CORNERS.name in own.needed and told else own
 
 
 __all__ = [
