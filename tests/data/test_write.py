@@ -336,6 +336,23 @@ def test_rows_of_boxes_and_of_corners_do_not_mix(tmp_path: Path) -> None:
         WRITERS["yolo-obb"](dataset_of(tmp_path / "b", []), tmp_path / "target", "val")
 
 
+@pytest.mark.parametrize("to", BOXED)
+def test_no_class_name_changes_in_silence(to: str, tmp_path: Path) -> None:
+    refused = ["0", "-1", "1e5", ".5", "nan", "inf", "DontCare", "\ufeffa"] if to == "kitti" else []
+    for number, name in enumerate((*refused, "0", "nan", "null", "#x", "a,b", "a:b", "../x", "con", "=1+1", "💩")):
+        dataset = dataset_of(tmp_path / f"{number}", [((1, 2, 3, 4), 0, False)], names=(name,))
+        target = tmp_path / f"{number}" / "target"
+        try:
+            WRITERS[to](dataset, target, "train")
+        except InputError as error:
+            assert f"cannot hold the class name {name!r}, rename it" in str(error)
+            assert not target.exists()
+            continue
+        assert number >= len(refused), name
+        back = read_dataset(target)
+        assert [back.class_names[label] for label in back.records[0].labels] == [name]
+
+
 @pytest.mark.parametrize("name", [" cat", "cat ", "a\nb", "a\x07b", "", "  ", "\ud800"])
 @pytest.mark.parametrize("form", ["voc", "csv", "openimages", "cvat"])
 def test_names_that_are_not_read_back_are_refused(form: str, name: str, tmp_path: Path) -> None:
