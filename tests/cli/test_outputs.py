@@ -259,7 +259,7 @@ def test_a_reader_that_is_gone_ends_a_command_as_a_shell_expects() -> None:
     ("error", "told"),
     [
         (
-            ImportError("Numbers\nlibtorch_cpu.so: failed to map segment from shared object"),
+            ImportError("Lines\na.so: failed to map segment from shared object"),
             "a library cannot be loaded",
         ),
         (MemoryError(), "out of memory"),

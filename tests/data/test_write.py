@@ -342,10 +342,13 @@ def test_no_class_name_changes_in_silence(to: str, tmp_path: Path) -> None:
     for number, name in enumerate((*refused, "0", "nan", "null", "#x", "a,b", "a:b", "../x", "con", "=1+1", "💩")):
         dataset = dataset_of(tmp_path / f"{number}", [((1, 2, 3, 4), 0, False)], names=(name,))
         target = tmp_path / f"{number}" / "target"
+        told = ""
         try:
             WRITERS[to](dataset, target, "train")
         except InputError as error:
-            assert f"cannot hold the class name {name!r}, rename it" in str(error)
+            told = str(error)
+        if told:
+            assert f"cannot hold the class name {name!r}, rename it" in told
             assert not target.exists()
             continue
         assert number >= len(refused), name
