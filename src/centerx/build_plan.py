@@ -195,13 +195,13 @@ def build_plan(
         run = build_run(config, Path(scratch), functions, partial(ask_nobody, functions))
         epoch_steps, train = len(run.batches), run.config.train
         first = next_epoch(checkpoint, run.module) if checkpoint is not None else 0
-        epochs = range(first + 1, train.epochs + 1)
-        evaluations = sum(epoch % train.val_every == 0 or epoch == train.epochs for epoch in epochs)
+        epochs = max(train.epochs - first, 0)
+        evaluations = count_evaluations(first, train.epochs, train.val_every)
         with silent():
             step = step_seconds(run, Path(scratch), processes)
             pace = Pace(
                 step,
-                step * epoch_steps * len(epochs),
+                step * epoch_steps * epochs,
                 evaluation_seconds(run, processes) * evaluations,
                 asking_seconds(run, Path(scratch), functions),
             )
@@ -219,9 +219,20 @@ def build_plan(
         "bf16" if processes.use_bf16(train.precision) else "fp32",
         sampler.batch_size,
         epoch_steps,
-        epoch_steps * len(epochs),
+        epoch_steps * epochs,
         pace,
     )
+
+
+def count_evaluations(first: int, epochs: int, every: int) -> int:
+    """Return how many evaluations a run has yet, one after every so many epochs and one after the last.
+
+    Args:
+        first: epochs that are done.
+        epochs: of the whole run.
+        every: epochs between evaluations.
+    """
+    return max(-(-epochs // every) - first // every, 0) if first < epochs else 0
 
 
 def kept_in(folder: Path, config: Config, functions: Mapping[str, Function]) -> tuple[Config, dict[str, Function]]:

@@ -288,6 +288,8 @@ def test_split_writes_files_that_read_back_and_leaves_the_pictures_alone(centerx
         (["--to", "cocoo"], "did you mean 'coco'"),
         (["--rename", "cat"], "must give one new name"),
         (["--rename", "cta=ox"], "did you mean 'cat'"),
+        (["--rename", "cat=a\nb"], "the new class name 'a\\nb' is no line of text"),
+        (["--classes", "cat=a\x07b"], "the new class name 'a\\x07b' is no line of text"),
     ],
 )
 def test_split_refuses(centerx, tmp_path: Path, options: list[str], message: str) -> None:

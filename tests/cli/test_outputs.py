@@ -244,3 +244,34 @@ def test_closed_standard_streams_are_led_to_nowhere() -> None:
     for streams in (">&-", "<&- >&- 2>&-"):
         done = subprocess.run(["sh", "-c", f"{words} {streams}"], capture_output=True, check=False, timeout=100)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_reader_that_is_gone_ends_a_command_as_a_shell_expects() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "centerx", "--help"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, timeout=100)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ImportError("Lines\na.so: failed to map segment from shared object"),
+            "a library cannot be loaded",
+        ),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch, centerx: CommandLine
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("centerx.cli.main.app", fail)
+    status, out, err = centerx("presets")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert told in err

@@ -8,6 +8,7 @@ import pytest
 
 import centerx as library
 from centerx.build import build_run
+from centerx.build_plan import count_evaluations
 from centerx.config import load_config
 from centerx.data.store import TeacherInfo, ask_once
 from centerx.training.pace import StepClock
@@ -24,6 +25,13 @@ def tree_of(folder: Path) -> dict[Path, bytes]:
 
 def rows(tree: dict, field: str = "center") -> dict[str, dict]:
     return {row["class"]: row for row in tree["supervision"] if row["field"] == field}
+
+
+def test_evaluations_are_counted_without_going_through_the_epochs() -> None:
+    for first, epochs, every in np.ndindex(8, 8, 8):
+        ends = [epoch for epoch in range(first + 1, epochs + 1) if epoch % (every + 1) == 0 or epoch == epochs]
+        assert count_evaluations(first, epochs, every + 1) == len(ends)
+    assert count_evaluations(0, 10**9, 3) == 333_333_334
 
 
 def test_a_plan_is_what_training_does_and_leaves_nothing(

@@ -120,7 +120,7 @@ def test_too_much_without_a_declared_length(server: int) -> None:
         )
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_end_waits_for_what_is_under_way(onnx_file: Path, tmp_path: Path, sign: int) -> None:
     content = save(tmp_path / "a.jpg").read_bytes()
     with started(onnx_file) as (process, port), closing(socket.create_connection(("127.0.0.1", port))) as client:

@@ -1,6 +1,7 @@
 """Caches of decoded pictures: the same pictures, bounded, shared by workers, safe against damage and changed files."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
@@ -90,17 +91,26 @@ def test_files_of_the_cache_are_checked_and_follow_the_picture(tmp_path, monkeyp
     first = read(file, AUTO, 1)
     decoded = count_reads(monkeypatch)
     (kept,) = (tmp_path / "kept").glob("*.npy")
-    for damage in (kept.read_bytes()[:1000], b"", b"nonsense"):
+    whole, archive = kept.read_bytes(), io.BytesIO()
+    np.savez(archive, picture=first)
+    damages = [whole[:1000], b"", b"nonsense", archive.getvalue()]
+    damages += [whole.replace(b"(160, 200, 3), }", other) for other in (b"((160, 200, 3),}", b"(99999999999999)}")]
+    for damage in damages:
         kept.write_bytes(damage)
         assert np.array_equal(read(file, AUTO, 1), first)
-    assert len(decoded) == 3
+    kept.unlink()
+    os.mkfifo(kept)
     assert np.array_equal(read(file, AUTO, 1), first)
-    assert len(decoded) == 3
+    kept.unlink()
+    assert np.array_equal(read(file, AUTO, 1), first)
+    assert len(decoded) == 8
+    assert np.array_equal(read(file, AUTO, 1), first)
+    assert len(decoded) == 8
     Image.new("RGB", (200, 160), "red").save(file)
     assert np.array_equal(read(file, AUTO, 1), read_image(file))
     os.utime(file, ns=(1, 1))
     read(file, AUTO, 1)
-    assert len(decoded) == 5
+    assert len(decoded) == 10
 
 
 def test_a_full_disk_is_told_once_and_pictures_are_read_all_the_same(tmp_path, monkeypatch, caplog):

@@ -124,6 +124,8 @@ app.add_typer(data.app, name="data", no_args_is_help=False)
 WAITING = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"  # how threads of OpenMP wait
 SPINS = "10000"  # costs a training that is alone 1 to 5 %; sleeping at once a seventh, docs/results/speed.md
 INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
+CLOSED_PIPE = 141  # what a shell says of a program whose reader, such as `head`, is gone; typer says 1
+LIBRARY_FAILED = "failed to map segment"  # of the dynamic loader of Linux, which got no memory
 CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
 
 
@@ -144,7 +146,8 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     """Run a program.
 
     Its exit status is 0 done, 2 the input is wrong (one `error:` line), 1 our own fault, 128 and the number of the
-    signal that interrupted it: 130 Ctrl-C, 143 SIGTERM, 129 the end of the terminal.
+    signal that interrupted it: 130 Ctrl-C, 143 SIGTERM, 129 the end of the terminal; 141 where who reads its output is
+    gone.
     """
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -158,6 +161,15 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
         _fail(str(error))
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except SystemExit as end:
+        closed = end.__context__
+        if not isinstance(closed, BrokenPipeError):
+            raise
+        if closed.filename:
+            _fail(f"{closed.filename}: {closed.strerror}, its reader is gone")
+        status = CLOSED_PIPE
+    except MemoryError:
+        _fail("out of memory, use a smaller model or picture, or allow more")
     except OSError as error:
         path = error.filename2 or error.filename  # of a copy the target, which is what cannot be written
         where = f"{path}: " if path else ""
@@ -166,6 +178,10 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
         if error.name is None or error.name.split(".")[0] not in EXTRAS:
             raise
         _fail(f"this needs the package {error.name!r}, run `pip install 'centerx[{EXTRAS[error.name.split('.')[0]]}]'`")
+    except ImportError as error:
+        if LIBRARY_FAILED not in str(error):
+            raise
+        _fail(f"a library cannot be loaded ({str(error).strip().splitlines()[-1]}), allow more memory, see ulimit -v")
     except Exception as error:
         if not hasattr(error, "format_message"):  # anything but a usage error of the command line is our fault
             raise

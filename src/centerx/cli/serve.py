@@ -77,6 +77,9 @@ def serve(
         server = uvicorn.Server(config)
         # uvicorn answers what is under way, then raises the signal again; it means no harm here.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        hang_up = getattr(signal, "SIGHUP", None)  # which Windows lacks and uvicorn leaves alone
+        if hang_up and signal.getsignal(hang_up) != signal.SIG_IGN:
+            signal.signal(hang_up, server.handle_exit)
         shown = f"[{host}]" if ":" in host else host
         scheme = "https" if tls_cert else "http"
         warn_of_strangers(listener.getsockname()[0], keys=bool(api_keys), tls=bool(tls_cert))

@@ -9,6 +9,7 @@ import mmap
 import multiprocessing
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -145,11 +146,10 @@ class DiskCache:
             return read_image(path, value_range, reduction)
         text = f"{FORMAT} {path.absolute()} {about.st_size} {about.st_mtime_ns} {value_range} {reduction}"
         file = self.folder / f"{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:32]}.npy"
-        try:
-            kept = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            kept = None
-        if kept is not None and kept.dtype == np.uint8 and kept.ndim == 3:
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            return read_image(path, value_range, reduction)
+        kept = _read_kept(file)
+        if kept is not None:
             return kept
         image = read_image(path, value_range, reduction)
         content = io.BytesIO()
@@ -160,3 +160,13 @@ class DiskCache:
             except OSError as error:
                 self.room.close(f"{self.folder} cannot be written ({error.strerror})")
         return image
+
+
+def _read_kept(file: Path) -> np.ndarray | None:
+    """Return the picture that a file of the cache holds, None where there is none or it is damaged."""
+    try:
+        with file.open("rb") as opened:
+            kept: np.ndarray = np.lib.format.read_array(opened, allow_pickle=False)
+    except (OSError, ValueError, TokenError, MemoryError):  # TokenError: of a header
+        return None
+    return kept if kept.dtype == np.uint8 and kept.ndim == 3 else None

@@ -99,7 +99,7 @@ def write(
         InputError: the split is there already, no picture can be read, or a class name has spaces, commas or colons, or
             is a number.
     """
-    unfit = next((name for name in dataset.class_names if not re.fullmatch(WORD, name) or name == DONT_CARE), None)
+    unfit = next((name for name in dataset.class_names if not _is_type(name)), None)
     if unfit is not None:
         raise InputError(f"{dataset.path}: KITTI cannot hold the class name {unfit!r}, rename it with --rename")
     home = folder / split
@@ -111,6 +111,12 @@ def write(
             with new_file(f"{Path(copy.name).stem}.txt") as made:
                 made.write_bytes("".join(f"{line}\n" for line in _lines(copy, dataset.class_names, problems)).encode())
     return Written(len(copies), problems)
+
+
+def _is_type(name: str) -> bool:
+    """Return whether a class name is read back as the type of a row."""
+    word = re.fullmatch(WORD, name) is not None and to_number(name) is None and not name.startswith("\ufeff")
+    return word and name != DONT_CARE
 
 
 def _lines(copy: Copy, class_names: Sequence[str], problems: list[Problem]) -> Iterator[str]:

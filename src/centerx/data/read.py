@@ -202,7 +202,8 @@ def select_classes(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
             the optional ones.
 
     Raises:
-        InputError: the data lacks a class, a class has two new names, or the list is empty.
+        InputError: the data lacks a class, a class has two new names, a new name is no line of text, or the list is
+            empty.
     """
     known = dataset.class_names
     if classes is None:
@@ -231,7 +232,7 @@ def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
         names: new name of each class by its old one.
 
     Raises:
-        InputError: the data lacks a class, or a new name is empty.
+        InputError: the data lacks a class, or a new name is no line of text.
     """
     known = dataset.class_names
     unknown = next((name for name in names if name not in known), None)
@@ -244,6 +245,9 @@ def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
 def _chosen(dataset: Dataset, ours: Mapping[str, str]) -> Dataset:
     """Return the classes that have a new name, under it."""
     known = dataset.class_names
+    unfit = next((name for name in ours.values() if not is_line(name)), None)
+    if unfit is not None:
+        raise InputError(f"{dataset.path}: the new class name {unfit!a} is no line of text, choose another")
     names = tuple(dict.fromkeys(ours.values()))  # without repeated names, which would be classes without objects
     new_label = np.array([names.index(ours[name]) if name in ours else -1 for name in known], dtype=np.int64)
     records = [relabel(record, new_label) for record in dataset.records]

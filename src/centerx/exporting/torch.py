@@ -100,7 +100,8 @@ def open_program(path: Path, compute: Compute = PLAIN) -> ProgramSession:
     prepare(compute)
     found = {FACTS: ""}
     try:
-        program = torch.export.load(path, extra_files=found)
+        with quiet():
+            program = torch.export.load(path, extra_files=found)
     except Exception as error:  # torch raises errors of any type for a damaged file
         raise _unreadable(path, error) from None
     info = _info(found[FACTS], path)
@@ -112,7 +113,8 @@ def open_aotinductor(path: Path, compute: Compute = PLAIN) -> ProgramSession:
     """Load an AOTInductor package."""
     prepare(compute)
     try:
-        package = torch._inductor.aoti_load_package(str(path))
+        with quiet():
+            package = torch._inductor.aoti_load_package(str(path))
         facts = package.loader.get_metadata()
     except Exception as error:
         raise _unreadable(path, error) from None
