@@ -4,10 +4,11 @@
     python experiments/architectures.py --rows lite0 pretrained --weights lite0.safetensors --out runs/pretrained
 
 nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. lite0: that on
-EfficientNet-Lite0; pretrained: from the weights of a file, such as `centerx import` makes of ImageNet's. Everything
-else is that of the preset of the data. The last model is judged. Milliseconds are processor time of a call with one
-picture of noise by one thread, from pixels to boxes, medians of calls in turn in one run, in ONNX Runtime and OpenVINO,
-so that they hold on a machine that does other things. They are those of all networks, with weights as they start.
+EfficientNet-Lite0; pretrained: from the weights of a file, such as `centerx import` makes of ImageNet's. Rows with the
+name of a backbone: light on that. Everything else is that of the preset of the data. The last model is judged.
+Milliseconds are processor time of a call with one picture of noise by one thread, from pixels to boxes, medians of calls
+in turn in one run, in ONNX Runtime and OpenVINO, so that they hold on a machine that does other things. They are those
+of all networks, with weights as they start.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ ROWS = {
     "n": [DEPTHWISE, "model.backbone=mobilenetv4_conv_small"],
     "lite0": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
     "pretrained": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
+    "regnetx_004": [DEPTHWISE, "model.backbone=regnetx_004"],
+    "hgnetv2_b1": [DEPTHWISE, "model.backbone=hgnetv2_b1"],
+    "regnetx_008": [DEPTHWISE, "model.backbone=regnetx_008"],
+    "resnet18": [DEPTHWISE, "model.backbone=resnet18", "train.optimizer.lr=0.002"],
 }
 PLAIN = ["nano", "light", "n"]
 BACKENDS = {"onnxruntime": "ONNX Runtime ms", "openvino": "OpenVINO ms"}
