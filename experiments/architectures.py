@@ -6,9 +6,9 @@
 nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. lite0: that on
 EfficientNet-Lite0; pretrained: from the weights of a file, such as `centerx import` makes of ImageNet's. Rows with the
 name of a backbone: light on that. Everything else is that of the preset of the data. The last model is judged.
-Milliseconds are processor time of a call with one picture of noise by one thread, from pixels to boxes, medians of calls
-in turn in one run, in ONNX Runtime and OpenVINO, so that they hold on a machine that does other things. They are those
-of all networks, with weights as they start.
+Milliseconds are processor time of a call with one picture of noise by one thread, from pixels to boxes, medians of
+calls in turn in one run, in ONNX Runtime and OpenVINO, so that they hold on a machine that does other things. They are
+those of all networks, with weights as they start.
 """
 
 from __future__ import annotations
