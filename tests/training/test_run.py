@@ -341,8 +341,8 @@ def test_only_broken_pictures_end_the_run(scenes: Path, small_overrides: list[st
 def test_an_infinite_loss_is_told_and_the_last_model_kept(
     balance: str, small_overrides: list[str], tmp_path: Path
 ) -> None:
-    overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e9", "loss.size=1e9",
-                 "train.clip_norm=0", "train.precision=fp32", f"loss.balance={balance}"]  # fmt: skip
+    overrides = [*small_overrides, "train.epochs=30", "train.optimizer.name=sgd", "train.optimizer.lr=1e9",
+                 "loss.size=1e9", "train.clip_norm=0", "train.precision=fp32", f"loss.balance={balance}"]  # fmt: skip
     said = r"the loss became (nan|inf) at epoch \d+, step \d+, first its term (heatmap|size|offset), 10 steps in a row"
     with pytest.raises(InputError, match=said):
         train(overrides, tmp_path)
