@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection
 from itertools import chain
 from pathlib import Path
@@ -44,7 +45,10 @@ def started(*arguments: object, told: str = HTTP) -> Iterator[tuple[Any, int]]:
         told: pattern of its first line, whose group is the port.
     """
     command = [sys.executable, "-m", "centerx", "serve", *map(str, arguments), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # nohup, under which tests may run, has it ignored
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as process:
         try:
             line = process.stdout.readline()
             found = re.fullmatch(told, line)
