@@ -56,6 +56,7 @@ class Tell(L.Callback):
 def train(words: list[str], folder: Path, scratch: Path, resume: bool, steps: Any, epochs: Any) -> None:
     """Train as the first process of a session, with its own folder for temporary files."""
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, under which tests may run, has it ignored
     multiprocessing.set_start_method("fork", force=True)  # of data workers; it would be that of this process
     with (folder.parent / "errors").open("wb") as errors:
         os.dup2(errors.fileno(), 2)
