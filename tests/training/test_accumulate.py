@@ -77,6 +77,18 @@ def test_the_gradient_of_a_step_is_the_mean_of_its_parts(make_run: Any) -> None:
         torch.testing.assert_close(value, (first[name] + second[name]) / 2, rtol=1e-4, atol=1e-6)
 
 
+def test_a_step_of_one_picture_forgets_the_step_before(make_run: Any) -> None:
+    plain, parted = make_run("plain"), make_run("parted", "train.accumulate=2")
+    (one, *_) = split_batch(next(iter(plain.batches)), BATCH)
+    due = gradients(plain, one)
+    parted.module.training_step(one, 0).backward()
+    parted.module.optimizer_zero_grad(0, 0, parted.module.optimizer)
+    parted.module.training_step(one, 0).backward()
+    found = {name: each.grad for name, each in parted.module.named_parameters() if each.grad is not None}
+    for name, value in due.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
+
+
 def test_a_run_counts_steps_not_parts(make_run: Any, tmp_path: Path) -> None:
     rows = []
     for parts in (1, 3):

@@ -63,6 +63,7 @@ def test_wrong_input_of_two_processes_is_one_line(tmp_path: Path) -> None:
         (signal.SIGKILL, 1, "error: --processes: process 1 of 2 was ended by SIGKILL", 2),
         (signal.SIGKILL, 0, "error: --processes: process 0 of 2 was ended by SIGKILL", 2),
         (signal.SIGTERM, None, "error: interrupted; what was already written is kept", 143),
+        (signal.SIGINT, None, "error: interrupted; what was already written is kept", 130),
     ],
 )
 def test_two_processes_end_together(
@@ -77,9 +78,14 @@ def test_two_processes_end_together(
         assert any(each.startswith("epoch 2/") for each in process.stdout)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         started = sorted(map(int, children.split()))  # the first is the first
-        os.kill(process.pid if whom is None else started[whom], number)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            os.kill(process.pid if whom is None else started[whom], number)
         _, errors = process.communicate(timeout=60)
     assert errors.splitlines()[-1:] == [line]
+    if whom != 1:  # of which the first may tell as well
+        assert errors.count("error:") == 1
     assert "Traceback" not in errors
     assert process.returncode == status
     assert not any(Path(f"/proc/{each}").exists() for each in started)

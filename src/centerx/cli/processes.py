@@ -33,13 +33,13 @@ def train_in(count: int) -> None:
 
     Raises:
         InputError: torchrun has started another number.
-        typer.Exit: all have ended.
+        SystemExit: all have ended.
     """
     world = os.environ.get("WORLD_SIZE")
     if world is not None and count not in (1, int(world)):
         raise InputError(f"--processes: {count}, and torchrun started {world}; leave one of the two out")
     if count > 1 and world is None:
-        raise typer.Exit(_run(count))
+        sys.exit(_run(count))  # as typer.Exit, 130 would be told once more
 
 
 def _run(count: int) -> int:
@@ -65,6 +65,12 @@ def _run(count: int) -> int:
             failed = _first_failed(started)
             if failed is not None and started[failed].returncode > 0:
                 _wait(started, ALIKE)
+        except KeyboardInterrupt:  # a terminal interrupts all of them, others this process alone
+            _wait(started, ALIKE / 2)
+            _end(started)
+            if started and started[0].returncode > 0:  # it has told so
+                return started[0].returncode
+            raise
         finally:
             _end(started)
         if failed is None:

@@ -91,7 +91,7 @@ class CenterNetModule(L.LightningModule):
         parts = split_batch(batch, self.accumulate) if self.accumulate > 1 else [batch]
         self.skipped = False
         self.loss, self.terms, self._figures = batch.images.new_zeros((), dtype=torch.float32), {}, {}
-        if len(parts) > 1:
+        if self.accumulate > 1:
             self.optimizer.zero_grad()
         for part in parts:
             share = len(part.images) / len(batch.images) if len(parts) > 1 else 1.0
