@@ -30,8 +30,9 @@ from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import load_config
 from centerx.config.schema import DataEntry
-from centerx.data.dataset import Record, relabel
+from centerx.data.dataset import relabel
 from centerx.data.read import read_dataset
+from centerx.data.records import Record
 from centerx.data.write import coco_tree
 from centerx.evaluation.api import evaluate_model
 from centerx.files import new_files

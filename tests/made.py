@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from centerx.data.dataset import Record
+from centerx.data.records import Record
 from centerx.fields import OFFSET, SIZE
 from centerx.models import Branch
 from centerx.objects import join_objects, make_objects

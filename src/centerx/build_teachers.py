@@ -17,8 +17,9 @@ from centerx.build_model import TorchSession, load_detector, require_sizes
 from centerx.build_teaching import teacher_terms, term_figures
 from centerx.config import Config
 from centerx.config.schema import TeacherConfig
-from centerx.data.dataset import Dataset, Record
+from centerx.data.dataset import Dataset
 from centerx.data.function import Function
+from centerx.data.records import Record
 from centerx.data.store import SUFFIX, TeacherInfo, ask_once, read_info, read_store
 from centerx.data.stored import StoredDetections, store_detections
 from centerx.errors import InputError, nearest

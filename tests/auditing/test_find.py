@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from centerx.auditing.find import Suspicion, find_suspicions
-from centerx.data.dataset import Record
+from centerx.data.records import Record
 from centerx.data.source import Entry
 from centerx.geometry import box_area
 from centerx.objects import make_objects

@@ -11,8 +11,9 @@ from PIL import Image
 
 from centerx.auditing.find import Suspicion
 from centerx.auditing.fix import CHANGES, FIXES, fix_record, fixed_tree
-from centerx.data.dataset import Dataset, Record
+from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
+from centerx.data.records import Record
 from centerx.data.source import SampleSource
 from centerx.geometry import box_area
 from centerx.objects import make_objects

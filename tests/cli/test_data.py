@@ -1,12 +1,14 @@
 """`centerx data` as a user runs it: what is printed, what is written, how it ends."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from centerx.data.read import read_dataset
 from centerx.data.write import WRITERS
@@ -360,3 +362,37 @@ def test_the_help_of_convert_names_every_format(centerx) -> None:
     told = re.search(r"--to <str>(.*?)\[required\]", out, re.DOTALL)
     assert told
     assert re.split(r"[\s,]+(?:or\s+)?", told[1].strip()) == list(WRITERS)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("form", ["coco", "yolo", "folder"])
+def test_memory_hardly_grows_with_the_number_of_pictures(tmp_path: Path, form: str) -> None:
+    def most_bytes(count: int) -> int:
+        root = tmp_path / f"{count}"
+        (root / "images").mkdir(parents=True)
+        picture = root / "one.png"
+        Image.effect_noise((40, 30), 50).save(picture)
+        for number in range(count):
+            os.link(picture, root / "images" / f"{number:06d}.png")
+        if form == "coco":
+            images = [coco_image(number, f"{number:06d}.png") for number in range(count)]
+            boxes = [coco_annotation(row, image_id=row // 2, bbox=[1, 1, 9, 9 + row % 2]) for row in range(2 * count)]
+            write_coco(root / "a.json", images=images, annotations=boxes)
+        if form == "yolo":
+            rows = "0 0.5 0.5 0.2 0.2\n0 0.4 0.4 0.2 0.2\n"
+            write_yolo(root)
+            (root / "labels").mkdir()
+            for number in range(count):
+                (root / "labels" / f"{number:06d}.txt").write_text(rows)
+        place = {"coco": root / "a.json", "yolo": root, "folder": root / "images"}[form]
+        program = (
+            "import resource, sys; from centerx.cli.main import main; sys.argv[1:] = ['data', 'check', sys.argv[1]]\n"
+            "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
+            "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        )
+        done = subprocess.run([sys.executable, "-c", program, place], capture_output=True, text=True, check=True)
+        assert f"{count} pictures" in done.stdout
+        return int(done.stdout.split()[-1])
+
+    few, many = 1_000, 15_000
+    assert most_bytes(many) - most_bytes(few) < 1_500 * (many - few)

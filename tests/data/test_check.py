@@ -17,8 +17,8 @@ from centerx.data.check import (
     repeated_boxes,
     small_boxes,
 )
-from centerx.data.dataset import Record
 from centerx.data.read import read_dataset
+from centerx.data.records import Record
 from centerx.errors import InputError
 from centerx.problems import Kind
 from tests.data.handmade import coco_annotation, coco_image, write_coco, write_picture, write_text, write_voc

@@ -13,9 +13,10 @@ from PIL import Image
 
 from centerx.data import dataset as dataset_module
 from centerx.data.check import count_classes
-from centerx.data.dataset import Record, join_records
+from centerx.data.dataset import join_records
 from centerx.data.points import recognises
 from centerx.data.read import read_dataset, scan_dataset
+from centerx.data.records import Record, Records
 from centerx.data.write import WRITERS
 from centerx.errors import InputError
 from centerx.images import Header, read_image
@@ -207,7 +208,7 @@ def test_names_of_one_picture_become_one_record(tmp_path: Path) -> None:
 def test_joining_keeps_what_one_record_has_twice_and_drops_what_another_repeats() -> None:
     first = make_record("a.png", 1, [[1, 1, 2, 2], [1, 1, 2, 2]], [0, 0])
     second = make_record("a.png", 2, [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4]], [0, 1, 0])
-    (joined,) = join_records([first, second], [])
+    (joined,) = join_records(Records([first, second]), [])
     assert joined.objects.boxes[:, 0].tolist() == [1, 1, 1, 3]
     assert joined.objects.labels.tolist() == [0, 0, 1, 0]
 

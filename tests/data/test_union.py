@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from centerx.data.dataset import Dataset, Record
+from centerx.data.dataset import Dataset
 from centerx.data.read import read_dataset
+from centerx.data.records import Record
 from centerx.data.similar import LEAST, describe_pictures, find_similar, group_similar
 from centerx.data.source import SampleSource
 from centerx.data.union import merge_datasets

@@ -15,8 +15,9 @@ from PIL import Image
 
 from centerx.api.data import convert_data
 from centerx.api.sets import split_data
-from centerx.data.dataset import Dataset, Record, with_corners
+from centerx.data.dataset import Dataset, with_corners
 from centerx.data.read import read_dataset
+from centerx.data.records import Record
 from centerx.data.write import WRITERS, coco_tree, write_voc, write_yolo
 from centerx.errors import InputError
 from centerx.problems import Kind, Problem

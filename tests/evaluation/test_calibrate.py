@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from centerx.data.dataset import Record
+from centerx.data.records import Record
 from centerx.data.source import Entry
 from centerx.evaluation.calibrate import LEAST_RIGHT, fit_calibration, fit_curve, judge
 from centerx.objects import make_objects

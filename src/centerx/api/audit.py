@@ -18,7 +18,8 @@ from centerx.show import Table
 
 if TYPE_CHECKING:
     from centerx.auditing.find import Suspicion
-    from centerx.data.dataset import Dataset, Record
+    from centerx.data.dataset import Dataset
+    from centerx.data.records import Record
     from centerx.data.similar import SimilarPair
     from centerx.levels import ValueRange
     from centerx.runtime import Session

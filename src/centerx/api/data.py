@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from centerx.data.attributes import AttributeCounts
     from centerx.data.check import ClassCount
-    from centerx.data.dataset import Dataset, Record
+    from centerx.data.dataset import Dataset
+    from centerx.data.records import Record
     from centerx.joints import Joints
     from centerx.problems import Problem, Summary
 

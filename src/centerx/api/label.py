@@ -20,7 +20,7 @@ from centerx.show import Table
 from centerx.tiles import OVERLAP
 
 if TYPE_CHECKING:
-    from centerx.data.dataset import Record
+    from centerx.data.records import Record, Records
     from centerx.joints import Joints
     from centerx.runtime import Predictor
     from centerx.types import Detections
@@ -176,7 +176,7 @@ def choose_scores(model: Path, predictor: Predictor, val: Path, split: str | Non
 
 def label_pictures(
     predictor: Predictor, pictures: Sequence[Record], least: dict[str, float], kept: Unfinished | None = None
-) -> tuple[list[Record], list[float]]:
+) -> tuple[Records, list[float]]:
     """Return a record for each picture that can be read, and the score of each of their boxes.
 
     Args:
@@ -186,11 +186,12 @@ def label_pictures(
         kept: has the answers about some, and gets the others.
     """
     from centerx.data.dataset import RecordBuilder
+    from centerx.data.records import Records
 
     keep_from = np.array([least[name] for name in predictor.class_names])
     known = dict(kept.answers()) if kept is not None else {}
     named = any(isinstance(picture.image_id, str) for picture in pictures)  # a COCO file numbers them
-    records: list[Record] = []
+    records = Records()
     scores: list[float] = []
     for number, picture in enumerate(track(pictures, "labelling"), start=1):
         rows = known.pop(str(picture.image), None)
@@ -238,7 +239,7 @@ def write_labels(
     out: Path,
     model: Path,
     images: Path,
-    records: list[Record],
+    records: Sequence[Record],
     scores: list[float],
     least: dict[str, float],
     val: Path | None,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from centerx.auditing.find import CLASS, DOUBLED, MISSING, PLACE, SPURIOUS, Suspicion
-from centerx.data.dataset import Dataset, Record
+from centerx.data.dataset import Dataset
+from centerx.data.records import Record
 from centerx.data.write import coco_tree
 from centerx.geometry import box_area
 from centerx.objects import join_objects, make_objects

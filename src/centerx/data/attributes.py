@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from centerx.data.dataset import OVERHANG, VISIBILITY, Dataset
+from centerx.data.records import in_columns
 from centerx.fields import CORNERS, KEYPOINTS
 from centerx.joints import mirror_of
 from centerx.problems import Kind, Problem
@@ -87,19 +88,23 @@ class _Carried(NamedTuple):
 
 def count_attributes(dataset: Dataset) -> AttributeCounts:
     """Count the joints, corners and angles of a data set."""
-    objects, joints = _carried(dataset), dataset.joints
-    labelled, visible = (objects.flags > 0).sum(axis=0).tolist(), (objects.flags == VISIBLE).sum(axis=0).tolist()
-    some = (objects.flags > 0).any(axis=1)
+    joints = dataset.joints
+    labelled, visible = np.zeros((2, len(joints.names)), dtype=np.int64)
+    some, lacking, with_corners, without_corners, turned = np.zeros(5, dtype=np.int64)
     jointed = np.array([bool(joints.of_class(label)) for label, _ in enumerate(dataset.class_names)], dtype=bool)
-    due = jointed[objects.labels] if len(objects.labels) else some
-    turned = np.abs(angle_of(objects.corners[objects.outlined])[:, 1]) > UPRIGHT
+    for objects in _carried(dataset):
+        has = (objects.flags > 0).any(axis=1)
+        labelled += (objects.flags > 0).sum(axis=0)
+        visible += (objects.flags == VISIBLE).sum(axis=0)
+        some += has.sum()
+        lacking += (jointed[objects.labels] & ~has).sum()
+        with_corners += objects.outlined.sum()
+        without_corners += (~objects.outlined).sum()
+        turned += (np.abs(angle_of(objects.corners[objects.outlined])[:, 1]) > UPRIGHT).sum()
+    counts = zip(joints.names, labelled.tolist(), visible.tolist(), strict=True)
     return AttributeCounts(
-        [JointCount(*row) for row in zip(joints.names, labelled, visible, strict=True)],
-        int(some.sum()),
-        int((due & ~some).sum()),
-        int(objects.outlined.sum()),
-        int((~objects.outlined).sum()),
-        int(turned.sum()),
+        [JointCount(*row) for row in counts],
+        *map(int, (some, lacking, with_corners, without_corners, turned)),
     )
 
 
@@ -110,38 +115,36 @@ def attribute_problems(dataset: Dataset, task: Task | None = None) -> Iterator[P
         dataset: the data set.
         task: what it is used for; None: all is looked at. The order of corners matters to those as they are labelled.
     """
-    poses = task is None or KEYPOINTS.name in task.needed
+    poses = bool(dataset.joints.names) and (task is None or KEYPOINTS.name in task.needed)
     orders = task is None or CORNERS in task.fields
-    if not (poses and dataset.joints.names) and not orders:
-        return
-    objects = _carried(dataset)
-    if poses and dataset.joints.names:
-        yield from _outside_joints(dataset, objects)
-        yield from _swapped_joints(dataset, objects)
-    if orders:
-        yield from _turned_orders(dataset, objects)
+    usual = _usual_way(dataset) if orders else 0.0
+    for objects in _carried(dataset) if poses or orders else ():
+        if poses:
+            yield from _outside_joints(dataset, objects)
+            yield from _swapped_joints(dataset, objects)
+        if orders:
+            yield from _turned_orders(dataset, objects, usual)
 
 
-def _carried(dataset: Dataset) -> _Carried:
+def _carried(dataset: Dataset) -> Iterator[_Carried]:
+    """Yield the objects of all pictures, those of many at a time."""
     count = len(dataset.joints.names)
-    parts = []
-    for number, record in enumerate(dataset.records):
-        kept = np.flatnonzero(~record.ignore & ~record.objects.is_point)
-        objects = record.objects.where(kept)
-        total = len(kept)
-        parts.append(
-            (
-                np.full(total, number),
-                kept,
-                objects.labels,
-                objects.boxes,
-                np.asarray(objects.values.get(KEYPOINTS.name, np.zeros((total, 2 * count)))).reshape(total, count, 2),
-                objects.values.get(VISIBILITY, np.zeros((total, count))),
-                objects.values.get(CORNERS.name, np.zeros((total, CORNERS.channels))),
-                objects.outlined,
-            )
+    for every in in_columns(dataset.records):
+        rows = np.arange(len(every.labels)) - np.searchsorted(every.image, every.image)
+        kept = ~every.ignore & ~every.is_point
+        objects = every.where(kept)
+        total = len(objects.labels)
+        points = np.asarray(objects.values.get(KEYPOINTS.name, np.zeros((total, 2 * count))))
+        yield _Carried(
+            objects.image,
+            rows[kept],
+            objects.labels,
+            objects.boxes,
+            points.reshape(total, count, 2),
+            objects.values.get(VISIBILITY, np.zeros((total, count))),
+            objects.values.get(CORNERS.name, np.zeros((total, CORNERS.channels))),
+            objects.outlined,
         )
-    return _Carried(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _outside_joints(dataset: Dataset, objects: _Carried) -> Iterator[Problem]:
@@ -182,17 +185,25 @@ def _swapped_joints(dataset: Dataset, objects: _Carried) -> Iterator[Problem]:
         yield Problem(Kind.SWAPPED_JOINTS, image, what, times)
 
 
-def _turned_orders(dataset: Dataset, objects: _Carried) -> Iterator[Problem]:
+def _turned_orders(dataset: Dataset, objects: _Carried, usual: float) -> Iterator[Problem]:
     """Yield where corners go around the other way than those of most objects do."""
-    corners = objects.corners.reshape(-1, 4, 2)
-    x, y = corners[..., 0], corners[..., 1]
-    area = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
-    ways = np.sign(area[objects.outlined])
-    usual = 1.0 if ways.sum() >= 0 else -1.0
     around = "clockwise" if usual < 0 else "counterclockwise"
-    for image, where, times in _by_picture(dataset, objects, objects.outlined & (area * usual < 0)):
+    for image, where, times in _by_picture(dataset, objects, objects.outlined & (_areas(objects) * usual < 0)):
         what = f"object {objects.row[where] + 1}: its corners go {around}, those of most objects the other way"
         yield Problem(Kind.CORNER_ORDER, image, what, times)
+
+
+def _usual_way(dataset: Dataset) -> float:
+    """Return the sign of the area of most corners."""
+    total = sum(float(np.sign(_areas(objects)[objects.outlined]).sum()) for objects in _carried(dataset))
+    return 1.0 if total >= 0 else -1.0
+
+
+def _areas(objects: _Carried) -> np.ndarray:
+    """Return (N,) twice the area of the corners, below 0 of those that go around counterclockwise on a screen."""
+    corners = objects.corners.reshape(-1, 4, 2)
+    x, y = corners[..., 0], corners[..., 1]
+    return np.asarray((x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1))
 
 
 def _by_picture(dataset: Dataset, objects: _Carried, doubtful: np.ndarray) -> Iterator[tuple[str, int, int]]:

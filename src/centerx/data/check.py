@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from centerx.data.attributes import attribute_problems
-from centerx.data.dataset import Dataset, Record, Track, readable_hw
+from centerx.data.dataset import Dataset, Track, readable_hw
+from centerx.data.records import Record, in_columns
 from centerx.errors import InputError
 from centerx.fields import CORNERS, KEYPOINTS
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.images import image_header, inspect_image
 from centerx.levels import AUTO, ValueRange
-from centerx.objects import join_objects
 from centerx.problems import Kind, Policy, Problem, log_problems
 from centerx.progress import track
 from centerx.tasks import Task
@@ -104,7 +104,7 @@ def box_problems(dataset: Dataset) -> Iterator[Problem]:
         if not count.boxes + count.ignored:
             yield Problem(Kind.CLASS_WITHOUT_BOX, where, f"the class {count.name!r} has no box")
     yield from repeated_boxes(dataset.records)
-    largest = max(float(record.boxes.max(initial=0)) for record in dataset.records)
+    largest = max(float(objects.boxes.max(initial=0)) for objects in in_columns(dataset.records))
     if largest <= 1:
         what = (
             f"all of its {total + ignored} boxes lie within the first pixel of their pictures; they seem to be shares "
@@ -115,17 +115,16 @@ def box_problems(dataset: Dataset) -> Iterator[Problem]:
 
 def repeated_boxes(records: Sequence[Record]) -> Iterator[Problem]:
     """Yield a problem for each picture that has one box of one class more than once."""
-    picture = np.repeat(np.arange(len(records)), [len(record.labels) for record in records])
-    objects = join_objects([record.objects for record in records])
-    rows = np.column_stack([picture, objects.labels, objects.boxes])
-    # Equal rows have equal sums. Sorting sums takes a tenth of the time of sorting rows.
-    sums = (rows * np.random.default_rng(0).uniform(1, 2, rows.shape[1])).sum(axis=1)
-    order = np.argsort(sums, kind="stable")
-    again = order[1:][(rows[order[1:]] == rows[order[:-1]]).all(axis=1)]
-    pictures, first, times = np.unique(picture[again], return_index=True, return_counts=True)
-    for index, place, count in zip(pictures, again[first], times.tolist(), strict=True):
-        box = " ".join(f"{value:g}" for value in objects.boxes[place])
-        yield Problem(Kind.REPEATED_BOX, str(records[index].image), f"has the box {box} more than once", count)
+    for objects in in_columns(records):
+        rows = np.column_stack([objects.image, objects.labels, objects.boxes])
+        # Equal rows have equal sums. Sorting sums takes a tenth of the time of sorting rows.
+        sums = (rows * np.random.default_rng(0).uniform(1, 2, rows.shape[1])).sum(axis=1)
+        order = np.argsort(sums, kind="stable")
+        again = order[1:][(rows[order[1:]] == rows[order[:-1]]).all(axis=1)]
+        pictures, first, times = np.unique(objects.image[again], return_index=True, return_counts=True)
+        for index, place, count in zip(pictures.tolist(), again[first], times.tolist(), strict=True):
+            box = " ".join(f"{value:g}" for value in objects.boxes[place])
+            yield Problem(Kind.REPEATED_BOX, str(records[index].image), f"has the box {box} more than once", count)
 
 
 def picture_problems(
@@ -146,12 +145,12 @@ def picture_problems(
         )
         yield Problem(Kind.FOUND_ELSEWHERE, str(dataset.path), what)
     records = dataset.records if decode else evenly_spaced(dataset.records, MOST_HEADERS)
-    decoded = {record.image for record in (records if decode else evenly_spaced(records, MOST_DECODED))}
+    decoded = set() if decode else {record.image for record in evenly_spaced(records, MOST_DECODED)}
     usable = 0
     for record in track(records):
         try:
             header = image_header(record.image)
-            flat = inspect_image(record.image, value_range)[1] if record.image in decoded else None
+            flat = inspect_image(record.image, value_range)[1] if decode or record.image in decoded else None
         except InputError as error:
             what = str(error).removeprefix(f"{record.image}: ")
             more = f"; boxes on it: {len(record.labels)}" if len(record.labels) else ""
@@ -181,11 +180,11 @@ def picture_problems(
         yield Problem(Kind.NO_READABLE_PICTURE, str(dataset.path), what)
 
 
-def evenly_spaced(records: list[Record], most: int) -> list[Record]:
+def evenly_spaced(records: Sequence[Record], most: int) -> Sequence[Record]:
     """Return at most `most` records, evenly spaced in the list."""
     if len(records) <= most:
         return records
-    return [records[index] for index in np.linspace(0, len(records) - 1, most).astype(int)]
+    return [records[index] for index in np.linspace(0, len(records) - 1, most).astype(int).tolist()]
 
 
 def alike_classes(class_names: Sequence[str]) -> list[Problem]:
@@ -253,24 +252,28 @@ def crowded_pictures(records: Sequence[Record], top_k: int) -> list[Problem]:
         records: the pictures.
         top_k: largest number of detections of one picture.
     """
-    problems = []
-    for record in records:
-        count = int((~record.ignore).sum())
-        if count > top_k:
-            what = f"has {count} objects, of which a model with model.top_k={top_k} can find {top_k}"
-            problems.append(Problem(Kind.TOO_MANY_OBJECTS, str(record.image), what))
-    return problems
+    counts = np.zeros(len(records), dtype=np.int64)
+    for objects in in_columns(records):
+        counts += np.bincount(objects.image[~objects.ignore], minlength=len(records))
+    return [
+        Problem(
+            Kind.TOO_MANY_OBJECTS,
+            str(records[place].image),
+            f"has {counts[place]} objects, of which a model with model.top_k={top_k} can find {top_k}",
+        )
+        for place in np.flatnonzero(counts > top_k).tolist()
+    ]
 
 
 def count_classes(dataset: Dataset) -> list[ClassCount]:
     """Count the boxes and pictures of each class, in the order of the data set."""
     num_classes = len(dataset.class_names)
     boxes, ignored, images = np.zeros((3, num_classes), dtype=np.int64)
-    for record in dataset.records:
-        if len(record.labels):
-            boxes += np.bincount(record.labels[~record.ignore], minlength=num_classes)
-            ignored += np.bincount(record.labels[record.ignore], minlength=num_classes)
-            images[np.unique(record.labels)] += 1
+    for objects in in_columns(dataset.records):
+        boxes += np.bincount(objects.labels[~objects.ignore], minlength=num_classes)
+        ignored += np.bincount(objects.labels[objects.ignore], minlength=num_classes)
+        shown = np.unique(np.column_stack([objects.image, objects.labels]), axis=0)[:, 1]
+        images += np.bincount(shown, minlength=num_classes)
     rows = zip(dataset.class_names, boxes.tolist(), ignored.tolist(), images.tolist(), strict=True)
     return [ClassCount(*row) for row in rows]
 

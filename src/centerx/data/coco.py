@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from centerx.data.dataset import (
-    Dataset,
-    Record,
-    RecordBuilder,
-    join_records,
-    keep_classes,
-    span,
-    turned_corners,
-)
-from centerx.data.places import choose_file, find_pictures, is_neighbour, locate_pictures
-from centerx.data.text import parse_json
+from centerx.data.dataset import Dataset, RecordBuilder, join_records, keep_classes, span, turned_corners
+from centerx.data.json_parts import JsonList, parse_parts
+from centerx.data.places import PROBE, choose_file, find_pictures, is_neighbour, locate_pictures
+from centerx.data.records import Record, Records, in_columns
 from centerx.data.values import class_name, is_number, to_flag, to_hw
 from centerx.joints import Joints, is_mirror, numbered_joints
 from centerx.problems import Kind, Problem
@@ -28,11 +25,66 @@ from centerx.problems import Kind, Problem
 PLACES = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
 FLOATS = {float}
 FLAGS = ("iscrowd", "ignore", "difficult")
+MOST_ID = 2**63
 HALF_TURN = 3.1416  # radians, rounded up as files write it
 PER_IMAGE = (
     "neg_category_ids",
     "not_exhaustive_category_ids",
 )  # LVIS: what is not there, or labelled in part
+
+
+class _Pictures(NamedTuple):
+    """The images of a file.
+
+    Attributes:
+        numbers: of each id, its place in the other two.
+        paths: where the pictures are.
+        hw: their heights and widths as they are declared.
+    """
+
+    numbers: dict[int | str, int]
+    paths: list[str]
+    hw: list[tuple[int, int] | None]
+
+
+class _Facts:
+    """What all annotations of a file tell before they are read one by one.
+
+    Attributes:
+        images: every id of an image that they name, once.
+        image_of: of each annotation, which of these; -1 of one without a usable id.
+        angles: the fifth number of every bbox that has five.
+    """
+
+    def __init__(self) -> None:
+        self.images: dict[int | str, int] = {}
+        self.image_of, self.angles = array("q"), array("d")
+        self._ids = array("q")  # of the annotations
+        self._others: Counter[int | str] = Counter()  # those that are texts or have more than 64 bits
+
+    def add(self, annotation: Any) -> None:
+        """Add an annotation, which may be no mapping."""
+        if not isinstance(annotation, dict):
+            self.image_of.append(-1)
+            return
+        own_id, image, box = annotation.get("id"), annotation.get("image_id"), annotation.get("bbox")
+        self.image_of.append(self.images.setdefault(image, len(self.images)) if _is_id(image) else -1)
+        if isinstance(box, list) and len(box) == 5 and all(map(is_number, box)):
+            self.angles.append(box[4])
+        if type(own_id) is int and abs(own_id) < MOST_ID:
+            self._ids.append(own_id)
+        elif _is_id(own_id):
+            self._others[own_id] += 1
+
+    def repeated(self) -> tuple[int, int | str | None]:
+        """Return how many annotations repeat the id of an earlier one, and the first such id."""
+        ids = np.array(self._ids, dtype=np.int64)
+        again = np.ones(len(ids), dtype=bool)
+        again[np.unique(ids, return_index=True)[1]] = False
+        others = [own_id for own_id, count in self._others.items() if count > 1]
+        firsts = [*ids[again][:1].tolist(), *others]
+        count = int(again.sum()) + sum(self._others[own_id] - 1 for own_id in others)
+        return count, firsts[0] if firsts else None
 
 
 def recognises(path: Path) -> bool:
@@ -54,9 +106,10 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     """
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
+    facts = _Facts()
     try:
-        tree = parse_json(file)
-        unlike = _unlike_coco(tree) or _unlike_radians(_angles(tree))
+        tree = parse_parts(file, {"images": lambda image: None, "annotations": facts.add})
+        unlike = _unlike_coco(tree) or _unlike_radians(facts.angles)
     except ValueError as error:
         unlike = f"malformed JSON ({error})"
     if unlike:
@@ -64,31 +117,24 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     class_names, category_ids, label_of = _categories(tree["categories"], file, problems)
     joints, names_of = read_joints(tree["categories"], label_of, len(class_names), file, problems)
     place_of = {label: joints.places(names) for label, names in names_of.items()}
-    names = list(filter(None, map(_file_name, tree["images"])))
-    folder = images or find_pictures(file, names, problems)
-    builders = _pictures(tree["images"], file, folder, problems)
-    seen: set[int | str] = set()
-    repeated = []
-    for number, annotation in enumerate(tree.get("annotations", [])):
-        if not isinstance(annotation, dict):
-            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: annotation number {number}", "is not a mapping"))
-            continue
-        own_id = annotation.get("id")
-        where = f"{file}: annotation {f'number {number}' if own_id is None else own_id}"
-        if _is_id(own_id):
-            if own_id in seen:
-                repeated.append(own_id)
-            seen.add(own_id)
-        _add(annotation, where, builders, label_of, problems, place_of, len(joints.names))
-    angles = _angles(tree)
-    if angles:
-        what = f"{len(angles)} boxes of five numbers are read as centre, sides, and radians clockwise on a screen"
-        problems.append(Problem(Kind.FIVE_NUMBER_BOX, str(file), what, len(angles)))
-    if repeated:
-        what = f"{len(repeated)} annotations repeat the id of another (the first is {repeated[0]!r}), all are used"
-        problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what, len(repeated)))
-    records = [builder.build() for builder in builders.values()]
-    records = _supervised(records, tree["images"], label_of, str(file), problems)
+    folder = images or find_pictures(file, list(islice(filter(None, map(_file_name, tree["images"])), PROBE)), problems)
+    pictures = _pictures(tree["images"], file, folder, problems)
+    lists = _listed_classes(tree["images"], label_of)
+    annotations = tree.get("annotations", [])
+    records = Records()
+    groups = _by_picture(annotations, facts, pictures.numbers, file, problems)
+    for own_id, picture, hw, some in zip(*pictures, groups, strict=True):
+        builder = RecordBuilder(Path(picture), own_id, problems, hw)
+        for number in some.tolist():
+            annotation = annotations[number]
+            where = _place(file, number, annotation)
+            _add(annotation, where, builder, label_of, problems, place_of, len(joints.names))
+        record = builder.build()
+        records.append(_supervised(record, lists, str(file), problems) if lists else record)
+    if facts.angles:
+        count = len(facts.angles)
+        what = f"{count} boxes of five numbers are read as centre, sides, and radians clockwise on a screen"
+        problems.append(Problem(Kind.FIVE_NUMBER_BOX, str(file), what, count))
     neighbour = folder if images is None and is_neighbour(folder, file) else None
     records = join_records(records, problems)
     dataset = Dataset(path, "coco", class_names, category_ids, records, problems, neighbour=neighbour, joints=joints)
@@ -100,21 +146,15 @@ def _unlike_coco(tree: Any) -> str:
     if isinstance(tree, list):
         results = bool(tree) and isinstance(tree[0], dict) and "score" in tree[0]
         return "a list of detections, not a data set" if results else "not a COCO data set but a list"
-    if isinstance(tree, dict) and all(isinstance(tree.get(key), list) for key in ("images", "categories")):
+    if isinstance(tree, dict) and all(isinstance(tree.get(key), list | JsonList) for key in ("images", "categories")):
         if tree["images"] and not any(map(_file_name, tree["images"])):
             keys = ", ".join(map(str, tree["images"][0])) if isinstance(tree["images"][0], dict) else "no keys"
             return f"none of its images has a file_name (or filename), which names the picture, the first has {keys}"
-        return "" if isinstance(tree.get("annotations", []), list) else "its annotations are not a list"
+        return "" if isinstance(tree.get("annotations", []), list | JsonList) else "its annotations are not a list"
     return "not a COCO data set: a mapping with lists of images, annotations and categories is needed"
 
 
-def _angles(tree: dict[str, Any]) -> list[float]:
-    """The fifth number of every bbox that has five."""
-    boxes = [each.get("bbox") for each in tree.get("annotations", []) if isinstance(each, dict)]
-    return [box[4] for box in boxes if isinstance(box, list) and len(box) == 5 and all(map(is_number, box))]
-
-
-def _unlike_radians(angles: list[float]) -> str:
+def _unlike_radians(angles: Sequence[float]) -> str:
     """What makes these other angles than those of roLabelImg, or nothing."""
     other = next((angle for angle in angles if not 0 <= angle <= HALF_TURN), None)
     if other is None:
@@ -148,25 +188,54 @@ def _categories(
     return tuple(ids), tuple(ids.values()), label_of
 
 
-def _pictures(images: list[Any], file: Path, folder: Path, problems: list[Problem]) -> dict[int | str, RecordBuilder]:
-    known: dict[int | str, tuple[str, tuple[int, int] | None]] = {}
+def _pictures(images: Sequence[Any], file: Path, folder: Path, problems: list[Problem]) -> _Pictures:
+    numbers: dict[int | str, int] = {}
+    names: list[str] = []
+    sizes: list[tuple[int, int] | None] = []
+    once: dict[tuple[int, int] | None, tuple[int, int] | None] = {}  # equal sizes are one in memory
     for image in images:
         name = _file_name(image)
         if not name or not _is_id(image.get("id")):
             own_id = image.get("id") if isinstance(image, dict) else image
             what = "has no id, or neither file_name nor coco_url"
             problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: image {own_id!r}", what))
-        elif image["id"] in known:
+        elif image["id"] in numbers:
             what = f"{name}: its id is taken by an earlier image"
             problems.append(Problem(Kind.REPEATED_ID, f"{file}: image {image['id']}", what))
         else:
-            known[image["id"]] = name, to_hw(image.get("height"), image.get("width"))
-    names = [name for name, _ in known.values()]
-    places = locate_pictures(folder, names, str(file), problems)
-    return {
-        own_id: RecordBuilder(picture, own_id, problems, hw)
-        for picture, (own_id, (_, hw)) in zip(places, known.items(), strict=True)
-    }
+            hw = to_hw(image.get("height"), image.get("width"))
+            numbers[image["id"]] = len(names)
+            names.append(name)
+            sizes.append(once.setdefault(hw, hw))
+    return _Pictures(numbers, locate_pictures(folder, names, str(file), problems), sizes)
+
+
+def _by_picture(
+    annotations: Sequence[Any], facts: _Facts, numbers: dict[int | str, int], file: Path, problems: list[Problem]
+) -> Iterator[np.ndarray]:
+    """Yield the numbers of the annotations of each picture, and report those of none."""
+    place_of = np.array([numbers.get(image, -1) for image in facts.images] + [-1])  # the last of no usable id
+    picture_of = place_of[np.array(facts.image_of, dtype=np.int64)]
+    for number in np.flatnonzero(picture_of < 0).tolist():
+        annotation = annotations[number]
+        if isinstance(annotation, dict):
+            what = f"names the image {annotation.get('image_id')!r}, which is not there"
+            problems.append(Problem(Kind.UNKNOWN_REFERENCE, _place(file, number, annotation), what))
+        else:
+            problems.append(Problem(Kind.MALFORMED_ENTRY, f"{file}: annotation number {number}", "is not a mapping"))
+    count, first = facts.repeated()
+    if count:
+        what = f"{count} annotations repeat the id of another (the first is {first!r}), all are used"
+        problems.append(Problem(Kind.REPEATED_ANNOTATION_ID, str(file), what, count))
+    order = np.argsort(picture_of, kind="stable")
+    ends = np.searchsorted(picture_of[order], np.arange(len(numbers) + 1))
+    for start, end in pairwise(ends.tolist()):
+        yield order[start:end]
+
+
+def _place(file: Path, number: int, annotation: dict[str, Any]) -> str:
+    own_id = annotation.get("id")
+    return f"{file}: annotation {f'number {number}' if own_id is None else own_id}"
 
 
 def _file_name(image: Any) -> str:
@@ -182,28 +251,26 @@ def _file_name(image: Any) -> str:
 def _add(
     annotation: dict[str, Any],
     where: str,
-    builders: dict[int | str, RecordBuilder],
+    builder: RecordBuilder,
     label_of: dict[int | str, int],
     problems: list[Problem],
     place_of: dict[int, list[int]],
     num_joints: int,
 ) -> None:
-    image, category, box = annotation.get("image_id"), annotation.get("category_id"), annotation.get("bbox")
+    category, box = annotation.get("category_id"), annotation.get("bbox")
     radians: float | None = None
     if isinstance(box, list) and len(box) == 5 and all(map(is_number, box)):
         x, y, width, height, radians = box
         box = [x - width / 2, y - height / 2, width, height]
     point = None if _has_area(box) else _point(annotation)
     flags = {name: to_flag(annotation.get(name), words=False) for name in FLAGS}
-    if not _is_id(image) or image not in builders:
-        problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the image {image!r}, which is not there"))
-    elif not _is_id(category) or category not in label_of:
+    if not _is_id(category) or category not in label_of:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
     elif None in flags.values():
         given = ", ".join(f"{name} {annotation.get(name)!r}" for name in FLAGS if flags[name] is None)
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"flags must be 0 or 1, not {given}"))
     elif point is not None:
-        builders[image].add_point(where, point, label_of[category], any(flags.values()))
+        builder.add_point(where, point, label_of[category], any(flags.values()))
     elif not isinstance(box, list) or len(box) != 4 or not (set(map(type, box)) == FLOATS or all(map(is_number, box))):
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"bbox must be four numbers, not {box!r}"))
     else:
@@ -225,7 +292,7 @@ def _add(
         own_joints = placed_joints(
             annotation.get("keypoints"), where, place_of.get(label_of[category], []), num_joints, problems
         )
-        builders[image].add(where, xyxy, label_of[category], any(flags.values()), own_area, corners, own_joints)
+        builder.add(where, xyxy, label_of[category], any(flags.values()), own_area, corners, own_joints)
 
 
 def _has_area(box: Any) -> bool:
@@ -338,10 +405,10 @@ def _rotation(annotation: dict[str, Any]) -> float:
     return float(degrees) % 360 if is_number(degrees) and math.isfinite(degrees) else 0.0
 
 
-def _supervised(
-    records: list[Record], images: list[Any], label_of: dict[int | str, int], where: str, problems: list[Problem]
-) -> list[Record]:
-    """Say of each picture which classes it labels, where the images have LVIS's lists of categories."""
+def _listed_classes(
+    images: Sequence[Any], label_of: dict[int | str, int]
+) -> dict[int | str, tuple[set[int], set[int]]]:
+    """Return by id which classes are not on a picture and which are labelled in part, where images have such lists."""
     lists: dict[int | str, tuple[set[int], set[int]]] = {}
     for image in images:
         if isinstance(image, dict) and not image.keys().isdisjoint(PER_IMAGE) and _is_id(image.get("id")):
@@ -350,20 +417,21 @@ def _supervised(
                 for key in PER_IMAGE
             )
             lists.setdefault(image["id"], (negative, partial))
-    if not lists:
-        return records
-    supervised = []
-    for record in records:
-        negative, partial = lists.get(record.image_id, (set(), set()))
-        present = set(record.objects.labels.tolist())
-        keep = ~np.isin(record.objects.labels, list(partial))
-        if not keep.all():
-            count = int((~keep).sum())
-            what = f"{count} boxes of classes that it does not label exhaustively"
-            problems.append(Problem(Kind.NOT_EXHAUSTIVE, f"{where}: image {record.image_id}", what, count))
-        labelled = frozenset((present | negative) - partial)
-        supervised.append(record._replace(objects=record.objects.where(keep), labelled=labelled))
-    return supervised
+    return lists
+
+
+def _supervised(
+    record: Record, lists: dict[int | str, tuple[set[int], set[int]]], where: str, problems: list[Problem]
+) -> Record:
+    """Say of a picture which classes it labels, by LVIS's lists."""
+    negative, partial = lists.get(record.image_id, (set(), set()))
+    present = set(record.objects.labels.tolist())
+    keep = ~np.isin(record.objects.labels, list(partial))
+    if not keep.all():
+        count = int((~keep).sum())
+        what = f"{count} boxes of classes that it does not label exhaustively"
+        problems.append(Problem(Kind.NOT_EXHAUSTIVE, f"{where}: image {record.image_id}", what, count))
+    return record._replace(objects=record.objects.where(keep), labelled=frozenset((present | negative) - partial))
 
 
 def _without_empty_roots(dataset: Dataset, categories: list[Any], file: Path) -> Dataset:
@@ -371,12 +439,10 @@ def _without_empty_roots(dataset: Dataset, categories: list[Any], file: Path) ->
     mappings = [each for each in categories if isinstance(each, dict)]
     parents = {str(each.get("supercategory")) for each in mappings if each.get("name") != each.get("supercategory")}
     tops = {str(each.get("name")) for each in mappings if each.get("supercategory") in (None, "", "none")}
-    used = {label for record in dataset.records for label in record.objects.labels.tolist()}
-    empty = [
-        label
-        for label, name in enumerate(dataset.class_names)
-        if label not in used and name in parents and name in tops
-    ]
+    roots = {label for label, name in enumerate(dataset.class_names) if name in parents and name in tops}
+    if not roots:
+        return dataset
+    empty = sorted(roots.difference(*(np.unique(each.labels).tolist() for each in in_columns(dataset.records))))
     if not empty:
         return dataset
     for label in empty:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record, Track
+from centerx.data.dataset import Dataset, Track
+from centerx.data.records import Record
 from centerx.errors import InputError
 from centerx.files import is_line, many_files, quoted
 from centerx.images import image_hw

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from centerx.data.dataset import FARTHEST, Dataset, RecordBuilder, readable_hw
 from centerx.data.places import PROBE, choose_file, find_pictures, text_lines
+from centerx.data.records import Records
 from centerx.data.text import parse_json
 from centerx.data.values import is_number, to_flag
 from centerx.problems import Kind, Problem
@@ -46,7 +47,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     file = path if path.is_file() else choose_file(path, _files(path), split)
     problems: list[Problem] = []
     folder = images or find_pictures(file, [line.picture for line in islice(_lines(file, []), PROBE)])
-    records = []
+    records = Records()
     for line in _lines(file, problems):  # one line at a time, to save memory
         image = folder / line.picture
         builder = RecordBuilder(image, line.own_id, problems, readable_hw(image))

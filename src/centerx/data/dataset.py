@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from centerx.data.records import Record, Records
 from centerx.errors import InputError
 from centerx.fields import CORNERS, KEYPOINTS, SIZE
 from centerx.geometry import BOX_CORNERS, box_area, clip_boxes, spanned_boxes
@@ -30,42 +31,6 @@ LEAST_AREA = 1e-3  # square pixels of four corners
 LEAST_SIDE = 1e-3  # pixels between neighbouring ones; nearer ones are three corners, told as four
 VISIBILITY = "visibility"  # among the values of objects with joints, (N, J): COCO's flags
 BELONGS = 0.3  # least IoU of an object's box with the one around its corners; boxes may be of what is visible
-
-
-class Record(NamedTuple):
-    """One picture of a data set, not yet read.
-
-    Attributes:
-        image: the picture's file.
-        image_id: the data set's own id.
-        objects: on it, float64 in pixels of the upright picture, `labels` into `Dataset.class_names`. Their `area` in
-            square pixels is the object's own where the format gives it (COCO), else the box's.
-        declared_hw: the picture's height and width as the data set states them, None where it does not.
-        labelled: the labels of the classes that are labelled exhaustively on this picture; None: all of the data set's.
-        aliases: further ids of the picture, where the data set lists it more than once.
-    """
-
-    image: Path
-    image_id: int | str
-    objects: Objects
-    declared_hw: tuple[int, int] | None = None
-    labelled: frozenset[int] | None = None
-    aliases: tuple[int | str, ...] = ()
-
-    @property
-    def boxes(self) -> np.ndarray:
-        """(N, 4) float64 xyxy pixels."""
-        return np.asarray(self.objects.boxes)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(N,) int64 into `Dataset.class_names`."""
-        return np.asarray(self.objects.labels)
-
-    @property
-    def ignore(self) -> np.ndarray:
-        """(N,) bool; crowds and difficult objects."""
-        return np.asarray(self.objects.ignore)
 
 
 class Dataset(NamedTuple):
@@ -90,7 +55,7 @@ class Dataset(NamedTuple):
     format: str
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
-    records: list[Record]
+    records: Sequence[Record]
     problems: list[Problem]
     optional_classes: tuple[str, ...] = ()
     fields: tuple[str, ...] | None = None
@@ -131,7 +96,7 @@ class Dataset(NamedTuple):
             counts = f"{len(images)} images, {len(boxes)} arrays of boxes, {len(labels)} arrays of labels"
             raise InputError(f"{name}: {counts}, there must be one of each for every picture")
         problems: list[Problem] = []
-        records = []
+        records = Records()
         for number, image in enumerate(images):
             corners, classes = _rows_of_arrays(f"{name}: {image}", boxes[number], labels[number], len(class_names))
             header = readable_header(Path(image))
@@ -438,25 +403,29 @@ def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
     return dataset._replace(
         class_names=tuple(dataset.class_names[label] for label in labels),
         category_ids=tuple(dataset.category_ids[label] for label in labels),
-        records=[relabel(record, new_label) for record in dataset.records],
+        records=Records(relabel(record, new_label) for record in dataset.records),
         joints=renamed_joints(dataset.joints, new_label.tolist(), len(labels)),
     )
 
 
-def join_records(records: list[Record], problems: list[Problem]) -> list[Record]:
+def join_records(records: Records, problems: list[Problem]) -> Records:
     """Make one record of those of one picture, with the first one's id; a box that several have is kept once."""
-    of_picture: dict[str, list[Record]] = {}
-    for record in records:
-        path = str(record.image)
-        of_picture.setdefault(os.path.normpath(path) if ".." in path else path, []).append(record)
-    if len(of_picture) == len(records):
+    if len(set(map(hash, map(_plain, records.paths())))) == len(records):
         return records
-    for image, some in of_picture.items():
-        if len(some) > 1:
-            ids = ", ".join(repr(record.image_id) for record in some)
-            what = f"is annotated {len(some)} times, as {ids}; their labels are joined"
+    of_picture: dict[str, list[int]] = {}
+    for number, path in enumerate(records.paths()):
+        of_picture.setdefault(_plain(path), []).append(number)
+    for image, numbers in of_picture.items():
+        if len(numbers) > 1:
+            ids = ", ".join(repr(records[number].image_id) for number in numbers)
+            what = f"is annotated {len(numbers)} times, as {ids}; their labels are joined"
             problems.append(Problem(Kind.REPEATED_PICTURE, image, what))
-    return [some[0] if len(some) == 1 else _joined(some) for some in of_picture.values()]
+    groups = ([records[number] for number in numbers] for numbers in of_picture.values())
+    return Records(some[0] if len(some) == 1 else _joined(some) for some in groups)
+
+
+def _plain(path: str) -> str:
+    return os.path.normpath(path) if ".." in path else path
 
 
 def _joined(records: Sequence[Record]) -> Record:
@@ -497,7 +466,7 @@ def corners_or_boxes(objects: Objects) -> np.ndarray:
 
 def corners_from_boxes(dataset: Dataset) -> Dataset:
     """Return the data set with the corners of its box for each object that has no corners of its own."""
-    records = []
+    records = Records()
     for record in dataset.records:
         objects = record.objects
         known = objects.outlined | ~objects.is_point

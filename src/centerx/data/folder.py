@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from centerx.data.dataset import Dataset, RecordBuilder
+from centerx.data.records import Records
 from centerx.errors import InputError
-from centerx.images import list_images
+from centerx.images import SUFFIXES, list_names
 
 
 def recognises(path: Path) -> bool:
@@ -21,5 +22,5 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
         root = root / split
         if not root.is_dir():
             raise InputError(f"{path}: no split {split!r}, there is no such folder in it")
-    records = [RecordBuilder(image, image.relative_to(root).as_posix(), []).build() for image in list_images(root)]
+    records = Records(RecordBuilder(root / name, name, []).build() for name in list_names(root, SUFFIXES))
     return Dataset(path, "folder", (), (), records, [])

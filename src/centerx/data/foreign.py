@@ -9,7 +9,7 @@ import heapq
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -175,7 +175,7 @@ GENERAL = (
 class _Pictures:
     """The pictures whose labels are looked for, by the names under which labels refer to them."""
 
-    def __init__(self, pictures: Sequence[Path]) -> None:
+    def __init__(self, pictures: Iterable[Path]) -> None:
         self.names = {picture.name.lower() for picture in pictures}
         self.stems = {name.rpartition(".")[0].removesuffix(CAMERA) for name in self.names}
 
@@ -214,7 +214,7 @@ class _Candidate(NamedTuple):
     alike: int
 
 
-def foreign_labels(folder: Path, pictures: Sequence[Path]) -> Problem | None:
+def foreign_labels(folder: Path, pictures: Iterable[Path]) -> Problem | None:
     """Report labels in or near a folder of pictures.
 
     In the folder and its subfolders, labels of any known format are reported. Beside it and one folder above, in files

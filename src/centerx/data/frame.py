@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record, frame_hw, readable_header
+from centerx.data.dataset import Dataset, frame_hw, readable_header
+from centerx.data.records import Record, Records, in_columns
 from centerx.fields import CORNERS, KEYPOINTS, SIZE
 from centerx.images import Header
 from centerx.problems import Kind, Problem
@@ -20,7 +21,7 @@ RELATIVE = (
 
 def turn_boxes(dataset: Dataset) -> Dataset:
     """Convert the boxes of every picture that has an EXIF orientation, and report them."""
-    records, problems = [], list(dataset.problems)
+    records, problems = Records(), list(dataset.problems)
     for record in dataset.records:
         header = readable_header(record.image)
         if header is None or header.orientation == 1:
@@ -36,7 +37,9 @@ def turn_boxes(dataset: Dataset) -> Dataset:
 
 def drop_turned_points(dataset: Dataset) -> Dataset:
     """Leave out, and report, points that lie in a picture as stored but outside the upright one."""
-    records, problems = [], []
+    if all(SIZE.name not in objects.known for objects in in_columns(dataset.records)):
+        return dataset
+    records, problems = Records(), []
     for record in dataset.records:
         hw = record.declared_hw
         if SIZE.name in record.objects.known and (hw is None or _outside(record, hw).any()):

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,16 +254,16 @@ def _turned(box: list[float], degrees: float, hw: tuple[int, int]) -> list[tuple
     return [(left + (x * cos - y * sin) / wide, top + (x * sin + y * cos) / tall) for x, y in corners]
 
 
-def _places(names: list[str], source: Source) -> list[Path]:
+def _places(names: list[str], source: Source) -> list[str]:
     """Return the pictures of the tasks. Without the names that Label Studio made, those of before the upload count."""
     folder = source.images or find_pictures(source.file, names, source.problems)
     places = locate_pictures(folder, names, str(source.file), source.problems)
-    if any(place.is_file() for place in places):
+    if any(map(os.path.isfile, places)):
         return places
     plain = [UPLOADED.sub("", path_tails(name)[-1]) if path_tails(name) else name for name in names]
     folder = source.images or find_pictures(source.file, plain, source.problems)
     before = locate_pictures(folder, plain, str(source.file), source.problems)
-    found = [place.is_file() for place in before]
+    found = list(map(os.path.isfile, before))
     if any(found):
         what = f"{names[found.index(True)]!r} is not there, {before[found.index(True)]} is taken for it"
         source.report(Kind.FOUND_ELSEWHERE, str(source.file), what, sum(found))

@@ -23,6 +23,7 @@ from centerx.data.copies import Copy, Written, boxed_objects, check_free, copy_p
 from centerx.data.dataset import Dataset, RecordBuilder, Track, UnusableData, parent_folder
 from centerx.data.places import PROBE, choose_file, index_pictures, is_picture, picture_folders
 from centerx.data.points import tell_length
+from centerx.data.records import Records
 from centerx.data.text import read_text
 from centerx.data.values import to_flag, to_number, to_numbers
 from centerx.errors import InputError
@@ -86,7 +87,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     _read_boxes(file, boxes, problems)
     absent = _absent_classes(file, places, problems)
     class_names, label_of = _classes(file, {box.class_id for some in boxes.values() for box in some}, problems)
-    records = []
+    records = Records()
     for own_id in dict.fromkeys([*boxes, *absent]):
         negative = {label_of[class_id] for class_id in absent.get(own_id, ()) if class_id in label_of}
         if own_id in boxes or negative:

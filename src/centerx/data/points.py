@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, join_records, readable_hw
 from centerx.data.places import find_pictures, is_neighbour, locate_pictures
+from centerx.data.records import Records
 from centerx.data.text import decode_head, read_text
 from centerx.data.values import to_numbers
 from centerx.problems import Kind, Problem
@@ -54,8 +55,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     rows, class_names = read_rows(path, problems)
     names = list(rows)
     folder = images or find_pictures(path, names, problems)
-    records, where = [], f"{path}:"
-    for name, place in zip(names, locate_pictures(folder, names, str(path), problems), strict=True):
+    records, where = Records(), f"{path}:"
+    places = locate_pictures(folder, names, str(path), problems)
+    for name, place in zip(names, map(Path, places), strict=True):
         builder = RecordBuilder(place, name, problems, readable_hw(place))
         for line, x, y, label in rows[name]:
             point = to_numbers([x, y])

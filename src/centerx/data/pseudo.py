@@ -7,6 +7,7 @@ from pathlib import Path
 
 from centerx.data.dataset import Dataset, RecordBuilder
 from centerx.data.places import find_pictures, locate_pictures, text_lines
+from centerx.data.records import Records
 from centerx.data.values import to_hw, to_numbers
 from centerx.problems import Kind, Problem
 
@@ -36,9 +37,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             lines[name] = where, fields
     names = tuple(sorted({name for _, fields in lines.values() for name in fields[2::OBJECT]} - {""}))
     folder = images or find_pictures(path, list(lines))
-    records = []
+    records = Records()
     places = locate_pictures(folder, list(lines), str(path), problems)
-    for place, (name, (where, (width, height, *objects))) in zip(places, lines.items(), strict=True):
+    for place, (name, (where, (width, height, *objects))) in zip(map(Path, places), lines.items(), strict=True):
         builder = RecordBuilder(place, name, problems, to_hw(int(height), int(width)))
         for start in range(0, len(objects), OBJECT):
             label, *corners = objects[start : start + OBJECT]

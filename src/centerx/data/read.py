@@ -13,6 +13,7 @@ import numpy as np
 from centerx.data.dataset import Dataset, UnusableData, keep_classes, relabel
 from centerx.data.foreign import foreign_labels
 from centerx.data.frame import drop_turned_points, turn_boxes
+from centerx.data.records import Records
 from centerx.data.text import uncollected
 from centerx.errors import InputError, nearest
 from centerx.files import is_line
@@ -134,7 +135,7 @@ def scan_dataset(
             root = Path(images or path) / (split or "")
             found = [left_out(root)]
             if format is None:  # with the format given, unread labels are intended
-                found.append(foreign_labels(root, [record.image for record in dataset.records]))
+                found.append(foreign_labels(root, (record.image for record in dataset.records)))
             dataset.problems.extend(problem for problem in found if problem)
     except UnusableData as error:
         return Dataset(path, chosen, (), (), [], [error.problem])
@@ -250,7 +251,7 @@ def _chosen(dataset: Dataset, ours: Mapping[str, str]) -> Dataset:
         raise InputError(f"{dataset.path}: the new class name {unfit!a} is no line of text, choose another")
     names = tuple(dict.fromkeys(ours.values()))  # without repeated names, which would be classes without objects
     new_label = np.array([names.index(ours[name]) if name in ours else -1 for name in known], dtype=np.int64)
-    records = [relabel(record, new_label) for record in dataset.records]
+    records = Records(relabel(record, new_label) for record in dataset.records)
     first = {name: known.index(theirs) for theirs, name in reversed(list(ours.items()))}
     ids = tuple(dataset.category_ids[first[name]] for name in names)
     joints = renamed_joints(dataset.joints, new_label.tolist(), len(names))

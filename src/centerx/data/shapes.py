@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, join_records, readable_hw
 from centerx.data.places import find_pictures, is_neighbour, locate_pictures
+from centerx.data.records import Records
 from centerx.data.text import parse_json
 from centerx.data.values import is_number, to_flag
 from centerx.problems import Kind, Problem
@@ -89,7 +90,7 @@ def make_dataset(
     *,
     declared: Iterable[str] = (),
     relative: bool = False,
-    places: Sequence[Path] | None = None,
+    places: Sequence[str | Path] | None = None,
 ) -> Dataset:
     """Find the pictures and number the classes.
 
@@ -109,9 +110,9 @@ def make_dataset(
         called = [picture.name for picture in pictures]
         folder = source.images or find_pictures(source.file, called, source.problems)
         places = locate_pictures(folder, called, str(source.file), source.problems)
-    records = []
+    records = Records()
     for picture, place in zip(pictures, places, strict=True):
-        builder = RecordBuilder(place, picture.name, source.problems, picture.hw)
+        builder = RecordBuilder(Path(place), picture.name, source.problems, picture.hw)
         across, down = _sides(builder, picture.shapes) if relative else (1, 1)
         for where, name, xyxy, ignore, corners in picture.shapes if across else ():
             if ignore is None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from centerx.data.dataset import Record, Track
+from centerx.data.dataset import Track
+from centerx.data.records import Record
 from centerx.errors import InputError
 from centerx.images import read_image
 from centerx.levels import AUTO, ValueRange

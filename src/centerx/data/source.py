@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 
 from centerx.data.cache import Read
-from centerx.data.dataset import Dataset, Record, arrange_joints, relabel
+from centerx.data.dataset import Dataset, arrange_joints, relabel
+from centerx.data.records import Record, Records
 from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
 from centerx.fields import SIZE
@@ -30,6 +32,40 @@ class Entry(NamedTuple):
 
     record: Record
     supervised: np.ndarray
+
+
+class Entries(Sequence[Entry]):
+    """Entries whose records are packed; each is made when it is asked for.
+
+    Args:
+        entries: of one size of `supervised`.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        tables: dict[bytes, int] = {}
+        self._records, self._table_of = Records(), array("q")
+        self._tables: list[np.ndarray] = []
+        for record, supervised in entries:
+            number = tables.setdefault(supervised.tobytes(), len(tables))
+            if number == len(self._tables):
+                self._tables.append(supervised)
+            self._table_of.append(number)
+            self._records.append(record)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return Entry(self._records[index], self._tables[self._table_of[index]])
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(len(self)))
 
 
 class SampleSource:
@@ -60,7 +96,7 @@ class SampleSource:
         task: Task = BOXES,
     ) -> None:
         self.class_names, self.value_range, self.task = tuple(class_names), value_range, task
-        self.entries = [entry for dataset in datasets for entry in _entries(dataset, self.class_names, task)]
+        self.entries = Entries(entry for each in datasets for entry in _entries(each, self.class_names, task))
         if not self.entries:
             raise InputError(f"{', '.join(str(d.path) for d in datasets) or 'data'}: no pictures")
         self.sizes: dict[int, tuple[int, int]] = {}
@@ -176,7 +212,7 @@ def only_with_objects(dataset: Dataset) -> Dataset:
     Raises:
         InputError: none is left.
     """
-    kept = [record for record in dataset.records if len(record.objects.labels)]
+    kept = Records(record for record in dataset.records if len(record.objects.labels))
     left_out, classes = len(dataset.records) - len(kept), ", ".join(dataset.class_names) or "any class"
     if not kept:
         raise InputError(
@@ -211,13 +247,12 @@ def check_class_names(
             )
 
 
-def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> list[Entry]:
+def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> Iterator[Entry]:
     ours = np.array([class_names.index(n) if n in class_names else -1 for n in dataset.class_names], dtype=np.int64)
     labelled = np.array([dataset.complete or name in dataset.class_names for name in class_names])
     told = dataset.fields
     fields = np.array([True, *(told is None or field.carried.name in told for field in task.fields)])
     order = dataset.joints.order(task.joints.names)
-    entries = []
     for record in dataset.records:
         moved = arrange_joints(relabel(record, ours), order)
         known = labelled
@@ -225,5 +260,4 @@ def _entries(dataset: Dataset, class_names: tuple[str, ...], task: Task) -> list
             known = labelled.copy()
             known[ours[ours >= 0]] = False
             known[list(moved.labelled)] = True
-        entries.append(Entry(moved, known[:, None] & fields))
-    return entries
+        yield Entry(moved, known[:, None] & fields)

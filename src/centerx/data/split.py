@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from centerx.data.dataset import Dataset
+from centerx.data.records import Records
 from centerx.errors import InputError
 
 
@@ -31,7 +32,7 @@ def split_dataset(
     part = stratify(counts, alone, list(shares.values()), np.random.default_rng(seed))
     parts = {}
     for number, name in enumerate(shares):
-        records = [dataset.records[index] for index in np.flatnonzero(part == number)]
+        records = Records(dataset.records[index] for index in np.flatnonzero(part == number).tolist())
         if not records:
             units = f"{len(counts)} pictures in {len(np.unique(alone))} groups"
             raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from centerx.data.check import ClassCount, count_classes
 from centerx.data.dataset import Dataset, Track, readable_hw
+from centerx.data.records import all_objects
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)  # per cent
 SMALL, LARGE = 32.0, 96.0  # pixels: COCO's limits for the side of a square of an object's area
@@ -93,11 +94,9 @@ def dataset_stats(dataset: Dataset, track: Track = iter) -> Stats:
     hw = np.array(
         [readable_hw(record.image) or record.declared_hw or (0, 0) for record in track(dataset.records)], dtype=np.int64
     ).reshape(-1, 2)
-    keep = [record.objects.where(~record.ignore) for record in dataset.records]
-    per_picture = np.array([len(objects.labels) for objects in keep], dtype=np.int64)
-    picture = np.repeat(np.arange(len(keep)), per_picture)
-    boxes = np.concatenate([np.zeros((0, 4)), *(objects.boxes for objects in keep)])
-    labels = np.concatenate([np.zeros(0, dtype=np.int64), *(objects.labels for objects in keep)])
+    every = all_objects(dataset.records)
+    picture, labels, _, boxes, *_ = every.where(~every.ignore)
+    per_picture = np.bincount(picture, minlength=len(hw))
     across, down = (boxes[:, 2:] - boxes[:, :2]).T
     boxed = (across > 0) & (down > 0)
     sides, area = np.sqrt(across * down)[boxed], hw.prod(axis=1)[picture][boxed]
@@ -107,10 +106,9 @@ def dataset_stats(dataset: Dataset, track: Track = iter) -> Stats:
     places = np.zeros((CELLS, CELLS), dtype=np.int64)
     cell = np.clip((centres * CELLS).astype(np.int64), 0, CELLS - 1)
     np.add.at(places, (cell[:, 1], cell[:, 0]), 1)
-    empty = sum(not len(record.labels) for record in dataset.records)
     return Stats(
-        len(keep),
-        empty,
+        len(hw),
+        len(hw) - len(np.unique(every.image)),
         count_classes(dataset),
         sides,
         shares,

@@ -69,12 +69,19 @@ def parse_json(content: Path | str) -> Any:
     """
     try:
         with uncollected():
-            return json.loads(read_plain(content) if isinstance(content, Path) else content, object_pairs_hook=_mapping)
+            return json.loads(
+                read_plain(content) if isinstance(content, Path) else content, object_pairs_hook=to_mapping
+            )
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
-def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def to_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs of keys and values as a mapping.
+
+    Raises:
+        ValueError: a key is there twice.
+    """
     tree = dict(pairs)
     if len(tree) < len(pairs):
         (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)

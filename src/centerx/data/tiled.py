@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from centerx.data.dataset import Dataset, Record, readable_hw
-from centerx.data.source import Entry, SampleSource
+from centerx.data.dataset import Dataset, readable_hw
+from centerx.data.records import Record
+from centerx.data.source import Entries, Entry, SampleSource
 from centerx.fields import Field
 from centerx.geometry import shift_matrix
 from centerx.levels import AUTO, ValueRange
@@ -53,21 +52,19 @@ class TiledSource(SampleSource):
         self.min_visible = min_visible
         self.problems: list[Problem] = []
         self.places: list[tuple[int, tuple[int, int, int, int]]] = []  # of each tile, its picture and window
-        pictures, self.entries = self.entries, []
-        for picture, entry in enumerate(pictures):
-            hw = readable_hw(entry.record.image) or entry.record.declared_hw or tiles.size
-            self._add(picture, entry, tiles.windows(hw))
+        self.entries = Entries(
+            cut for picture, entry in enumerate(self.entries) for cut in self._cut(picture, entry, tiles)
+        )
 
-    def _add(self, picture: int, entry: Entry, windows: np.ndarray) -> None:
-        record, before = entry.record, len(self.entries)
-        for left, top, right, bottom in windows.tolist():
+    def _cut(self, picture: int, entry: Entry, tiles: Tiles) -> Iterator[Entry]:
+        record, ignored = entry.record, 0
+        hw = readable_hw(record.image) or record.declared_hw or tiles.size
+        for left, top, right, bottom in tiles.windows(hw).tolist():
             window = left, top, right, bottom
             objects = cut_objects(record.objects, window, self.min_visible, self.task.carried)
-            cut = record._replace(objects=objects, declared_hw=(bottom - top, right - left))
-            self.entries.append(entry._replace(record=cut))
+            ignored += int(objects.ignore.sum()) - self._shown(record, window)
             self.places.append((picture, window))
-        ignored = sum(int(each.record.ignore.sum()) for each in self.entries[before:])
-        ignored -= sum(self._shown(record, window) for _, window in self.places[before:])
+            yield entry._replace(record=record._replace(objects=objects, declared_hw=(bottom - top, right - left)))
         if ignored:
             what = f"boxes of which tiles show less than {self.min_visible:g} are ignored there"
             self.problems.append(Problem(Kind.CUT_BY_TILE, str(record.image), what, ignored))

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from centerx.data.dataset import Dataset, Record, Track, arrange_joints, relabel
+from centerx.data.dataset import Dataset, Track, arrange_joints, relabel
+from centerx.data.records import Record
 from centerx.data.similar import describe_pictures, find_similar
 from centerx.data.source import union_of_classes
 from centerx.geometry import box_iou

@@ -17,6 +17,7 @@ from defusedxml.ElementTree import parse
 
 from centerx.data.dataset import Dataset, RecordBuilder, join_records, parent_folder, span, turned_corners
 from centerx.data.places import letters_of, without_labels
+from centerx.data.records import Records
 from centerx.data.text import read_text
 from centerx.data.values import to_flag, to_hw, to_number
 from centerx.errors import InputError, nearest
@@ -73,7 +74,7 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
             what = f"{name}: listed {count} times, used once"
             problems.append(Problem(Kind.REPEATED_PICTURE, f"{path}: split {split}", what))
     pictures, own_names = _Pictures(root, folder, images), {Path(name).name for name in files}
-    records = []
+    records = Records()
     for name in dict.fromkeys(chosen):
         annotation = annotations.get(name)
         if not annotation:

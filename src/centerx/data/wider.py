@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, readable_hw
 from centerx.data.places import choose_file, find_pictures, locate_pictures, text_lines
+from centerx.data.records import Records
 from centerx.data.values import to_numbers
 from centerx.images import SUFFIXES
 from centerx.problems import Kind, Problem
@@ -74,9 +75,9 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     folder = images or find_pictures(file, list(pictures))
     lengths = Counter(len(row.values) for picture in pictures.values() for row in picture.rows)
     length = max(lengths, key=lengths.__getitem__, default=WIDER)
-    records = []
+    records = Records()
     places = locate_pictures(folder, list(pictures), str(file), problems)
-    for image, (name, picture) in zip(places, pictures.items(), strict=True):
+    for image, (name, picture) in zip(map(Path, places), pictures.items(), strict=True):
         builder = RecordBuilder(image, name, problems, readable_hw(image))
         for row in picture.rows:
             _add(builder, row, length)

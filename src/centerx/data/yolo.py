@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from centerx.data.dataset import Dataset, RecordBuilder, UnusableData, parent_folder
+from centerx.data.records import Records
 from centerx.data.text import decode
 from centerx.data.yolo_joints import JointRows, joint_rows, read_joints
 from centerx.data.yolo_names import (
@@ -26,31 +27,33 @@ from centerx.data.yolo_names import (
 from centerx.data.yolo_places import (
     LABEL_SUFFIXES,
     SPLITS,
+    beside_picture,
     label_file,
     lines_of,
     pictures_of,
     places,
     splits,
+    stem,
     tails,
     tell_elsewhere,
     with_alike_labels,
 )
 from centerx.data.yolo_rows import TASKS, Reading, Row, judge, looks_like_rows, parse_rows
 from centerx.errors import InputError
-from centerx.images import SUFFIXES, image_hw, list_files, list_images
+from centerx.images import SUFFIXES, image_hw, list_files, list_images, list_names
 from centerx.problems import Kind, Problem
 
 PROBE = 20  # text files that are read to recognise a folder of label files
 
 
 class _Listing(NamedTuple):
-    """Pictures to read, each with the path of its label file, and facts of the data.yaml.
+    """Paths of the pictures to read, each with that of its label file, and facts of the data.yaml.
 
     The facts are the class names, or the number of classes without names, the task of the rows, and what the data.yaml
     says beside.
     """
 
-    pictures: list[tuple[Path, Path]]
+    pictures: list[tuple[str, str]]
     names: Names | None = None
     num_classes: int = 0
     task: str | None = None
@@ -85,22 +88,30 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     problems: list[Problem] = []
     listing = _list(path, split, images, problems)
     listing = listing._replace(pictures=with_alike_labels(listing.pictures, problems))
-    files = [file for _, file in listing.pictures]
-    if files and not any(map(os.path.lexists, files)):
-        raise UnusableData(
-            path, f"none of the pictures has a label file, {listing.pictures[0][0]} should have {files[0]}"
-        )
+    if listing.pictures and not any(os.path.lexists(file) for _, file in listing.pictures):
+        picture, file = listing.pictures[0]
+        raise UnusableData(path, f"none of the pictures has a label file, {picture} should have {file}")
     problems += _strays(listing.pictures)
-    listed = Counter(listing.pictures)
-    for (picture, _), count in listed.items():
-        if count > 1:
-            problems.append(Problem(Kind.REPEATED_PICTURE, str(picture), f"listed {count} times, used once"))
+    listed = list(dict.fromkeys(listing.pictures))
+    if len(listed) < len(listing.pictures):
+        for (picture, _), count in Counter(listing.pictures).items():
+            if count > 1:
+                problems.append(Problem(Kind.REPEATED_PICTURE, picture, f"listed {count} times, used once"))
     tally = _Tally()
-    rows = [_rows(file, problems, tally) for _, file in listed]
-    problems += _broken_folders(files)
-    for (picture, file), some in zip(listed, rows, strict=True):
-        _tell_beside(picture, file, some, tally)
-    names = _names(path, listing, files, {row.number for some in rows for row in some}, problems)
+    texts: list[str] = []  # parsed again below: rows take ten times the memory
+    used: set[int] = set()
+    longer: list[list[float]] = []
+    for picture, file in listed:
+        texts.append(_text(Path(file), problems, tally))
+        rows, wrong = parse_rows(texts[-1])
+        for line, what in wrong:
+            tally.add(Kind.MALFORMED_ENTRY, f"{file}:{line}", what, file)
+        used.update(row.number for row in rows)
+        longer += [row.values for row in rows if len(row.values) > 4]
+        _tell_beside(picture, file, rows, tally)
+    folders = list(dict.fromkeys(Path(file).parent for _, file in listed))
+    problems += _broken_folders(folders)
+    names = _names(path, listing, folders, used, problems)
     repeated = [name for name, count in Counter(names.values()).items() if count > 1]
     if repeated:
         numbers = " and ".join(str(number) for number, name in names.items() if name == repeated[0])
@@ -109,16 +120,18 @@ def read(path: Path, split: str | None, images: Path | None) -> Dataset:
     class_names = tuple(dict.fromkeys(names.values()))
     label_of = {number: class_names.index(name) for number, name in names.items()}
     ids = {name: number for number, name in reversed(names.items())}  # the first of several numbers with one name
-    reading = judge([row.values for some in rows for row in some if len(row.values) > 4], listing.task)
+    reading = judge(longer, listing.task)
     jointed = joint_rows(listing.tree, reading, path, problems)
     joints = read_joints(listing.tree, jointed, class_names, path, problems)
     home = path.parent if path.is_file() else path
-    records = []
-    for (picture, file), some in zip(listed, rows, strict=True):
-        image_id = picture.relative_to(home).as_posix() if picture.is_relative_to(home) else str(picture)
-        builder = RecordBuilder(picture, image_id, problems)
-        if some:
-            _add_rows(builder, file, some, label_of, reading, jointed, tally)
+    records = Records()
+    for (picture, file), text in zip(listed, texts, strict=True):
+        image = Path(picture)
+        image_id = image.relative_to(home).as_posix() if image.is_relative_to(home) else str(image)
+        builder = RecordBuilder(image, image_id, problems)
+        rows, _ = parse_rows(text)
+        if rows:
+            _add_rows(builder, file, rows, label_of, reading, jointed, tally)
         records.append(builder.build())
     problems += tally.found.values()
     category_ids = tuple(ids[name] for name in class_names)
@@ -136,31 +149,28 @@ def _list(path: Path, split: str | None, images: Path | None, problems: list[Pro
     return _from_yaml(files[0], split, images, problems, path)
 
 
-def _rows(file: Path, problems: list[Problem], tally: _Tally) -> list[Row]:
+def _text(file: Path, problems: list[Problem], tally: _Tally) -> str:
     if not file.is_file():
         if os.path.lexists(file):
             problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), "a link to nothing, or no ordinary file"))
-        return []
+        return ""
     try:
         text, encoding = decode(file)
     except UnusableData as error:
         problems.append(error.problem)
-        return []
+        return ""
     except OSError as error:
         problems.append(Problem(Kind.UNREADABLE_LABELS, str(file), str(error.strerror)))
-        return []
+        return ""
     if encoding != "UTF-8":
         tally.add(Kind.DECODED_TEXT, str(file), f"not UTF-8, read as {encoding}", encoding)
-    rows, wrong = parse_rows(text)
-    for line, what in wrong:
-        tally.add(Kind.MALFORMED_ENTRY, f"{file}:{line}", what, file)
-    return rows
+    return text
 
 
-def _tell_beside(picture: Path, file: Path, rows: Sequence[Row], tally: _Tally) -> None:
+def _tell_beside(picture: str, file: str, rows: Sequence[Row], tally: _Tally) -> None:
     """Report labels beside a picture that contradict those that are read."""
-    beside = picture.with_suffix(".txt")
-    if beside == file or not file.is_file() or not _looks_like_labels(beside) or beside.samefile(file):
+    beside = Path(beside_picture(picture))
+    if str(beside) == file or not os.path.isfile(file) or not _looks_like_labels(beside) or beside.samefile(file):
         return
     others, _ = parse_rows(decode(beside)[0])
     if sorted(row[1:] for row in others) != sorted(row[1:] for row in rows):
@@ -169,7 +179,7 @@ def _tell_beside(picture: Path, file: Path, rows: Sequence[Row], tally: _Tally) 
 
 def _add_rows(
     builder: RecordBuilder,
-    file: Path,
+    file: str,
     rows: Sequence[Row],
     label_of: dict[int, int],
     reading: Reading,
@@ -236,10 +246,9 @@ def _declared(file: Path, tree: dict[Any, Any], problems: list[Problem]) -> tupl
 
 
 def _names(
-    path: Path, listing: _Listing, files: Sequence[Path], used: Collection[int], problems: list[Problem]
+    path: Path, listing: _Listing, folders: Sequence[Path], used: Collection[int], problems: list[Problem]
 ) -> dict[int, str]:
     """Return class names: those of the data.yaml, else of a file near the labels, else numbers."""
-    folders = dict.fromkeys(file.parent for file in files)
     home = path.parent if path.is_file() else path
     if listing.names:
         other_names(listing.names, dict.fromkeys([home, *folders]), problems)
@@ -255,12 +264,10 @@ def _names(
     return names
 
 
-def _broken_folders(files: Sequence[Path]) -> list[Problem]:
+def _broken_folders(folders: Sequence[Path]) -> list[Problem]:
     """Report folders of label files that are broken links."""
-    folders = dict.fromkeys(
-        above for parent in dict.fromkeys(file.parent for file in files) for above in (parent, *parent.parents)
-    )
-    broken = [folder for folder in folders if os.path.islink(folder) and not os.path.exists(folder)]
+    every = dict.fromkeys(above for folder in folders for above in (folder, *folder.parents))
+    broken = [folder for folder in every if os.path.islink(folder) and not os.path.exists(folder)]
     return [Problem(Kind.UNREADABLE_LABELS, str(folder), "a link to nothing") for folder in broken]
 
 
@@ -272,67 +279,77 @@ def _from_folder(path: Path, split: str | None, images: Path | None, problems: l
     return _Listing(_with_labels(path, root, _split_pictures(path, root, split, problems)))
 
 
-def _split_pictures(path: Path, root: Path, split: str | None, problems: list[Problem]) -> list[Path]:
+def _split_pictures(path: Path, root: Path, split: str | None, problems: list[Problem]) -> list[str]:
     if split is None or (root / split).is_dir():
-        return list_images(root / (split or ""))
+        folder = root / (split or "")
+        return [os.path.join(folder, name) for name in list_names(folder, SUFFIXES)]
     listed = path / f"{split}.txt"
     if not listed.is_file():
         raise InputError(f"{path}: no split {split!r}, there is neither a folder {root / split} nor a list {listed}")
-    found: dict[str, Path] = {}
-    for picture in list_images(root):
-        found[picture.relative_to(root).as_posix()] = picture
-        found.setdefault(picture.name, picture)
-    pictures: list[Path] = []
-    elsewhere: list[tuple[str, Path]] = []
+    found: dict[str, str] = {}
+    for name in list_names(root, SUFFIXES):
+        found[name] = os.path.join(root, name)
+        found.setdefault(os.path.basename(name), found[name])
+    pictures: list[str] = []
+    elsewhere: list[tuple[str, Path | str]] = []
     for name in lines_of(listed, problems):
         whole, *ends = tails(name, least=1)
         end = next((each for each in ends if each in found), None)
         if whole not in found and end:
             elsewhere.append((name, found[end]))
-        pictures.append(found.get(whole) or found.get(end or "") or root / name)
+        pictures.append(found.get(whole) or found.get(end or "") or str(root / name))
     tell_elsewhere(listed, elsewhere, problems)
     return pictures
 
 
-def _with_labels(path: Path, root: Path, pictures: Sequence[Path]) -> list[tuple[Path, Path]]:
+def _with_labels(path: Path, root: Path, pictures: Sequence[str]) -> list[tuple[str, str]]:
     base = path / "labels" if (path / "labels").is_dir() else path
-    named: dict[str, list[Path]] = {}
-    for file in sorted(base.rglob("*.txt")):
-        named.setdefault(file.stem, []).append(file)
+    named: dict[str, list[str]] = {}
     labelled = []
     for picture in pictures:
         candidates = [label_file(picture)]
-        if picture.is_relative_to(root):
-            candidates.append((base / picture.relative_to(root)).with_suffix(".txt"))
+        if Path(picture).is_relative_to(root):
+            candidates.append(beside_picture(str(base / Path(picture).relative_to(root))))
         choice = next((file for file in candidates if os.path.lexists(file)), None)
         if choice is None:
-            apart = "images" not in picture.parent.parts and candidates[-1].parent.is_dir()
-            choice, *others = named.get(picture.stem, [candidates[-1 if apart else 0]])
+            if not named:
+                for file in sorted(base.rglob("*.txt")):
+                    named.setdefault(file.stem, []).append(str(file))
+            apart = "images" not in Path(picture).parent.parts and Path(candidates[-1]).parent.is_dir()
+            choice, *others = named.get(stem(picture), [candidates[-1 if apart else 0]])
             if others:
                 raise UnusableData(path, f"{choice} and {others[0]} may both belong to {picture}")
         labelled.append((picture, choice))
     return labelled
 
 
-def _strays(pictures: Sequence[tuple[Path, Path]]) -> list[Problem]:
+def _strays(pictures: Sequence[tuple[str, str]]) -> list[Problem]:
     """Report label files without a picture in the folders `labels` that are used."""
-    homes: dict[Path, set[Path]] = {}
+    homes: dict[str, set[str]] = {}
     for picture, file in pictures:
-        if "labels" in file.parent.parts and file.parent != picture.parent:
-            homes.setdefault(file.parent, set()).add(picture.parent)
+        home = os.path.dirname(file)
+        if home != os.path.dirname(picture) and "labels" in home.split(os.sep):
+            homes.setdefault(home, set()).add(os.path.dirname(picture))
     problems = []
     used = {file for _, file in pictures}
     for labels, folders in homes.items():
-        beside = [each for folder in folders if folder.is_dir() for each in folder.iterdir()]
-        others = {each.stem: each for each in beside if each.suffix.lower() not in (*SUFFIXES, ".txt")}
-        stems = {each.stem for each in beside if each.suffix.lower() in SUFFIXES}
-        stems |= {picture.stem for picture, file in pictures if file.parent == labels}
-        for file in list_files(labels, LABEL_SUFFIXES, deep=False) if labels.is_dir() else ():
-            belongs = file in used or (file.suffix == ".txt" and file.stem in stems)
-            if not belongs and not any(map(file.match, NAME_FILES)):
-                other = others.get(file.stem)
+        others: dict[str, str] = {}
+        stems = {stem(picture) for picture, file in pictures if os.path.dirname(file) == labels}
+        for folder in filter(os.path.isdir, folders):
+            for name in os.listdir(folder):
+                own, suffix = os.path.splitext(name)
+                if suffix.lower() in SUFFIXES:
+                    stems.add(own)
+                elif suffix.lower() != ".txt":
+                    others[own] = os.path.join(folder, name)
+        for name in list_names(Path(labels), LABEL_SUFFIXES, deep=False) if os.path.isdir(labels) else ():
+            own, suffix = os.path.splitext(name)
+            file = os.path.join(labels, name)
+            belongs = file in used or (suffix == ".txt" and own in stems)
+            if not belongs and not any(map(Path(name).match, NAME_FILES)):
+                other = others.get(own)
                 what = f"{other} is not read, of a kind unknown" if other else "there is no picture of this name"
-                problems.append(Problem(Kind.LABELS_WITHOUT_PICTURE, str(file), what))
+                problems.append(Problem(Kind.LABELS_WITHOUT_PICTURE, file, what))
     return problems
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from centerx.data.dataset import UnusableData
 from centerx.data.text import read_text
 from centerx.errors import InputError, nearest
-from centerx.images import list_files, list_images
+from centerx.images import SUFFIXES, list_names
 from centerx.problems import Kind, Problem
 
 SPLITS = ("train", "val", "valid", "test")
@@ -66,10 +66,10 @@ def found_places(file: Path, tree: dict[Any, Any]) -> list[Path]:
     return [place for place in found if place]
 
 
-def pictures_of(file: Path, tree: dict[Any, Any], place: Path, problems: list[Problem]) -> list[Path]:
-    """Return the pictures in a folder, or those in a list file."""
+def pictures_of(file: Path, tree: dict[Any, Any], place: Path, problems: list[Problem]) -> list[str]:
+    """Return the paths of the pictures in a folder, or of those in a list file."""
     if place.is_dir():
-        return list_images(place)
+        return [os.path.join(place, name) for name in list_names(place, SUFFIXES)]
     roots = [place.parent, *_roots(file, tree)]
     pictures, elsewhere = [], []
     for name in lines_of(place, problems):
@@ -78,55 +78,66 @@ def pictures_of(file: Path, tree: dict[Any, Any], place: Path, problems: list[Pr
             picture = next(_found(tails(name, least=1), roots), None)
             if picture:
                 elsewhere.append((name, picture))
-        pictures.append(picture or place.parent / name)
+        pictures.append(str(picture or place.parent / name))
     tell_elsewhere(place, elsewhere, problems)
     return pictures
 
 
-def tell_elsewhere(file: Path, found: Sequence[tuple[str, Path]], problems: list[Problem]) -> None:
+def tell_elsewhere(file: Path | str, found: Sequence[tuple[str, Path | str]], problems: list[Problem]) -> None:
     """Report pictures that are not where a list says."""
     if found:
         what = f"{found[0][0]} is not there, {found[0][1]} is read"
         problems.append(Problem(Kind.FOUND_ELSEWHERE, str(file), what, len(found)))
 
 
-def label_file(picture: Path) -> Path:
+def label_file(picture: str) -> str:
     """Return the path of a label file: `.../images/.../a.jpg` -> `.../labels/.../a.txt`, or beside the picture."""
-    beside = picture.with_suffix(".txt")
-    folders = picture.parent.parts
+    beside = beside_picture(picture)
+    *folders, name = beside.split(os.sep)
     if "images" not in folders:
         return beside
     at = len(folders) - 1 - folders[::-1].index("images")
-    apart = Path(*folders[:at], "labels", *folders[at + 1 :], beside.name)
+    apart = os.sep.join([*folders[:at], "labels", *folders[at + 1 :], name])
     return beside if os.path.lexists(beside) and not os.path.lexists(apart) else apart
 
 
-def with_alike_labels(pictures: Sequence[tuple[Path, Path]], problems: list[Problem]) -> list[tuple[Path, Path]]:
+def beside_picture(picture: str) -> str:
+    """Return the path of the label file beside a picture."""
+    return os.path.splitext(picture)[0] + ".txt"
+
+
+def stem(path: str) -> str:
+    """Return the name of a file without its suffix."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def with_alike_labels(pictures: list[tuple[str, str]], problems: list[Problem]) -> list[tuple[str, str]]:
     """Give pictures without a label file the one whose name differs only in case or Unicode normal form, and report it.
 
     There must be only one such file, and it must match one picture only.
     """
     missing = {picture: file for picture, file in pictures if not os.path.lexists(file)}
+    if not missing:
+        return pictures
     taken = {file for _, file in pictures}
-    alike: dict[Path, dict[str, list[Path]]] = {}
-    for folder in dict.fromkeys(
-        folder for picture, file in missing.items() for folder in (file.parent, picture.parent)
-    ):
+    alike: dict[str, dict[str, list[str]]] = {}
+    for folder in dict.fromkeys(os.path.dirname(each) for picture, file in missing.items() for each in (file, picture)):
         known = alike.setdefault(folder, {})
-        for file in list_files(folder, LABEL_SUFFIXES, deep=False) if folder.is_dir() else ():
+        for name in list_names(Path(folder), LABEL_SUFFIXES, deep=False) if os.path.isdir(folder or ".") else ():
+            file = os.path.join(folder, name)
             if file not in taken:
-                known.setdefault(_folded(file.stem), []).append(file)
-    found: dict[Path, Path] = {}
+                known.setdefault(_folded(stem(name)), []).append(file)
+    found: dict[str, str] = {}
     for picture, file in missing.items():
-        fits = (alike[folder].get(_folded(picture.stem), []) for folder in (file.parent, picture.parent))
+        fits = (alike[os.path.dirname(each)].get(_folded(stem(picture)), []) for each in (file, picture))
         some = next((each for each in fits if each), [])
         if len(some) == 1:
             found[picture] = some[0]
     wanted = Counter(found.values())
     found = {picture: file for picture, file in found.items() if wanted[file] == 1}
-    told: dict[Path, list[tuple[str, Path]]] = {}
+    told: dict[str, list[tuple[str, Path | str]]] = {}
     for picture, file in found.items():
-        told.setdefault(file.parent, []).append((missing[picture].name, file))
+        told.setdefault(os.path.dirname(file), []).append((os.path.basename(missing[picture]), file))
     for folder, names in told.items():
         tell_elsewhere(folder, names, problems)
     return [(picture, found.get(picture, file)) for picture, file in pictures]
