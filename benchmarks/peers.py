@@ -12,8 +12,10 @@ the configuration's. The last model is judged, never the best, which is chosen o
 Both are judged by `centerx eval` on exported ONNX files of one input size. Of the peer it is the file that its program
 exports by default: its suppression inside a file keeps the best class of a place alone, which costs AP. Timed is the
 file with that inside, where its networks need it, so from pixels to boxes. Milliseconds are medians of calls in turn,
-in ONNX Runtime and OpenVINO. Finished trainings are kept under `--out`, and an interrupted one goes on. Writes
-results/peers.csv, and a chart of AP over milliseconds beside it.
+in ONNX Runtime and OpenVINO. In int8 all are quantised by one function, that of `centerx export`, with the ranges of
+the same training pictures: convolutions and what lies between them, without the last ones.
+Finished trainings are kept under `--out`, and an interrupted one goes on. Writes results/peers.csv, and a chart of AP
+over milliseconds beside it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -35,14 +38,20 @@ import centerx
 from centerx.api.train import fit
 from centerx.bench import machine, median_seconds
 from centerx.build import build_run
+from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import Config, load_config
+from centerx.data.batch import some_pictures
+from centerx.data.source import SampleSource, union_of_classes
 from centerx.errors import InputError
+from centerx.exporting.precision import to_int8
 from centerx.files import new_files, write_json
 from centerx.yaml_text import parse_yaml
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = 25
+LEARNT = 64  # pictures by which int8 is calibrated
+TEXTS = "data", "detector", "precision"  # columns of the printed table
 FLOOR = 0.001  # score below which a peer's boxes are left out, as in its own validation
 # Of a task: format of its data, the peer's word for it, and the end of the names of its networks
 FORMS = {
@@ -62,6 +71,7 @@ class Row(NamedTuple):
         data: configuration that names it.
         detector: ours or the peer's.
         seed: of the training.
+        precision: of the file, fp32 or int8.
         AP, AP50, AP75: of the last model, by what its task is judged by.
         APs, APm, APl: of small, medium and large objects; None where the task has no such figure.
         AP_boxes: of the boxes, of objects with joints.
@@ -76,6 +86,7 @@ class Row(NamedTuple):
     data: str
     detector: str
     seed: int
+    precision: str
     AP: float
     AP50: float
     AP75: float
@@ -103,12 +114,20 @@ class Files(NamedTuple):
     timed: Path
 
 
+class Run(NamedTuple):
+    """A trained detector: its name, the seed of its training, and the precision of its files."""
+
+    name: str
+    seed: int
+    precision: str = "fp32"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="+", help="configurations with data of their own")
     parser.add_argument("--peer", type=Path, required=True, help="the yolo program of another environment")
     parser.add_argument("--ours", nargs="+", help="presets; the configuration's own network by default")
-    parser.add_argument("--peers", nargs="+", default=["yolo11n", "yolo26n"])
+    parser.add_argument("--peers", nargs="*", default=["yolo11n", "yolo26n"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of all; the preset's by default")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of every configuration")
@@ -123,13 +142,15 @@ def main() -> None:
         config = load_config(preset, [*args.set, *([f"train.epochs={args.epochs}"] if args.epochs else [])])
         data = Path(preset).stem
         ours = {name: with_network(config, name) for name in args.ours} if args.ours else {data: config}
-        files: dict[tuple[str, int], Files] = {}
+        files: dict[Run, Files] = {}
         for seed in args.seeds:
             for name, each in ours.items():
-                files[name, seed] = train_ours(each, seed, args.out / data / f"{name}_{seed}")
+                files[Run(name, seed)] = train_ours(each, seed, args.out / data / f"{name}_{seed}")
             for name in args.peers:
                 network = name + FORMS[config.task][2]
-                files[network, seed] = peer.train(network, config, seed, args.out / data)
+                files[Run(network, seed)] = peer.train(network, config, seed, args.out / data)
+        pictures = learnt_pictures(config)
+        files |= {run._replace(precision="int8"): quantised(each, pictures) for run, each in files.items()}
         rows += measure(data, config, files, peer.version, args.threads)
         write(args.csv, rows)
     show(rows)
@@ -238,24 +259,46 @@ def yolo_data(config: Config, folder: Path) -> Path:
     return file.absolute()
 
 
-def measure(data: str, config: Config, files: dict[tuple[str, int], Files], version: str, threads: int) -> list[Row]:
+def learnt_pictures(config: Config) -> np.ndarray:
+    """Pictures of the training by which int8 is calibrated, (N, 3, H, W) uint8."""
+    datasets = build_datasets(config.data.train)
+    return some_pictures(SampleSource(datasets, union_of_classes(datasets)), config.data.input_size, LEARNT)
+
+
+def quantised(files: Files, pictures: np.ndarray) -> Files:
+    """Write files in int8, unless that is done. Of ours the input is uint8, of the peer's relative to 255."""
+    made = [file.with_name(f"{file.stem}_int8.onnx") for file in files]
+    for file, out in zip(files, made, strict=True):
+        if not out.exists():
+            model = onnx.load(file)
+            inputs = pictures if is_ours(files) else (pictures / 255).astype(np.float32)
+            onnx.save(to_int8(model, inputs, symmetric=False), out)
+    return Files(*made)
+
+
+def measure(data: str, config: Config, files: dict[Run, Files], version: str, threads: int) -> list[Row]:
     """Judge files, and time those of the first seed in turn."""
-    first = min(seed for _, seed in files)
-    ms: dict[str, dict[str, float]] = {}
+    first = min(run.seed for run in files)
+    ms: dict[tuple[str, str], dict[str, float]] = {}
     for backend in BACKENDS:
-        calls = {name: call(file.timed, backend, threads) for (name, seed), file in files.items() if seed == first}
-        for name, seconds in median_seconds(calls, RUNS).items():
-            ms.setdefault(name, {})[backend] = round(seconds * 1e3, 2)
+        calls = {
+            (run.name, run.precision): call(file.timed, backend, threads)
+            for run, file in files.items()
+            if run.seed == first
+        }
+        for kind, seconds in median_seconds(calls, RUNS).items():
+            ms.setdefault(kind, {})[backend] = round(seconds * 1e3, 2)
     rows = []
-    for (name, seed), file in files.items():
+    for (name, seed, precision), file in files.items():
         (entry,) = config.data.val
         model = file.judged if is_ours(file) else centerx.load(file.judged, adapter={"score_floor": FLOOR})
         found = centerx.evaluate(model, entry.model_dump(exclude_defaults=True))
-        figures = {key: ap if (ap := getattr(found, key)) is None else round(ap, 4) for key in FIGURES}
+        figures: dict[str, Any] = {key: ap if (ap := getattr(found, key)) is None else round(ap, 4) for key in FIGURES}
         height, width = config.data.input_size
         rows.append(
             Row(
-                data, name, seed, **figures, epochs=config.train.epochs, input_hw=f"{height}x{width}", **ms[name],
+                data, name, seed, precision, **figures, epochs=config.train.epochs, input_hw=f"{height}x{width}",
+                **ms[name, precision],
                 peer=version, machine=machine(),
             )
         )  # fmt: skip
@@ -304,19 +347,19 @@ def write(path: Path, rows: list[Row]) -> None:
 def show(rows: list[Row]) -> None:
     """Print means over the seeds."""
     table = Table(title=rows[0].machine)
-    for column in ("data", "detector", "seeds", "AP", "AP50", "AP75", "ONNX Runtime ms", "OpenVINO ms"):
-        table.add_column(column, justify="left" if column in ("data", "detector") else "right")
-    for (data, name), runs in grouped(rows).items():
+    for column in (*TEXTS, "seeds", "AP", "AP50", "AP75", "ONNX Runtime ms", "OpenVINO ms"):
+        table.add_column(column, justify="left" if column in TEXTS else "right")
+    for texts, runs in grouped(rows).items():
         means = [f"{np.mean([getattr(run, key) for run in runs]):.3f}" for key in ("AP", "AP50", "AP75")]
-        table.add_row(data, name, str(len(runs)), *means, f"{runs[0].onnxruntime:.1f}", f"{runs[0].openvino:.1f}")
+        table.add_row(*texts, str(len(runs)), *means, f"{runs[0].onnxruntime:.1f}", f"{runs[0].openvino:.1f}")
     Console().print(table)
 
 
-def grouped(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Rows of each detector on each data set."""
-    found: dict[tuple[str, str], list[Row]] = {}
+def grouped(rows: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
+    """Rows of each detector on each data set in each precision."""
+    found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row.data, row.detector), []).append(row)
+        found.setdefault((row.data, row.detector, row.precision), []).append(row)
     return found
 
 
@@ -325,12 +368,15 @@ def draw(rows: list[Row]) -> Figure:
     names = list(dict.fromkeys(row.data for row in rows))
     figure = Figure(figsize=(4.5 * len(names), 3.6), layout="constrained")
     for panel, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
-        for (data, detector), runs in grouped(rows).items():
+        for (data, detector, precision), runs in grouped(rows).items():
             if data == name:
                 ap = [run.AP for run in runs]
-                x = runs[0].openvino
-                panel.errorbar(x, np.mean(ap), np.std(ap), fmt="s" if detector.startswith("yolo") else "o", capsize=3)
-                panel.annotate(detector, (x, float(np.mean(ap))), (6, 4),
+                x, peer, whole = runs[0].openvino, detector.startswith("yolo"), precision == "fp32"
+                face = {} if whole else {"markerfacecolor": "white"}
+                panel.errorbar(
+                    x, np.mean(ap), np.std(ap), fmt="s" if peer else "o", capsize=3, color=f"C{int(peer)}", **face
+                )
+                panel.annotate(detector if whole else f"{detector} int8", (x, float(np.mean(ap))), (6, 4),
                                textcoords="offset points")  # fmt: skip
         panel.set(title=name, xlabel="milliseconds a picture, OpenVINO", ylabel="AP")
         panel.margins(0.25)

@@ -41,6 +41,8 @@ ROWS = {
     "pretrained": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
     "regnetx_004": [DEPTHWISE, "model.backbone=regnetx_004"],
     "hgnetv2_b1": [DEPTHWISE, "model.backbone=hgnetv2_b1"],
+    "hgnetv2_b3": [DEPTHWISE, "model.backbone=hgnetv2_b3"],
+    "hgnetv2_b4": [DEPTHWISE, "model.backbone=hgnetv2_b4"],
     "regnetx_008": [DEPTHWISE, "model.backbone=regnetx_008"],
     "resnet18": [DEPTHWISE, "model.backbone=resnet18", "train.optimizer.lr=0.002"],
 }

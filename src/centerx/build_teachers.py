@@ -42,8 +42,10 @@ from centerx.training.ask import BY_AP, FUSE, OpenTeacher, calibrate, fuse_share
 from centerx.training.teachers import DetectionTeacher, NetworkTeacher, StoredTeacher, Teacher, TeacherModel
 from centerx.types import Detections
 
-STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
 logger = logging.getLogger(__name__)
+
+STORED = (".json", SUFFIX)  # suffixes of files of what a teacher found
+LEFT_OUT = {CORNERS.name: "corners", KEYPOINTS.name: "joints"}  # of teachers, beside boxes
 
 
 def open_teachers(
@@ -95,6 +97,7 @@ def open_teachers(
             raise InputError(f"distill: every term of teacher {name} has weight 0, raise one or leave the teacher out")
         classes = entry.classes or wanted_classes(name, opened.class_names, config.classes)
         require_order(name, opened.task, config)
+        tell_left_out(name, opened.task, task)
         opened = opened._replace(name=name, classes=classes, factors=factors, task=taught_as(opened.task, task))
         found.append(calibrate(opened, judged_by) if distill.calibrate else opened)
     return as_teachers(fuse_shared(found) if distill.shared == FUSE else found, config)
@@ -143,6 +146,16 @@ def wanted_classes(name: str, own: Sequence[str], student: Sequence[str] | None)
     if len(wanted) < len(own):
         logger.info(f"distill.teachers: {name} teaches {', '.join(wanted)}, of its {len(own)} classes")
     return {each: each for each in wanted}
+
+
+def tell_left_out(name: str, own: Task, student: Task) -> None:
+    """Tell what a teacher knows of objects that the student does not learn."""
+    for field, what in LEFT_OUT.items():
+        if field in own.needed and field not in student.needed:
+            logger.info(
+                f"distill.teachers: {name} knows the {what} of objects, which task {student.name} does not learn; set "
+                f"task={own.name} for a student that does"
+            )
 
 
 def require_order(name: str, own: Task, config: Config) -> None:

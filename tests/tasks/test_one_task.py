@@ -66,6 +66,34 @@ def test_a_teacher_of_another_task_is_named_before_training(
         check_supervision(load_data(config, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("names", "task", "lost"),
+    [
+        (
+            ("boxes", "pose"),
+            "boxes",
+            ["pose knows the joints of objects, which task boxes does not learn; set task=pose"],
+        ),
+        (
+            ("pose", "rotated"),
+            "boxes",
+            ["pose knows the joints", "rotated knows the corners of objects, which task boxes"],
+        ),
+        (("quads", "rotated"), "rotated", []),
+        (("boxes", "pose"), "pose", []),
+    ],
+)
+def test_what_a_student_does_not_learn_of_its_teachers_is_told(
+    names: tuple[str, str], task: str, lost: list[str], teachers: dict[str, Path], scenes: Path,
+    small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level("INFO", "centerx")
+    load_data(load_config("nano", [*small_overrides, *words_of(teachers, names, task, scenes)]), tmp_path)
+    said = [each for each in caplog.messages if "does not learn" in each]
+    assert len(said) == len(lost)
+    assert all(due in each for due, each in zip(lost, said, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "task"),
