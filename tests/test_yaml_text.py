@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -93,3 +94,20 @@ def test_aliases_of_people_are_read() -> None:
         "b": {"x": 1},
         "c": {"x": 1, "y": 2},
     }
+
+
+@pytest.mark.parametrize("text", ["1:30", "-1:30.5", "010", "+0_7"])
+def test_a_number_that_yaml_takes_for_another_is_refused(text: str) -> None:
+    said = re.escape(f"{text} is no plain number")
+    with pytest.raises(ValueError, match=said):
+        parse_yaml(f"a: {text}")
+    with pytest.raises(InputError, match=said):
+        load_config("nano", [f"train.epochs={text}"])
+    assert parse_yaml(f"a: '{text}'") == {"a": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "due"), [("0", 0), ("-0", 0), ("1_000", 1000), ("0x1F", 31), ("00.5", 0.5), ("07:30 x", "07:30 x")]
+)
+def test_other_numbers_and_texts_are_taken(text: str, due: object) -> None:
+    assert parse_yaml(f"a: {text}") == {"a": due}

@@ -58,7 +58,7 @@ def load_yaml(file: Path, problems: list[Problem]) -> dict[Any, Any]:
     except UnusableData as error:
         raise UnusableData(file, f"malformed YAML ({error.problem.what})") from None
     try:
-        check_yaml(text)
+        check_yaml(text, names=True)
         loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
