@@ -418,7 +418,11 @@ def resolve_joints(config: Config, datasets: Sequence[Dataset], teachers: Sequen
         }
     if classes is not None and not any(classes.get(name) for name in config.classes):
         raise InputError("joints.classes: no class has a joint, name some or set task=boxes")
-    sigmas = dict(zip(names, default_sigmas(names), strict=True)) | own.sigmas
+    sigmas = dict(zip(names, default_sigmas(names), strict=True))
+    for teacher in reversed(teachers):
+        known = teacher.task.joints
+        sigmas |= {name: sigma for name, sigma in zip(known.names, known.sigmas) if name in names}  # noqa: B905 - or none
+    sigmas |= own.sigmas
     joints = JointsConfig(names=names, classes=classes, pairs=pairs, skeleton=skeleton, sigmas=sigmas)
     return config.model_copy(update={"joints": joints})
 

@@ -94,6 +94,29 @@ def test_what_a_student_does_not_learn_of_its_teachers_is_told(
     assert all(due in each for due, each in zip(lost, said, strict=True))
 
 
+def test_joints_have_the_sigmas_of_the_teacher_that_knows_them(
+    teachers: dict[str, Path], scenes: Path, small_overrides: list[str], tmp_path: Path
+) -> None:
+    for label, sigmas in (("person", "{head: 0.2, left_hand: 0.3}"), ("dog", "{head: 0.4}")):
+        names = f"joints.names={json.dumps(JOINTS[label])}"
+        words = [
+            "task=pose",
+            f"classes=[{label}]",
+            "data.input_size=96",
+            names,
+            "joints.pairs=[]",
+            f"joints.sigmas={sigmas}",
+        ]
+        config = load_config("nano", words)
+        save_named(tmp_path, config, build_detector(config), label)
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("person", "dog")}
+    words = [*small_overrides, *words_of(files, ("person", "dog"), "pose", scenes), "joints.sigmas={left_hand: 0.05}"]
+    found = load_data(load_config("nano", words), tmp_path / "run").config.joints.sigmas
+    assert found == {"head": 0.2, "left_hand": 0.05, "right_hand": 0.05, "tail": 0.05}, (
+        "the first teacher's, but for ours"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "task"),

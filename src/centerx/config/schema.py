@@ -618,8 +618,8 @@ class JointsConfig(Section):
     )
     sigmas: dict[str, Annotated[float, Field(gt=0, lt=LARGEST_SIGMA)]] = Field(
         {},
-        description="of COCO's similarity of keypoints, such as {nose: 0.026}; of others that of COCO's joint of this "
-        "name, else 0.05",
+        description="of COCO's similarity of keypoints, such as {nose: 0.026}; of others that of a teacher that knows "
+        "the joint, else that of COCO's joint of this name, else 0.05",
     )
 
 
