@@ -85,6 +85,20 @@ def test_no_line_crosses_a_name() -> None:
     assert np.array_equal(both[:58][plate], alone[:58][plate])
 
 
+def test_names_of_near_boxes_do_not_cover_each_other() -> None:
+    boxes = np.array([[20.0, 60, 120, 140], [24, 62, 124, 142], [22, 58, 118, 138], [28, 60, 128, 150]])
+    image = np.zeros((200, 200, 3), dtype=np.uint8)
+    names = ["x" * 8] * 4
+
+    def painted(picture: np.ndarray, label: int) -> int:
+        return int((picture == class_colour(label)).all(axis=2).sum())
+
+    together = draw_boxes(image, boxes, np.arange(4), names)
+    alone = [painted(draw_boxes(image, boxes[[row]], np.array([row]), names), row) for row in range(4)]
+    shares = [painted(together, row) / alone[row] for row in range(4)]
+    assert min(shares) > 0.7, "lines cross plates, plates cover none"
+
+
 def test_colours_are_stable_and_far_apart() -> None:
     colours = np.array([class_colour(label) for label in range(12)], dtype=float)
     distance = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1e9 * np.eye(12)

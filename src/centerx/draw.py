@@ -129,11 +129,16 @@ def draw_boxes(
         # Pillow counts the last pixel in: the box that ends at 10 covers pixel 9.
         sides = [left, top, max(right - 1, left), max(bottom - 1, top)]
         pen.rectangle(sides, outline=class_colour(int(labels[row])), width=width)
-    for row in (row for row in best_last if (boxes[row][:2] != boxes[row][2:]).any()):
-        label = int(labels[row])
-        text = quoted(class_names[label]) + ("" if scores is None else f" {float(scores[row]):.2f}")
-        corner = float(boxes[row][0]), float(boxes[row][1])
-        _draw_tag(pen, corner, text, font, class_colour(label), canvas.size)
+    named = [row for row in range(len(boxes)) if (boxes[row][:2] != boxes[row][2:]).any()]
+    texts = {
+        row: quoted(class_names[int(labels[row])]) + ("" if scores is None else f" {float(scores[row]):.2f}")
+        for row in named
+    }
+    tags = np.zeros((len(named), 4))
+    for place, row in enumerate(named):
+        tags[place] = _place_tag(boxes[row].tolist(), _tag_size(texts[row], font), tags[:place], canvas.size)
+    for row, tag in zip(reversed(named), tags[::-1].tolist(), strict=True):
+        _draw_tag(pen, tag, texts[row], font, class_colour(int(labels[row])))
     return np.asarray(canvas)
 
 
@@ -231,20 +236,36 @@ def _shorten(text: str, width: int, font: Font) -> str:
     return short
 
 
+def _tag_size(text: str, font: Font) -> tuple[float, float]:
+    """Return width and height of a tag."""
+    left, _, right, _ = font.getbbox(text)
+    _, top, _, bottom = font.getbbox("Ag")  # the same height for every text
+    return right - left + 4, bottom - top + 4
+
+
+def _place_tag(
+    box: Sequence[float], size: tuple[float, float], others: np.ndarray, canvas_wh: tuple[int, int]
+) -> np.ndarray:
+    """Return xyxy of the tag of a box, where it covers least of others (N, 4): above it, inside, or below it.
+
+    It is never outside the picture.
+    """
+    left, top, right, bottom = box
+    width, height = size
+    places = [(x, y) for y in (top - height, top, bottom) for x in (left, right - width)]
+    corner = np.array([(x, y) for x, y in places if 0 <= y <= canvas_wh[1] - height] or [(left, top)])
+    corner = np.clip(corner, 0, np.maximum(np.array(canvas_wh) - size, 0))
+    tags = np.concatenate([corner, corner + size], axis=1)
+    shared = np.minimum(tags[:, None, 2:], others[:, 2:]) - np.maximum(tags[:, None, :2], others[:, :2])
+    return np.asarray(tags[np.maximum(shared, 0).prod(axis=2).sum(axis=1).argmin()])
+
+
 def _draw_tag(
-    pen: ImageDraw.ImageDraw,
-    corner: tuple[float, float],
-    text: str,
-    font: Font,
-    colour: tuple[int, int, int],
-    canvas_wh: tuple[int, int],
+    pen: ImageDraw.ImageDraw, tag: Sequence[float], text: str, font: Font, colour: tuple[int, int, int]
 ) -> None:
-    """Text on a plate of the class's colour, above the box or inside it, never outside the picture."""
-    left, _, right, _ = pen.textbbox((0, 0), text, font=font)
-    _, top, _, bottom = pen.textbbox((0, 0), "Ag", font=font)  # the same height for every text
-    width, height = right - left + 4, bottom - top + 4
-    x = min(max(corner[0], 0), max(canvas_wh[0] - width, 0))
-    y = corner[1] - height if corner[1] >= height else min(max(corner[1], 0), max(canvas_wh[1] - height, 0))
-    pen.rectangle([x, y, x + width - 1, y + height - 1], fill=colour)
+    """Text on a plate of the class's colour."""
+    x, y, right, bottom = tag
+    left, top = font.getbbox(text)[0], font.getbbox("Ag")[1]
+    pen.rectangle([x, y, right - 1, bottom - 1], fill=colour)
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 150
     pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0) if bright else (255, 255, 255), font=font)
