@@ -263,11 +263,11 @@ def _add(
         x, y, width, height, radians = box
         box = [x - width / 2, y - height / 2, width, height]
     point = None if _has_area(box) else _point(annotation)
-    flags = {name: to_flag(annotation.get(name), words=False) for name in FLAGS}
+    flags = {name: to_flag(annotation[name], words=False) for name in FLAGS if name in annotation}
     if not _is_id(category) or category not in label_of:
         problems.append(Problem(Kind.UNKNOWN_REFERENCE, where, f"names the category {category!r}, which is not there"))
     elif None in flags.values():
-        given = ", ".join(f"{name} {annotation.get(name)!r}" for name in FLAGS if flags[name] is None)
+        given = ", ".join(f"{name} {annotation[name]!r}" for name, flag in flags.items() if flag is None)
         problems.append(Problem(Kind.MALFORMED_ENTRY, where, f"flags must be 0 or 1, not {given}"))
     elif point is not None:
         builder.add_point(where, point, label_of[category], any(flags.values()))
