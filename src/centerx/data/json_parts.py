@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json.decoder import WHITESPACE, JSONDecodeError  # type: ignore[attr-defined]
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from centerx.contents import read_plain
 from centerx.data.text import parse_json, to_mapping, uncollected
+from centerx.lazy import LazySequence
 
 DECODER = json.JSONDecoder(object_pairs_hook=to_mapping)
 
 
-class JsonList(Sequence[Any]):
+class JsonList(LazySequence[Any]):
     """A list in a JSON text.
 
     Args:
@@ -29,17 +30,9 @@ class JsonList(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._starts)
 
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        return DECODER.raw_decode(self._text, self._starts[index])[0]
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self.__getitem__, range(len(self)))
+    def make(self, place: int) -> Any:
+        """Return an element, parsed."""
+        return DECODER.raw_decode(self._text, self._starts[place])[0]
 
 
 def parse_parts(file: Path, visit: Mapping[str, Callable[[Any], object]]) -> Any:

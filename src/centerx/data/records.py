@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from centerx.lazy import LazySequence
 from centerx.objects import Objects, join_objects, make_objects
 
 BLOCK = 256  # records that are packed together
@@ -51,7 +52,7 @@ class Record(NamedTuple):
         return np.asarray(self.objects.ignore)
 
 
-class Records(Sequence[Record]):
+class Records(LazySequence[Record]):
     """A list of records that packs them as it grows; a packed one is made anew each time it is asked for.
 
     A record alone takes some 2,500 bytes, most of them for the heads of its arrays and for its path. Packed it takes
@@ -77,18 +78,10 @@ class Records(Sequence[Record]):
     def __len__(self) -> int:
         return len(self._packed) * BLOCK + len(self._latest)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        block, place = divmod(range(len(self))[index], BLOCK)
-        return self._packed[block].record(place) if block < len(self._packed) else self._latest[place]
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(self.__getitem__, range(len(self)))
+    def make(self, place: int) -> Record:
+        """Return a record."""
+        block, rest = divmod(place, BLOCK)
+        return self._packed[block].record(rest) if block < len(self._packed) else self._latest[rest]
 
     def paths(self) -> Iterator[str]:
         """Yield the file of each picture."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from centerx.data.stored import StoredDetections
 from centerx.errors import InputError, nearest
 from centerx.fields import SIZE
 from centerx.images import image_hw, read_image
+from centerx.lazy import LazySequence
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem
 from centerx.tasks import BOXES, Task
@@ -34,7 +35,7 @@ class Entry(NamedTuple):
     supervised: np.ndarray
 
 
-class Entries(Sequence[Entry]):
+class Entries(LazySequence[Entry]):
     """Entries whose records are packed; each is made when it is asked for.
 
     Args:
@@ -55,17 +56,9 @@ class Entries(Sequence[Entry]):
     def __len__(self) -> int:
         return len(self._records)
 
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Entry]: ...
-    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        return Entry(self._records[index], self._tables[self._table_of[index]])
-
-    def __iter__(self) -> Iterator[Entry]:
-        return map(self.__getitem__, range(len(self)))
+    def make(self, place: int) -> Entry:
+        """Return an entry."""
+        return Entry(self._records[place], self._tables[self._table_of[place]])
 
 
 class SampleSource:
