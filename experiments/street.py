@@ -79,6 +79,7 @@ def main() -> None:
             "data.val": val,
             "data.input_size": [256, 448],
             "distill.teachers": [{"weights": str(args.teacher), "classes": CLASSES}],
+            "distill.size": 0.1,  # as `nano` had
         }
         train_with(args.student, changes, [f"train.epochs={args.epochs}", f"train.seed={seed}", *args.set], folder)
         model = folder / "last.safetensors"

@@ -23,6 +23,7 @@ MAPS = "{weights: models/low-maps.onnx, name: maps}"
 HEAVY = "{weights: models/low.safetensors, weight: {heatmap: 2, size: 3, offset: 0.5, features: 0.1}}"
 TWICE = "{weights: models/high.safetensors, name: twice, classes: ['5', '6'], weight: 2}"
 RENAMED = "{weights: models/high.safetensors, name: renamed, classes: {'3': '7', '4': '8'}}"
+FORMER = "loss.size=0.1", "distill.size=0.1"  # of nano when the trace was written
 PARTLY = "data.train=[scenes/low/train.json,scenes/high/train.json]"
 
 
@@ -47,7 +48,7 @@ def taught(*entries: str) -> str:
 
 def small(*words: str, when: str = "suite") -> Case:
     """A run of the smallest network."""
-    return Case("nano", (*COMMON, *SMALL, *words), when=when)
+    return Case("nano", (*COMMON, *SMALL, *FORMER, *words), when=when)
 
 
 def preset(name: str, *words: str, steps: int = 3) -> Case:
@@ -114,7 +115,7 @@ WRITTEN = {name: before(name, *COMMON) for name in ("labels", "teachers", "artic
 WRITTEN["every_key"] = before("every_key", "data.workers=0")
 PRESETS = {
     "article": preset("article"),
-    "nano": preset("nano", steps=STEPS),
+    "nano": preset("nano", *FORMER, steps=STEPS),
     "r18": preset("r18", steps=5),
     "bccd_nano": preset("bccd_nano"),
     "digits": preset("digits", steps=10),
