@@ -398,9 +398,10 @@ def _require_little_work(image: Image.Image, file: Path | io.BytesIO) -> None:
     Raises:
         ValueError: it is a progressive JPEG of many scans, or a PPM in text with many comments.
     """
+    found: Iterator[object]
     if image.info.get("progressive"):
         found, most, what = _jpeg_scans(_bytes(file)), MOST_SCANS, "scans"
-    elif image.format == "PPM" and image.tile[0][0] == "ppm_plain":
+    elif image.format == "PPM" and image.tile[0][0] == "ppm_plain":  # type: ignore[attr-defined]
         found, most, what = re.finditer(b"#", _bytes(file)), MOST_COMMENTS, "comments"
     else:
         return
