@@ -14,6 +14,7 @@ from centerx import images
 from centerx.errors import InputError
 from centerx.images import (
     EXIF_ORIENTATION,
+    MOST_SCANS,
     UPRIGHT,
     TooManyPixelsError,
     allow_megapixels,
@@ -315,6 +316,30 @@ def test_what_is_no_picture_is_called_what_it_is(tmp_path, content, what, remedy
             function(path)
     with pytest.raises(InputError, match=rf"upload: not a readable image \(it is {what}\)"):
         decode_image(content, "upload", 10**6)
+
+
+def test_what_takes_hours_to_decode_is_refused(tmp_path):
+    stream = io.BytesIO()
+    Image.new("L", (2000, 2000), 100).save(stream, "JPEG", progressive=True)
+    whole = stream.getvalue()
+    last = whole[whole.rindex(b"\xff\xda") : -2]  # a scan of all blocks in a few bytes
+    scans = whole.count(b"\xff\xda")
+    behind = bytes(100) + last * 200  # such as a film behind the picture, which nobody decodes
+    for name, content, most in (
+        ("a.jpg", whole[:-2] + last * (MOST_SCANS + 1 - scans) + b"\xff\xd9", "100 scans"),
+        ("b.jpg", whole[:2] + b"\xff\xfe\0\x06\xff\xd9ab" + whole[2:-2] + last * 100 + b"\xff\xd9", "100 scans"),
+        ("c.jpg", whole[:-2] + last * (MOST_SCANS - scans) + b"\xff\xd9" + behind, None),
+        ("d.pgm", b"P2 2 2 255\n" + b"#\n" * 1001 + b"1 2 3 4\n", "1000 comments"),
+        ("e.pgm", b"P2 2 2 255\n" + b"#\n" * 1000 + b"1 2 3 4\n", None),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        for read in (read_image, lambda path: decode_image(path.read_bytes(), path.name, 10**7)):
+            if most is None:
+                assert read(path).ndim == 3
+                continue
+            with pytest.raises(InputError, match=rf"{name}: not a readable image \(it has more than {most}\)"):
+                read(path)
 
 
 def test_a_raw_picture_is_not_its_preview(tmp_path):

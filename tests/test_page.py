@@ -110,6 +110,23 @@ def test_cells(cell: float | str | None, shown: str) -> None:
     assert ({"class": "numeric"} in [attributes for tag, attributes in page.tags if tag == "td"]) == (cell != "a")
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", ["--><script>x()</script>", "a\x1b[31m\x00b", "\ufffe", "]]>", "\u2028\u202e"])
+def test_a_chart_is_xml_whatever_the_names(name: str) -> None:
+    def draw(label: str) -> list[tuple[str, list[str]]]:
+        def plot(figure: Figure) -> None:
+            axis = figure.subplots()
+            axis.plot([0, 1], label=label)
+            axis.set_title(label)
+            axis.legend()
+
+        chart = draw_chart(plot, "c", (3.0, 2.0))
+        return [(each.tag, sorted(each.attrib)) for each in ET.fromstring(content(chart)).iter()]
+
+    assert {tag for tag, _ in draw(name)} == {tag for tag, _ in draw("plain")}
+    assert not [key for _, keys in draw(name) for key in keys if key.startswith("on")]
+
+
 def test_a_chart_has_the_colour_of_the_text_and_is_the_same_every_time() -> None:
     def draw(figure: Figure) -> None:
         axis = figure.subplots()

@@ -102,14 +102,21 @@ def open_plain(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def read_plain(path: Path) -> bytes:
+def read_plain(path: Path, most: int | None = None) -> bytes:
     """Return the content of an ordinary file.
 
+    Args:
+        path: the file.
+        most: bytes that it may have; any number by default.
+
     Raises:
-        OSError: as for `open_plain`.
+        OSError: as for `open_plain`, or the file is larger.
     """
     with open_plain(path) as file:
-        return file.read()
+        content = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
+    return content
 
 
 def read_head(path: Path) -> bytes:

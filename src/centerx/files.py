@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ except ImportError:  # Windows
 SCRATCH = ".centerx-"  # prefix of the temporary folders in which files are written
 # Surrogates that stand for bytes that are not UTF-8, ends of lines, and control characters.
 UNFIT = re.compile("[\ud800-\udfff\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_added: ContextVar[list[Path] | None] = ContextVar("added", default=None)
 
 
 @contextmanager
@@ -47,6 +50,7 @@ def new_files(path: Path) -> Iterator[Path]:
     home = None if stream else _real(path).parent
     with naming(path):
         if home is not None:
+            _note_addition(home)
             home.mkdir(parents=True, exist_ok=True)
             _require_not_protected(path)
         with _scratch(home) as scratch:
@@ -62,6 +66,31 @@ def new_files(path: Path) -> Iterator[Path]:
                 _flush(file)
             for file in sorted(new.iterdir(), key=lambda file: file == made):
                 _put(file, _real(path.with_name(file.name)), former)
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[None]:
+    """Remove the files that the block has added by this module, and folders of theirs, if it raises an error.
+
+    Args:
+        folder: where the block writes; folders above it stay.
+    """
+    added: list[Path] = []
+    token, home = _added.set(added), _real(folder)
+    try:
+        yield
+    except Exception:
+        for path in added:
+            with suppress(OSError):
+                path.unlink()
+            for empty in (path, *path.parents):
+                if not empty.is_relative_to(home):
+                    break
+                with suppress(OSError):  # others have written there, or it is a file that is gone
+                    empty.rmdir()
+        raise
+    finally:
+        _added.reset(token)
 
 
 @contextmanager
@@ -82,6 +111,7 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
         OSError: a file cannot be written; names it.
     """
     with naming(folder):
+        _note_addition(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with _scratch(folder) as scratch:
             made = scratch / "new"
@@ -91,6 +121,7 @@ def many_files(folder: Path) -> Iterator[Callable[[str], AbstractContextManager[
                 with naming(folder / name):
                     yield made
                     _require_not_protected(folder / name)
+                    _note_addition(folder / name)
                     made.replace(folder / name)
 
             yield new_file
@@ -296,6 +327,13 @@ def _scratch(home: Path | None) -> Iterator[Path]:
         yield scratch
 
 
+def _note_addition(path: Path) -> None:
+    """Note a file or folder that is not there yet, for `whole_or_nothing`."""
+    added = _added.get()
+    if added is not None and not path.exists():
+        added.append(_real(path))
+
+
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
@@ -319,6 +357,7 @@ def _flush(file: Path) -> None:
 
 def _put(file: Path, place: Path, former: Path) -> None:
     """Move a file or folder to its place. An existing one is replaced; a folder first moves to `former`."""
+    _note_addition(place)
     if file.is_dir() and place.is_dir():
         place.replace(former)
     elif place.is_file():

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from math import inf, isfinite
+from mmap import ACCESS_READ, mmap
 from os.path import splitext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +49,9 @@ UPLOADS = (
 )  # formats of untrusted files, by Pillow's names
 MOST_VALUES = 1 << 26  # pixels of 16-bit colours that are looked at for lost levels
 MOST_BESIDE = 1 << 24  # bytes of a JPEG beside its pixels
+MOST_SCANS = 100  # of a progressive JPEG, as many as libtiff takes; a scan of 80 bytes may go through all pixels
+MOST_COMMENTS = 1000  # of a PPM in text, each of which takes Pillow a copy of the file
+JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # of segments with a length, of the start and the end
 STRIP = 1 << 22  # pixels that are converted at once
 MOST_SUFFIXES = 8  # named in a message about files that are left out
 COLOURS = "RGB", "RGBA", "RGBX", "LA"  # modes in which Pillow keeps the upper 8 of 16 bits
@@ -364,6 +370,7 @@ def _decode(
     Returns:
         (H, W, 3) uint8 RGB, and the values of the file if they have more than 8 bits.
     """
+    _require_little_work(image, file)
     if image.format == "JPEG" and (picture := _jpeg(image, reduction)) is not None:
         return picture, None
     if reduction > 1:
@@ -383,6 +390,41 @@ def _decode(
             raise ValueError("its 16-bit colours are of a kind that is not read here")
         picture = _levels(values, value_range)
     return picture, values
+
+
+def _require_little_work(image: Image.Image, file: Path | io.BytesIO) -> None:
+    """Raise if the work to decode a file is out of proportion to its pixels.
+
+    Raises:
+        ValueError: it is a progressive JPEG of many scans, or a PPM in text with many comments.
+    """
+    found: Iterator[object]
+    if image.info.get("progressive"):
+        found, most, what = _jpeg_scans(_bytes(file)), MOST_SCANS, "scans"
+    elif image.format == "PPM" and image.tile[0][0] == "ppm_plain":  # type: ignore[attr-defined]
+        found, most, what = re.finditer(b"#", _bytes(file)), MOST_COMMENTS, "comments"
+    else:
+        return
+    if next(islice(found, most, None), None) is not None:
+        raise ValueError(f"it has more than {most} {what}")
+
+
+def _bytes(file: Path | io.BytesIO) -> bytes | mmap:
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()
+    with open_plain(file) as opened:
+        return mmap(opened.fileno(), 0, access=ACCESS_READ)
+
+
+def _jpeg_scans(content: bytes | mmap) -> Iterator[int]:
+    """Yield the places of the scans of the first picture of a JPEG, not of one in its metadata."""
+    at = 2
+    while (found := JPEG_MARKER.search(content, at)) and found[1] != b"\xd9":  # the end of the picture
+        at = found.end()
+        if found[1] == b"\xda":
+            yield at
+        if found[1] != b"\xd8":
+            at += int.from_bytes(content[at : at + 2], "big")
 
 
 def _jpeg(image: Image.Image, reduction: int) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import io
 import numbers
+import re
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#123450"  # stands in charts for the colour of text, which depends on the reader's scheme
+NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 THEME = "<style>:root{color:#1f2328}@media(prefers-color-scheme:dark){:root{color:#e6e8eb}}</style>"
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
@@ -143,7 +145,7 @@ def draw_chart(draw: Callable[[Figure], Any], caption: str, inches: tuple[float,
         figure = Figure(figsize=inches, layout="constrained")
         draw(figure)
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    text = content.getvalue()
+    text = NOT_XML.sub("\ufffd", content.getvalue())  # of names, which Matplotlib repeats as comments
     start = text.index(">", text.index("<svg")) + 1
     text = text[:start] + THEME + text[start:].replace(INK, "currentColor")
     return Picture(_data_uri("image/svg+xml", text.encode()), caption, round(96 * inches[0]))

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from centerx.data.write import WRITERS
 from tests.cli.conftest import CommandLine
 from tests.cli.test_predict import save
 from tests.equality.cases import SMALL
+
+# Formats that have no words for the classes or objects of these scenes.
+NOT_TRIED = {"coco", "yolo", "yolo-pose", "dota", "kitti"}
 
 
 @pytest.fixture
@@ -74,6 +78,38 @@ def test_an_export_to_a_full_disk_keeps_what_is_there(
     assert (status, err.count("\n")) == (2, 1)
     assert err.startswith(f"error: {out}: ")
     assert {path: path.stat().st_size for path in disk.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["convert", "--to", "coco"],
+        ["convert", "--to", "yolo"],
+        *(pytest.param(["convert", "--to", name], marks=pytest.mark.soak) for name in WRITERS if name not in NOT_TRIED),
+        ["split", "--to", "yolo", "--out"],
+        ["split", "--out"],
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_data_set_is_written_whole_or_not_at_all(
+    centerx: CommandLine, scenes: Path, disk: Path, words: list[str]
+) -> None:
+    def write(folder: Path) -> tuple[int, str, str]:
+        place = [folder] if words[-1] == "--out" else ["--rename", "0=zero", "--split", "train"]
+        return centerx("data", words[0], scenes, *([] if words[-1] == "--out" else [folder]), *words[1:], *place)
+
+    assert write(disk.parent / "whole")[0] == 0
+    sizes = [path.stat().st_size for path in (disk.parent / "whole").rglob("*") if path.is_file()]
+    (disk / "set").mkdir()
+    (disk / "set" / "note.txt").write_text("of others")
+    for left in (0, sum(sizes) // 2):
+        ballast = fill(disk, left)
+        status, _, err = write(disk / "set")
+        assert (status, err.count("\n")) == (2, 1), err
+        assert "No space left on device" in err
+        assert [path.name for path in disk.rglob("*") if path != ballast] == ["set", "note.txt"]
+        ballast.unlink()
+    assert write(disk / "set")[0] == 0
 
 
 def test_nothing_is_begun_that_a_read_only_disk_cannot_take(

@@ -2,14 +2,20 @@
 
 import json
 import re
+import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from centerx.build_model import build_detector, save_named
+from centerx.config import load_config
 from centerx.exporting.parity import synthetic_images
 from tests.cli.conftest import CommandLine
+from tests.conftest import give_structure
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +197,84 @@ def test_tiles_of_eval_and_pseudo(centerx: CommandLine, model_file: Path, data: 
     assert aps["--tiles64", "--tiles64"] == aps["", ""] == aps["", "--tiles96x128"] == pytest.approx(1, abs=0.02)
     assert aps["--tiles64", ""] < 0.7
     assert aps["", "--tiles64"] < 0.7
+
+
+EVIL = [
+    "<script>x()</script>",
+    "a' onload='x()",
+    '"><img src=x onerror=x()>',
+    "</script>-->",
+    "$x_{$",
+    "\u202egpj",
+    "{{7}}",
+]
+
+
+def test_pages_hold_nothing_of_names_but_their_text(
+    centerx: CommandLine, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of classes, models, folders and files, in the pages of `eval` and `audit`."""
+    monkeypatch.chdir(tmp_path)
+    config = load_config("nano", {"classes": EVIL, "data.input_size": [96, 96], "model.top_k": 60})
+    torch.manual_seed(0)
+    detector = build_detector(config)
+    give_structure(detector, (96, 96))
+    save_named(tmp_path, config, detector, "<b onload='x()'>")
+    pictures = Path("<img src=x onerror='x()'>")
+    shutil.copytree(scenes.parent / "train", pictures)
+    tree = json.loads(scenes.read_text())
+    tree["categories"] = [{"id": number, "name": name} for number, name in enumerate(EVIL, 1)]
+    for number, each in enumerate(tree["annotations"]):
+        each["category_id"] = number % len(EVIL) + 1
+    for each in tree["images"]:
+        file = pictures / Path(each["file_name"]).name
+        each["file_name"] = str(file.rename(pictures / f"<i onload='x()'>{file.name}"))
+    Path("labels<b>.json").write_text(json.dumps(tree))
+    model = "<b onload='x()'>.safetensors"
+    assert centerx("eval", model, "labels<b>.json", "--report", "report")[0] == 0
+    assert centerx("audit", "labels<b>.json", "--models", model, "--out", "audit")[0] == 0
+    for page in ("report/index.html", "audit/index.html"):
+        html = Path(page).read_text()
+        tags = Tags()
+        tags.feed(html)
+        assert {tag for tag, _ in tags.found} <= TAGS
+        for _, attributes in tags.found:
+            assert not [name for name in attributes if name.startswith("on")]
+            for name in ("src", "href"):
+                assert (attributes.get(name) or "#section-").startswith(("#section-", "data:image/"))
+        assert "&lt;i onload=&#39;x()&#39;&gt;" in html
+        assert "&lt;script&gt;x()&lt;/script&gt;" in html
+
+
+class Tags(HTMLParser):
+    """The tags of a page, with their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+TAGS = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "link",
+        "style",
+        "body",
+        "header",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "nav",
+        "ul",
+        "li",
+        "a",
+    ),
+    *("main", "section", "div", "table", "caption", "thead", "tr", "th", "tbody", "td", "figure", "img", "figcaption"),
+}

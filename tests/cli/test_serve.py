@@ -168,7 +168,10 @@ def test_a_port_that_is_taken(centerx: CommandLine, onnx_file: Path) -> None:
         (["none.onnx", "--tls-cert", "{model}"], "--tls-cert and --tls-key belong together"),
         (["none.onnx", "--tls-key", "{model}"], "--tls-cert and --tls-key belong together"),
         (["none.onnx", "--tls-cert", "{model}", "--tls-key", "none.pem"], "none.pem: cannot be read"),
-        (["none.onnx", "--tls-cert", "{model}", "--tls-key", "{model}"], "no certificate in PEM"),
+        (
+            ["none.onnx", "--tls-cert", "{model}", "--tls-key", "{model}"],
+            "without a password (unreadable), give two",
+        ),
     ],
 )
 def test_wrong_arguments(centerx: CommandLine, onnx_file: Path, arguments: list[str], words: str) -> None:

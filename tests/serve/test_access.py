@@ -53,6 +53,8 @@ def test_a_file_that_others_can_read_is_told(tmp_path: Path, caplog: pytest.LogC
         ("bell-in-the-key-\x07-------", "line 1: no key"),
         ("\udcff" * 20, "line 1: no key"),
         ("x" * 513, "line 1: no key"),
+        (f"{KEYS[0]}\x1c{KEYS[0]}", "line 1: no key"),
+        ("\n" * 10_000_001, "the keys cannot be read .more than 10000000 bytes."),
     ],
 )
 def test_lines_that_are_no_keys_are_told_and_not_shown(tmp_path: Path, text: str, words: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -264,6 +265,31 @@ def test_bytes_are_counted_while_they_come(slow: Slow) -> None:
     status, answer = ask(Predictor(slow), LIMITS, endless)
     assert (status, answer) == (413, {"detail": "the body is larger than 100000 bytes, send a smaller file"})
     assert taken == 4
+
+
+def form_in(content: bytes, charset: str = "utf-8") -> dict[str, Any]:
+    """A form, as arguments of a request."""
+    head = b'--B\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=B; charset={charset}"}
+    return {"content": head + content + b"\r\n--B--\r\n", "headers": headers}
+
+
+def test_a_form_needs_no_disk(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    noise = np.random.default_rng(0).integers(0, 255, (800, 800, 3), dtype=np.uint8)  # of 2 MB as PNG
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with serving(Predictor(slow), LIMITS._replace(bytes=3_000_000)) as client:
+        assert client.post("/predict", **form_in(encoded(Image.fromarray(noise)))).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["undefined", "\0", "hex", "idna", "x" * 10_000])
+def test_a_charset_that_is_none(client: TestClient, charset: str) -> None:
+    answer = client.post("/predict", **form_in(encoded(Image.new("RGB", (9, 9))), charset))
+    assert answer.status_code in (200, 400)
+    if charset in ("undefined", "\0"):
+        assert answer.json() == {"detail": "the form has a charset that is not read here, send it as UTF-8"}
 
 
 def test_a_sender_who_stops(slow: Slow) -> None:

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ ANSWER = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 async def read_all(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         return
-    while (message := await receive())["type"] == "http.request" and message["more_body"]:
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(1_000_000)})
+        return
+    while scope["path"] != "/early" and (message := await receive())["type"] == "http.request" and message["more_body"]:
         pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -64,6 +68,10 @@ def connect(port: int) -> socket.socket:
     made = socket.create_connection(("127.0.0.1", port))
     made.settimeout(5)
     return made
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(10_000), b""))
 
 
 def ended(connection: socket.socket) -> bool:
@@ -120,6 +128,67 @@ def test_a_dripping_body_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch) 
         started = time.perf_counter()
         assert ended(slow)
         assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n",
+        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 400\r\n",
+        b"POST / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n",
+        b"POST / HTTP/2.0\r\nhost: a\r\ncontent-length: 5\r\n",
+    ],
+)
+def test_a_request_that_can_be_read_in_two_ways_hides_no_other(head: bytes) -> None:
+    with served() as (_, port), connect(port) as client:
+        client.sendall(head + b"\r\n0\r\n\r\n" + ANSWER)
+        answer = read_to_the_end(client)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.endswith(b'\r\n\r\n{"detail":"this is no HTTP request that can be read in one way alone"}')
+
+
+@pytest.mark.parametrize("path", [b"/", b"/early"])
+def test_a_body_that_is_none_is_no_fault_of_ours(path: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with served() as (_, port), connect(port) as client:
+        client.sendall(b"POST " + path + b" HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        time.sleep(0.2)  # `/early` is answered by now
+        client.sendall(b"no chunk\r\n")
+        answer = read_to_the_end(client)
+    assert answer.startswith(b"HTTP/1.1 200" if path == b"/early" else b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert capfd.readouterr().err == ""
+
+
+def fill_up(port: int) -> socket.socket:
+    """A client that asks for more than the socket holds, and takes nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(1)
+    client.connect(("127.0.0.1", port))
+    with suppress(TimeoutError, ConnectionError):
+        while True:
+            client.sendall(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+    return client
+
+
+def test_an_answer_must_be_taken_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.3)
+    with served() as (server, port), fill_up(port):
+        end = time.monotonic() + 5
+        while server.server_state.connections and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not server.server_state.connections
+
+
+def test_an_answer_that_is_not_taken_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "GRACE_SECONDS", 0.3)
+    with served() as (server, port), fill_up(port):
+        server.should_exit = True
+        end = time.monotonic() + 5
+        while server.server_state.connections and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not server.server_state.connections
 
 
 def encrypt(connection: socket.socket, pem: Path) -> ssl.SSLSocket:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.errors import InputError, nearest
-from centerx.files import require_folder, require_writable
+from centerx.files import require_folder, require_writable, whole_or_nothing
 from centerx.progress import track
 
 if TYPE_CHECKING:
@@ -225,7 +225,8 @@ def convert_data(
         tell = partial(log_dataset_problems, dataset, keeps_corners=to in WITH_CORNERS)
         for loss in lost_attributes(dataset, to):
             logger.warning(f"{source}: {loss}")
-        written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell)
+        with whole_or_nothing(target):
+            written = WRITERS[to](dataset, target, split or "train", partial(track, what="copying pictures"), tell)
     log_problems(written.problems, str(target))
     return ConvertedData(target, to, split or "train", written.pictures, list(written.problems))
 

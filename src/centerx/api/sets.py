@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centerx.api.data import read_renamed, require_format
 from centerx.errors import InputError, nearest
-from centerx.files import require_folder, require_writable, write_json
+from centerx.files import require_folder, require_writable, whole_or_nothing, write_json
 from centerx.progress import track
 
 if TYPE_CHECKING:
@@ -139,14 +139,15 @@ def split_data(
         groups = group_similar(find_similar(vectors), len(vectors))
     parts = split_dataset(dataset, shares, groups, seed)
     result = {}
-    for name, part in parts.items():
-        if to is None:
-            write_json(files[name], coco_tree(part, out.absolute()))
-        else:
-            written = WRITERS[to](part, out, name, partial(track, what=f"copying pictures of {name}"), bool)
-            log_problems(written.problems, str(out))
-        objects = dict(zip(dataset.class_names, object_counts(part).sum(axis=0).tolist(), strict=True))
-        result[name] = SplitPart(files[name] if to is None else out, len(part.records), objects)
+    with whole_or_nothing(out):
+        for name, part in parts.items():
+            if to is None:
+                write_json(files[name], coco_tree(part, out.absolute()))
+            else:
+                written = WRITERS[to](part, out, name, partial(track, what=f"copying pictures of {name}"), bool)
+                log_problems(written.problems, str(out))
+            objects = dict(zip(dataset.class_names, object_counts(part).sum(axis=0).tolist(), strict=True))
+            result[name] = SplitPart(files[name] if to is None else out, len(part.records), objects)
     return result
 
 

@@ -70,8 +70,8 @@ def serve(
     app = create_app(predictor, model.name, backend, limits, max_batch, origins, access)
     with listen(host, port) as listener:
         http = Connection.limited(most_connections(max_requests))
-        config = uvicorn.Config(
-            app, http=http, ws="none", backlog=BACKLOG, log_level="warning", access_log=False,
+        config = uvicorn.Config(  # its warnings are of what clients send
+            app, http=http, ws="none", backlog=BACKLOG, log_level="error", access_log=False,
             server_header=False, ssl_certfile=tls_cert, ssl_keyfile=tls_key, ssl_ciphers=CIPHERS,
         )  # fmt: skip
         server = uvicorn.Server(config)

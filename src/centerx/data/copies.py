@@ -82,11 +82,10 @@ def copy_pictures(
     Raises:
         InputError: no picture can be read.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     begin()
-    taken = {file.stem.casefold() for file in folder.iterdir()}
     copies, problems = [], []
     with many_files(folder) as new_file:
+        taken = {file.stem.casefold() for file in folder.iterdir()}
         for record in track(records):
             try:
                 hw = image_hw(record.image)

@@ -22,6 +22,7 @@ from centerx.contents import read_plain
 from centerx.errors import InputError
 
 KEY = re.compile(r"[!-~]{16,512}")
+MOST_BYTES = 10_000_000  # of a file of keys, a certificate or its key
 CLIENTS = 10_000  # that are remembered at once
 IPV6_SITE = 64  # leading bits of an address of IPv6 that one site has
 READ_BY_OTHERS = 0o044
@@ -53,7 +54,7 @@ def read_keys(path: Path) -> tuple[str, ...]:
         InputError: the file cannot be read or has no key, or a line is no key: 16 to 512 visible ASCII characters.
     """
     try:
-        lines = read_plain(path).decode("ascii", "replace").splitlines()
+        lines = [line.decode("ascii", "replace") for line in read_plain(path, MOST_BYTES).splitlines()]
     except OSError as error:
         raise InputError(f"{path}: the keys cannot be read ({error.strerror or error}), check the path") from None
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]

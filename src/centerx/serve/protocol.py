@@ -1,4 +1,6 @@
-"""Connections that cost little: heads that arrive soon, a bounded number at once, and an end that waits for nobody."""
+"""Connections that cost little: heads that arrive soon, answers that are fetched soon, a bounded number at once, and an
+end that waits for nobody. What can be read in two ways is refused.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,13 @@ import resource
 import time
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0  # from a connection, or the first byte of a further request, to the end of its head
-GRACE_SECONDS = 2.0  # for a body to arrive once the server ends
+SEND_SECONDS = 20.0  # for a client to take what waits to be sent
+GRACE_SECONDS = 2.0  # for a body to arrive, or an answer to be taken, once the server ends
+LARGEST_HEAD = 1 << 16  # bytes
 BACKLOG = 128  # connections that are accepted before any of them is looked at
 RESERVE = 64  # files for everything else
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
@@ -35,8 +40,29 @@ def most_connections(requests: int) -> int:
     return 4 * requests if soft == resource.RLIM_INFINITY else max(1, min(4 * requests, soft - BACKLOG - RESERVE))
 
 
+class Requests(h11.Connection):
+    """Reads requests, and refuses those that a proxy may understand otherwise, so that none is hidden in another.
+
+    Those are of a version that is not 1.0 or 1.1, in chunks before there were any, or with a length beside the chunks.
+    """
+
+    def next_event(self) -> Any:
+        """Return the next event, see `h11.Connection.next_event`."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            chunked = b"transfer-encoding" in names
+            if (
+                event.http_version not in (b"1.0", b"1.1")
+                or (chunked and event.http_version == b"1.0")
+                or (chunked and b"content-length" in names)
+            ):
+                raise h11.RemoteProtocolError("can be read in two ways")
+        return event
+
+
 class Connection(H11Protocol):
-    """A connection that is closed when it sends no head, or when there are too many.
+    """A connection that is closed when it sends no head, or does not take its answer, or when there are too many.
 
     Attributes:
         most: the most connections at once.
@@ -44,6 +70,11 @@ class Connection(H11Protocol):
 
     most = 1024
     _timer: asyncio.TimerHandle | None = None
+    _unsent: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn = Requests(h11.SERVER, LARGEST_HEAD)
 
     @classmethod
     def limited(cls, most: int) -> type[Connection]:
@@ -53,6 +84,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or close it at once if there are too many."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=1, low=0)  # so that `pause_writing` tells of what waits
         if len(self.connections) > self.most:
             transport.abort()
         else:
@@ -69,16 +101,44 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
         self._stop_waiting()
+        self._stop_sending()
         super().connection_lost(exc)
 
-    def shutdown(self) -> None:
-        """End the connection, after its answer; a body that still arrives has GRACE_SECONDS."""
-        super().shutdown()
-        if self.cycle is not None and self.cycle.more_body:
-            self.loop.call_later(GRACE_SECONDS, self._cut_body)
+    def pause_writing(self) -> None:
+        """Learn that bytes wait to be sent; the client has SEND_SECONDS to take them."""
+        super().pause_writing()
+        self._stop_sending()
+        self._unsent = self.loop.call_later(SEND_SECONDS, self.transport.abort)
 
-    def _cut_body(self) -> None:
-        if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
+    def resume_writing(self) -> None:
+        """Learn that all is sent."""
+        self._stop_sending()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, and end the connection; if an answer has begun, without a word."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            content = b'{"detail":"this is no HTTP request that can be read in one way alone"}'
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(content)).encode()),
+                (b"connection", b"close"),
+            ]
+            for event in (
+                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=content),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event))
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """End the connection, after its answer; a body or an answer that is under way has GRACE_SECONDS."""
+        super().shutdown()
+        self.loop.call_later(GRACE_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        if (self.cycle is not None and self.cycle.more_body) or self.transport.get_write_buffer_size():
             self.transport.abort()
 
     def _await_head(self) -> None:
@@ -88,6 +148,11 @@ class Connection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_sending(self) -> None:
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
 
 
 class LoopErrors:

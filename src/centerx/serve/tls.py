@@ -9,7 +9,7 @@ from typing import Any
 
 from centerx.contents import read_plain
 from centerx.errors import InputError
-from centerx.serve.access import warn_of_readers
+from centerx.serve.access import MOST_BYTES, warn_of_readers
 from centerx.serve.protocol import GRACE_SECONDS, HEAD_SECONDS
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all good
@@ -27,13 +27,13 @@ def require_certificate(certificate: Path, key: Path) -> None:
     """
     try:
         for path in (certificate, key):
-            read_plain(path)
+            read_plain(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}), check the path") from None
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, ValueError) as error:  # an empty password is a ValueError, and asks nobody
-        reason = getattr(error, "reason", None) or "it has a password"
+        reason = "it has a password" if isinstance(error, ValueError) else error.reason or "unreadable"
         raise InputError(
             f"--tls-cert {certificate} --tls-key {key}: no certificate in PEM and its key without a password "
             f"({reason.replace('_', ' ').lower()}), give two that belong together"

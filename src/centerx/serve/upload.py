@@ -10,6 +10,7 @@ import python_multipart  # noqa: F401  # starlette reads forms with it, and miss
 from fastapi import HTTPException, Request
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
@@ -64,6 +65,12 @@ class Budget:
             yield take
         finally:
             self.left += taken
+
+
+class FormParser(MultiPartParser):
+    """Reads a form into memory, of which the budget knows, and never to a disk, which may be full or read-only."""
+
+    spool_max_size = 0  # no limit
 
 
 class Upload(NamedTuple):
@@ -159,16 +166,21 @@ def chosen_score(texts: Iterable[str]) -> float:
 async def _read(request: Request) -> Upload:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return Upload("", await request.body(), [])
-    async with request.form(max_files=MAX_FILES) as form:
-        files, scores = form.getlist(FIELD), form.getlist(SCORE)
-        if not any(isinstance(file, UploadFile) for file in files):
-            raise HTTPException(400, f"the form has no file {FIELD!r}, send one such as `curl -F {FIELD}=@picture.jpg`")
-        refuse_unknown("form field", form, (FIELD, SCORE))
-        if len(files) > 1:
-            raise HTTPException(400, f"the form has {len(files)} fields {FIELD!r}, send one picture a request")
-        texts = [score for score in scores if isinstance(score, str)]
-        if len(texts) < len(scores):
-            raise HTTPException(422, f"{SCORE}: is a file, send a number from 0 to 1")
-        (file,) = files
-        assert isinstance(file, UploadFile)
-        return Upload(file.filename or "", await file.read(), texts)
+    try:
+        form = await FormParser(request.headers, request.stream(), max_files=MAX_FILES).parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from None
+    except ValueError:  # of a codec that is no charset
+        raise HTTPException(400, "the form has a charset that is not read here, send it as UTF-8") from None
+    files, scores = form.getlist(FIELD), form.getlist(SCORE)
+    if not any(isinstance(file, UploadFile) for file in files):
+        raise HTTPException(400, f"the form has no file {FIELD!r}, send one such as `curl -F {FIELD}=@picture.jpg`")
+    refuse_unknown("form field", form, (FIELD, SCORE))
+    if len(files) > 1:
+        raise HTTPException(400, f"the form has {len(files)} fields {FIELD!r}, send one picture a request")
+    texts = [score for score in scores if isinstance(score, str)]
+    if len(texts) < len(scores):
+        raise HTTPException(422, f"{SCORE}: is a file, send a number from 0 to 1")
+    (file,) = files
+    assert isinstance(file, UploadFile)
+    return Upload(file.filename or "", await file.read(), texts)
