@@ -189,6 +189,11 @@ def test_only_one_process_searches_in_a_folder(
         status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
     assert (status, err.count("\n")) == (2, 1)
     assert "another process searches here" in err
+    (out / "best.yaml").touch()
+    (out / "study.sqlite").touch()  # emptied: its trials must not be forgotten in silence
+    status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "study.sqlite: has no trial that ended well, but best.yaml" in err
     (out / "study.sqlite").write_text("no database")
     status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
     assert (status, err.count("\n")) == (2, 1)

@@ -47,7 +47,7 @@ TRIALS = 30
 STUDY, LOCK, BEST, ROWS, PAGE = "study.sqlite", "lock", "best.yaml", "trials.csv", "report.html"
 
 # What Optuna raises of a file that another program changed.
-UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError,
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError,
               ArithmeticError, OSError, sqlite3.Error)  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -411,7 +411,7 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
         raise InputError(f"{search.folder / FOLDER}: is there without its search, name another folder with --out")
     study, former, trials = read_study(file)
     if any(trial.state in (COMPLETE, PRUNED) for trial in trials):
-        changes = changed_keys(before, search.config)
+        changes = changed_keys(before, search.config, needed=True)
         changes += [f"{key} (was {former.get(key)})" for key, value in settings.items() if former.get(key) != value]
         if changes:
             raise InputError(

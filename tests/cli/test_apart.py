@@ -12,7 +12,8 @@ from centerx.errors import InputError
 from centerx.runtime import apart
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.session import open_session
-from tests.conftest import CommandLine
+from tests.cli.conftest import CommandLine
+from tests.cli.test_predict import save
 
 INFO = ModelInfo(("cat", "dog"), (64, 96), 4)
 HEAD = "7767517\n2 2\nInput in0 0 1 images\n"
@@ -31,7 +32,7 @@ def ncnn_file(folder: Path, text: str, facts: str = json.dumps(INFO.to_metadata(
 def test_a_file_that_crashes_ncnn_is_one_line(text: str, tmp_path: Path, centerx: CommandLine) -> None:
     pytest.importorskip("ncnn")
     path = ncnn_file(tmp_path, text)
-    for words in (("inspect", path), ("predict", path, tmp_path)):
+    for words in (("inspect", path), ("predict", path, save(tmp_path / "a.png"))):
         status, _, err = centerx(*words)
         assert status == 2
         assert err.startswith(f"error: {path}: ")
