@@ -67,12 +67,17 @@ CHANGES = {
     "other program's": replaced(other),
     "view without an end": told(
         "CREATE TABLE kept AS SELECT * FROM trials", "DROP TABLE trials",
-        "CREATE VIEW trials AS WITH RECURSIVE q(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM q) SELECT kept.* FROM kept, q",
+        "CREATE VIEW trials AS WITH RECURSIVE q(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM q) "
+        "SELECT kept.* FROM kept, q",
     ),
     "trigger": told("CREATE TRIGGER t AFTER INSERT ON trials BEGIN DELETE FROM trials; END"),
     "without a table": told("DROP TABLE trial_params"),
     "state": told("UPDATE trials SET state = 'x'"),
-    "infinite AP": told("UPDATE trial_intermediate_values SET intermediate_value_type = 'INF_POS', intermediate_value = NULL"),
+    "infinite AP": told(
+        "UPDATE trial_intermediate_values SET intermediate_value = NULL, intermediate_value_type = 'INF_POS'"
+    ),
+    "no direction": told("DELETE FROM study_directions"),
+    "another direction": told("UPDATE study_directions SET direction = 'MINIMIZE'"),
     "no AP": told("DELETE FROM trial_intermediate_values"),
     "AP of 7": told("UPDATE trial_intermediate_values SET intermediate_value = 7.0"),
     "pickled value": told("UPDATE trial_user_attributes SET value_json = ?", value=pickle.dumps(Evil())),

@@ -409,6 +409,9 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
     there, before = file.path.exists(), search.folder / "config.yaml"
     if not there and (search.folder / FOLDER).exists():
         raise InputError(f"{search.folder / FOLDER}: is there without its search, name another folder with --out")
+    for path in (before, *(search.folder / name for name in (BEST, ROWS, PAGE))):
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is no ordinary file, name another folder with --out")
     study, former, trials = read_study(file)
     if any(trial.state in (COMPLETE, PRUNED) for trial in trials):
         changes = changed_keys(before, search.config, needed=True)
@@ -451,6 +454,8 @@ def read_study(file: StudyFile) -> tuple[Any, dict[str, Any], list[Trial]]:
         require_sound(file.path)
         study = file.open()
         former, trials = read_settings(study), read_trials(study)
+        if [each.name for each in study.directions] != ["MAXIMIZE"]:
+            raise ValueError("it does not look for the largest of one number")
         for trial in trials:
             require_trial(trial)
     except (*UNREADABLE, OptunaError, SQLAlchemyError) as error:
