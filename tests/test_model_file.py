@@ -40,6 +40,25 @@ def test_a_network_that_is_not_that_of_the_weights_takes_no_memory(change: tuple
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
 
 
+def test_tensors_that_the_network_lacks_are_not_read(tmp_path: Path) -> None:
+    config = load_config("nano", ["classes=[a]", "model.pretrained=false"])
+    save_named(tmp_path, config, build_detector(config), "last")
+    path = tmp_path / "last.safetensors"
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header, size = json.loads(content[8:start]), 1 << 30
+    end = len(content) - start
+    header["more"] = {"dtype": "F32", "shape": [size // 4], "data_offsets": [end, end + size]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[start:])
+    with path.open("r+b") as file:
+        file.truncate(8 + len(text) + end + size)  # of zeros that take no room on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="the first is 'more'"):
+        load_detector(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("input_size", "[8192, 8192]"), ("stride", "3"), ("range", "[0, 9]"), ("stride", "٤"), ("top_k", "1_0")],

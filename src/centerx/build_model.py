@@ -124,11 +124,14 @@ def load_detector(path: Path) -> tuple[Detector, ModelInfo]:
         InputError: the file is missing, corrupt, or its weights do not fit its configuration.
     """
     state, info, config = read_with_config(path)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
-    require_network(config, state, path)
-    detector = build_detector(config)
+    detector = build_detector(untrained(config))
     load_weights(detector, state, path)
     return detector.eval(), info
+
+
+def untrained(config: Config) -> Config:
+    """Return a configuration whose network starts from no other weights."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
 
 
 def require_network(config: Config, state: Mapping[str, torch.Tensor], where: Path) -> None:
@@ -164,9 +167,9 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
     """A model file's weights, its description and the configuration that it carries.
 
     Raises:
-        InputError: the file is missing or corrupt, or description and configuration differ.
+        InputError: the file is missing or corrupt, or description, configuration and weights differ.
     """
-    state, info, text = read_model(path)
+    shapes, info, text = read_model(path, weights=False)
     config = parse_text(text, f"{path} (its configuration)")
     for what, told, due in (
         ("classes", info.class_names, config.classes),
@@ -179,8 +182,9 @@ def read_with_config(path: Path) -> tuple[dict[str, torch.Tensor], ModelInfo, Co
             raise InputError(
                 f"{path}: its metadata names other {what} than its configuration, take a file as it was written"
             )
+    require_network(untrained(config), shapes, path)
     # Files of before say these there alone.
-    return state, info._replace(top_k=config.model.top_k, task=config.task), config
+    return read_model(path)[0], info._replace(top_k=config.model.top_k, task=config.task), config
 
 
 def load_weights(detector: Detector, state: dict[str, torch.Tensor], where: Path) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-LARGEST_SIDE, LARGEST_INPUT = 16_384, 1 << 24  # pixels of a side of a network's input, and of all of it
+LARGEST_SIDE, LARGEST_INPUT = 16_384, 1 << 23  # pixels of a side of a network's input, and of all of it
 INPUT_MULTIPLE = 32  # pixels; height and width of a network's input are multiples of its coarsest stride
 BOX_CORNERS = [0, 1, 2, 1, 2, 3, 0, 3]  # columns of xyxy: its corners, clockwise from the top left
 PAD_VALUE = 114  # grey level of the pixels that a warp brings in from outside the picture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -48,8 +50,12 @@ def with_sorted_metadata(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[start:]
 
 
-def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
+def read_model(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], ModelInfo, str]:
     """Read a model file.
+
+    Args:
+        path: the file.
+        weights: False leaves them in the file: tensors are on the device meta, float32 or int64 for any such type.
 
     Returns:
         The weights by name, the metadata, and the configuration as YAML.
@@ -61,12 +67,19 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], ModelInfo, str]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
-        raise InputError(f"{path}: corrupt or not a safetensors file ({error}), name a model file of a run") from None
-    if (broken := first_not_finite(state)) is not None:
+            read = file.get_tensor if weights else lambda name: _without_numbers(file.get_slice(name))
+            state = {name: read(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: corrupt or not a safetensors file ({reason}), name a model file of a run") from None
+    if weights and (broken := first_not_finite(state)) is not None:
         raise InputError(f"{path}: {broken} is not finite, take another model file, such as an earlier one of the run")
     info = ModelInfo.from_metadata(metadata, path)
     if CONFIG_KEY not in metadata:
         raise InputError(f"{path}: not a centerX model, its metadata lacks the configuration")
     return state, info, metadata[CONFIG_KEY]
+
+
+def _without_numbers(part: Any) -> Tensor:
+    kind = torch.float32 if part.get_dtype().startswith(("F", "BF")) else torch.int64
+    return torch.empty(part.get_shape(), dtype=kind, device="meta")

@@ -189,6 +189,16 @@ def test_only_one_process_searches_in_a_folder(
         status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
     assert (status, err.count("\n")) == (2, 1)
     assert "another process searches here" in err
+    (out / "best.yaml").touch()
+    (out / "study.sqlite").touch()  # emptied: its trials must not be forgotten in silence
+    status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "study.sqlite: has no trial that ended well, but best.yaml" in err
+    (out / "best.yaml").unlink()
+    os.mkfifo(out / "trials.csv")
+    status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
+    assert (status, err) == (2, f"error: {out / 'trials.csv'}: is no ordinary file, name another folder with --out\n")
+    (out / "trials.csv").unlink()
     (out / "study.sqlite").write_text("no database")
     status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
     assert (status, err.count("\n")) == (2, 1)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from centerx.errors import InputError
+from centerx.runtime.answers import require_rows
 from centerx.runtime.header import read_metadata
 from centerx.runtime.info import ModelInfo
 from centerx.runtime.outputs import read_outputs
@@ -85,7 +86,8 @@ def test_maps_that_do_not_fit(name: str, value: np.ndarray) -> None:
     ("key", "value"),
     [
         ("input_size", "[64, Infinity]"), ("input_size", "[1000000000, 64]"), ("input_size", "[-64, 64]"),
-        ("input_size", "[16384, 16384]"), ("input_size", "[64.5, 64]"), ("input_size", "[true, 64]"),
+        ("input_size", "[16384, 16384]"), ("input_size", "[4096, 4096]"), ("input_size", "[64.5, 64]"),
+        ("input_size", "[true, 64]"),
         ("input_size", "[" * 100_000), ("input_size", "64"), ("input_size", "[64, 64, 64]"), ("input_size", "{}"),
         ("class_names", "[1, 2]"), ("class_names", "[]"), ("class_names", '"ab"'), ("class_names", '[""]'),
         ("class_names", '["a", "a"]'), ("class_names", '["\\u001b[31m"]'), ("class_names", '["\\ud800"]'),
@@ -93,13 +95,28 @@ def test_maps_that_do_not_fit(name: str, value: np.ndarray) -> None:
         ("class_names", "[" * 100_000), ("class_names", "[[]]"), ("class_names", "[null]"),
         ("stride", "0"), ("stride", "-4"), ("stride", "nan"), ("stride", "9" * 5000), ("stride", "1000000"),
         ("top_k", "0"), ("top_k", "1e9"), ("top_k", "9" * 20), ("range", "[NaN, 1]"), ("range", "{}"),
-        ("corner_order", "any"), ("task", "\x1b[31m"),
+        ("corner_order", "any"), ("task", "\x1b[31m"), ("task", []), ("top_k", 3), ("origin", {}),
     ],
 )  # fmt: skip
-def test_metadata_that_no_model_has(key: str, value: str) -> None:
+def test_metadata_that_no_model_has(key: str, value: Any) -> None:
     with pytest.raises(InputError, match=r"^a\.onnx: ") as raised:
         ModelInfo.from_metadata(METADATA | {key: value}, "a.onnx")
     assert len(str(raised.value)) < 1000
+
+
+def test_the_largest_input() -> None:
+    assert ModelInfo.from_metadata(METADATA | {"input_size": "[2160, 3840]"}, "a.onnx").input_hw == (2160, 3840)
+
+
+@pytest.mark.parametrize(
+    ("stride", "top_k", "rows"), [(4, 100, 100), (4, 768, 768), (4, 5000, 768), (32, 100, 12), (64, 9, 2)]
+)
+def test_as_many_rows_as_the_metadata_say(stride: int, top_k: int, rows: int) -> None:
+    info = INFO._replace(stride=stride, top_k=top_k)
+    require_rows(rows, info)
+    for wrong in (rows - 1, rows + 1):
+        with pytest.raises(InputError, match=f"gives {wrong} detections, but its metadata says {rows}"):
+            require_rows(wrong, info)
 
 
 class Failing:

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from centerx.show import Table, import_optional, new_figure
 from centerx.tuning.report import COLUMNS, plot_trials, ranked, search_page, trial_cells, trials_csv, value_text
 from centerx.tuning.search import run_trials
 from centerx.tuning.space import Space
+from centerx.tuning.stored import require_sound
 from centerx.tuning.study import (
     COMPLETE,
     PRUNED,
@@ -33,6 +35,7 @@ from centerx.tuning.study import (
     importances,
     read_settings,
     read_trials,
+    require_trial,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
 
 TRIALS = 30
 STUDY, LOCK, BEST, ROWS, PAGE = "study.sqlite", "lock", "best.yaml", "trials.csv", "report.html"
+
+# What Optuna raises of a file that another program changed.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError,
+              ArithmeticError, OSError, sqlite3.Error)  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -397,20 +404,17 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
     Raises:
         InputError: the folder has a search with other words, or something else.
     """
-    from sqlalchemy.exc import DatabaseError
-
     from centerx.config import changed_keys, dump_config
 
     there, before = file.path.exists(), search.folder / "config.yaml"
     if not there and (search.folder / FOLDER).exists():
         raise InputError(f"{search.folder / FOLDER}: is there without its search, name another folder with --out")
-    try:
-        study = file.open()
-        former, trials = read_settings(study), read_trials(study)
-    except DatabaseError:
-        raise InputError(f"{file.path}: is no file of a search, name another folder with --out") from None
+    for path in (before, *(search.folder / name for name in (BEST, ROWS, PAGE))):
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is no ordinary file, name another folder with --out")
+    study, former, trials = read_study(file)
     if any(trial.state in (COMPLETE, PRUNED) for trial in trials):
-        changes = changed_keys(before, search.config)
+        changes = changed_keys(before, search.config, needed=True)
         changes += [f"{key} (was {former.get(key)})" for key, value in settings.items() if former.get(key) != value]
         if changes:
             raise InputError(
@@ -418,6 +422,10 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
                 "another folder with --out"
             )
         return study
+    if (search.folder / BEST).exists():
+        raise InputError(
+            f"{file.path}: has no trial that ended well, but {BEST} beside it is of one; name another folder with --out"
+        )
     if there:
         shutil.rmtree(search.folder / FOLDER, ignore_errors=True)
         study = file.begin_anew()
@@ -431,6 +439,29 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
     begin(study, settings, search.space, own)
     write_atomic(before, dump_config(search.config).encode())
     return study
+
+
+def read_study(file: StudyFile) -> tuple[Any, dict[str, Any], list[Trial]]:
+    """Return the study of a file, what the search was begun with and its trials.
+
+    Raises:
+        InputError: it is no file of a search.
+    """
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        require_sound(file.path)
+        study = file.open()
+        former, trials = read_settings(study), read_trials(study)
+        if [each.name for each in study.directions] != ["MAXIMIZE"]:
+            raise ValueError("it does not look for the largest of one number")
+        for trial in trials:
+            require_trial(trial)
+    except (*UNREADABLE, OptunaError, SQLAlchemyError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{file.path}: is no file of a search ({reason}), name another folder with --out") from None
+    return study, former, trials
 
 
 def write_result(search: Search, study: Any) -> TuneResult:

@@ -23,6 +23,7 @@ from centerx.yaml_text import WRONG, check_yaml, one_line, parse_yaml
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 MAX_DEPTH = 16
+LONGEST_SHOWN = 200  # characters of a wrong value
 ConfigSource: TypeAlias = str | Path | Mapping[str, Any] | Config
 Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 # what pydantic says to programmers, for those who write YAML
@@ -220,10 +221,12 @@ def _explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     for jargon, word in PLAIN.items():
         message = re.sub(jargon, word, message)
-    shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+    value = repr(first["input"])
+    cut = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
+    shown = f" (got {cut})" if not isinstance(first["input"], dict) else ""
     close = ""
     if first["type"] == "literal_error":
-        close = nearest(str(first["input"]), re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+        close = nearest(str(first["input"])[:LONGEST_SHOWN], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
     return f"{key}: {message}{shown}{close}, see docs/config.md"
 
 

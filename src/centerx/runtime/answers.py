@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,6 +45,18 @@ def require_detections(outputs: Mapping[str, np.ndarray], info: ModelInfo) -> No
                 raise InputError(f"the model gives boxes {values.shape}, not (B, K, 4), {AGAIN}")
             if (values[found][:, :2] > values[found][:, 2:]).any():
                 raise InputError(f"the model gives boxes whose right or lower side is before the other, {AGAIN}")
+
+
+def require_rows(rows: int, info: ModelInfo) -> None:
+    """Raise unless a model gives as many rows for a picture of its input's size as it says: `top_k`, or all cells.
+
+    Raises:
+        InputError: it gives fewer or more.
+    """
+    cells = len(info.class_names) * math.prod(side // info.stride for side in info.input_hw)
+    due = min(info.top_k, cells)
+    if rows != due:
+        raise InputError(f"the model gives {rows} detections, but its metadata says {due}, {AGAIN}")
 
 
 def require_maps(outputs: Mapping[str, np.ndarray], info: ModelInfo) -> None:

@@ -117,6 +117,8 @@ class ModelInfo(NamedTuple):
             InputError: a key is missing or malformed, so the file is not one of this project.
         """
         try:
+            if not isinstance(metadata, Mapping) or not all(isinstance(value, str) for value in metadata.values()):
+                raise ValueError("it is no mapping of strings")
             size = _read_size(json.loads(metadata["input_size"]))
             names = _read_names(json.loads(metadata["class_names"]))
             top_k = _whole(metadata.get("top_k", str(TOP_K)))

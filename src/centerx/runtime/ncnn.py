@@ -40,7 +40,7 @@ class NcnnSession:
                 raise InputError(f"{file}: missing, it belongs to {path.name}; export it again")
         try:
             self.info = ModelInfo.from_metadata(json.loads(facts.read_text(encoding="utf-8")), facts)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{facts}: not JSON ({error}), export it again") from None
         self.outputs = map_outputs(self.info.made_task)
         self.net = ncnn.Net()

@@ -46,12 +46,23 @@ class OpenVinoSession:
             raise InputError(f"{path}: gives {', '.join(sorted(names))}: make it with `centerx export`")
         self.outputs = outputs
         self.takes_picture_hw = "heatmap" in outputs
-        (first, *others) = model.inputs
+        if not model.inputs:
+            raise InputError(f"{path}: takes no pictures: make it with `centerx export`")
+        first, *others = model.inputs
         if others or "images" not in first.get_names() or first.get_element_type() != ov.Type.u8:
-            given = ", ".join(f"{each.get_any_name()} {each.get_element_type()}" for each in (first, *others))
+            given = ", ".join(map(str, map(_tensor, model.inputs)))
             raise InputError(f"{path}: takes {given}, but images of uint8 are needed: make it with `centerx export`")
-        self.any_size = not first.get_partial_shape()[2].is_static
-        self.model = _compiled(model, facts.get("precision", "fp32") != "fp16", compute)
+        shape = first.get_partial_shape()
+        if shape.rank.is_dynamic or len(shape) != 4:
+            raise InputError(f"{path}: takes {_tensor(first)}, not (B, 3, H, W): make it with `centerx export`")
+        self.any_size = not shape[2].is_static
+        rows = _tensor(next(each for each in model.outputs if outputs[0] in each.get_names())).shape[1:2]
+        if not self.takes_picture_hw and "top_k" not in facts and rows and rows[0]:  # an earlier file
+            self.info = self.info._replace(top_k=rows[0])
+        try:
+            self.model = _compiled(model, facts.get("precision", "fp32") != "fp16", compute)
+        except RuntimeError as error:
+            raise InputError(f"{path}: OpenVINO cannot compile it ({_last_line(error)}), export it again") from None
 
     def __call__(self, images: np.ndarray, picture_hw: np.ndarray | None = None) -> RawDetections:
         """(B, 3, H, W) uint8 RGB -> (B, K, ...) detections in input pixels, best first."""
@@ -126,11 +137,14 @@ def unsupported_ops(error: RuntimeError) -> list[str]:
 
 
 def _facts(model: ov.Model, place: str) -> dict[str, str]:
-    return dict(model.get_rt_info([place]).value) if model.has_rt_info([place]) else {}
+    """The metadata; empty where they are no mapping."""
+    found = model.get_rt_info([place]).value if model.has_rt_info([place]) else {}
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+    lines = str(error).strip().splitlines()
+    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _read(path: Path) -> ov.Model:

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from centerx.errors import InputError, nearest
+from centerx.runtime.answers import require_rows
+from centerx.runtime.apart import try_apart
 from centerx.runtime.compute import PLAIN, Compute
+from centerx.runtime.foreign.session import AdapterSource, ForeignSession
 from centerx.runtime.info import ModelInfo, require_file
 from centerx.types import RawDetections
-
-if TYPE_CHECKING:
-    from centerx.runtime.foreign.session import AdapterSource
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def trust_programs(trust: bool = True) -> Iterator[None]:
     """Open model files that are programs without being asked for each, inside the `with`, in the whole process.
 
     Files of torch.export (their sample inputs are unpickled), TorchScript and AOTInductor can do anything that you can.
+    Files of ncnn, TensorFlow Lite and Caffe are not tried in a process of their own first, see `apart.try_apart`.
 
     Args:
         trust: False changes nothing.
@@ -101,6 +102,7 @@ class Backend(NamedTuple):
         foreign: whether it runs files of other projects too, by an adapter.
         program: whether a file is a program, which runs with the rights of whoever opens it.
         weights: whether a file has weights alone, for a network that is built here.
+        fragile: whether its library can crash on a corrupt file, which is therefore tried apart first.
     """
 
     suffixes: tuple[str, ...]
@@ -109,11 +111,17 @@ class Backend(NamedTuple):
     foreign: bool = False
     program: bool = False
     weights: bool = False
+    fragile: bool = False
 
     @property
     def installed(self) -> bool:
         """Whether the module that it needs is installed."""
         return find_spec(self.needs) is not None
+
+    @property
+    def name(self) -> str:
+        """Its name in BACKENDS."""
+        return next(name for name, each in BACKENDS.items() if each is self)
 
     def open(self, path: Path, adapter: AdapterSource = None, compute: Compute = PLAIN, trust: bool = False) -> Session:
         """Load a model file with this backend.
@@ -133,6 +141,8 @@ class Backend(NamedTuple):
                 f"{path}: refused, and nothing of it was run: such a file is a program that can do whatever you can; "
                 "where you trust who made it, add --trust (in Python trust=True), else ask for an ONNX file"
             )
+        if self.fragile and self.installed and not (trust or _trusted):
+            try_apart(self.name, path, adapter, compute)
         module, function = self.opener.split(":")
         if not self.foreign and adapter is not None:
             raise InputError(f"{path}: such a file is of this project, leave the adapter out")
@@ -147,9 +157,11 @@ class Backend(NamedTuple):
 BACKENDS = {
     "onnxruntime": Backend((".onnx",), "centerx.runtime.onnx:open_session", "onnxruntime", foreign=True),
     "openvino": Backend((".xml", ".onnx"), "centerx.runtime.openvino:open_session", "openvino", foreign=True),
-    "litert": Backend((".tflite",), "centerx.runtime.litert:open_session", "ai_edge_litert", foreign=True),
-    "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn"),
-    "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2"),
+    "litert": Backend(
+        (".tflite",), "centerx.runtime.litert:open_session", "ai_edge_litert", foreign=True, fragile=True
+    ),
+    "ncnn": Backend((".ncnn.param",), "centerx.runtime.ncnn:open_session", "ncnn", fragile=True),
+    "opencv": Backend((".prototxt",), "centerx.runtime.opencv:open_session", "cv2", fragile=True),
     "torch": Backend((".safetensors",), "centerx.build_model:open_session", "torch", weights=True),
     "torch-export": Backend((".pt2",), "centerx.exporting.torch:open_program", "torch", program=True),
     "aotinductor": Backend((".aoti.pt2",), "centerx.exporting.torch:open_aotinductor", "torch", program=True),
@@ -233,7 +245,9 @@ def try_session(session: Session, path: Path) -> None:
     images = np.full((1, 3, *session.info.input_hw), GREY, dtype=np.uint8)
     sizes = np.array([session.info.input_hw], dtype=np.float32)
     try:
-        run_session(session, images, sizes)
+        rows = run_session(session, images, sizes).scores.shape[1]
+        if not isinstance(session, ForeignSession):
+            require_rows(rows, session.info)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, IndexError, TypeError, RuntimeError, MemoryError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from centerx.files import json_text
+from centerx.files import is_line, json_text
 from centerx.show import import_optional
 from centerx.tuning.space import Choice, Range, Space
 
@@ -233,6 +234,35 @@ def read_trial(trial: Any) -> Trial:
     return Trial(
         trial.number, states[trial.state.name], max(curve.values(), default=None), curve, seconds, values, error
     )
+
+
+def require_trial(trial: Trial) -> None:
+    """Raise where numbers of a trial are none that a search wrote.
+
+    Raises:
+        ValueError: they are none.
+    """
+    told = trial.curve.values()
+    if not all(isinstance(AP, float) and 0 <= AP <= 1 for AP in told) or not all(epoch >= 1 for epoch in trial.curve):
+        raise ValueError(f"trial {trial.number} has an AP that is none")
+    if trial.state in (COMPLETE, PRUNED) and not trial.curve:
+        raise ValueError(f"trial {trial.number} ended without an AP")
+    if not isinstance(trial.error, str):
+        raise ValueError(f"trial {trial.number} has an error that is no text")
+    seconds = trial.seconds if trial.seconds is not None else 0.0
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ValueError(f"trial {trial.number} has a time that is none")
+    if not all(is_line(key) and is_value(value) for key, value in trial.values.items()):
+        raise ValueError(f"trial {trial.number} has a value that is none")
+
+
+def is_value(value: Any) -> bool:
+    """Whether a value can be one of a configuration: no infinite number, no mapping."""
+    if isinstance(value, list):
+        return all(map(is_value, value))
+    if isinstance(value, int | float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str)
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from centerx.contents import read_plain
 from centerx.errors import InputError, nearest
 from centerx.files import write_atomic
+from centerx.geometry import LARGEST_INPUT, LARGEST_SIDE
 from centerx.joints import Joints, default_sigmas, flip_by_pairs, twice_paired
 from centerx.resize import Resize
 from centerx.runtime.foreign.names import COCO_IDS, COCO_NAMES, VOC_NAMES
@@ -20,8 +21,6 @@ from centerx.yaml_text import parse_yaml
 
 SUFFIX = ".adapter.yaml"
 LARGEST_SIDECAR = 1 << 20  # bytes
-LARGEST_SIDE = 1 << 14  # pixels
-LARGEST_PICTURE = 1 << 26  # pixels
 LARGEST_CLASS = (1 << 16) - 1
 MOST_LEVELS, MOST_PER_CELL, MOST_BINS = 64, 64, 1024  # a YAML of others may not fill the memory
 NO_SIZES = {"xyxy", "yxyx", "corners"}  # formats of points alone
@@ -369,9 +368,9 @@ def require_size(input_hw: tuple[int, int]) -> None:
         InputError: it would.
     """
     height, width = input_hw
-    if max(input_hw) > LARGEST_SIDE or height * width > LARGEST_PICTURE:
+    if max(input_hw) > LARGEST_SIDE or height * width > LARGEST_INPUT:
         raise InputError(
-            f"pictures of {height}x{width} pixels, but {LARGEST_SIDE} a side and {LARGEST_PICTURE} in all are the "
+            f"pictures of {height}x{width} pixels, but {LARGEST_SIDE} a side and {LARGEST_INPUT} in all are the "
             "most, export it for smaller ones or correct input.size"
         )
 
