@@ -376,10 +376,10 @@ def draw(rows: list[Row]) -> Figure:
                 panel.errorbar(
                     x, np.mean(ap), np.std(ap), fmt="s" if peer else "o", capsize=3, color=f"C{int(peer)}", **face
                 )
-                panel.annotate(detector if whole else f"{detector} int8", (x, float(np.mean(ap))), (6, 4),
-                               textcoords="offset points")  # fmt: skip
+                panel.annotate(detector if whole else f"{detector} int8", (x, float(np.mean(ap))),
+                               (0, 6 if whole else -14), textcoords="offset points", ha="center")  # fmt: skip
         panel.set(title=name, xlabel="milliseconds a picture, OpenVINO", ylabel="AP")
-        panel.margins(0.25)
+        panel.margins(x=0.4, y=0.25)
     return figure
 
 
