@@ -47,16 +47,9 @@ def require_detections(outputs: Mapping[str, np.ndarray], info: ModelInfo) -> No
                 raise InputError(f"the model gives boxes whose right or lower side is before the other, {AGAIN}")
 
 
-def require_rows(rows: int, info: ModelInfo) -> None:
-    """Raise unless a model gives as many rows for a picture of its input's size as it says: `top_k`, or all cells.
-
-    Raises:
-        InputError: it gives fewer or more.
-    """
-    cells = len(info.class_names) * math.prod(side // info.stride for side in info.input_hw)
-    due = min(info.top_k, cells)
-    if rows != due:
-        raise InputError(f"the model gives {rows} detections, but its metadata says {due}, {AGAIN}")
+def rows_due(info: ModelInfo) -> int:
+    """Return how many rows a model gives for a picture of its input's size by its metadata: `top_k`, or all cells."""
+    return min(info.top_k, len(info.class_names) * math.prod(side // info.stride for side in info.input_hw))
 
 
 def require_maps(outputs: Mapping[str, np.ndarray], info: ModelInfo) -> None:

@@ -66,7 +66,8 @@ def answer(backend: str, path: Path, adapter: AdapterSource, compute: Compute) -
     try:
         BACKENDS[backend].open(path, adapter, compute, trust=True)
     except InputError as error:
-        print(f"\0{error}", end="", flush=True)
+        sys.stdout.write(f"\0{error}")
+        sys.stdout.flush()
         os._exit(REFUSED)
     os._exit(0)  # without the clean-up of the library
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from centerx.errors import InputError, nearest
-from centerx.runtime.answers import require_rows
+from centerx.runtime.answers import rows_due
 from centerx.runtime.apart import try_apart
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession
@@ -240,19 +240,23 @@ def try_session(session: Session, path: Path) -> None:
     """Run a session once, on a grey picture.
 
     Raises:
-        InputError: it cannot be run, or its answer does not fit what the file says of itself.
+        InputError: it cannot be run, or its answer does not fit what the file says of itself. A number of detections
+            that does not fit is told, and counts.
     """
     images = np.full((1, 3, *session.info.input_hw), GREY, dtype=np.uint8)
     sizes = np.array([session.info.input_hw], dtype=np.float32)
     try:
         rows = run_session(session, images, sizes).scores.shape[1]
-        if not isinstance(session, ForeignSession):
-            require_rows(rows, session.info)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, IndexError, TypeError, RuntimeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: cannot be run on a picture ({reason}), export it again") from None
+    if not isinstance(session, ForeignSession) and rows != (due := rows_due(session.info)):
+        logger.warning(
+            f"{path}: gives {rows} detections of a picture where its metadata says {due}; {rows} are the most"
+        )
+        session.info = session.info._replace(top_k=rows)
 
 
 def open_all(
