@@ -254,7 +254,7 @@ def settings(scenes: Path) -> dict[str, Any]:
 def test_the_function_takes_objects_and_its_result_shows_itself(
     settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    space = {"loss.size": {"low": 0.05, "high": 0.2}}
+    space = {"loss.size": {"low": 0.05, "high": 0.5}}
     with caplog.at_level(logging.INFO, "centerx"):
         result = library.tune(settings, space=space, trials=2, out=tmp_path / "search")
     assert capsys.readouterr() == ("", "")
