@@ -79,7 +79,7 @@ def whole_or_nothing(folder: Path) -> Iterator[None]:
     token, home = _added.set(added), _real(folder)
     try:
         yield
-    except Exception:
+    except Exception:  # whatever went wrong; an interruption keeps what is written, and says so
         for path in added:
             with suppress(OSError):
                 path.unlink()

@@ -126,7 +126,9 @@ def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
         tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file, give {what} in YAML") from None
-    except (*WRONG, OmegaConfBaseException, OSError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}, give {what} in YAML") from None
+    except (*WRONG, OmegaConfBaseException) as error:
         raise InputError(f"{path}: not readable as YAML ({one_line(error)})") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: {what} is a mapping of keys, not {type(tree).__name__}")

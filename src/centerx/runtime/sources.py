@@ -21,6 +21,7 @@ from centerx.contents import RAW_SUFFIXES, VIDEO, explain, identify, read_head
 from centerx.errors import InputError
 from centerx.files import new_files
 from centerx.images import SUFFIXES, image_hw, inspect_image, left_out, list_names, other_files
+from centerx.lazy import LazySequence
 from centerx.levels import AUTO, ValueRange
 from centerx.problems import Kind, Problem, log_problems
 from centerx.runtime.live import Live, live_address, silent_opencv
@@ -125,7 +126,7 @@ class Files(Sequence[Source]):
         return Source(name, Path(name.name)) if self.folder is None else Source(self.folder / name, name)
 
 
-class Sources(Sequence["Source | Live"]):
+class Sources(LazySequence["Source | Live"]):
     """Sources one after another.
 
     Args:
@@ -142,16 +143,8 @@ class Sources(Sequence["Source | Live"]):
     def __iter__(self) -> Iterator[Source | Live]:
         return chain.from_iterable(self.parts)
 
-    @overload
-    def __getitem__(self, index: int) -> Source | Live: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Source | Live]: ...
-
-    def __getitem__(self, index: int | slice) -> Source | Live | Sequence[Source | Live]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def make(self, place: int) -> Source | Live:
+        """Return a source."""
         part = bisect_right(self.ends, place)
         return self.parts[part][place - self.ends[part]]
 
