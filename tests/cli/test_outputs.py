@@ -275,3 +275,18 @@ def test_too_little_memory_is_one_line(
     status, out, err = centerx("presets")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert told in err
+
+
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda it: it.name)
+def test_a_further_signal_does_not_change_how_an_interrupted_command_ends(again: signal.Signals) -> None:
+    program = (
+        "import atexit, time; from centerx.cli.main import run_and_exit; atexit.register(time.sleep, 0.5)\n"
+        "def interrupted(): raise KeyboardInterrupt\n"
+        "run_and_exit(interrupted)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        process.send_signal(again)
+        rest = process.stderr.read()
+    assert (process.returncode, told, rest) == (130, "error: interrupted; what was already written is kept\n", "")

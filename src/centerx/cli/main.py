@@ -124,6 +124,7 @@ app.add_typer(data.app, name="data", no_args_is_help=False)
 WAITING = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"  # how threads of OpenMP wait
 SPINS = "10000"  # costs a training that is alone 1 to 5 %; sleeping at once a seventh, docs/results/speed.md
 INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 CLOSED_PIPE = 141  # what a shell says of a program whose reader, such as `head`, is gone; typer says 1
 LIBRARY_FAILED = "failed to map segment"  # of the dynamic loader of Linux, which got no memory
 CLEAN_UP = 10.0  # seconds after a signal in which another one does not interrupt the clean-up
@@ -187,7 +188,8 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
             raise
         _fail(usage_error(error))
     if status == INTERRUPTED:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses twice need not see where the end was interrupted
+        for each in (signal.SIGINT, *ENDING):  # whoever presses twice need not see where the end was interrupted
+            signal.signal(each, signal.SIG_IGN)
         number = heard[0] if heard else signal.SIGINT
         _fail("interrupted; what was already written is kept", 128 + number)
     sys.exit(status if isinstance(status, int) else 0)
@@ -222,9 +224,8 @@ def interrupted_by_signals() -> Iterator[list[int]]:
             due = time.monotonic() + CLEAN_UP
             raise KeyboardInterrupt
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     taken = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in numbers if taken and signal.getsignal(number) == signal.SIG_DFL]
+    numbers = [number for number in ENDING if taken and signal.getsignal(number) == signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, interrupt)
     try:
