@@ -1,0 +1,60 @@
+"""Each ingredient of preset `n` on its own and all that won together: the same data, epochs and seeds.
+
+    python experiments/ablation.py --data bccd facemask --seeds 0 1 2
+
+n: as shipped. Other rows: with the settings of ROWS changed. Data, epochs and rate are those of the presets `bccd_nano`
+and `facemask_nano`. The last model is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from centerx.cli.main import run_and_exit
+from centerx.config import load_config
+
+from architectures import DATA
+from architectures import ROWS as NETWORKS
+from repeat import Figures, summarise, train_once, write_table
+
+LITTLE_ZOOM = "augment.scale=[0.9,1.1]"
+MOSAIC = "augment.mosaic=0.25"
+ROWS = {
+    "n": [],
+    "little zoom": [LITTLE_ZOOM],
+    "mosaic": [MOSAIC],
+    "little zoom and mosaic": [LITTLE_ZOOM, MOSAIC],
+    "higher rate": ["train.optimizer.lr=0.0067"],
+    "all three": [LITTLE_ZOOM, MOSAIC, "train.optimizer.lr=0.0067"],
+    "no average of weights": ["train.ema=0"],
+    "fields at the centre cell alone": ["loss.reach=0"],
+    "heavier size": ["loss.size=1"],
+    "smaller Gaussians": ["loss.min_overlap=0.7"],
+    "no colour": ["augment.colour=[]"],
+    "plain branches": ["model.head=plain"],
+    "96 channels": ["model.neck.channels=96", "model.head_channels=96"],
+    "DLA-up": ["model.neck.type=dla_up"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    args = parser.parse_args()
+    for data in args.data:
+        results: dict[str, list[Figures]] = {}
+        for row in args.rows:
+            for seed in args.seeds:
+                words = [*NETWORKS["n"], *ROWS[row], f"train.seed={seed}", "train.report=false"]
+                folder = args.out / data / f"{row.replace(' ', '_')}_seed{seed}"
+                results.setdefault(row, []).append(train_once(load_config(DATA[data]), words, folder))
+        table = {row: summarise(runs) for row, runs in results.items()}
+        write_table(args.out / data / "summary.csv", table, args.seeds)
+
+
+if __name__ == "__main__":
+    run_and_exit(main)
