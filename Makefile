@@ -8,7 +8,7 @@ OPENCV4 := .venv-opencv4
 AUDIT := .venv-audit
 NEEDS := pyproject.toml constraints.txt
 WEAKNESSES = $(AUDIT)/bin/pip-audit --no-deps --disable-pip --progress-spinner off -r
-RUNTIME := train export openvino litert ncnn demo parquet notebook supervision tune serve
+RUNTIME := train export openvino litert ncnn demo parquet notebook supervision tune cluster serve
 LOCK = $(AUDIT)/bin/uv pip compile -q pyproject.toml -c constraints.txt --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command 'make locks'
 

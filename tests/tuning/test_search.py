@@ -19,7 +19,7 @@ pytest.importorskip("optuna")
 
 from centerx.errors import InputError
 from centerx.tuning.report import search_page, trials_csv
-from centerx.tuning.search import Task, run_trials
+from centerx.tuning.search import Task, processes, run_trials
 from centerx.tuning.space import Choice, Range, Space
 from centerx.tuning.study import Outcome, StudyFile, Trial, begin, best_trial, importances, interrupt, read_trials
 
@@ -51,7 +51,7 @@ def search(
     study = file.open()
     if not study.get_trials():
         begin(study, {}, SPACE, {"x": 0.0, "lr": 0.01, "n": 2, "scale": [0.9, 1.1]})
-    run_trials(study, SPACE, seed, most, partial(run, file), lambda trial, outcome: None, jobs)
+    run_trials(study, SPACE, seed, most, partial(run, file), lambda trial, outcome: None, jobs, processes(jobs, 1))
     return read_trials(study)
 
 

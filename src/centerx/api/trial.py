@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from centerx.api.train import train_in
 from centerx.errors import InputError
 from centerx.progress import Display, current_display, shown_on
+from centerx.tuning.cluster import StudyThere
 from centerx.tuning.search import Task
 from centerx.tuning.study import Outcome, StudyFile
 
@@ -26,7 +27,7 @@ OF_NONE = "last.ckpt", "last.safetensors", "hparams.yaml"
 OF_TRIALS = {"train.report": False}  # what a trial has in place of what the configuration says
 
 
-def run_trial(folder: Path, config: Config, study: StudyFile, task: Task) -> Outcome:
+def run_trial(folder: Path, config: Config, study: StudyFile | StudyThere, task: Task) -> Outcome:
     """Train; what the training logs goes into a file of the trial's folder.
 
     Args:

@@ -18,8 +18,9 @@ from centerx.api.trial import FOLDER, noted_warnings, run_trial, trial_folder, t
 from centerx.errors import InputError, nearest
 from centerx.files import json_text, quoted, require_folder, require_utf8, write_atomic
 from centerx.show import Table, import_optional, new_figure
+from centerx.tuning.cluster import Cluster, require_address
 from centerx.tuning.report import COLUMNS, plot_trials, ranked, search_page, trial_cells, trials_csv, value_text
-from centerx.tuning.search import run_trials
+from centerx.tuning.search import processes, run_trials
 from centerx.tuning.space import Space
 from centerx.tuning.stored import require_sound
 from centerx.tuning.study import (
@@ -222,6 +223,7 @@ def tune(
     seed: int = 0,
     prune: str = "median",
     jobs: int = 1,
+    cluster: str | None = None,
 ) -> TuneResult:
     """Search for a better configuration: train with values of a space, judge by the AP on `data.val`, suggest others.
 
@@ -241,17 +243,23 @@ def tune(
         prune: how trials are ended early, at an evaluation: `median`, where the best AP so far is below the median of
             what complete trials had at that epoch; `halving`, successive halving; or `none`.
         jobs: trials that are trained at the same time, each in a process of its own.
+        cluster: address of a Ray cluster whose machines train them: `auto`, the one that this machine belongs to,
+            host:port, or `local`, one of this machine alone. All machines must see the folder and the data at the same
+            paths.
 
     Raises:
         InputError: configuration, space or folder are wrong, or the first trial fails.
         SearchInterrupted: Ctrl-C; the files hold what was known.
-        ModuleNotFoundError: without the extra `centerx[tune]`.
+        ModuleNotFoundError: without the extra `centerx[tune]`, with a cluster also `centerx[cluster]`.
     """
     from filelock import FileLock, Timeout
 
     from centerx.api.datasets import DatasetFiles
 
     import_optional("optuna", "tune")
+    if cluster is not None:
+        import_optional("ray", "cluster")
+        require_address(cluster)
     require_words(trials, seed, prune, jobs)
     files = DatasetFiles(search_folder(config, out))
     search = prepare(config, space, search_folder(config, out), overrides, files)
@@ -260,7 +268,7 @@ def tune(
     search.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(search.folder / LOCK, blocking=False):
-            return run_search(search, files, trials, seed, prune, jobs)
+            return run_search(search, files, trials, seed, prune, jobs, cluster)
     except Timeout:
         raise InputError(
             f"{search.folder}: another process searches here, wait for it or name another folder with --out"
@@ -357,7 +365,9 @@ def plan_search(search: Search, trials: int, jobs: int) -> TunePlan:
     return TunePlan(search.folder, search.tree, trials, jobs, search.evaluations, train)
 
 
-def run_search(search: Search, files: DatasetFiles, trials: int, seed: int, prune: str, jobs: int) -> TuneResult:
+def run_search(
+    search: Search, files: DatasetFiles, trials: int, seed: int, prune: str, jobs: int, cluster: str | None
+) -> TuneResult:
     """Search, in a folder that no other process searches in; arguments as for `tune`."""
     import torch
 
@@ -389,10 +399,11 @@ def run_search(search: Search, files: DatasetFiles, trials: int, seed: int, prun
         (logger.warning if trial.error else logger.info)(trial_line(trial, done, trials, jobs))
         write_rows(search, done)
 
-    run = partial(run_trial, search.folder, search.config, file)
-    threads = max(torch.get_num_threads() // jobs, 1)
+    machines = None if cluster is None else Cluster(cluster, file, jobs, search.config.train.device == "cpu")
+    run = partial(run_trial, search.folder, search.config, file if machines is None else machines.study)
+    own = processes(min(jobs, trials), max(torch.get_num_threads() // jobs, 1))
     try:
-        run_trials(study, search.space, seed, trials, run, ended, jobs, threads)
+        run_trials(study, search.space, seed, trials, run, ended, jobs, machines.connect() if machines else own)
     except KeyboardInterrupt:
         raise SearchInterrupted(write_result(search, study)) from None
     return write_result(search, study)

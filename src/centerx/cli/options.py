@@ -58,6 +58,7 @@ EXTRAS = {
     "sklearn": "train",
     "optuna": "tune",
     "filelock": "tune",
+    "ray": "cluster",
     "pandas": "notebook",
     "pyarrow": "parquet",
     "supervision": "supervision",

@@ -50,6 +50,13 @@ def tune(
         ),
     ] = "median",
     jobs: Annotated[int, typer.Option(help="trials that are trained at the same time")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="train them on a Ray cluster: auto, the one that this machine belongs to; HOST:PORT; local",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the space, trials and minutes; write nothing")
     ] = False,
@@ -69,7 +76,7 @@ def tune(
         write_report(json_file, plan.to_json())
         return
     try:
-        result = centerx.tune(config, **options, seed=seed, prune=prune)
+        result = centerx.tune(config, **options, seed=seed, prune=prune, cluster=cluster)
     except KeyboardInterrupt as interruption:
         if (known := getattr(interruption, "result", None)) is not None:
             print_trials(known)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -51,8 +51,8 @@ def run_trials(
     most: int,
     run: Callable[[Task], Outcome],
     ended: Callable[[Trial, Outcome], None],
-    jobs: int = 1,
-    threads: int = 1,
+    jobs: int,
+    pool: AbstractContextManager[Executor],
 ) -> None:
     """Run trials until so many have ended. One that runs when this is interrupted is repeated by the next call.
 
@@ -61,10 +61,10 @@ def run_trials(
         space: to suggest from.
         seed: of the suggestions.
         most: trials that are to have ended, those of earlier calls among them.
-        run: runs a trial; with several jobs it must be possible to pickle it.
+        run: runs a trial; in other processes than this one it must be possible to pickle it.
         ended: called after each trial.
-        jobs: processes; 1: this one.
-        threads: of each, with several.
+        jobs: trials at the same time.
+        pool: yields what runs them.
 
     Raises:
         InputError: the first trial failed, or a process was killed.
@@ -73,7 +73,7 @@ def run_trials(
     interrupt(study)  # those of a process that was killed
     running: dict[Future[Outcome], Any] = {}
     try:
-        with executor(min(jobs, most), threads) as pool:
+        with pool as executor:
             while True:
                 trials = read_trials(study)
                 counting = sum(trial.counts for trial in trials)
@@ -81,7 +81,7 @@ def run_trials(
                     trial = suggest(study, space, seed)
                     begun = next(each for each in read_trials(study) if each.number == trial.number)
                     task = Task(trial._trial_id, begun, counting + len(running) + 1, most)
-                    running[pool.submit(run, task)] = trial
+                    running[executor.submit(run, task)] = trial
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -104,8 +104,8 @@ def end(study: Any, trial: Any, outcome: Outcome, ended: Callable[[Trial, Outcom
 
 
 @contextmanager
-def executor(jobs: int, threads: int) -> Iterator[Executor]:
-    """Yield what runs trials.
+def processes(jobs: int, threads: int) -> Iterator[Executor]:
+    """Yield what runs trials in processes of this machine, or in this process if it is one.
 
     Processes end at once when the `with` is left by an error, and when this process is killed: each waits for the end
     of a pipe that nobody else holds.
