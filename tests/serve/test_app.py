@@ -509,6 +509,13 @@ def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
+@pytest.mark.parametrize("path", ["/health/", "/predict/", "/docs/"])
+def test_nobody_is_sent_to_the_host_that_a_client_names(client: TestClient, path: str) -> None:
+    response = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+    assert response.status_code == 404
+    assert "evil" not in str(response.headers)
+
+
 @pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json", "/redoc", "/", "/none"])
 def test_no_page_loads_anything(client: TestClient, path: str) -> None:
     text = client.get(path).text

@@ -143,6 +143,7 @@ def create_app(
 
     app = FastAPI(
         title=f"centerX: {quoted(model)}", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
+        redirect_slashes=False,  # to the host that the client names
         exception_handlers={RequestValidationError: _invalid_parameter, Exception: _server_error},
     )  # fmt: skip
     # The last one that is added is the first to see a request.
