@@ -138,6 +138,28 @@ def test_a_lost_process_is_one_line_and_its_trial_is_repeated(local: Cluster) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("the first trial failed"), "^the first trial failed$"),
+        (
+            ModuleNotFoundError("No module named 'centerx'"),
+            "^--cluster: No module named 'centerx' on a machine; install",
+        ),
+    ],
+)
+def test_what_a_machine_says_is_told_as_it_is(local: Cluster, error: Exception, line: str) -> None:
+    study = local.file.open()
+    begin(study, {}, SPACE, FIRST)
+
+    def fails(task: object) -> object:
+        raise error
+
+    with pytest.raises(InputError, match=line):
+        run_trials(study, SPACE, 0, 2, fails, lambda trial, outcome: None, 1, local.connect())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda it: it.name)
 def test_a_search_on_a_cluster_can_be_interrupted(
     small_overrides: list[str], tmp_path: Path, number: signal.Signals

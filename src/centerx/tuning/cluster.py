@@ -88,7 +88,7 @@ class Cluster:
         try:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             share = fair_share(nodes, self.jobs, self.on_cpu)
-            logger.info(f"cluster of {len(nodes)} machines: a trial has {share.cpus} cores, {share.gpus} GPUs")
+            logger.info(f"cluster: {len(nodes)} machine(s); a trial has {share.cpus} core(s), {share.gpus} GPU(s)")
             here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=False
             )
@@ -97,6 +97,13 @@ class Cluster:
             ray.get(keeper.ready.remote())
             with Tasks(ray, share, self.file.path) as tasks:
                 yield tasks
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, ImportError):
+                raise InputError(
+                    f"--cluster: {cause} on a machine; install the same version of centerX there"
+                ) from None
+            raise cause from None
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError,
                 ray.exceptions.ActorDiedError) as error:  # fmt: skip
             reason = " ".join(str(error).split())[:200]
