@@ -26,16 +26,9 @@ ROWS = {
     "little zoom": [LITTLE_ZOOM],
     "mosaic": [MOSAIC],
     "little zoom and mosaic": [LITTLE_ZOOM, MOSAIC],
-    "higher rate": ["train.optimizer.lr=0.0067"],
     "all three": [LITTLE_ZOOM, MOSAIC, "train.optimizer.lr=0.0067"],
     "no average of weights": ["train.ema=0"],
     "fields at the centre cell alone": ["loss.reach=0"],
-    "heavier size": ["loss.size=1"],
-    "smaller Gaussians": ["loss.min_overlap=0.7"],
-    "no colour": ["augment.colour=[]"],
-    "plain branches": ["model.head=plain"],
-    "96 channels": ["model.neck.channels=96", "model.head_channels=96"],
-    "DLA-up": ["model.neck.type=dla_up"],
 }
 
 
