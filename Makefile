@@ -96,7 +96,8 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/merging.py facemask --seeds 1 2 --epochs 10 --teacher-epochs 20 --rows merged \
 		--set distill.size=1.0 distill.offset=3 --out runs/boxes
 	$(BIN)/python experiments/architectures.py --rows n
-	$(BIN)/python experiments/ablation.py
+	$(BIN)/python experiments/ablation.py --seeds 0
+	$(BIN)/python experiments/ablation.py --rows "all three" --out runs/three_seeds
 	$(BIN)/python experiments/adding.py --data bccd
 	$(BIN)/python experiments/adding.py --data facemask --epochs 10 --old-epochs 10
 	$(BIN)/python experiments/adding.py --data digits

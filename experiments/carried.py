@@ -23,7 +23,7 @@ from centerx.data.read import read_dataset
 from centerx.files import write_json
 
 from merging import train_with
-from repeat import FORMER, Figures, summarise, write_table
+from repeat import Figures, summarise, write_table
 
 HELD_OUT = 4  # every so many pictures of plates
 
@@ -56,7 +56,7 @@ def rows_of(data: Path, out: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     mouse, thermal = (str(Path(__file__).with_name(f"{name}.yaml")) for name in ("mouse", "thermal"))
     (labelled,) = load_config(mouse).data.train
     learned, judged = split_plates(data / "plates", out)
-    of_plates = FORMER | {
+    of_plates = {
         "task": "quads",
         "model.corner_order": "labelled",
         "data.val": [judged],

@@ -25,7 +25,7 @@ from centerx.config import load_config
 from centerx.config.load import override_words
 from centerx.files import write_json
 
-from repeat import FORMER, Figures, summarise, train_once, write_table
+from repeat import Figures, summarise, train_once, write_table
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def rows_of(data: Path, out: Path) -> dict[str, dict[str, Any]]:
     """Return the changes of `nano` of each row."""
     mice, mini = data / "mouse_pose" / "annotations", data / "coco_mini" / "annotations"
     joints, boxes = halves(mice / "person_keypoints_train.json", out)
-    common = FORMER | {"train.val_every": 20, "train.ema": 0.99, "loss.size": 0.1, "distill.size": 0.1}  # as `nano` had
+    common = {"train.val_every": 20, "train.ema": 0.99, "loss.size": 0.1, "distill.size": 0.1}  # as `nano` had
     of_mice = common | {
         "data.val": [{"path": str(mice / "person_keypoints_val.json")}],
         "data.input_size": [192, 256],

@@ -22,7 +22,6 @@ from centerx.errors import InputError
 from centerx.training.processes import Processes
 
 Figures = dict[str, float]
-FORMER = {"augment.scale": [0.7, 1.4], "augment.mosaic": 0, "train.optimizer.lr": 0.002}  # of `nano` in earlier tables
 CENTERX_CONSTANTS = {"heatmap": 1.2, "size": 0.4, "offset": 0.1}  # constants of loss terms in centerX's configurations
 
 

@@ -24,7 +24,7 @@ from centerx.files import write_json
 from centerx.images import image_hw
 
 from merging import train_with
-from repeat import FORMER, Figures, summarise, write_table
+from repeat import Figures, summarise, write_table
 
 CLASSES = ["person", "car"]
 KITTI = {"car": "car", "Car": "car", "Pedestrian": "person"}
@@ -73,7 +73,7 @@ def main() -> None:
     rows: dict[str, list[Figures]] = {"teacher": [figures(teacher, args.teacher)]}
     for seed in args.seeds:
         folder = args.out / f"{args.student}_seed{seed}"
-        changes = FORMER | {
+        changes = {
             "classes": CLASSES,
             "data.train": [train],
             "data.val": val,

@@ -269,7 +269,9 @@ def build_train_pictures(config: Config, source: SampleSource) -> TrainPictures:
     frame: Frame = config.data.input_size
     if augment.short_sides:
         if augment.mosaic:
-            raise InputError("augment.mosaic: takes pictures of one size, leave out augment.short_sides or set it to 0")
+            raise InputError(
+                "augment.mosaic: takes pictures of one size, set augment.mosaic=0 or leave out augment.short_sides"
+            )
         frame = ShortestEdge(augment.short_sides, augment.long_side, augment.short_sides_between)
     crop = None
     if augment.crop != "none":

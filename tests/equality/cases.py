@@ -23,9 +23,7 @@ MAPS = "{weights: models/low-maps.onnx, name: maps}"
 HEAVY = "{weights: models/low.safetensors, weight: {heatmap: 2, size: 3, offset: 0.5, features: 0.1}}"
 TWICE = "{weights: models/high.safetensors, name: twice, classes: ['5', '6'], weight: 2}"
 RENAMED = "{weights: models/high.safetensors, name: renamed, classes: {'3': '7', '4': '8'}}"
-FORMER = (
-    "loss.size=0.1", "distill.size=0.1", "train.optimizer.lr=0.002", "augment.scale=[0.7,1.4]", "augment.mosaic=0",
-)  # of nano when the trace was written  # fmt: skip
+FORMER = "loss.size=0.1", "distill.size=0.1"  # of nano when the trace was written
 PARTLY = "data.train=[scenes/low/train.json,scenes/high/train.json]"
 
 

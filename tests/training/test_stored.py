@@ -101,6 +101,25 @@ def test_a_mosaic_is_known_if_all_its_parts_are(source: SampleSource) -> None:
     assert not mixed.all()
 
 
+def test_a_mosaic_is_of_pictures_that_are_labelled_alike(tmp_path: Path) -> None:
+    names = ("a", "b")
+    datasets = []
+    for name in names:
+        records = []
+        for number in range(3):
+            path = tmp_path / f"{name}{number}.png"
+            Image.fromarray(np.full((96, 96, 3), 40 * number, dtype=np.uint8)).save(path)
+            records.append(make_record(path, number, [[10.0, 10, 60, 60]], [0]))
+        datasets.append(Dataset(tmp_path, "made", (name,), (1,), records, []))
+    pictures = augmented(SampleSource(datasets, names), 1.0)
+    batches = [pictures[epoch, index] for epoch in range(4) for index in range(6)]
+    told = collate(batches).supervised[..., 0].tolist()
+    assert told == ([[True, False]] * 3 + [[False, True]] * 3) * 4
+    sets = [{Path(each).name[0] for each in batch.names} for batch in batches]
+    assert sets == ([{"a"}] * 3 + [{"b"}] * 3) * 4
+    assert len({each for batch in batches for each in batch.names}) == 6
+
+
 def stored_batch(source: SampleSource) -> Batch:
     views = EvalPictures(source, (96, 96))
     return collate([views[index] for index in range(len(views))])

@@ -399,7 +399,8 @@ def run_search(
         (logger.warning if trial.error else logger.info)(trial_line(trial, done, trials, jobs))
         write_rows(search, done)
 
-    machines = None if cluster is None else Cluster(cluster, file, jobs, search.config.train.device == "cpu")
+    on_cpu = search.config.train.device == "cpu"
+    machines = None if cluster is None else Cluster(cluster, file, min(jobs, trials), on_cpu, files_read(search.config))
     run = partial(run_trial, search.folder, search.config, file if machines is None else machines.study)
     own = processes(min(jobs, trials), max(torch.get_num_threads() // jobs, 1))
     try:
@@ -407,6 +408,14 @@ def run_search(
     except KeyboardInterrupt:
         raise SearchInterrupted(write_result(search, study)) from None
     return write_result(search, study)
+
+
+def files_read(config: Config) -> list[Path]:
+    """Return the files and folders that the trainings of a configuration read, as far as they are there."""
+    entries = [*config.data.train, *config.data.val]
+    named: list[object] = [path for entry in entries for path in (entry.path, entry.images)]
+    named += [teacher.weights for teacher in config.distill.teachers] + [config.train.init, config.model.pretrained]
+    return [path for each in named if isinstance(each, str) and (path := Path(each)).exists()]
 
 
 def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any:

@@ -315,7 +315,9 @@ class AugmentConfig(Section):
         0.3,
         description="an object of which less than this share stays inside the input is ignored, not trained",
     )
-    mosaic: Probability = Field(0.0, description="probability of four pictures in one")
+    mosaic: Probability = Field(
+        0.0, description="probability of four pictures in one, of those whose labels tell the same classes"
+    )
     colour: tuple[dict[str, dict[str, Any]], ...] = Field(
         ({"ColorJitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}},),
         description="torchvision.transforms.v2 transforms by name, or Lighting, with their arguments and, with any, "

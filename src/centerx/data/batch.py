@@ -78,8 +78,9 @@ class TrainPictures(TorchDataset[Batch]):
         try:
             sample = self._warped(index, rng, skipped, names)
             if rng.random() < self.mosaic_probability:
-                others = rng.integers(len(self.source), size=3)
-                parts = [sample, *(self._warped(int(other), rng, skipped, names) for other in others)]
+                alike = self.source.entries.alike(index)  # else a class that one of the four lacks would be lost
+                others = rng.integers(len(alike), size=3)
+                parts = [sample, *(self._warped(int(alike[other]), rng, skipped, names) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
         except NothingReadable:
             return empty_batch((INPUT_MULTIPLE, INPUT_MULTIPLE), self.source)._replace(skipped=skipped)

@@ -46,6 +46,7 @@ class Entries(LazySequence[Entry]):
         tables: dict[bytes, int] = {}
         self._records, self._table_of = Records(), array("q")
         self._tables: list[np.ndarray] = []
+        self._alike: dict[int, np.ndarray] = {}
         for record, supervised in entries:
             number = tables.setdefault(supervised.tobytes(), len(tables))
             if number == len(self._tables):
@@ -59,6 +60,15 @@ class Entries(LazySequence[Entry]):
     def make(self, place: int) -> Entry:
         """Return an entry."""
         return Entry(self._records[place], self._tables[self._table_of[place]])
+
+    def alike(self, place: int) -> Sequence[int]:
+        """Return the places of all entries whose labels tell the same as those of one, in ascending order."""
+        if len(self._tables) == 1:
+            return range(len(self))
+        number = self._table_of[place]
+        if number not in self._alike:
+            self._alike[number] = np.flatnonzero(np.frombuffer(self._table_of, dtype=np.int64) == number)
+        return self._alike[number]  # type: ignore[return-value]
 
 
 class SampleSource:

@@ -11,11 +11,11 @@ import os
 import platform
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -27,7 +27,12 @@ from centerx.tuning.study import StudyFile
 AUTO = "auto"  # the address of the cluster that this machine belongs to
 LOCAL = "local"  # of a cluster of this machine alone, which ends with the search
 PATIENCE = 5.0  # seconds in which a cluster has to answer
-SILENCE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # tells nobody; no advice
+START = 120.0  # seconds in which a process of this machine has to start
+ADDRESS = "RAY_ADDRESS"  # where `auto` looks first
+SILENCE = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to Ray's makers
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keeps a warning off the terminal
+}
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +73,13 @@ class Cluster:
         file: of the study, in a folder that all machines see at the same path.
         jobs: trials that are trained at the same time.
         on_cpu: whether trials leave GPUs alone.
+        needed: files and folders that trials read, which all machines must see at the same paths.
     """
 
-    def __init__(self, address: str, file: StudyFile, jobs: int, on_cpu: bool) -> None:
-        self.address, self.file, self.jobs, self.on_cpu = address, file, jobs, on_cpu
+    def __init__(self, address: str, file: StudyFile, jobs: int, on_cpu: bool, needed: Sequence[Path] = ()) -> None:
+        self.address, self.jobs, self.on_cpu = address, jobs, on_cpu
+        self.file = file._replace(path=file.path.resolve())
+        self.needed = [self.file.path.parent, Path.cwd(), *(path.resolve() for path in needed)]
         self.study = StudyThere(f"centerx-{uuid4().hex}")
 
     @contextmanager
@@ -88,28 +96,23 @@ class Cluster:
         try:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             share = fair_share(nodes, self.jobs, self.on_cpu)
-            logger.info(f"cluster: {len(nodes)} machine(s); a trial has {share.cpus} core(s), {share.gpus} GPU(s)")
+            logger.info(
+                f"cluster: {len(nodes)} machine(s); {self.jobs} trial(s) at once, each with {share.cpus} core(s) and "
+                f"{share.gpus} GPU(s); one that the cluster has no room for waits"
+            )
             here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=False
             )
             actor = ray.remote(StudyHere).options(name=self.study.actor, num_cpus=0, scheduling_strategy=here)
             keeper = actor.remote(self.file)
-            ray.get(keeper.ready.remote())
-            with Tasks(ray, share, self.file.path) as tasks:
+            ray.get(keeper.ready.remote(), timeout=START)
+            with Tasks(ray, share, self.needed) as tasks:
                 yield tasks
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            if isinstance(cause, ImportError):
-                raise InputError(
-                    f"--cluster: {cause} on a machine; install the same version of centerX there"
-                ) from None
-            raise cause from None
-        except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError,
-                ray.exceptions.ActorDiedError) as error:  # fmt: skip
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"--cluster: a process or machine of a trial was lost ({reason}); the same command goes on"
-            ) from None
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, InputError | MemoryError | OSError):
+                raise cause from None
+            raise InputError(f"--cluster: {reason_of(error)}; the same command goes on") from None
         finally:
             with kept_signals():
                 ray.shutdown()
@@ -139,18 +142,18 @@ class Tasks(Executor):
     Args:
         ray: the package.
         share: of each.
-        witness: a file that every machine must see at this path.
+        needed: files and folders that every machine must see at these paths.
     """
 
-    def __init__(self, ray: Any, share: Share, witness: Path) -> None:
+    def __init__(self, ray: Any, share: Share, needed: Sequence[Path]) -> None:
         self.ray = ray
-        self.witness = witness.resolve()
+        self.needed = needed
         self.remote = ray.remote(run_there).options(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0)
         self.running: list[Any] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on some machine of the cluster."""
-        reference = self.remote.remote(Path.cwd(), self.witness, version("centerx"), fn, args, kwargs)
+        reference = self.remote.remote(Path.cwd(), self.needed, own_version(), fn, args, kwargs)
         self.running.append(reference)
         future: Future[Any] = reference.future()
         return future
@@ -163,13 +166,18 @@ class Tasks(Executor):
 
 
 def run_there(
-    folder: Path, witness: Path, ours: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    folder: Path,
+    needed: Sequence[Path],
+    ours: str,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     """Call a function in the folder of the process that asks for it; runs on a machine of the cluster.
 
     Args:
         folder: to run in, from which paths are counted.
-        witness: a file that must be there.
+        needed: files and folders that must be there.
         ours: version of this package that must be there.
         fn: the function.
         args: of the call.
@@ -179,15 +187,30 @@ def run_there(
         InputError: the machine does not see the files of the search, or has another version of this package.
     """
     name = platform.node()
-    if not witness.exists() or not folder.is_dir():
-        missing = folder if witness.exists() else witness.parent
+    missing = next((path for path in needed if not path.exists()), None)
+    if missing is not None:
         raise InputError(
-            f"--cluster: machine {name} does not see {missing}; run the search in a folder that all machines share"
+            f"--cluster: machine {name} does not see {missing}; keep data and the search where all machines see them"
         )
-    if (theirs := version("centerx")) != ours:
+    if (theirs := own_version()) != ours:
         raise InputError(f"--cluster: machine {name} has centerx {theirs}, this one {ours}; install the same version")
     os.chdir(folder)
     return fn(*args, **kwargs)
+
+
+def own_version() -> str:
+    """Return the version of this package, installed or not."""
+    return str(sys.modules["centerx"].__version__)
+
+
+def reason_of(error: Exception) -> str:
+    """Return one line on what went wrong with a machine, and what to do where that is known."""
+    text = str(error)
+    if "ModuleNotFoundError" in text or "No module named" in text:
+        module = text.rpartition("No module named")[2].strip().splitlines()[0]
+        return f"a machine has no package {module}; install the same version of centerX there, with the extra cluster"
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return f"a process or machine of a trial was lost ({type(error).__name__}: {lines[-1][:120]})"
 
 
 def require_address(address: str) -> None:
@@ -196,15 +219,17 @@ def require_address(address: str) -> None:
     Raises:
         InputError: that is no address, or nobody answers there.
     """
+    if address == AUTO:
+        address = os.environ.get(ADDRESS) or AUTO
     if address in (AUTO, LOCAL):
         return
     host, _, port = address.rpartition(":")
-    if "://" in address:
+    if address.startswith("ray://"):
         raise InputError(f"--cluster: {address} is the address of a client; run the search on a machine of the cluster")
     if not host or not port.isdecimal() or not port.isascii() or int(port) > 65535:
         raise InputError(f"--cluster: {address!r} is neither {AUTO}, {LOCAL} nor HOST:PORT")
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
@@ -216,14 +241,19 @@ def connect(ray: Any, address: str) -> None:
     """Connect to a cluster, or start one of this machine.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or this process is connected to one already.
+        KeyboardInterrupt: SIGTERM, which Ray answers by SystemExit.
     """
+    if ray.is_initialized():
+        raise InputError("--cluster: this process is connected to Ray already, call ray.shutdown() before the search")
     for key, value in SILENCE.items():
         os.environ.setdefault(key, value)
     own = {"include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"--cluster: no Ray cluster by {address!r} ({reason}); start one with `ray start --head`, or give local"
@@ -231,19 +261,23 @@ def connect(ray: Any, address: str) -> None:
 
 
 def fair_share(nodes: list[dict[str, float]], jobs: int, on_cpu: bool) -> Share:
-    """Return what each of so many trials gets, which is no more than a machine has.
+    """Return the most that each of so many trials can have at once; if there is no room for all, a core.
 
     Args:
         nodes: `CPU` and `GPU` of each machine.
         jobs: trials at the same time.
         on_cpu: whether GPUs are left alone.
+
+    Raises:
+        InputError: no machine has what a single trial needs.
     """
-    cpus = [int(node.get("CPU", 0)) for node in nodes]
-    gpus = sum(int(node.get("GPU", 0)) for node in nodes)
-    with_gpu = [int(node.get("CPU", 0)) for node in nodes if node.get("GPU", 0) >= 1]
-    if gpus and not on_cpu:
-        return Share(max(min(max(with_gpu), sum(with_gpu) // max(jobs, gpus)), 1), 1)
-    return Share(max(min(max(cpus), sum(cpus) // jobs), 1), 0)
+    machines = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+    gpus = 0 if on_cpu or not any(gpu for _, gpu in machines) else 1
+    for cpus in range(max(cpu for cpu, _ in machines), 0, -1):
+        room = sum(min(cpu // cpus, gpu) if gpus else cpu // cpus for cpu, gpu in machines)
+        if room >= jobs or (cpus == 1 and room):
+            return Share(cpus, gpus)
+    raise InputError(f"--cluster: no machine has a core{' and a GPU' if gpus else ''} to train with")
 
 
 @contextmanager
@@ -255,4 +289,5 @@ def kept_signals() -> Iterator[None]:
         yield
     finally:
         for number, answer in former.items():
-            signal.signal(number, answer)
+            if answer is not None:  # one that Python did not set
+                signal.signal(number, answer)
