@@ -24,7 +24,7 @@ from centerx.data.augment import (  # noqa: E402
 )
 from centerx.data.batch import TrainPictures, collate, to_batch  # noqa: E402
 from centerx.data.dataset import Record  # noqa: E402
-from centerx.data.source import Entry  # noqa: E402
+from centerx.data.source import Entries, Entry  # noqa: E402
 from centerx.errors import InputError  # noqa: E402
 from centerx.geometry import PAD_VALUE, perspective_matrix, shift_matrix, transform_boxes  # noqa: E402
 from centerx.images import read_image  # noqa: E402
@@ -480,8 +480,8 @@ class Source:
         return 5
 
     @property
-    def entries(self) -> list[Entry]:
-        return [Entry(Record(Path(), k, self.sample(k).objects), self.sample(k).supervised) for k in range(5)]
+    def entries(self) -> Entries:
+        return Entries(Entry(Record(Path(), k, self.sample(k).objects), self.sample(k).supervised) for k in range(5))
 
     def hw(self, _: int) -> tuple[int, int]:
         return 80, 120
