@@ -178,6 +178,18 @@ def test_what_a_machine_says_is_told_as_it_is(local: Cluster) -> None:
 
 
 @pytest.mark.slow
+def test_our_own_fault_is_told_as_such(local: Cluster) -> None:
+    study = local.file.open()
+    begin(study, {}, SPACE, FIRST)
+
+    def faulty(task: object) -> float:
+        return 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        run_trials(study, SPACE, 0, 2, faulty, lambda trial, outcome: None, 1, local.connect())
+
+
+@pytest.mark.slow
 def test_a_machine_without_a_package_is_one_line(
     local: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,12 @@ SILENCE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keeps a warning off the terminal
 }
 
+LOST = (
+    "Failed to look up actor",
+    "No module named",
+    "ray.exceptions.",
+)  # in what a task raises where the cluster is at fault
+
 logger = logging.getLogger(__name__)
 
 
@@ -112,6 +118,8 @@ class Cluster:
             cause = getattr(error, "cause", None)
             if isinstance(cause, InputError | MemoryError | OSError):
                 raise cause from None
+            if isinstance(error, ray.exceptions.RayTaskError) and not any(words in str(error) for words in LOST):
+                raise  # our own fault, told with the traceback of the other process
             raise InputError(f"--cluster: {reason_of(error)}; the same command goes on") from None
         finally:
             with kept_signals():
