@@ -61,7 +61,7 @@ def test_a_machine_must_see_the_files_and_have_the_same_version(
     monkeypatch.chdir("/")
     assert run_there(tmp_path, [tmp_path, data], package.__version__, add, (2, 3), {}) == 5
     assert Path.cwd() == tmp_path
-    with pytest.raises(InputError, match=f"machine .+ does not see {tmp_path / 'gone'}; keep data and the search wher"):
+    with pytest.raises(InputError, match=f"machine .+ does not see {tmp_path / 'gone'}; keep data and the search"):
         run_there(tmp_path, [data, tmp_path / "gone"], package.__version__, add, (2, 3), {})
     with pytest.raises(InputError, match=f"has centerx {package.__version__}, this one 0.0.1; install the same"):
         run_there(tmp_path, [data], "0.0.1", add, (2, 3), {})
