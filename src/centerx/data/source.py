@@ -61,14 +61,14 @@ class Entries(LazySequence[Entry]):
         """Return an entry."""
         return Entry(self._records[place], self._tables[self._table_of[place]])
 
-    def alike(self, place: int) -> Sequence[int]:
+    def alike(self, place: int) -> range | np.ndarray:
         """Return the places of all entries whose labels tell the same as those of one, in ascending order."""
         if len(self._tables) == 1:
             return range(len(self))
         number = self._table_of[place]
         if number not in self._alike:
             self._alike[number] = np.flatnonzero(np.frombuffer(self._table_of, dtype=np.int64) == number)
-        return self._alike[number]  # type: ignore[return-value]
+        return self._alike[number]
 
 
 class SampleSource:

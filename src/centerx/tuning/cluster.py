@@ -34,11 +34,8 @@ SILENCE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keeps a warning off the terminal
 }
 
-LOST = (
-    "Failed to look up actor",
-    "No module named",
-    "ray.exceptions.",
-)  # in what a task raises where the cluster is at fault
+# In what a task raises where the cluster is at fault, not this package.
+LOST = "Failed to look up actor", "No module named", "ray.exceptions."
 
 logger = logging.getLogger(__name__)
 
