@@ -1,21 +1,25 @@
-"""A peer's small detectors beside ours: the same pictures, epochs, size and batch, from scratch, timed in one run.
+"""Peers' small detectors beside ours: the same pictures, epochs, size and batch, from scratch, timed in one run.
 
     python benchmarks/peers.py bccd_nano facemask_nano --ours nano n --peer ../peer/bin/yolo
-    python benchmarks/peers.py experiments/mouse.yaml experiments/thermal.yaml --peer ../peer/bin/yolo
+    python benchmarks/peers.py experiments/mouse.yaml experiments/thermal.yaml --peers yolo11n --peer ../peer/bin/yolo
+    python benchmarks/peers.py bccd_nano --peers yolo11n picodet_s --peer ../peer/bin/yolo \
+        --paddle ../PaddleDetection ../paddle/bin/python
 
-`--peer` is the `yolo` program of an environment in which Ultralytics is installed, with onnx and onnxslim. It is run as
-a program, and nothing of it is imported. `--peers` names its networks, of which those of the task are taken, such as
-yolo11n-pose; `--ours` names presets whose networks are trained with the rest of the configuration. The peer's batch,
-epochs and longer side of the input are those of the configuration; what else it does is its default, as what we do is
-the configuration's. The last model is judged, never the best, which is chosen on the pictures that judge.
+`--peer` is the `yolo` program of an environment in which Ultralytics is installed, with onnx and onnxslim;
+`--paddle` a checkout of PaddleDetection and the interpreter of an environment for it. They are run as programs, and
+nothing of them is imported. `--peers` names their networks, of which those of the task are taken, such as
+yolo11n-pose; `--ours` names presets whose networks are trained with the rest of the configuration. The peers' batch,
+epochs and input are those of the configuration; what else they do is their default, as what we do is the
+configuration's. The last model is judged, never the best, which is chosen on the pictures that judge.
 
-Both are judged by `centerx eval` on exported ONNX files of one input size. Of the peer it is the file that its program
+All are judged by `centerx eval` on exported ONNX files of one input size. Of YOLO it is the file that its program
 exports by default: its suppression inside a file keeps the best class of a place alone, which costs AP. Timed is the
-file with that inside, where its networks need it, so from pixels to boxes. Milliseconds are medians of calls in turn,
-in ONNX Runtime and OpenVINO. In int8 all are quantised by one function, that of `centerx export`, with the ranges of
-the same training pictures: convolutions and what lies between them, without the last ones.
-Finished trainings are kept under `--out`, and an interrupted one goes on. Writes results/peers.csv, and a chart of AP
-over milliseconds beside it.
+file with that inside, where its networks need it, so from pixels to boxes. PicoDet's file has its suppression inside.
+Milliseconds are medians of calls in turn, in ONNX Runtime and OpenVINO. In int8 all are quantised by one function, that
+of `centerx export`, with the ranges of the same training pictures: convolutions and what lies between them, without
+the last ones; not PicoDet, on whose int8 file OpenVINO crashes.
+Finished trainings are kept under `--out`, and an interrupted one goes on (PicoDet's starts again). Writes
+results/peers.csv, and a chart of AP over milliseconds beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +27,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from matplotlib.figure import Figure
+from peer_programs import Files, PaddleDetection, Peer, Ultralytics
 from rich.console import Console
 from rich.table import Table
 
@@ -43,24 +47,14 @@ from centerx.cli.main import run_and_exit
 from centerx.config import Config, load_config
 from centerx.data.batch import some_pictures
 from centerx.data.source import SampleSource, union_of_classes
-from centerx.errors import InputError
 from centerx.exporting.precision import to_int8
-from centerx.files import new_files, write_json
-from centerx.yaml_text import parse_yaml
+from centerx.files import new_files
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = 25
 LEARNT = 64  # pictures by which int8 is calibrated
 TEXTS = "data", "detector", "precision"  # columns of the printed table
-FLOOR = 0.001  # score below which a peer's boxes are left out, as in its own validation
-# Of a task: format of its data, the peer's word for it, and the end of the names of its networks
-FORMS = {
-    "boxes": ("yolo", "detect", ""),
-    "pose": ("yolo-pose", "pose", "-pose"),
-    "rotated": ("yolo-obb", "obb", "-obb"),
-}
 FIGURES = "AP", "AP50", "AP75", "APs", "APm", "APl", "AP_boxes"
-WITHOUT_SUPPRESSION = "yolo26", "yolov10"  # networks whose boxes do not overlap
 BACKENDS = "onnxruntime", "openvino"
 
 
@@ -79,7 +73,7 @@ class Row(NamedTuple):
         input_hw: size of the exported file.
         onnxruntime: milliseconds of a call.
         openvino: milliseconds of a call.
-        peer: version of the program.
+        peer: version of the program that trained it; empty for ours.
         machine: processor and cores.
     """
 
@@ -102,18 +96,6 @@ class Row(NamedTuple):
     machine: str
 
 
-class Files(NamedTuple):
-    """ONNX files of one trained detector.
-
-    Attributes:
-        judged: by which it is evaluated.
-        timed: from pixels to boxes.
-    """
-
-    judged: Path
-    timed: Path
-
-
 class Run(NamedTuple):
     """A trained detector: its name, the seed of its training, and the precision of its files."""
 
@@ -125,7 +107,10 @@ class Run(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="+", help="configurations with data of their own")
-    parser.add_argument("--peer", type=Path, required=True, help="the yolo program of another environment")
+    parser.add_argument("--peer", type=Path, metavar="YOLO", help="the yolo program of another environment")
+    parser.add_argument(
+        "--paddle", type=Path, nargs=2, metavar=("CHECKOUT", "PYTHON"), help="PaddleDetection, for picodet_s"
+    )
     parser.add_argument("--ours", nargs="+", help="presets; the configuration's own network by default")
     parser.add_argument("--peers", nargs="*", default=["yolo11n", "yolo26n"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -136,22 +121,30 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=RESULTS / "peers.csv")
     args = parser.parse_args()
 
-    peer = Peer(args.peer)
+    peers: dict[str, Peer] = {}
+    if args.paddle:
+        paddle = PaddleDetection(*args.paddle)
+        peers |= {name: paddle for name in args.peers if name.startswith("picodet")}
+    if args.peer:
+        ultralytics = Ultralytics(args.peer)
+        peers |= {name: ultralytics for name in args.peers if name.startswith("yolo")}
+    if lacking := [name for name in args.peers if name not in peers]:
+        parser.error(f"{' '.join(lacking)}: no program is named that trains it, --peer or --paddle")
     rows: list[Row] = []
     for preset in args.presets:
         config = load_config(preset, [*args.set, *([f"train.epochs={args.epochs}"] if args.epochs else [])])
         data = Path(preset).stem
         ours = {name: with_network(config, name) for name in args.ours} if args.ours else {data: config}
+        networks = {peer.network(name, config.task): peer for name, peer in peers.items()}
         files: dict[Run, Files] = {}
         for seed in args.seeds:
             for name, each in ours.items():
                 files[Run(name, seed)] = train_ours(each, seed, args.out / data / f"{name}_{seed}")
-            for name in args.peers:
-                network = name + FORMS[config.task][2]
-                files[Run(network, seed)] = peer.train(network, config, seed, args.out / data)
+            for name, peer in networks.items():
+                files[Run(name, seed)] = peer.train(name, config, seed, args.out / data)
         pictures = learnt_pictures(config)
-        files |= {run._replace(precision="int8"): quantised(each, pictures) for run, each in files.items()}
-        rows += measure(data, config, files, peer.version, args.threads)
+        files |= {run._replace(precision="int8"): quantised(each, pictures) for run, each in files.items() if each.int8}
+        rows += measure(data, config, files, {name: peer.version for name, peer in networks.items()}, args.threads)
         write(args.csv, rows)
     show(rows)
     draw(rows).savefig(args.csv.with_suffix(".png"), dpi=100)
@@ -174,91 +167,6 @@ def train_ours(config: Config, seed: int, folder: Path) -> Files:
     return Files(file, file)
 
 
-class Peer:
-    """A program that trains, validates and exports detectors.
-
-    Args:
-        program: its path.
-
-    Raises:
-        InputError: it does not run.
-    """
-
-    def __init__(self, program: Path) -> None:
-        self.program = program.absolute()
-        self.version = self._run(["version"]).split()[-1]
-
-    def train(self, name: str, config: Config, seed: int, out: Path) -> Files:
-        """Train a network, unless that is done, and return the exported ONNX files."""
-        folder = (out / f"{name}_{seed}").absolute()
-        weights = folder / "weights" / "last.pt"
-        files = Files(weights.with_name("judged.onnx"), weights.with_name("timed.onnx"))
-        height, width = config.data.input_size
-        if lines(folder / "results.csv") <= config.train.epochs:  # one is the head
-            words = {
-                "model": f"{name}.yaml",
-                "data": yolo_data(config, out / "data"),
-                "pretrained": False,
-                "epochs": config.train.epochs,
-                "batch": config.train.batch_size,
-                "imgsz": max(height, width),
-                "seed": seed,
-                "device": "cpu",
-                "workers": 1,
-                "plots": False,
-                "project": folder.parent,
-                "name": folder.name,
-                "exist_ok": True,
-            }
-            last = {"resume": weights} if weights.exists() else {}
-            task = FORMS[config.task][1]
-            self._run([task, "train", *(f"{key}={value}" for key, value in (words | last).items())])
-        inside: dict[str, Any] = {"nms": not name.startswith(WITHOUT_SUPPRESSION)}
-        for file, words in ((files.judged, {}), (files.timed, inside)):
-            if not file.exists():
-                export = {"model": weights, "format": "onnx", "imgsz": f"{height},{width}", **words}
-                self._run(["export", *(f"{key}={value}" for key, value in export.items())])
-                weights.with_suffix(".onnx").rename(file)
-        return files
-
-    def _run(self, words: list[str]) -> str:
-        offline = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
-        done = subprocess.run(
-            [self.program, *words],
-            env=os.environ | offline,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        if done.returncode:
-            raise InputError(f"{self.program} {' '.join(words)}: {done.stdout.strip().splitlines()[-1]}")
-        return done.stdout
-
-
-def lines(path: Path) -> int:
-    """Count the lines of a file, which may be missing."""
-    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
-
-
-def yolo_data(config: Config, folder: Path) -> Path:
-    """Write the preset's data as the peer reads it, unless that is done, and return its yaml."""
-    file = folder / "data.yaml"
-    if not file.exists():
-        told: dict[str, Any] = {}
-        for part, entries in (("train", config.data.train), ("val", config.data.val)):
-            (entry,) = entries
-            split = entry.split or "train"
-            centerx.convert_data(
-                entry.path, folder / part, FORMS[config.task][0], split=entry.split, classes=config.classes,
-                images=entry.images,
-            )  # fmt: skip
-            written = parse_yaml((folder / part / "data.yaml").read_bytes())
-            images = folder / part / written.pop(split)
-            told |= written | {part: str(images.absolute())}
-        write_json(file, told)  # JSON is YAML
-    return file.absolute()
-
-
 def learnt_pictures(config: Config) -> np.ndarray:
     """Pictures of the training by which int8 is calibrated, (N, 3, H, W) uint8."""
     datasets = build_datasets(config.data.train)
@@ -266,17 +174,16 @@ def learnt_pictures(config: Config) -> np.ndarray:
 
 
 def quantised(files: Files, pictures: np.ndarray) -> Files:
-    """Write files in int8, unless that is done. Of ours the input is uint8, of the peer's relative to 255."""
-    made = [file.with_name(f"{file.stem}_int8.onnx") for file in files]
-    for file, out in zip(files, made, strict=True):
+    """Write files in int8, unless that is done."""
+    made = {file: file.with_name(f"{file.stem}_int8.onnx") for file in (files.judged, files.timed)}
+    for file, out in made.items():
         if not out.exists():
-            model = onnx.load(file)
-            inputs = pictures if is_ours(files) else (pictures / 255).astype(np.float32)
-            onnx.save(to_int8(model, inputs, symmetric=False), out)
-    return Files(*made)
+            inputs = files.prepared(pictures) if files.prepared else pictures
+            onnx.save(to_int8(onnx.load(file), inputs, symmetric=False), out)
+    return files._replace(judged=made[files.judged], timed=made[files.timed])
 
 
-def measure(data: str, config: Config, files: dict[Run, Files], version: str, threads: int) -> list[Row]:
+def measure(data: str, config: Config, files: dict[Run, Files], versions: dict[str, str], threads: int) -> list[Row]:
     """Judge files, and time those of the first seed in turn."""
     first = min(run.seed for run in files)
     ms: dict[tuple[str, str], dict[str, float]] = {}
@@ -291,7 +198,7 @@ def measure(data: str, config: Config, files: dict[Run, Files], version: str, th
     rows = []
     for (name, seed, precision), file in files.items():
         (entry,) = config.data.val
-        model = file.judged if is_ours(file) else centerx.load(file.judged, adapter={"score_floor": FLOOR})
+        model = centerx.load(file.judged, adapter=file.adapter)
         found = centerx.evaluate(model, entry.model_dump(exclude_defaults=True))
         figures: dict[str, Any] = {key: ap if (ap := getattr(found, key)) is None else round(ap, 4) for key in FIGURES}
         height, width = config.data.input_size
@@ -299,15 +206,10 @@ def measure(data: str, config: Config, files: dict[Run, Files], version: str, th
             Row(
                 data, name, seed, precision, **figures, epochs=config.train.epochs, input_hw=f"{height}x{width}",
                 **ms[name, precision],
-                peer=version, machine=machine(),
+                peer=versions.get(name, ""), machine=machine(),
             )
         )  # fmt: skip
     return rows
-
-
-def is_ours(file: Files) -> bool:
-    """Whether one file is judged and timed: of a peer they differ in their suppression."""
-    return file.judged == file.timed
 
 
 def call(file: Path, backend: str, threads: int) -> Callable[[], object]:
@@ -371,7 +273,7 @@ def draw(rows: list[Row]) -> Figure:
         for (data, detector, precision), runs in grouped(rows).items():
             if data == name:
                 ap = [run.AP for run in runs]
-                x, peer, whole = runs[0].openvino, detector.startswith("yolo"), precision == "fp32"
+                x, peer, whole = runs[0].openvino, bool(runs[0].peer), precision == "fp32"
                 face = {} if whole else {"markerfacecolor": "white"}
                 panel.errorbar(
                     x, np.mean(ap), np.std(ap), fmt="s" if peer else "o", capsize=3, color=f"C{int(peer)}", **face
