@@ -12,7 +12,7 @@ from centerx.build import build_run
 from centerx.config import load_config, preset_names
 from centerx.types import Batch
 from tests.equality.cases import SMALL
-from tests.training.test_run import losses, train
+from tests.training.small_runs import losses, train
 
 KINDS = ("flip", "flip_vertical", "scale", "shift", "crop", "crop_size", "colour")
 
