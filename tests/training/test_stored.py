@@ -102,22 +102,23 @@ def test_a_mosaic_is_known_if_all_its_parts_are(source: SampleSource) -> None:
 
 
 def test_a_mosaic_is_of_pictures_that_are_labelled_alike(tmp_path: Path) -> None:
-    names = ("a", "b")
+    names = ("a", "b", "c")
     datasets = []
-    for name in names:
+    for name, count in zip(names, (3, 3, 1), strict=True):
         records = []
-        for number in range(3):
+        for number in range(count):
             path = tmp_path / f"{name}{number}.png"
             Image.fromarray(np.full((96, 96, 3), 40 * number, dtype=np.uint8)).save(path)
             records.append(make_record(path, number, [[10.0, 10, 60, 60]], [0]))
         datasets.append(Dataset(tmp_path, "made", (name,), (1,), records, []))
     pictures = augmented(SampleSource(datasets, names), 1.0)
-    batches = [pictures[epoch, index] for epoch in range(4) for index in range(6)]
+    batches = [pictures[epoch, index] for epoch in range(4) for index in range(7)]
     told = collate(batches).supervised[..., 0].tolist()
-    assert told == ([[True, False]] * 3 + [[False, True]] * 3) * 4
+    assert told == ([[True, False, False]] * 3 + [[False, True, False]] * 3 + [[False, False, True]]) * 4
     sets = [{Path(each).name[0] for each in batch.names} for batch in batches]
-    assert sets == ([{"a"}] * 3 + [{"b"}] * 3) * 4
-    assert len({each for batch in batches for each in batch.names}) == 6
+    assert sets == ([{"a"}] * 3 + [{"b"}] * 3 + [{"c"}]) * 4
+    assert len({each for batch in batches for each in batch.names}) == 7
+    assert [len(batch.names) for batch in batches] == ([4] * 6 + [1]) * 4  # the only one of its kind stays by itself
 
 
 def stored_batch(source: SampleSource) -> Batch:

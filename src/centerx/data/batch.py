@@ -77,8 +77,8 @@ class TrainPictures(TorchDataset[Batch]):
         names: list[str] = []
         try:
             sample = self._warped(index, rng, skipped, names)
-            if rng.random() < self.mosaic_probability:
-                alike = self.source.entries.alike(index)  # else a class that one of the four lacks would be lost
+            # Of others a class that one of the four lacks would be lost
+            if rng.random() < self.mosaic_probability and len(alike := self.source.entries.alike(index)) > 1:
                 others = rng.integers(len(alike), size=3)
                 parts = [sample, *(self._warped(int(alike[other]), rng, skipped, names) for other in others)]
                 sample = mosaic(parts, rng, self.affine.min_visible)
