@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--ours", nargs="+", help="presets; the configuration's own network by default")
     parser.add_argument("--peers", nargs="*", default=["yolo11n", "yolo26n"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--once", nargs="+", default=[], metavar="NAME", help="networks with the first seed alone")
     parser.add_argument("--epochs", type=int, help="of all; the preset's by default")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of every configuration")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a timed call")
@@ -138,10 +139,11 @@ def main() -> None:
         networks = {peer.network(name, config.task): peer for name, peer in peers.items()}
         files: dict[Run, Files] = {}
         for seed in args.seeds:
-            for name, each in ours.items():
-                files[Run(name, seed)] = train_ours(each, seed, args.out / data / f"{name}_{seed}")
-            for name, peer in networks.items():
-                files[Run(name, seed)] = peer.train(name, config, seed, args.out / data)
+            once = args.once if seed != args.seeds[0] else []
+            for name in [name for name in ours if name not in once]:
+                files[Run(name, seed)] = train_ours(ours[name], seed, args.out / data / f"{name}_{seed}")
+            for name in [name for name in networks if name not in once]:
+                files[Run(name, seed)] = networks[name].train(name, config, seed, args.out / data)
         pictures = learnt_pictures(config)
         files |= {run._replace(precision="int8"): quantised(each, pictures) for run, each in files.items() if each.int8}
         rows += measure(data, config, files, {name: peer.version for name, peer in networks.items()}, args.threads)
@@ -185,7 +187,7 @@ def quantised(files: Files, pictures: np.ndarray) -> Files:
 
 def measure(data: str, config: Config, files: dict[Run, Files], versions: dict[str, str], threads: int) -> list[Row]:
     """Judge files, and time those of the first seed in turn."""
-    first = min(run.seed for run in files)
+    first = next(run.seed for run in files)
     ms: dict[tuple[str, str], dict[str, float]] = {}
     for backend in BACKENDS:
         calls = {
