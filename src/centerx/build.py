@@ -54,6 +54,7 @@ from centerx.training.progress import BrokenImages, TrainProgress
 from centerx.training.record import RunLogger, SaveModels, WholeCheckpoints
 from centerx.training.report import RunReport
 from centerx.training.teachers import Teacher
+from centerx.training.threads import LeaveBusyCores
 from centerx.types import Batch, Detections
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,12 @@ def build_run(
     sampler = EpochBatches(len(data.source), train.batch_size, train.seed, processes.rank, processes.world, factors)
     evaluation = build_evaluation(config, data.val, folder, processes) if data.val else None
     pictures = build_train_pictures(config, data.source)
-    every_callback = [*build_callbacks(config, folder, evaluation, data.val), *callbacks]
+    alone = processes.device == "cpu" and processes.world == 1
+    every_callback = [
+        *([LeaveBusyCores()] if alone else []),
+        *build_callbacks(config, folder, evaluation, data.val),
+        *callbacks,
+    ]
     require_callbacks(every_callback)
     prepare_folder(folder)
     # This takes longest, so it comes after almost everything that may be refused.
