@@ -84,7 +84,10 @@ class Ultralytics:
 
     def __init__(self, program: Path) -> None:
         self.program = program.absolute()
-        self.version = self._run(["version"]).split()[-1]
+        said = self._run(["version"]).split()
+        if not said or not said[-1][0].isdigit():
+            raise InputError(f"--peer: {program} is not the yolo program of Ultralytics")
+        self.version = said[-1]
 
     def network(self, name: str, task: str) -> str:
         """Return yolo11n-pose for yolo11n and pose."""
@@ -140,8 +143,12 @@ class PaddleDetection:
 
     def __init__(self, checkout: Path, python: Path) -> None:
         self.checkout, self.python = checkout.absolute(), python.absolute()
-        version = run([self.python, "-c", "import paddle; print(paddle.__version__)"])
-        self.version = f"PaddlePaddle {version.split()[-1]}"
+        if not (checkout / "tools" / "train.py").is_file():
+            raise InputError(f"--paddle: {checkout} is no checkout of PaddleDetection, it has no tools/train.py")
+        said = run([self.python, "-c", "import paddle; print(paddle.__version__)"]).split()
+        if not said:
+            raise InputError(f"--paddle: {python} is no Python interpreter")
+        self.version = f"PaddlePaddle {said[-1]}"
 
     def network(self, name: str, task: str) -> str:
         """Return the name as it is; InputError where the task is not boxes."""

@@ -140,10 +140,12 @@ def main() -> None:
         files: dict[Run, Files] = {}
         for seed in args.seeds:
             once = args.once if seed != args.seeds[0] else []
-            for name in [name for name in ours if name not in once]:
-                files[Run(name, seed)] = train_ours(ours[name], seed, args.out / data / f"{name}_{seed}")
+            # Peers first: what is wrong with their words they say themselves
             for name in [name for name in networks if name not in once]:
                 files[Run(name, seed)] = networks[name].train(name, config, seed, args.out / data)
+            for name in [name for name in ours if name not in once]:
+                files[Run(name, seed)] = train_ours(ours[name], seed, args.out / data / f"{name}_{seed}")
+        files = dict(sorted(files.items(), key=lambda item: (item[0].seed, item[0].name in networks)))
         pictures = learnt_pictures(config)
         files |= {run._replace(precision="int8"): quantised(each, pictures) for run, each in files.items() if each.int8}
         rows += measure(data, config, files, {name: peer.version for name, peer in networks.items()}, args.threads)

@@ -24,5 +24,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     Returns:
         ` (did you mean 'X'?)` with the closest known name, or an empty string if none is close.
     """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    spelt = {each.casefold(): each for each in known}
+    matches = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=0.6)
+    return f" (did you mean {spelt[matches[0]]!r}?)" if matches else ""

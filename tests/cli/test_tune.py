@@ -46,7 +46,7 @@ def test_a_search_goes_on_and_its_best_configuration_trains(
     words = ["tune", "nano", *small_overrides, "--space", space, "--out", out]
     status, told, err = centerx(*words, "--trials", 2, "--json", tmp_path / "a.json")
     assert (status, err) == (0, "")
-    assert told.startswith("2 trials of 1 epoch, evaluated at the end; about ")
+    assert told.startswith("2 trials of 1 epoch, evaluated at the end; steps of about ")
     assert "epoch 1/1" not in told
     assert "epoch 1/1" in (out / "trials" / "0001" / "log.txt").read_text()
     first = json.loads((tmp_path / "a.json").read_bytes())
@@ -291,3 +291,18 @@ def test_a_judge_ends_a_training(settings: dict[str, Any], tmp_path: Path) -> No
     last = Judge(lambda epoch, AP: epoch == 2)
     library.train(settings, out=tmp_path / "other", callbacks=[last])
     assert not last.ended
+
+
+def test_the_folder_of_a_training_is_refused(
+    centerx: CommandLine, small_overrides: list[str], space: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "best.safetensors").write_bytes(b"")
+    (out / "config.yaml").write_text("task: boxes\n")
+    status, _, err = centerx("tune", "nano", *small_overrides, "--space", space, "--out", out)
+    assert (status, err) == (
+        2,
+        f"error: {out / 'best.safetensors'}: is of a training, name another folder with --out\n",
+    )
+    assert (out / "config.yaml").read_text() == "task: boxes\n"

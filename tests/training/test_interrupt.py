@@ -86,3 +86,32 @@ def test_a_whole_group_of_processes_ends_in_one_line(
     assert "Traceback" not in errors
     assert process.returncode == 128 + number
     assert (tmp_path / "run" / "last.ckpt").is_file()
+
+
+class PressAndFail(Callback):
+    """Ctrl-C in a destructor, after which what was half done fails."""
+
+    def on_train_batch_end(self, *_: object) -> None:
+        PressInDestructor()
+        raise RuntimeError("half done")
+
+
+class PressAtTheEnd(Callback):
+    def on_train_end(self, *_: object) -> None:
+        PressInDestructor()
+
+
+@pytest.mark.parametrize("press", [PressAndFail, PressAtTheEnd])
+def test_ctrl_c_is_an_interruption_whatever_comes_of_it(
+    press: type[Callback],
+    sigint: None,
+    small_overrides: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = a_run(small_overrides, tmp_path, press_after=-1)
+    run.trainer.callbacks.append(press())  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        fit(run)
+    assert "Traceback" not in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -242,6 +243,33 @@ def test_processes_end_with_the_one_that_searches(tmp_path: Path, stop: signal.S
     study = StudyFile(tmp_path / "a.sqlite", "none", 1).open()
     interrupt(study)
     assert [trial.state for trial in read_trials(study)] == ["interrupted"] * 2
+
+
+def test_data_workers_of_a_trial_start_as_those_of_a_training() -> None:
+    with processes(2, 1) as pool:
+        assert pool.submit(multiprocessing.get_start_method).result() == multiprocessing.get_start_method()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [0.0, 0.3])
+def test_ctrl_c_while_processes_start_is_quiet(tmp_path: Path, wait: float) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from centerx.tuning.search import processes\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n        with processes(2, 1):\n            print('begun', flush=True)\n            time.sleep(20)\n"
+        "    except KeyboardInterrupt:\n        print('interrupted')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, program], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGINT)
+        said, errors = process.communicate(timeout=30)
+    assert (said, errors) == ("interrupted\n", "")
 
 
 @pytest.mark.slow

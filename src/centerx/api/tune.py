@@ -165,12 +165,11 @@ class TunePlan(NamedTuple):
 
     def line(self) -> str:
         """Return one line: trials, epochs, and about how long it takes."""
-        minutes = self.train.pace.total / 60
-        most = "at most " if len(self.evaluations) > 1 else ""
+        seconds = self.train.pace.total
         beside = "" if self.jobs == 1 else f" one after another, but {self.jobs} are trained at once"
         return (
-            f"{trials_text(self.trials, self.evaluations)}; about {minutes_text(minutes)} each, "
-            f"{most}{minutes_text(minutes * self.trials)} in all{beside}"
+            f"{trials_text(self.trials, self.evaluations)}; steps of about {time_text(seconds)} each, "
+            f"{time_text(seconds * self.trials)} in all{beside}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -386,7 +385,7 @@ def run_search(
                 "ended early; a smaller one would allow it"
             )
     elif len(former) < trials:
-        logger.info(f"{search.folder}: goes on after {len(former)} trials")
+        logger.info(f"{search.folder}: goes on after {plural(len(former), 'trial')}")
     else:
         logger.info(f"{search.folder}: {counted(former)} are there, nothing is left to do; more --trials go on")
 
@@ -425,8 +424,12 @@ def open_study(search: Search, file: StudyFile, settings: dict[str, Any]) -> Any
         InputError: the folder has a search with other words, or something else.
     """
     from centerx.config import changed_keys, dump_config
+    from centerx.runtime.info import RUN_MODELS
 
     there, before = file.path.exists(), search.folder / "config.yaml"
+    run = next((path for path in map(search.folder.joinpath, (*RUN_MODELS, "last.ckpt")) if path.exists()), None)
+    if not there and run is not None:
+        raise InputError(f"{run}: is of a training, name another folder with --out")
     if not there and (search.folder / FOLDER).exists():
         raise InputError(f"{search.folder / FOLDER}: is there without its search, name another folder with --out")
     for path in (before, *(search.folder / name for name in (BEST, ROWS, PAGE))):
@@ -545,9 +548,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def minutes_text(minutes: float) -> str:
+def time_text(seconds: float) -> str:
     """Return how a time is told."""
-    return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:.0f} minutes"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} minutes" if seconds < 600 else f"{seconds / 60:.0f} minutes"
 
 
 def counted(trials: Sequence[Trial]) -> str:
@@ -567,6 +572,6 @@ def trial_line(trial: Trial, trials: Sequence[Trial], most: int, jobs: int) -> s
     best = best_trial(trials)
     parts = [f"AP {trial.AP:.3f}{early} after {plural(max(trial.curve), 'epoch')} in {trial.seconds:.0f} s"]
     parts += [f"best {best.AP:.3f} of trial {best.number}"] if best else []
-    left = sum(spent) / len(spent) * (most - len(ended)) / jobs / 60
-    parts += [f"about {minutes_text(left)} left"] if len(ended) < most else []
+    left = sum(spent) / len(spent) * (most - len(ended)) / jobs
+    parts += [f"about {time_text(left)} left"] if len(ended) < most else []
     return f"{head}: {'  '.join(parts)}"

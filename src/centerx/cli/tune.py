@@ -109,7 +109,7 @@ def print_trials(result: TuneResult) -> None:
     from centerx.cli.table import shown
     from centerx.tuning.report import COLUMNS, ranked, trial_cells
 
-    best = [trial for trial in ranked(result.trials) if trial.AP is not None][:SHOWN]
+    best = [trial for trial in ranked(result.trials) if trial.counts and trial.AP is not None][:SHOWN]
     own = [result.own] if result.own is not None and result.own not in best else []
     if best:
         table = Table(title="best trials", show_header=False)
@@ -125,6 +125,8 @@ def print_trials(result: TuneResult) -> None:
         say(f"the configuration itself: AP {shown(result.own.AP)}, trial {result.own.number}")
     if result.best is not None:
         say(f"best configuration: {result.config}, AP {shown(result.best.AP)}, trial {result.best.number}")
+        if not result.best.AP:
+            say("no trial found anything, so that none is better than another: train longer, or on more data")
     say(f"report: {result.page}")
 
 

@@ -106,8 +106,8 @@ def find_config(config: str | Path, beside: Path | None = None) -> Path:
             return candidate
     if name in preset_names():
         return PRESETS / f"{name}.yaml"
-    raise InputError(f"{name}: no such configuration file or preset{nearest(name, preset_names())}, "
-                     f"presets: {', '.join(preset_names())}")  # fmt: skip
+    meant = nearest(name.removesuffix(".yaml"), preset_names())
+    raise InputError(f"{name}: no such configuration file or preset{meant}, see `centerx presets`")
 
 
 def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
@@ -129,6 +129,10 @@ def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}, give {what} in YAML") from None
     except (*WRONG, OmegaConfBaseException) as error:
+        if path.suffix == ".json":
+            raise InputError(
+                f"{path}: not {what} in YAML; if it is a data set, name a preset before it: n data.train={path}"
+            ) from None
         raise InputError(f"{path}: not readable as YAML ({one_line(error)})") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: {what} is a mapping of keys, not {type(tree).__name__}")

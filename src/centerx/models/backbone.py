@@ -192,14 +192,17 @@ def _require_hub(origin: Mapping[str, Any]) -> None:
 
 def _check_weights(name: str, path: str) -> None:
     """Raise unless a local checkpoint has all tensors of the timm model but its classifier; timm does not check it."""
+    if not Path(path).is_file():
+        raise InputError(
+            f"model.pretrained: {path}: no such file; true takes timm's own weights, model.backbone may name which, "
+            "such as resnet18.a1_in1k"
+        )
     try:
         if Path(path).suffix != ".safetensors":
             read_mapping(Path(path))
         state = load_state_dict(path, weights_only=True)
         if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
             raise ValueError("not tensors by name")
-    except FileNotFoundError:
-        raise InputError(f"model.pretrained: {path}: no such file") from None
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise InputError(f"model.pretrained: {path}: not a checkpoint of weights ({reason})") from None
@@ -210,5 +213,6 @@ def _check_weights(name: str, path: str) -> None:
     if wrong:
         raise InputError(
             f"model.pretrained: {path} does not fit {name}: {len(wrong)} of {len(body)} tensors are missing or of "
-            f"another shape, the first is {wrong[0]!r}"
+            f"another shape, the first is {wrong[0]!r}; a detector belongs to train.init, a checkpoint of "
+            "another library to `centerx import`"
         )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,7 +30,7 @@ class Interrupt(L.Callback):
     """
 
     def __init__(self) -> None:
-        self._pressed = False
+        self.pressed = False
         self._former: dict[int, Any] = {}
         self.started = False
 
@@ -42,15 +45,15 @@ class Interrupt(L.Callback):
                 self._former[number] = signal.signal(number, self._press)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
-        if not self._pressed:  # a second exception would interrupt the clean-up
-            self._pressed = True
+        if not self.pressed:  # a second exception would interrupt the clean-up
+            self.pressed = True
             if callable(former := self._former[number]):
                 former(number, frame)
             raise KeyboardInterrupt
 
     def on_train_batch_start(self, *_: object) -> None:
         """Raise an exception that Python ignored."""
-        if self._pressed:
+        if self.pressed:
             raise KeyboardInterrupt
 
     def on_train_end(self, *_: object) -> None:
@@ -76,8 +79,11 @@ def fit_heeding_ctrl_c(
     """
     interrupt = next((each for each in trainer.callbacks if isinstance(each, Interrupt)), None)  # type: ignore[attr-defined]
     try:
-        trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
+        with ignored_interrupts_untold():
+            trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        if interrupt is not None and interrupt.pressed:  # of what was half done
+            raise KeyboardInterrupt from error
         if str(error).startswith("DataLoader worker"):  # of torch, which has no class for it
             raise InputError(
                 "data.workers: one of them was killed, perhaps as memory ran out: set fewer, and go on with --resume"
@@ -93,3 +99,21 @@ def fit_heeding_ctrl_c(
         ) from error
     except SystemExit:  # what Lightning makes of Ctrl-C: status 1, without a word
         raise KeyboardInterrupt from None
+    if interrupt is not None and interrupt.pressed:  # while the workers ended, where Python ignores it
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def ignored_interrupts_untold() -> Iterator[None]:
+    """Keep Python from printing a traceback for a Ctrl-C that it ignores in a destructor: it is raised again."""
+    former = sys.unraisablehook
+
+    def tell(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            former(unraisable)
+
+    sys.unraisablehook = tell
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -122,8 +123,11 @@ def processes(jobs: int, threads: int) -> Iterator[Executor]:
         return
     context = multiprocessing.get_context("spawn")
     there, here = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(jobs, context, _start, (there, threads))
+    pool = ProcessPoolExecutor(jobs, context, _start, (there, threads, multiprocessing.get_start_method()))
     try:
+        with interrupts_held():  # by the new processes as well, which begin by loading modules
+            for _ in range(jobs):  # each begins one
+                pool.submit(int)
         yield pool
     except BrokenProcessPool:
         here.close()
@@ -139,13 +143,35 @@ def processes(jobs: int, threads: int) -> Iterator[Executor]:
         here.close()
 
 
-def _start(end: Connection, threads: int) -> None:
-    """Prepare a process for trials: it leaves Ctrl-C to the first one, and ends with that."""
+def _start(end: Connection, threads: int, workers: str) -> None:
+    """Prepare a process for trials: it leaves Ctrl-C to the first one, and ends with that.
+
+    Its data workers start as those of the first one do, which is quicker where they need not load torch anew.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    multiprocessing.set_start_method(workers, force=True)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # torch is not loaded yet
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
 
 
 def _end_with(end: Connection) -> None:
     end.poll(None)
+    for worker in multiprocessing.active_children():
+        worker.kill()
     os._exit(1)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back; processes that are started meanwhile hold it back until they let it through."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets Ctrl-C through as it starts
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
