@@ -27,6 +27,7 @@ ROWS = {
     "mosaic": [MOSAIC],
     "little zoom and mosaic": [LITTLE_ZOOM, MOSAIC],
     "all three": [LITTLE_ZOOM, MOSAIC, "train.optimizer.lr=0.0067"],
+    "distributions": [LITTLE_ZOOM, MOSAIC, "train.optimizer.lr=0.0067", "model.lengths=distribution"],
     "no average of weights": ["train.ema=0"],
     "fields at the centre cell alone": ["loss.reach=0"],
 }

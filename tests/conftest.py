@@ -133,8 +133,8 @@ def give_structure(detector: Detector, input_hw: tuple[int, int]) -> None:
     with torch.no_grad():
         out = detector.train().model(torch.from_numpy(synthetic_images(8, input_hw)))
         head = detector.model.head
-        for name, maps in {"heatmap": out.heatmap, **out.fields}.items():
-            mean, std = SPREAD[name]
+        for name, maps in {"heatmap": out.heatmap, **out.fields, **out.logits}.items():
+            mean, std = (0.0, 2.0) if name in out.logits else SPREAD[name]
             last = (head.heatmap if name == "heatmap" else head.branches[name])[-1]
             scale = std / maps.std((0, 2, 3))
             last.bias.copy_(mean + (last.bias - maps.mean((0, 2, 3))) * scale)

@@ -39,7 +39,14 @@ def build_model(config: Config) -> CenterNet:
     backbone = Backbone(model.backbone, model.pretrained, model.last_stride)
     neck = build_neck(model.neck, backbone)
     task = config.made_task
-    head = CenterHead(neck.out_channels, len(config.classes), model.head_channels, task.branches, model.head)
+    head = CenterHead(
+        neck.out_channels,
+        len(config.classes),
+        model.head_channels,
+        task.branches,
+        model.head,
+        model.lengths == "distribution",
+    )
     return CenterNet(backbone, neck, head, task)
 
 

@@ -122,11 +122,13 @@ class Maps(NamedTuple):
         heatmap: (B, C, h, w) logits, never after a sigmoid.
         fields: by field, (B, D, h, w) in cells; `offset` is the centre inside its cell, x then y.
         sure: by field whose values are known apart, (B, parts, h, w) in [0, 1] how sure a teacher is of each.
+        logits: by field that is said as a distribution, (B, D * K, h, w); `fields` has its mean.
     """
 
     heatmap: Tensor
     fields: dict[str, Tensor]
     sure: Mapping[str, Tensor] = {}
+    logits: Mapping[str, Tensor] = {}
 
 
 class RawDetections(NamedTuple):

@@ -64,7 +64,11 @@ def different_presets() -> list[str]:
 @pytest.mark.parametrize("size", ["[96,128]", "[160,64]"])
 @pytest.mark.parametrize(
     ("preset", "overrides"),
-    [*((name, []) for name in different_presets()), ("nano", ["model.neck={type: deconv, channels: 32}"])],
+    [
+        *((name, []) for name in different_presets()),
+        ("nano", ["model.neck={type: deconv, channels: 32}"]),
+        ("n", ["model.lengths=distribution"]),
+    ],
 )
 def test_every_preset_gives_the_maps_of_torch(preset: str, overrides: list[str], size: str, tmp_path: Path) -> None:
     config = load_config(
@@ -180,7 +184,7 @@ NUMBERS = {
         {"pool": 1, "kernel_size": 2, "stride": 3, "pad": 4, "kernel_h": 5, "kernel_w": 6, "stride_h": 7, "stride_w": 8,
          "pad_h": 9, "pad_w": 10, "global_pooling": 12},
     ),
-    "power_param": (122, {"scale": 2, "shift": 3}),
+    "power_param": (122, {"power": 1, "scale": 2, "shift": 3}),
     "relu_param": (123, {"negative_slope": 1}),
     "slice_param": (126, {"slice_point": 2, "axis": 3}),
     "scale_param": (142, {"axis": 1, "bias_term": 4}),
@@ -253,6 +257,7 @@ VALUES = {
     "scales": np.array([1, 1, 3, 2], np.float32),
     "row": np.ones((1, 1, 1, 7), np.float32),
     "none": np.array([], np.float32),
+    "parts": np.array([1, 3]),
 }
 REPEAT = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 SQUEEZED = [node("GlobalAveragePool", "images", to="gate")]
@@ -295,6 +300,12 @@ WORKING: dict[str, list[onnx.NodeProto]] = {
     "hard sigmoid": [node("HardSigmoid", "images", alpha=0.3, beta=0.4)],
     "hard swish": [node("HardSwish", "images")],
     "join": [*HALF, node("Concat", "images", "other", axis=1)],
+    "exponential": [node("Exp", "images")],
+    "divide": [node("Exp", "images", to="other"), node("Div", "images", "other")],
+    "cut": [
+        onnx.helper.make_node("Split", ["images", "parts"], ["first", "rest"], axis=1),
+        node("Concat", "rest", "first", axis=1),
+    ],
 }
 
 

@@ -366,6 +366,10 @@ class ModelConfig(Section):
         description="the hidden layer of each branch; plain: a 3x3 convolution; depthwise: a 5x5 one of each channel "
         "by itself and a 1x1 one, a tenth of the work",
     )
+    lengths: Literal["number", "distribution"] = Field(
+        "number",
+        description="how width and height are said; distribution: as the mean of how likely each of 22 lengths is",
+    )
     top_k: Annotated[int, Field(gt=0, lt=2**31)] = Field(100, description="the most detections of one picture")
     corner_order: Literal["canonical", "labelled"] = Field(
         "canonical",

@@ -112,18 +112,19 @@ def name_nodes(graph: onnx.GraphProto) -> None:
 
 def network(graph: onnx.GraphProto) -> set[str]:
     """Return the names of the convolutions and the nodes between them, without normalisation and decoding."""
+    named = convolutions(graph)
     after_one: set[str] = set()  # tensors computed from the output of a convolution
     before_one: set[str] = set()  # tensors that the input of a convolution is computed from
     for node in graph.node:
-        if node.op_type in CONVOLUTIONS or after_one & set(node.input):
+        if node.name in named or after_one & set(node.input):
             after_one.update(node.output)
     for node in reversed(graph.node):
-        if node.op_type in CONVOLUTIONS or before_one & set(node.output):
+        if node.name in named or before_one & set(node.output):
             before_one.update(node.input)
     return {
         node.name
         for node in graph.node
-        if node.op_type in CONVOLUTIONS or (after_one & set(node.output) and before_one & set(node.output))
+        if node.name in named or (after_one & set(node.output) and before_one & set(node.output))
     }
 
 
@@ -131,4 +132,11 @@ def last_convolutions(graph: onnx.GraphProto) -> set[str]:
     """Return the names of the convolutions that no node of the network follows."""
     inside = network(graph)
     followed = {name for node in graph.node if node.name in inside for name in node.input}
-    return {node.name for node in graph.node if node.op_type in CONVOLUTIONS and not followed & set(node.output)}
+    named = convolutions(graph)
+    return {node.name for node in graph.node if node.name in named and not followed & set(node.output)}
+
+
+def convolutions(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of the convolutions, but for those that decode distributions, which see exponentials."""
+    decoding = {name for node in graph.node if node.op_type == "Exp" for name in node.output}
+    return {node.name for node in graph.node if node.op_type in CONVOLUTIONS and node.input[0] not in decoding}

@@ -236,6 +236,10 @@ def arithmetic(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
     if node.op_type in forms and shapes[0] == shapes[1]:
         caffe.add("Eltwise", node.input, node.output, eltwise_param=forms[node.op_type])
         return None
+    if node.op_type == "Div" and shapes[0] == shapes[1]:
+        inverse = caffe.add("Power", [second], [f"{node.output[0]}/inverse"], power_param={"power": -1})
+        caffe.add("Eltwise", [first, inverse], node.output, eltwise_param=forms["Mul"])
+        return None
     maps, factor = (first, second) if shapes[0] == caffe.shapes[node.output[0]] else (second, first)
     if node.op_type != "Mul" or caffe.shapes[factor] != (*caffe.shapes[maps][:2], 1, 1):
         raise Unsupported(f"shapes {shapes[0]} and {shapes[1]}")
@@ -278,8 +282,8 @@ def rectifier(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
 
 
 def curve(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
-    """Convert Sigmoid and Tanh."""
-    caffe.add({"Sigmoid": "Sigmoid", "Tanh": "TanH"}[node.op_type], node.input, node.output)
+    """Convert Sigmoid, Tanh and Exp."""
+    caffe.add({"Sigmoid": "Sigmoid", "Tanh": "TanH", "Exp": "Exp"}[node.op_type], node.input, node.output)
 
 
 def clip(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
@@ -315,6 +319,13 @@ def concatenation(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
     caffe.add("Concat", node.input, node.output, concat_param={"axis": at["axis"]})
 
 
+def cut(caffe: CaffeNet, node: NodeProto, at: Attributes) -> None:
+    """Convert Split."""
+    axis = at.get("axis", 0)
+    ends = np.cumsum([caffe.shapes[name][axis] for name in node.output])[:-1]
+    caffe.add("Slice", node.input[:1], node.output, slice_param={"axis": axis, "slice_point": ends.tolist()})
+
+
 OPERATORS: dict[str, Callable[[CaffeNet, NodeProto, Attributes], None]] = {
     "Conv": convolution,
     "ConvTranspose": convolution,
@@ -337,4 +348,6 @@ OPERATORS: dict[str, Callable[[CaffeNet, NodeProto, Attributes], None]] = {
     "HardSigmoid": hard_curve,
     "HardSwish": hard_curve,
     "Concat": concatenation,
+    "Split": cut,
+    "Exp": curve,
 }

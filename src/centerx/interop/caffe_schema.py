@@ -42,7 +42,7 @@ MESSAGES: dict[str, dict[str, tuple[int, str | tuple[str, ...]]]] = {
         "pad_w": (10, "uint32"),
         "global_pooling": (12, "bool"),
     },
-    "PowerParameter": {"scale": (2, "float"), "shift": (3, "float")},
+    "PowerParameter": {"power": (1, "float"), "scale": (2, "float"), "shift": (3, "float")},
     "ReLUParameter": {"negative_slope": (1, "float")},
     "ScaleParameter": {"axis": (1, "int32"), "bias_term": (4, "bool")},
     "SliceParameter": {"slice_point": (2, "uint32*"), "axis": (3, "int32")},

@@ -12,6 +12,7 @@ from centerx.decode import at_cells
 from centerx.fields import JOINT_HEATMAP, JOINT_OFFSET, OFFSET
 from centerx.losses.heatmap import heatmap_focal, heatmap_squared
 from centerx.models import Branch
+from centerx.models.lengths import distribution_loss
 from centerx.types import Maps, Places, Targets
 
 JOINT_TERMS = {"heatmap": JOINT_HEATMAP.name, OFFSET.name: JOINT_OFFSET.name}
@@ -74,7 +75,7 @@ def label_terms(
     if class_weights:
         weight = weight * weight.new_tensor(class_weights)[:, None, None]
     terms = {"heatmap": heatmap(maps.heatmap, targets.heatmap, weight) / divisor}
-    terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size)
+    terms |= field_terms(branches, maps.fields, targets.places, totals, relative_size, maps.logits)
     own = {Term(name): value for name, value in terms.items()}
     if targets.joints is not None:
         of_joints = label_terms(joint_maps(maps), targets.joints, joint_branches(branches), squared_heatmap)
@@ -98,6 +99,7 @@ def field_terms(
     places: Places,
     totals: Mapping[str, Tensor],
     relative: bool = False,
+    logits: Mapping[str, Tensor] = {},
 ) -> dict[str, Tensor]:
     """Return the term of each field that the places teach: errors by weight, summed and divided by its total.
 
@@ -107,13 +109,20 @@ def field_terms(
         places: where to look, and what should be there.
         totals: by field, a scalar.
         relative: of lengths, see `Branch.loss`.
+        logits: of fields that are said as distributions, whose loss comes to their error.
     """
     terms = {}
     for name, goal in places.goals.items():
-        said = maps[name].flatten(2) if places.cells is None else at_cells(maps[name], places.cells)
-        error = branches[name].loss(said, goal, relative)
+        error = branches[name].loss(at_places(maps[name], places), goal, relative)
+        if name in logits:
+            error = error + distribution_loss(at_places(logits[name], places), goal)
         terms[name] = (error * places.weights[name]).sum() / totals[name]
     return terms
+
+
+def at_places(values: Tensor, places: Places) -> Tensor:
+    """Return the values of a map (B, D, h, w) at the places, (B, D, P)."""
+    return values.flatten(2) if places.cells is None else at_cells(values, places.cells)
 
 
 def loss_normalizer(count: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from centerx.fields import JOINT_HEATMAP, KEYPOINTS, Field, Lengths, Peaks
 from centerx.models.backbone import Backbone
+from centerx.models.lengths import LENGTHS, MOST, SLOPE, mean_lengths
 from centerx.models.neck import Neck, conv_norm
 from centerx.tasks import Task
 from centerx.types import Maps
@@ -57,16 +59,23 @@ class CenterHead(nn.Module):
         channels: width of the hidden layer of each branch.
         fields: of the branches.
         conv: kind of the hidden layer: `plain` or `depthwise`, see `hidden_layer`.
+        distributions: whether lengths are said as distributions.
     """
 
     def __init__(
-        self, in_channels: int, num_classes: int, channels: int, fields: tuple[Field, ...], conv: str = "plain"
+        self,
+        in_channels: int,
+        num_classes: int,
+        channels: int,
+        fields: tuple[Field, ...],
+        conv: str = "plain",
+        distributions: bool = False,
     ) -> None:
         super().__init__()
         self.heatmap = nn.Sequential(*branch_layers(in_channels, channels, num_classes, conv))
         self.names = tuple(field.name for field in fields)
         for field in fields:
-            self.add_module(field.name, Branch(in_channels, channels, field, conv))
+            self.add_module(field.name, Branch(in_channels, channels, field, conv, distributions))
         for heatmap in (self.heatmap, *(each for each in self.branches.values() if each.field.kind is Peaks)):
             bias = heatmap[-1].bias
             assert isinstance(bias, Tensor)
@@ -79,7 +88,10 @@ class CenterHead(nn.Module):
 
     def forward(self, features: Tensor) -> Maps:
         """(B, in_channels, h, w) -> maps of the same size."""
-        return Maps(self.heatmap(features), {name: branch(features) for name, branch in self.branches.items()})
+        said = {name: branch(features) for name, branch in self.branches.items()}
+        logits = {name: each.clamp(-MOST, MOST) for name, each in said.items() if self.branches[name].is_distribution}
+        means = {name: mean_lengths(each) for name, each in logits.items()}
+        return Maps(self.heatmap(features), said | means, logits=logits)
 
 
 class Branch(nn.Sequential):
@@ -90,11 +102,20 @@ class Branch(nn.Sequential):
         channels: width of the hidden layer.
         field: what it answers for.
         conv: kind of the hidden layer.
+        distributions: whether a field of lengths is said as a distribution, in logits.
     """
 
-    def __init__(self, in_channels: int, channels: int, field: Field, conv: str = "plain") -> None:
-        super().__init__(*branch_layers(in_channels, channels, field.channels, conv))
+    def __init__(
+        self, in_channels: int, channels: int, field: Field, conv: str = "plain", distributions: bool = False
+    ) -> None:
+        spread = distributions and field.kind is Lengths
+        super().__init__(*branch_layers(in_channels, channels, field.channels * (len(LENGTHS) if spread else 1), conv))
         self.field = field
+        self.is_distribution = spread
+        if spread:
+            last = self[-1]
+            assert isinstance(last, nn.Conv2d)
+            last.bias = nn.Parameter((torch.arange(len(LENGTHS)) * SLOPE).repeat(field.channels))
 
     def loss(self, said: Tensor, goal: Tensor, relative: bool = False) -> Tensor:
         """Return the absolute error of each place, averaged over the channels: for labels and for teachers.
