@@ -27,7 +27,7 @@ def presets(
     found = centerx.list_presets(names)
     table = Table(show_lines=True)
     for column in ("preset", "M", "input", "epochs", "AP", "published"):
-        table.add_column(column, justify="left" if column == "preset" else "right")
+        table.add_column(column, justify="left" if column == "preset" else "right", overflow="fold")
     for preset in found:
         size = "x".join(map(str, preset.input_hw))
         what = Text.assemble((preset.name, "bold"), "\n", preset.purpose)

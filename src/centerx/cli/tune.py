@@ -113,6 +113,8 @@ def print_trials(result: TuneResult) -> None:
     own = [result.own] if result.own is not None and result.own not in best else []
     if best:
         table = Table(title="best trials", show_header=False)
+        for _ in range(1 + len(best + own)):
+            table.add_column(overflow="fold")
         cells = [trial_cells(trial, list(result.space)) for trial in best + own]
         for row, title in enumerate([*COLUMNS, *short_names(list(result.space))]):
             values = [
