@@ -98,6 +98,7 @@ experiments: $(VENV)/dev.stamp  ## train for the tables of docs/results (days)
 	$(BIN)/python experiments/architectures.py --rows n
 	$(BIN)/python experiments/ablation.py --seeds 0
 	$(BIN)/python experiments/ablation.py --rows "all three" --out runs/three_seeds
+	$(BIN)/python experiments/ablation.py --rows distributions --out runs/lengths
 	$(BIN)/python experiments/adding.py --data bccd
 	$(BIN)/python experiments/adding.py --data facemask --epochs 10 --old-epochs 10
 	$(BIN)/python experiments/adding.py --data digits

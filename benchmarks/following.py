@@ -1,7 +1,7 @@
 """Whole trainings alone and beside busy processes: with threads that follow the free cores, and with threads that stay.
 
-Steps a second of the later half of the epochs of `centerx train n` on made-up pictures. It needs a machine on which
-nothing else runs.
+Steps a second of the later half of the epochs of `centerx train n` on made-up pictures; the first half must last longer
+than threads take to follow. It needs a machine on which nothing else runs.
 """
 
 from __future__ import annotations
@@ -57,6 +57,6 @@ if __name__ == "__main__":
                     for _ in range(number):
                         others.enter_context(neighbour())
                     speeds[name] = steps_a_second(scenes, Path(made) / name, words, given.epochs)
-    measured = rows(f"training, n, 256 px, batch {BATCH}, bf16", speeds, "steps/s", 1)
+    measured = rows(f"training, n, 256 px, batch {BATCH}", speeds, "steps/s", 1)
     show(measured)
     write(given.out, measured)

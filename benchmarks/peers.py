@@ -148,7 +148,9 @@ def main() -> None:
         files = dict(sorted(files.items(), key=lambda item: (item[0].seed, item[0].name in networks)))
         pictures = learnt_pictures(config)
         files |= {run._replace(precision="int8"): quantised(each, pictures) for run, each in files.items() if each.int8}
-        rows += measure(data, config, files, {name: peer.version for name, peer in networks.items()}, args.threads)
+        rows += measure(
+            data, config, files, {name: peer.version for name, peer in networks.items()}, args.threads, args.seeds[0]
+        )
         write(args.csv, rows)
     show(rows)
     draw(rows).savefig(args.csv.with_suffix(".png"), dpi=100)
@@ -187,9 +189,10 @@ def quantised(files: Files, pictures: np.ndarray) -> Files:
     return files._replace(judged=made[files.judged], timed=made[files.timed])
 
 
-def measure(data: str, config: Config, files: dict[Run, Files], versions: dict[str, str], threads: int) -> list[Row]:
+def measure(
+    data: str, config: Config, files: dict[Run, Files], versions: dict[str, str], threads: int, first: int
+) -> list[Row]:
     """Judge files, and time those of the first seed in turn."""
-    first = next(run.seed for run in files)
     ms: dict[tuple[str, str], dict[str, float]] = {}
     for backend in BACKENDS:
         calls = {

@@ -46,7 +46,7 @@ def test_a_search_goes_on_and_its_best_configuration_trains(
     words = ["tune", "nano", *small_overrides, "--space", space, "--out", out]
     status, told, err = centerx(*words, "--trials", 2, "--json", tmp_path / "a.json")
     assert (status, err) == (0, "")
-    assert told.startswith("2 trials of 1 epoch, evaluated at the end; steps of about ")
+    assert told.startswith("2 trials of 1 epoch, evaluated at the end; without evaluation a trial trains for about ")
     assert "epoch 1/1" not in told
     assert "epoch 1/1" in (out / "trials" / "0001" / "log.txt").read_text()
     first = json.loads((tmp_path / "a.json").read_bytes())

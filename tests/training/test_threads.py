@@ -4,10 +4,13 @@ import logging
 import multiprocessing
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
+from centerx.build import build_run
+from centerx.config import load_config
 from centerx.training.threads import PERIOD, LeaveBusyCores, Seconds, free_threads
 
 
@@ -21,7 +24,16 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("most", "cores", "busy", "threads"),
-    [(2, 2, 0.0, 2), (2, 2, 0.25, 2), (2, 2, 1.0, 1), (2, 2, 7.0, 1), (8, 16, 3.0, 8), (16, 16, 3.0, 13), (1, 4, 0, 1)],
+    [
+        (2, 2, 0.0, 2),
+        (2, 2, 0.25, 2),
+        (2, 2, 1.0, 1),
+        (2, 2, 7.0, 1),
+        (8, 16, 3.0, 8),
+        (16, 16, 3.0, 13),
+        (16, 16, 15.0, 4),
+        (1, 4, 0, 1),
+    ],
 )
 def test_a_thread_for_every_core_that_is_left(most: int, cores: int, busy: float, threads: int) -> None:
     assert free_threads(most, cores, busy) == threads
@@ -66,6 +78,11 @@ def test_threads_follow_the_cores_that_others_leave(
     assert torch.get_num_threads() == 2
 
 
+def test_a_training_on_a_cpu_watches_others(small_overrides: list[str], tmp_path: Path) -> None:
+    run = build_run(load_config("nano", [*small_overrides, "train.device=cpu"]), tmp_path)
+    assert sum(isinstance(each, LeaveBusyCores) for each in run.trainer.callbacks) == 1  # type: ignore[attr-defined]
+
+
 def test_a_failed_training_gives_its_threads_back(machine: Machine, two_threads: None) -> None:
     watch = LeaveBusyCores()
     watch.on_train_start()
@@ -106,7 +123,7 @@ def test_processor_time_of_this_process_and_its_workers_is_ours() -> None:
     spun, end = context.Event(), context.Event()
     worker = context.Process(target=spin_and_stay, args=(spun, end))
     worker.start()
-    spun.wait()
+    assert spun.wait(60)
     running = Seconds.now()
     end.set()
     worker.join()

@@ -112,4 +112,4 @@ def waiting() -> str:
     """Return how the threads of OpenMP wait for each other, as the environment says."""
     told = [f"{name}={os.environ[name]}" for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ]
     how = f"which wait by {', '.join(told)}" if told else "which wait as their library has it"
-    return f"{how}; fewer while other programs keep cores busy, but where OMP_NUM_THREADS is set"
+    return f"{how}; a training on a CPU takes fewer while others keep cores busy, unless OMP_NUM_THREADS is set"

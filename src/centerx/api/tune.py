@@ -166,10 +166,11 @@ class TunePlan(NamedTuple):
     def line(self) -> str:
         """Return one line: trials, epochs, and about how long it takes."""
         seconds = self.train.pace.total
+        most = "at most " if len(self.evaluations) > 1 else ""
         beside = "" if self.jobs == 1 else f" one after another, but {self.jobs} are trained at once"
         return (
-            f"{trials_text(self.trials, self.evaluations)}; steps of about {time_text(seconds)} each, "
-            f"{time_text(seconds * self.trials)} in all{beside}"
+            f"{trials_text(self.trials, self.evaluations)}; without evaluation a trial trains for about "
+            f"{time_text(seconds)}, all for {most}{time_text(seconds * self.trials)}{beside}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from centerx.fields import JOINT_HEATMAP, KEYPOINTS, Field, Lengths, Peaks
 from centerx.models.backbone import Backbone
-from centerx.models.lengths import LENGTHS, MOST, SLOPE, mean_lengths
+from centerx.models.lengths import LENGTHS, SLOPE, bounded, mean_lengths
 from centerx.models.neck import Neck, conv_norm
 from centerx.tasks import Task
 from centerx.types import Maps
@@ -89,7 +89,7 @@ class CenterHead(nn.Module):
     def forward(self, features: Tensor) -> Maps:
         """(B, in_channels, h, w) -> maps of the same size."""
         said = {name: branch(features) for name, branch in self.branches.items()}
-        logits = {name: each.clamp(-MOST, MOST) for name, each in said.items() if self.branches[name].is_distribution}
+        logits = {name: bounded(each) for name, each in said.items() if self.branches[name].is_distribution}
         means = {name: mean_lengths(each) for name, each in logits.items()}
         return Maps(self.heatmap(features), said | means, logits=logits)
 

@@ -13,6 +13,11 @@ SLOPE = -0.2  # of the logits over the lengths at the start, so that their mean 
 MOST = 7.0  # of a logit's distance from 0, so that sums of exponentials are finite in half precision
 
 
+def bounded(logits: Tensor) -> Tensor:
+    """Return logits between -MOST and MOST, nearly the same where they are small, in float32."""
+    return (logits.float() / MOST).tanh() * MOST
+
+
 def mean_lengths(logits: Tensor) -> Tensor:
     """Return the means of distributions over `LENGTHS`.
 
@@ -27,8 +32,9 @@ def mean_lengths(logits: Tensor) -> Tensor:
     each = np.eye(logits.shape[1] // len(LENGTHS))
     rows = [np.kron(each, values) for values in (np.array(LENGTHS) / LENGTHS[-1], np.ones(len(LENGTHS)))]
     weights = torch.tensor(np.concatenate(rows)[..., None, None].tolist(), device=logits.device)
-    weighed, whole = F.conv2d(logits.float().exp(), weights).chunk(2, dim=1)
-    return weighed / whole * LENGTHS[-1]
+    with torch.autocast(logits.device.type, enabled=False):  # half the bits would cost a hundredth of the length
+        weighed, whole = F.conv2d(logits.float().exp(), weights).chunk(2, dim=1)
+        return weighed / whole * LENGTHS[-1]
 
 
 def distribution_loss(logits: Tensor, goal: Tensor) -> Tensor:

@@ -79,11 +79,9 @@ def fit_heeding_ctrl_c(
     """
     interrupt = next((each for each in trainer.callbacks if isinstance(each, Interrupt)), None)  # type: ignore[attr-defined]
     try:
-        with ignored_interrupts_untold():
+        with ignored_interrupts_untold(), half_done_is_interrupted(interrupt):
             trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
-        if interrupt is not None and interrupt.pressed:  # of what was half done
-            raise KeyboardInterrupt from error
         if str(error).startswith("DataLoader worker"):  # of torch, which has no class for it
             raise InputError(
                 "data.workers: one of them was killed, perhaps as memory ran out: set fewer, and go on with --resume"
@@ -101,6 +99,17 @@ def fit_heeding_ctrl_c(
         raise KeyboardInterrupt from None
     if interrupt is not None and interrupt.pressed:  # while the workers ended, where Python ignores it
         raise KeyboardInterrupt
+
+
+@contextmanager
+def half_done_is_interrupted(interrupt: Interrupt | None) -> Iterator[None]:
+    """Take an error after Ctrl-C for what it comes of."""
+    try:
+        yield
+    except Exception as error:
+        if interrupt is not None and interrupt.pressed:
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 PERIOD = 10.0  # seconds over which other programs are watched
 LITTLE = 0.3  # of a core, which other programs may keep busy without a thread less
+FEWEST = 0.25  # of the threads, so that a program which takes all that it gets does not get all
 FIXED = "OMP_NUM_THREADS"  # whoever sets it has chosen
 BUSY = 0, 1, 2, 5, 6  # columns of a processor in /proc/stat: user, nice, system, irq, softirq
 
@@ -44,13 +45,14 @@ class LeaveBusyCores(L.Callback):
         """Choose the number of threads once a period."""
         if self._before is None or time.monotonic() - self._before.clock < PERIOD:
             return
-        before, self._before = self._before, Seconds.now()
-        if self._before is not None:
-            busy = before.busy_until(self._before)
-            threads = free_threads(self.most, self._before.cores, busy)
-            if threads != torch.get_num_threads():
-                self._tell(threads, busy, self._before.cores)
-                torch.set_num_threads(threads)
+        now = Seconds.now()
+        if now is None:
+            return
+        busy, self._before = self._before.busy_until(now), now
+        threads = free_threads(self.most, now.cores, busy)
+        if threads != torch.get_num_threads():
+            self._tell(threads, busy, now.cores)
+            torch.set_num_threads(threads)
 
     def on_train_end(self, *_: object) -> None:
         """Give the threads back."""
@@ -79,7 +81,7 @@ def free_threads(most: int, cores: int, busy: float) -> int:
         cores: that may be used.
         busy: cores that other programs keep busy on average.
     """
-    return max(min(most, cores - math.ceil(busy - LITTLE)), 1)
+    return max(min(most, cores - math.ceil(busy - LITTLE)), math.ceil(most * FEWEST))
 
 
 class Seconds(NamedTuple):
@@ -120,7 +122,7 @@ def _seconds_of(pid: int | None, tick: float) -> float:
     """Processor time of a process; 0 where it has ended, as it is then part of its parent's."""
     try:
         line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0.0
     user, system = line.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / tick

@@ -123,7 +123,9 @@ def processes(jobs: int, threads: int) -> Iterator[Executor]:
         return
     context = multiprocessing.get_context("spawn")
     there, here = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(jobs, context, _start, (there, threads, multiprocessing.get_start_method()))
+    pool = ProcessPoolExecutor(
+        jobs, context, _start, (there, threads, multiprocessing.get_start_method(allow_none=True))
+    )
     try:
         with interrupts_held():  # by the new processes as well, which begin by loading modules
             for _ in range(jobs):  # each begins one
@@ -143,7 +145,7 @@ def processes(jobs: int, threads: int) -> Iterator[Executor]:
         here.close()
 
 
-def _start(end: Connection, threads: int, workers: str) -> None:
+def _start(end: Connection, threads: int, workers: str | None) -> None:
     """Prepare a process for trials: it leaves Ctrl-C to the first one, and ends with that.
 
     Its data workers start as those of the first one do, which is quicker where they need not load torch anew.
@@ -158,9 +160,11 @@ def _start(end: Connection, threads: int, workers: str) -> None:
 
 def _end_with(end: Connection) -> None:
     end.poll(None)
-    for worker in multiprocessing.active_children():
-        worker.kill()
-    os._exit(1)
+    try:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+    finally:
+        os._exit(1)
 
 
 @contextmanager
