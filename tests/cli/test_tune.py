@@ -50,6 +50,7 @@ def test_a_search_goes_on_and_its_best_configuration_trains(
     assert "epoch 1/1" not in told
     assert "epoch 1/1" in (out / "trials" / "0001" / "log.txt").read_text()
     first = json.loads((tmp_path / "a.json").read_bytes())
+    assert ("no trial found anything" in told) == all(trial["AP"] == 0 for trial in first["trials"])
     assert documented("tune") == keys_of(first)
     assert first["trials"][0]["values"] == {"train.optimizer.lr": 0.002, "augment.scale": [0.7, 1.4]}
     assert first["own"] == 0

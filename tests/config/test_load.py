@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -157,3 +158,18 @@ def test_a_word_for_one_kind_of_problem_adds_to_that_for_all(tmp_path: Path) -> 
     assert set(load_config("nano").data.policies.values()) == {"warn"}
     with pytest.raises(InputError, match="did you mean 'box_clipped'"):
         load_config("nano", ["data.on_problem.box_cliped=warn"])
+
+
+@pytest.mark.parametrize("pictures", [1, 20_000])
+def test_a_data_set_in_the_place_of_a_configuration_is_told(tmp_path: Path, pictures: int) -> None:
+    path = tmp_path / "people.json"
+    images = [{"id": number, "file_name": f"{number}.jpg"} for number in range(pictures)]
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    with pytest.raises(InputError, match=rf"^{path}: .*not a configuration.*; data are given by data.train={path}$"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["N", "n.yaml"])
+def test_a_preset_that_is_nearly_named_is_suggested(name: str) -> None:
+    with pytest.raises(InputError, match=r"\(did you mean 'n'\?\), see `centerx presets`$"):
+        load_config(name)

@@ -129,9 +129,11 @@ def read_yaml(path: Path, what: str = "a configuration") -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}, give {what} in YAML") from None
     except (*WRONG, OmegaConfBaseException) as error:
+        if path.suffix == ".json":  # a large one has more nodes than are read
+            raise InputError(f"{path}: not {what} in YAML; data are given by data.train={path}") from None
         raise InputError(f"{path}: not readable as YAML ({one_line(error)})") from None
     if isinstance(tree, dict) and {"images", "annotations"} <= tree.keys():
-        raise InputError(f"{path}: is a COCO data set, not {what}; name a preset before it: n data.train={path}")
+        raise InputError(f"{path}: a COCO data set, not {what}; data are given by data.train={path}")
     if not isinstance(tree, dict):
         raise InputError(f"{path}: {what} is a mapping of keys, not {type(tree).__name__}")
     return tree  # type: ignore[return-value]
