@@ -84,7 +84,10 @@ class Ultralytics:
 
     def __init__(self, program: Path) -> None:
         self.program = program.absolute()
-        said = self._run(["version"]).split()
+        try:
+            said = self._run(["version"]).split()
+        except InputError as error:
+            raise InputError(f"--peer: {error}") from None
         if not said or not said[-1][0].isdigit():
             raise InputError(f"--peer: {program} is not the yolo program of Ultralytics")
         self.version = said[-1]

@@ -45,8 +45,10 @@ from centerx.build import build_run
 from centerx.build_data import build_datasets
 from centerx.cli.main import run_and_exit
 from centerx.config import Config, load_config
+from centerx.config.changes import changed_keys
 from centerx.data.batch import some_pictures
 from centerx.data.source import SampleSource, union_of_classes
+from centerx.errors import InputError
 from centerx.exporting.precision import to_int8
 from centerx.files import new_files
 
@@ -56,6 +58,7 @@ LEARNT = 64  # pictures by which int8 is calibrated
 TEXTS = "data", "detector", "precision"  # columns of the printed table
 FIGURES = "AP", "AP50", "AP75", "APs", "APm", "APl", "AP_boxes"
 BACKENDS = "onnxruntime", "openvino"
+FOUND = "classes=", "train.report="  # words that say nothing of a training: found in the data, a report of it
 
 
 class Row(NamedTuple):
@@ -162,10 +165,18 @@ def with_network(config: Config, preset: str) -> Config:
 
 
 def train_ours(config: Config, seed: int, folder: Path) -> Files:
-    """Train, unless that is done, and return the exported ONNX file, which does both."""
+    """Train, unless that is done, and return the exported ONNX file, which does both.
+
+    Raises:
+        InputError: the folder holds the training of another configuration.
+    """
     file = folder / "last.onnx"
-    if not file.exists():
-        seeded = load_config(config, [f"train.seed={seed}", "train.report=false"])
+    seeded = load_config(config, [f"train.seed={seed}", "train.report=false"])
+    if file.exists():
+        changed = changed_keys(folder / "config.yaml", seeded, needed=True)
+        if told := [each for each in changed if not each.startswith(FOUND)]:
+            raise InputError(f"{folder}: is trained with other words, give another --out: {', '.join(told)}")
+    else:
         run = build_run(seeded, folder)
         checkpoint = folder / "last.ckpt"
         fit(run, checkpoint if checkpoint.is_file() else None)

@@ -16,6 +16,7 @@ from centerx.config import Config, dump_config, flat, parse_text
 from centerx.config.schema import NeckConfig
 from centerx.detector import Detector, MirrorDetector, to_numpy
 from centerx.errors import InputError
+from centerx.fields import Lengths
 from centerx.geometry import INPUT_MULTIPLE
 from centerx.model_file import read_model, save_model
 from centerx.models import Backbone, CenterHead, CenterNet, DeconvNeck, DlaConcatNeck, DlaUpNeck, FpnNeck, NoNeck
@@ -26,7 +27,7 @@ from centerx.runtime.info import ModelInfo
 from centerx.types import RawDetections
 
 WEIGHTLESS = {"model.pretrained", "model.top_k"}  # keys that change no shape
-BRANCHES_ALONE = {"task", "model.corner_order"}  # keys that change nothing of a network but its branches
+BRANCHES_ALONE = {"task", "model.corner_order", "model.lengths"}  # keys that change branches alone
 MOST_NAMED = 5  # classes or joints in a message
 
 logger = logging.getLogger(__name__)
@@ -223,9 +224,12 @@ def start_from(detector: Detector, path: Path, config: Config) -> None:
         for key in (f"head.{name}" for name in parameters):
             if key in state and key in fresh and fresh[key].shape[1:] == state[key].shape[1:]:
                 state[key] = rows_by_name(fresh[key], names, state[key], former_names)
-    branches, former_branches = ([field.name for field in each.branches] for each in (task, former_task))
+    branches, former_branches = (
+        {field.name: field.kind is Lengths and each.model.lengths for field in its.branches}
+        for each, its in ((config, task), (former, former_task))
+    )
     new, gone = (
-        [name for name in these if name not in others]
+        [name for name, said in these.items() if others.get(name) != said]
         for these, others in ((branches, former_branches), (former_branches, branches))
     )
     state = {key: value for key, value in state.items() if not key.startswith(heads(gone))}
@@ -245,7 +249,7 @@ def start_from(detector: Detector, path: Path, config: Config) -> None:
     unlike = {
         "fresh": [*new, *news("class", config.classes, info.class_names)]
         + ([] if new or not task.joints.names else news("joint", task.joints.names, info.joints.names)),
-        "left out": gone,
+        "left out": [name for name in gone if name not in branches],
     }
     if any(unlike.values()):
         told = [f"{what}: {', '.join(names)}" for what, names in unlike.items() if names]

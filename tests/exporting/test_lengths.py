@@ -29,7 +29,7 @@ def _trusted() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model() -> tuple[Detector, ModelInfo]:
-    config = load_config("n", ["classes=[a, b, c]", "data.input_size=[96, 128]", "model.lengths=distribution"])
+    config = load_config("n", ["classes=[a, b, c]", "data.input_size=[96, 128]"])
     torch.manual_seed(0)
     detector, info = build_detector(config), model_info(config)
     give_structure(detector, info.input_hw)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from centerx.losses.distill import DISTILL_LOSSES, article_terms, response_terms, ridge_residual
+from centerx.models.lengths import LENGTHS
 from centerx.types import Maps
 from tests.made import BRANCHES, box_maps, equal_weights
 
@@ -182,3 +183,18 @@ def test_odd_features_give_a_finite_term_and_gradient(kind: str) -> None:
     term.backward()
     assert 0 <= term.item() <= 1.001
     assert student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", DISTILL_LOSSES.values(), ids=DISTILL_LOSSES)
+def test_a_student_s_distribution_learns_the_teacher_s_lengths(loss) -> None:
+    logits = torch.full((1, 2, 9, 9), -9.0)
+    logits[0, 1, 4, 4] = 2.0
+    zeros = torch.zeros(1, 2, 9, 9)
+    spread = torch.zeros(1, 2 * len(LENGTHS), 9, 9, requires_grad=True)
+    student = box_maps(logits, zeros + 4, zeros)._replace(logits={"size": spread})
+    teacher = box_maps(logits, zeros + 4, zeros)  # of whose lengths the mean is right, the distribution uniform
+    loss(student, teacher, equal_weights(2), BRANCHES)["size"].backward()
+    assert spread.grad is not None
+    learned = spread.grad[0, : len(LENGTHS)]
+    assert learned[LENGTHS.index(4), 4, 4] < -1e-3
+    assert learned[:, 0, 0].abs().max() < 1e-3

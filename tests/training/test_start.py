@@ -105,3 +105,21 @@ def test_starting_from_a_model_of_other_joints_keeps_the_shared_ones(
         assert torch.equal(state[key], torch.cat([tail, before[key][width : 2 * width], nose]))
     assert torch.equal(state["head.keypoints.0.weight"], former["head.keypoints.0.weight"])
     assert caplog.messages[-1].endswith("joint_heatmap, joint_offset, offset; fresh: joint ear")
+
+
+@pytest.mark.parametrize("kinds", [("number", "distribution"), ("distribution", "number")])
+def test_starting_from_a_model_of_the_other_kind_of_lengths(
+    kinds: tuple[str, str], small_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    former, config = (
+        load_config("nano", [*small_overrides, "classes=['1']", f"model.lengths={kind}"]) for kind in kinds
+    )
+    torch.manual_seed(1)
+    save_named(tmp_path, former, build_detector(former), "former")
+    state, detector = load_file(tmp_path / "former.safetensors"), build_detector(config)
+    before = {key: value.clone() for key, value in detector.model.state_dict().items()}
+    with caplog.at_level("INFO"):
+        start_from(detector, tmp_path / "former.safetensors", config)
+    for key, value in detector.model.state_dict().items():
+        torch.testing.assert_close(value, (before if key.startswith("head.size.") else state)[key], rtol=0, atol=0)
+    assert caplog.messages[-1].endswith("taken: backbone, neck, heatmap, offset; fresh: size")

@@ -51,7 +51,7 @@ def response_terms(
     objects = loss_normalizer(peak.sum())
     places, totals = places_at_peaks(peak, weights, teacher, branches, RADIUS)
     heatmap = (error.sum(dim=(0, 2, 3)) * weights["heatmap"]).sum() / objects
-    return {"heatmap": heatmap} | field_terms(branches, student.fields, places, totals)
+    return {"heatmap": heatmap} | field_terms(branches, student.fields, places, totals, logits=student.logits)
 
 
 def article_terms(
@@ -80,7 +80,7 @@ def article_terms(
     error = weights["heatmap"][:, None, None] * (student.heatmap.float().sigmoid() - target) ** 2
     mean = error.mean() if known is None else (error * known).sum() / loss_normalizer(known.sum())
     places, totals = places_at_peaks(peak, weights, teacher, branches)
-    terms = field_terms(branches, student.fields, places, totals, relative_size)
+    terms = field_terms(branches, student.fields, places, totals, relative_size, student.logits)
     return {"heatmap": mean} | {name: 2 * term for name, term in terms.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,13 +11,30 @@ from torch import Tensor
 
 # In cells: 0, and from half a cell to 512 cells by a factor of the square root of 2
 LENGTHS = (0.0, *(2 ** (step / 2 - 1) for step in range(21)))
-SLOPE = -0.2  # of the logits over the lengths at the start, so that their mean is some 12 cells
+SLOPE = -0.2  # of the logits over the lengths at the start, so that their mean is some 10 cells
 MOST = 7.0  # of a logit's distance from 0, so that sums of exponentials are finite in half precision
 
 
+class Bounded(torch.autograd.Function):
+    """Clamp logits to -MOST and MOST. Their gradients pass, but for those that would lead further out."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        """(...) -> (...) of the same kind."""
+        ctx.save_for_backward(logits)
+        return logits.clamp(-MOST, MOST)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Descent takes the gradient away, so one of the other sign leads out."""
+        (logits,) = ctx.saved_tensors
+        return gradient.masked_fill((logits.abs() > MOST) & (gradient * logits < 0), 0)
+
+
 def bounded(logits: Tensor) -> Tensor:
-    """Return logits between -MOST and MOST, nearly the same where they are small, in float32."""
-    return (logits.float() / MOST).tanh() * MOST
+    """Return logits between -MOST and MOST, in float32; what is beyond them can still be learned."""
+    logits = logits.float()
+    return Bounded.apply(logits) if logits.requires_grad else logits.clamp(-MOST, MOST)
 
 
 def mean_lengths(logits: Tensor) -> Tensor:
