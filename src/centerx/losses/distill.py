@@ -36,7 +36,8 @@ def response_terms(
 
     Heatmap: the quality focal loss with the teacher's probability, divided by the number of objects that the teacher
     expects: the sum of the probabilities of its peaks.
-    Fields: absolute error around the teacher's peaks, weighted by their probability.
+    Fields: absolute error around the teacher's peaks, weighted by their probability; of those that the student says as
+    distributions also their loss, see `distribution_loss`.
 
     Args:
         student: its maps, (B, T, h, w) logits.
@@ -64,8 +65,9 @@ def article_terms(
 ) -> dict[str, Tensor]:
     """The losses of centerX's published code: squared error of probabilities, absolute error at the teacher's peaks.
 
-    That code rectifies what has been through a sigmoid, which changes nothing. Its means run over all cells, so the
-    heatmap's term is smaller than the others by orders of magnitude and needs a large weight.
+    That code rectifies what has been through a sigmoid, which changes nothing, and knows no distributions: their loss
+    comes to the error as above. Its means run over all cells, so the heatmap's term is smaller than the others by
+    orders of magnitude and needs a large weight.
 
     Args:
         student: its maps, (B, T, h, w) logits.
