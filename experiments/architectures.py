@@ -3,10 +3,10 @@
     python experiments/architectures.py --data bccd facemask --rows nano light n
     python experiments/architectures.py --rows lite0 pretrained --weights lite0.safetensors --out runs/pretrained
 
-nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small. distributions:
-that with widths and heights as distributions. lite0: light on EfficientNet-Lite0; pretrained: from the weights of a
-file, such as `centerx import` makes of ImageNet's. Rows with the name of a backbone: light on that. Everything else is
-that of the preset of the data. The last model is judged.
+nano: as shipped. light: its branches with a depthwise hidden layer. n: that on MobileNetV4-Conv-Small.
+lite0: light on EfficientNet-Lite0; pretrained: from the weights of a file, such as `centerx import` makes of
+ImageNet's. Rows with the name of a backbone: light on that. Everything else is that of the preset of the data, so that
+all say width and height as numbers. The last model is judged.
 Milliseconds are processor time of a call with one picture of noise by one thread, from pixels to boxes, medians of
 calls in turn in one run, in ONNX Runtime and OpenVINO, so that they hold on a machine that does other things. They are
 those of all networks, with weights as they start.
@@ -38,7 +38,6 @@ ROWS = {
     "nano": [],
     "light": [DEPTHWISE],
     "n": [DEPTHWISE, "model.backbone=mobilenetv4_conv_small"],
-    "distributions": [DEPTHWISE, "model.backbone=mobilenetv4_conv_small", "model.lengths=distribution"],
     "lite0": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
     "pretrained": [DEPTHWISE, "model.backbone=efficientnet_lite0"],
     "regnetx_004": [DEPTHWISE, "model.backbone=regnetx_004"],

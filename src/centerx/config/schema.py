@@ -600,8 +600,8 @@ class TrainConfig(Section):
     )
     init: str | None = Field(
         None,
-        description="model file whose weights to start from; of other classes, joints or another task, what both have "
-        "is carried over by name",
+        description="model file whose weights to start from; of other classes, joints, lengths or another task, what "
+        "both have is carried over by name",
     )
 
 
