@@ -67,6 +67,19 @@ def test_a_machine_must_see_the_files_and_have_the_same_version(
         run_there(tmp_path, [data], "0.0.1", add, (2, 3), {})
 
 
+def test_a_machine_with_a_folder_of_its_own_at_the_path_of_the_search_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = StudyFile(tmp_path / "study.sqlite", "median", 1)
+    file.open()
+    needed = Cluster("local", file, 1, True).needed
+    assert run_there(tmp_path, needed, package.__version__, add, (2, 3), {}) == 5
+    file.path.unlink()
+    with pytest.raises(InputError, match=r"does not see .+study\.sqlite"):
+        run_there(tmp_path, needed, package.__version__, add, (2, 3), {})
+
+
 def test_a_cluster_that_is_not_there_is_one_line() -> None:
     def init(**_: object) -> None:
         raise ConnectionError("Could not find any\n running Ray instance.")

@@ -82,7 +82,8 @@ class Cluster:
     def __init__(self, address: str, file: StudyFile, jobs: int, on_cpu: bool, needed: Sequence[Path] = ()) -> None:
         self.address, self.jobs, self.on_cpu = address, jobs, on_cpu
         self.file = file._replace(path=file.path.resolve())
-        self.needed = [self.file.path.parent, Path.cwd(), *(path.resolve() for path in needed)]
+        # The study, as another machine may have a folder of its own at the path of the search
+        self.needed = [self.file.path, Path.cwd(), *(path.resolve() for path in needed)]
         self.study = StudyThere(f"centerx-{uuid4().hex}")
 
     @contextmanager
