@@ -1,7 +1,7 @@
 """Reading, resizing and augmenting a picture, before and after simplejpeg, scaled decoding and colour tables, in turn.
 
 Milliseconds of the processor in one thread, so that other programs change them little. `before` reads pictures
-whole by Pillow and recolours them by torchvision alone.
+whole by Pillow and recolours them by torchvision alone. The parts of `after` are timed in a run of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -69,6 +71,8 @@ def measure() -> list[Row]:
         before = Before(source, after.affine, PlainColour(after.colour.steps), 0.0, after.seed)
         values = processor_ms({"before": before, "after": after, "after, data.cache=ram": cached}, len(source))
         measured += rows(f"a sample, {case}", values, "ms", PICTURES * EPOCHS, "before")
+        of_it = {"after": values["after"]} | parts_ms(after, len(source))
+        measured += rows(f"a sample, {case}", of_it, "ms", PICTURES * EPOCHS, "after")[1:]
     return measured
 
 
@@ -111,6 +115,36 @@ def processor_ms(pictures: dict[str, TrainPictures], count: int) -> dict[str, fl
                 if epoch:
                     spent[name].append(time.thread_time() - started)
     return {name: 1e3 * statistics.median(seconds) for name, seconds in spent.items()}
+
+
+def parts_ms(pictures: TrainPictures, count: int) -> dict[str, float]:
+    """Return the median milliseconds that a sample spends in decoding, warping and recolouring."""
+    spent: dict[str, list[float]] = {}
+    places = {
+        "of it decoding": (images, "_jpeg"),
+        "of it warping": (cv2, "warpAffine"),
+        "of it colour": (pictures, "colour"),
+    }
+    with ExitStack() as stack:
+        for name, (owner, key) in places.items():
+            seconds = spent.setdefault(name, [])
+            stack.enter_context(mock.patch.object(owner, key, timed(getattr(owner, key), seconds)))
+        for epoch in range(EPOCHS + 1):
+            for number in range(min(count, PICTURES)):
+                pictures[epoch, number]
+    return {name: 1e3 * statistics.median(seconds) for name, seconds in spent.items()}
+
+
+def timed(call: Callable, seconds: list[float]) -> Callable:
+    """Return a function that notes how long each call takes."""
+
+    def timed_call(*args: object, **words: object) -> object:
+        started = time.thread_time()
+        result = call(*args, **words)
+        seconds.append(time.thread_time() - started)
+        return result
+
+    return timed_call
 
 
 if __name__ == "__main__":

@@ -314,7 +314,7 @@ class ColorJitter(v2.ColorJitter):
             elif step == 1:
                 image = _look_up(image, _blend(LEVELS, _grey(image).mean(), factors[step]))
             elif step == 2:
-                image = _blend(image, _grey(image), factors[step])
+                image = _blend_planes(image, _grey(image), factors[step])
             else:
                 image = functional.adjust_hue(image, factors[step])
         return image
@@ -323,12 +323,22 @@ class ColorJitter(v2.ColorJitter):
 def _grey(image: torch.Tensor) -> torch.Tensor:
     """(3, H, W) uint8 -> (H, W) float32 of whole levels, by torchvision's weights."""
     red, green, blue = image
-    return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_()
+    return red.float().mul_(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_()
 
 
 def _blend(image: torch.Tensor, other: torch.Tensor, factor: float) -> torch.Tensor:
     """Return a picture between another one, at factor 0, and itself, at 1, or beyond; uint8."""
     return image.mul(factor).add_(other, alpha=1 - factor).clamp_(0, 255).to(torch.uint8)
+
+
+def _blend_planes(image: torch.Tensor, other: torch.Tensor, factor: float) -> torch.Tensor:
+    """`_blend` of (3, H, W) with (H, W), in half the time: a plane at once, which caches hold."""
+    blend = torch.empty(image.shape, dtype=torch.uint8)
+    levels = torch.empty(other.shape)
+    for plane, to in zip(image, blend, strict=True):
+        levels.copy_(plane).mul_(factor).add_(other, alpha=1 - factor).clamp_(0, 255).floor_()
+        cv2.convertScaleAbs(levels.numpy(), to.numpy())  # torch takes five times as long
+    return blend
 
 
 def _look_up(image: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
