@@ -101,9 +101,9 @@ def serve(case: Case) -> None:
         print(flush=True)
 
 
-def build_step(case: Case) -> Callable[[], None]:
+def build_step(case: Case, preset: str = PRESET) -> Callable[[], None]:
     """Return one training step on a batch that stays the same."""
-    config = load_config(PRESET, [f"classes={[str(label) for label in range(CLASSES)]}"])
+    config = load_config(preset, [f"classes={[str(label) for label in range(CLASSES)]}"])
     detector = build_detector(config).to(DEVICE)
     batch = on_device(random_batch(BATCH, BOXES, CLASSES, case.side))
     if case.channels_last:

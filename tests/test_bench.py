@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from centerx.bench import WARM_UP, machine, median_seconds
+from centerx.bench import WARM_UP, median_seconds
 
 
 def test_calls_are_timed_in_turn_and_the_median_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,3 @@ def test_calls_are_timed_in_turn_and_the_median_is_taken(monkeypatch: pytest.Mon
     calls = {"a": lasting("a", 5, 1, 3), "b": lasting("b", 2, 2, 100)}
     assert median_seconds(calls, runs=3) == {"a": 3, "b": 2}
     assert "".join(order) == "a" * WARM_UP + "b" * WARM_UP + "ababab"
-
-
-def test_the_machine_names_its_cores() -> None:
-    assert machine().endswith(" cores")

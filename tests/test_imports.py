@@ -18,7 +18,7 @@ PACKAGE = Path(centerx.__file__).parent
 # Part (a module or folder of the package) -> the parts it may import; itself always. Imports inside functions and for
 # type checkers count as well. A dotted entry allows that one module of a part.
 SHARED = {"errors", "files", "geometry", "fields", "joints", "objects", "types", "tasks"}
-SHARED |= {"contents", "lazy", "levels", "images", "problems", "resize", "tiles", "yaml_text"}
+SHARED |= {"contents", "lazy", "levels", "images", "problems", "processor", "resize", "tiles", "yaml_text"}
 MAY_IMPORT = {
     "errors": set(),
     "yaml_text": set(),
@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "tasks": {"draw", "fields", "geometry", "joints", "types"},
     "contents": set(),
     "lazy": set(),
+    "processor": set(),
     "levels": set(),
     "images": {"errors", "contents", "levels", "problems"},
     "problems": {"errors", "files"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import statistics
 import time
@@ -14,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from centerx.errors import InputError
+from centerx.processor import facts
 from centerx.runtime import BACKENDS, Session, open_all, open_session
 from centerx.runtime.compute import PLAIN, Compute
 
@@ -133,13 +135,8 @@ def machine(gpu: str = "") -> str:
     Args:
         gpu: name of the GPU; left out if empty.
     """
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    cores = f"{sum(line.startswith('processor') for line in lines)} cores"
-    return ", ".join([name, cores, *([gpu] if gpu else [])])
+    name = facts().get("model name") or platform.processor() or platform.machine()
+    return ", ".join([name, f"{os.cpu_count()} cores", *([gpu] if gpu else [])])
 
 
 def _call(session: Session, batch: int) -> Callable[[], object]:

@@ -575,7 +575,7 @@ class TrainConfig(Section):
         "clipping",
     )
     clip_norm: NonNegative = Field(10.0, description="largest norm of the gradient; 0: no clipping")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where it saves time")
     channels_last: bool = Field(True, description="memory layout with channels innermost, faster in convolutions")
     sync_bn: bool = Field(True, description="with several processes, batch norms see the whole batch")
     frozen_bn: bool = Field(

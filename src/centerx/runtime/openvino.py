@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 
 from centerx.errors import InputError
+from centerx.processor import is_slow_in_bf16
 from centerx.runtime.compute import PLAIN, Compute
 from centerx.runtime.foreign.runner import Declared, Tensor
 from centerx.runtime.foreign.session import AdapterSource, ForeignSession, open_foreign, require_own
@@ -26,7 +27,7 @@ RT_INFO = {".xml": "centerx", ".onnx": "framework"}  # where in the runtime info
 class OpenVinoSession:
     """An OpenVINO or ONNX file, with detections as outputs, or with maps.
 
-    A file of fp32 is computed in fp32, whatever the device prefers; others as it prefers.
+    A file of fp16 is computed as the device prefers, but for processors that are slow in bfloat16; others in fp32.
 
     Args:
         path: the file.
@@ -161,7 +162,7 @@ def _read(path: Path) -> ov.Model:
 
 def _compiled(model: ov.Model, exact: bool, compute: Compute) -> ov.CompiledModel:
     settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
-    if exact:
+    if exact or is_slow_in_bf16():
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if compute.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = compute.threads

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from centerx.errors import InputError
+from centerx.processor import is_slow_in_bf16
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 LARGE = 2**30  # bytes
@@ -84,13 +85,14 @@ class Processes(NamedTuple):
         """Return whether to train in bfloat16.
 
         Args:
-            precision: `fp32`, `bf16`, or `auto`, which is bf16 where the device has arithmetic for it.
+            precision: `fp32`, `bf16`, or `auto`, which is bf16 where the device has arithmetic for it that saves time.
         """
         if precision != "auto":
             return precision == "bf16"
         if self.device == "cuda":
             return torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        known = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return known and not is_slow_in_bf16()
 
 
 def keep_freed_memory() -> bool:
