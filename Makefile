@@ -22,7 +22,7 @@ setup: $(VENV)/dev.stamp  ## install everything for development into .venv
 demo: $(VENV)/demo.stamp  ## merge two small detectors of handwritten digits into one, export and run it
 	$(BIN)/centerx demo --out demo
 
-test: $(VENV)/dev.stamp   ## run the tests (eight minutes)
+test: $(VENV)/dev.stamp   ## run the tests (ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not soak"
 
 soak: $(VENV)/dev.stamp   ## run the longest tests, which `make test` leaves out (a quarter of an hour)

@@ -17,6 +17,7 @@ from latency import fresh
 from roofline import openvino_call
 
 from centerx.bench import median_seconds
+from centerx.cli.main import run_and_exit
 from centerx.exporting import ExportOptions, export_model
 from centerx.exporting.parity import synthetic_images
 from centerx.progress import track
@@ -60,4 +61,4 @@ def openvino(preset: str) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

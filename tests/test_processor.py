@@ -10,7 +10,7 @@ import torch
 
 from centerx import processor
 from centerx.bench import machine
-from centerx.runtime.compute import PLAIN
+from centerx.runtime.compute import PLAIN, Compute
 from centerx.training.processes import Processes
 
 INTEL, AMD = "GenuineIntel", "AuthenticAMD"
@@ -81,3 +81,25 @@ def test_openvino_computes_halves_in_fp32_where_bfloat16_is_slow(monkeypatch: py
     put = ov.opset13.parameter([1, 3], np.float32)
     compiled = runtime._compiled(ov.Model([ov.opset13.relu(put)], [put]), False, PLAIN)
     assert compiled.get_property("INFERENCE_PRECISION_HINT") == ov.Type.f32
+
+
+@pytest.mark.parametrize(
+    ("device", "exact", "slow", "told"),
+    [("CPU", False, True, True), ("CPU", False, False, False), ("GPU", False, True, False), ("GPU", True, False, True)],
+)
+def test_a_slow_processor_says_nothing_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, exact: bool, slow: bool, told: bool
+) -> None:
+    pytest.importorskip("openvino")
+    from centerx.runtime import openvino as runtime
+
+    class Core:
+        available_devices = "CPU", "GPU"
+
+        def compile_model(self, model: object, device: str, settings: dict[str, object]) -> dict[str, object]:
+            return settings
+
+    monkeypatch.setattr(runtime.ov, "Core", Core)
+    monkeypatch.setattr(runtime, "is_slow_in_bf16", lambda: slow)
+    settings = runtime._compiled(None, exact, Compute.of(None, device))  # type: ignore[arg-type]
+    assert ("INFERENCE_PRECISION_HINT" in settings) == told  # type: ignore[operator]

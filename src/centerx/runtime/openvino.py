@@ -162,13 +162,13 @@ def _read(path: Path) -> ov.Model:
 
 def _compiled(model: ov.Model, exact: bool, compute: Compute) -> ov.CompiledModel:
     settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
-    if exact or is_slow_in_bf16():
-        settings["INFERENCE_PRECISION_HINT"] = "f32"
     if compute.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = compute.threads
     with kept_signal_stack():
         core = ov.Core()
         device = compute.choose_one("OpenVINO", core.available_devices)
+        if exact or (device == "CPU" and is_slow_in_bf16()):
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
         return core.compile_model(model, device, settings)
 
 
